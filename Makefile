@@ -1,0 +1,42 @@
+# Each target makes the virtual environment that it needs: nothing has to be installed first but Python and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test lint matrix smoke clean
+
+demo: $(STAMP)  ## worker, beat and a task on the private Valkey; under 10 s once installed
+	$(BIN)/python -m project.demo_run
+
+test: $(STAMP)  ## the whole suite, with coverage
+	$(BIN)/coverage erase
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=
+
+lint: $(STAMP)  ## style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+matrix: $(VENV)/.tox  ## the whole suite on every supported combination whose interpreter is found
+	PATH="$(INTERPRETERS)$$PATH" $(BIN)/tox run
+
+smoke: $(VENV)/.tox  ## a part of the suite on the oldest and the newest combination
+	PATH="$(INTERPRETERS)$$PATH" $(BIN)/tox run -e py310-django52-celery55,py312-django61-celery57,py313-django61-celery57 -- -m smoke
+
+clean:
+	rm -rf $(VENV) .tox build *.egg-info
+
+# pyenv keeps its interpreters off the PATH.
+INTERPRETERS = $(shell for bin in $$(ls -d "$$(pyenv root 2>/dev/null)"/versions/3.1[0-9]*/bin 2>/dev/null); do printf '%s:' "$$bin"; done)
+
+$(STAMP): setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,test,lint]'
+	touch $@
+
+$(VENV)/.tox: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check tox
+	touch $@

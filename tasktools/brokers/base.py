@@ -1,0 +1,51 @@
+"""What an adapter for a broker can do."""
+
+from __future__ import annotations
+
+import abc
+from dataclasses import dataclass
+from typing import Any
+
+
+#: How the URL of the private Valkey begins, and how a stock Celery writes the same.
+PRIVATE_SOCKET = "tasktools+socket://"
+STOCK_SOCKET = "redis+socket://"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trace:
+    """Where the message of a task was found."""
+
+    #: "queued": in a queue, nobody has taken it; "reserved": a worker has taken it and not acknowledged it.
+    place: str
+    #: The queue's name; None where the broker does not tell.
+    queue: str | None = None
+
+
+class Broker(abc.ABC):
+    """A broker as a Celery app is configured for it. Every method may block as long as the transport does."""
+
+    #: Whether `find` can look for a message.
+    supports_find = False
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    @abc.abstractmethod
+    def uri(self) -> str:
+        """Return the broker's URL with its password as `**`."""
+
+    @abc.abstractmethod
+    def ping(self, limit: float) -> None:
+        """Return when the broker has answered; `limit` (seconds) is passed on to transports that take one.
+
+        Raises whatever the transport raises.
+        """
+
+    @abc.abstractmethod
+    def publishing_connection(self, limit: float) -> Any:
+        """Return a connected kombu Connection whose waits are bounded by `limit` (seconds) where the transport can."""
+
+    def find(self, task_id: str) -> Trace | None:
+        """Return where the message of `task_id` lies, or None when the broker holds none."""
+        raise NotImplementedError

@@ -1,0 +1,71 @@
+"""Any broker that kombu has a transport for."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from tasktools.brokers.base import STOCK_SOCKET, PRIVATE_SOCKET, Broker
+from tasktools.exceptions import ConfigurationError, TasktoolsError
+
+
+class PortableBroker(Broker):
+    """What works with every transport of kombu."""
+
+    @staticmethod
+    def connection(app: Any, **options: Any) -> Any:
+        """Return an unconnected kombu Connection whose transport has been looked up.
+
+        Raises ConfigurationError when the transport is unknown or its library is missing.
+        """
+        url = app.conf.broker_write_url or app.conf.broker_url
+        try:
+            connection = app.connection_for_write(**options)
+            connection.transport  # noqa: B018 - looks the transport up
+        except TasktoolsError:
+            raise
+        except ImportError as error:
+            raise ConfigurationError(
+                f'The broker "{masked(url)}" needs a library that is not installed: {error}.',
+                hint="install it; for the transports of Celery: pip install 'celery[redis]', 'celery[sqs]', 'celery[msgpack]', ...",
+            ) from error
+        except (KeyError, ValueError, AttributeError, TypeError) as error:
+            raise ConfigurationError(
+                f'The broker "{masked(url)}" is of no kind that kombu knows: {error}.',
+                hint="set CELERY_BROKER_URL to a URL such as redis://localhost:6379/0 or amqp://localhost",
+            ) from error
+        return connection
+
+    def uri(self) -> str:
+        url = self.app.conf.broker_write_url or self.app.conf.broker_url
+        shown = masked(url) if url else str(self.connection(self.app).as_uri())
+        return shown.replace(PRIVATE_SOCKET, STOCK_SOCKET)
+
+    def ping(self, limit: float) -> None:
+        self.publishing_connection(limit).release()
+
+    def publishing_connection(self, limit: float) -> Any:
+        connection = self.connection(self.app, connect_timeout=limit, transport_options=self.options(limit))
+        connection.ensure_connection(max_retries=0, timeout=limit, reraise_as_library_errors=False)
+        connection.default_channel  # noqa: B018 - opens it: some transports talk to the broker only then
+        return connection
+
+    def options(self, limit: float) -> dict[str, Any]:
+        """Return the transport options that make a publish fail rather than hang, or be taken for done when it is not."""
+        if self.connection(self.app).transport.driver_type == "amqp":
+            return {"confirm_publish": True, "read_timeout": limit, "write_timeout": limit}
+        return {}
+
+
+def masked(url: Any) -> str:
+    """Return a broker or backend URL with every password as `**`; several URLs are separated by semicolons.
+
+    Whatever stands before the last `@` is taken for credentials: rather too much is hidden than too little.
+    """
+    urls = url if isinstance(url, (list, tuple)) else _NEXT_URL.split(str(url or ""))
+    return ";".join(_SECRET.sub(r"\1**", _CREDENTIALS.sub(r"\1:**@", str(each))) for each in urls)
+
+
+_NEXT_URL = re.compile(r";(?=[\w.+-]+://)")
+_CREDENTIALS = re.compile(r"(://[^:/@]*):.*@", re.DOTALL)
+_SECRET = re.compile(r"((?:password|secret|token|accountkey|sharedaccesskey)=)[^&;]*", re.IGNORECASE)

@@ -1,0 +1,23 @@
+"""W001: the ready-made app has a broker when DEBUG is off."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.checks import CheckMessage, Warning as CheckWarning
+
+from tasktools import startup
+from tasktools.exceptions import ConfigurationError
+from tasktools.registry import names
+
+
+def check(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Warn of a broker that was not configured; the commands that need one refuse to run without."""
+    found = startup.found
+    if found is None or not names(found.app):
+        return []
+    try:
+        startup.require_broker(found)
+    except ConfigurationError as error:
+        return [CheckWarning(error.sentence, hint=error.hint, id="tasktools.W001")]
+    return []

@@ -1,0 +1,63 @@
+"""The only reader of the TASKTOOLS_* settings.
+
+    TASKTOOLS_APP       the Celery app as `module:attribute`, where discovery would find another or several
+    TASKTOOLS_DATA_DIR  folder of the private Valkey; default <BASE_DIR>/.tasktools
+    TASKTOOLS_LINGER    seconds (or a duration such as "5s") that the private Valkey stays on after its last client; default 10
+
+Nothing is cached: override_settings works at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+from django.conf import settings
+
+from tasktools.durations import parse_duration
+from tasktools.exceptions import ArgumentError, ConfigurationError
+
+#: Every setting, for the docs' test.
+NAMES = ("TASKTOOLS_APP", "TASKTOOLS_DATA_DIR", "TASKTOOLS_LINGER")
+
+#: The private Valkey ends within 30 s of its last client whatever the setting says.
+MOST_LINGER = 25.0
+
+
+def app() -> str | None:
+    """Return TASKTOOLS_APP, or None."""
+    return getattr(settings, "TASKTOOLS_APP", None)
+
+
+def data_dir() -> Path:
+    """Return the absolute folder in which the private Valkey keeps its data."""
+    chosen = getattr(settings, "TASKTOOLS_DATA_DIR", None)
+    return Path(chosen or base_dir() / ".tasktools").absolute()
+
+
+def base_dir() -> Path:
+    """Return BASE_DIR; without that setting, the folder that holds the project's settings (its package, if it is one)."""
+    chosen = getattr(settings, "BASE_DIR", None)
+    if chosen:
+        return Path(chosen).absolute()
+    root = (getattr(settings, "SETTINGS_MODULE", None) or "").partition(".")[0]
+    file = getattr(importlib.import_module(root), "__file__", None) if root else None
+    if not file:
+        return Path.cwd()
+    path = Path(file).absolute()
+    return path.parent.parent if path.name == "__init__.py" else path.parent
+
+
+def linger() -> float:
+    """Return how long the private Valkey stays on after its last client, in seconds.
+
+    Raises ConfigurationError when the setting is no duration or longer than MOST_LINGER.
+    """
+    chosen = getattr(settings, "TASKTOOLS_LINGER", 10)
+    try:
+        seconds = parse_duration(str(chosen)).total_seconds()
+    except ArgumentError as error:
+        raise ConfigurationError(f"TASKTOOLS_LINGER: {error.sentence}", hint=error.hint) from None
+    if seconds > MOST_LINGER:
+        raise ConfigurationError(f'TASKTOOLS_LINGER is "{chosen}".', hint=f"set it to at most {MOST_LINGER:g} s")
+    return seconds

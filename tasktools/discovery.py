@@ -1,0 +1,205 @@
+"""Which Celery app this project uses, and under which -A name.
+
+In this order: the name given (-A), TASKTOOLS_APP, an app that the project has made by the end of django.setup(), the
+modules where projects keep theirs (`<settings root>.celery`, `<settings root>.celery_app`, an installed app's `celery`),
+and the ready-made one. Celery's own fallback app, which it makes when it finds none, is never among them.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from celery import Celery, _state
+from celery.app.utils import find_app
+from django.apps import apps
+from django.conf import settings
+from django.utils.module_loading import module_has_submodule
+
+from tasktools import conf
+from tasktools.exceptions import AppError, ProjectError
+from tasktools.naming import shown
+
+READY_MADE = "tasktools.celery"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """The Celery app of the project."""
+
+    app: Any
+    #: Whether it is the one that tasktools makes.
+    ready_made: bool = False
+
+    @functools.cached_property
+    def name(self) -> str:
+        """What `celery -A` takes, as `module:attribute`; "" for an app that no module holds."""
+        return name_of(self.app)
+
+
+def find(name: str | None = None) -> Found:
+    """Return the app of this project; `name` is what -A was given.
+
+    Raises AppError when `name` or TASKTOOLS_APP leads to no app, or more than one app is there to choose from; ProjectError
+    when the module of the app raises.
+    """
+    named = name or conf.app()
+    if named:
+        return _load(named, "-A" if name else "TASKTOOLS_APP")
+    return _only(live()) or _only(_in_usual_modules()) or ready_made()
+
+
+def ready_made() -> Found:
+    """Return the app of tasktools.celery, made at the first call."""
+    return Found(app=importlib.import_module(READY_MADE).app, ready_made=True)
+
+
+def live() -> list[Found]:
+    """Return the apps that this process has made, but for Celery's fallback and the ready-made one.
+
+    Apps that a module holds go before those that none does: a throw-away instance is no candidate beside a real one.
+    """
+    made = sys.modules.get(READY_MADE)
+    others = [app for app in list(_state._get_active_apps()) if not is_fallback(app) and app is not getattr(made, "app", None)]
+    found = [Found(app=app) for app in others]
+    if len(found) < 2:
+        return found
+    return sorted((each for each in found if each.name), key=lambda each: each.name) or found
+
+
+def make_default(app: Any, *, force: bool = False) -> None:
+    """Make `app` what `@shared_task` and `celery.current_app` mean in every thread, unless the project has chosen another."""
+    if force:
+        app.set_current()
+    if force or _state.default_app is None or is_fallback(_state.default_app):
+        app.set_default()
+
+
+def is_fallback(app: Any) -> bool:
+    """Whether `app` is the one that Celery makes for itself where it finds none (celery._state.get_current_app)."""
+    return app.main == "default" and not app.set_as_current and not app.fixups
+
+
+def name_of(app: Any) -> str:
+    """Return `module:attribute` under which `app` can be imported, "" if there is none.
+
+    Of several the module that is no package goes first (proj.celery before proj, which imports it from there), then `app`,
+    then `celery`, then the shortest.
+    """
+    names = [(module, key) for module in list(sys.modules.values()) for key in _keys_of(app, module)]
+    best = min(names, key=lambda name: _rank(*name), default=None)
+    return f"{best[0].__name__}:{best[1]}" if best else ""
+
+
+def _keys_of(app: Any, module: Any) -> Iterator[str]:
+    if isinstance(module, ModuleType) and module.__name__ != "__main__":
+        yield from [key for key, value in list(vars(module).items()) if value is app]
+
+
+def _rank(module: ModuleType, key: str) -> tuple[Any, ...]:
+    attributes = ("app", "celery", "celery_app")
+    place = attributes.index(key) if key in attributes else len(attributes)
+    return hasattr(module, "__path__"), module.__name__.startswith("celery."), place, len(module.__name__), module.__name__, key
+
+
+def _load(name: str, origin: str) -> Found:
+    """Import what -A or TASKTOOLS_APP names, by Celery's own rules (celery.app.utils.find_app)."""
+    hint = f"give {origin} as module:attribute, as in proj.celery:app"
+    module = name.partition(":")[0]
+    try:
+        app = find_app(name)
+    except ModuleNotFoundError as error:
+        if error.name and (module == error.name or module.startswith(f"{error.name}.")):
+            raise AppError(f'{origin} names "{shown(name)}", and there is no module "{error.name}".', hint=hint) from error
+        raise broken(module, error) from error
+    except AttributeError as error:
+        if _raised_by_project(error):
+            raise broken(module, error) from error
+        raise AppError(f'{origin} names "{shown(name)}", which holds no Celery app.', hint=hint) from error
+    except ValueError as error:
+        raise AppError(f'{origin} names "{shown(name)}", which is no module name.', hint=hint) from error
+    except Exception as error:
+        raise broken(module, error) from error
+    app = app._get_current_object() if hasattr(app, "_get_current_object") else app
+    if not isinstance(app, Celery):
+        raise AppError(f'{origin} names "{shown(name)}", which is a {type(app).__name__}, not a Celery app.', hint=hint)
+    return Found(app=app, ready_made=app is getattr(sys.modules.get(READY_MADE), "app", None))
+
+
+def _raised_by_project(error: BaseException) -> bool:
+    """Whether `error` comes from the project's own code rather than from the look-up of a name in it."""
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    origin = trace.tb_frame.f_globals.get("__name__", "") if trace else ""
+    return origin.partition(".")[0] not in ("celery", "kombu", "importlib", "tasktools")
+
+
+def _only(found: list[Found]) -> Found | None:
+    if len(found) > 1:
+        names = ", ".join(each.name or repr(each.app) for each in found)
+        raise AppError(
+            f"This project has {len(found)} Celery apps: {names}.",
+            hint=f'choose one with -A, or in the settings: TASKTOOLS_APP = "{found[0].name}"',
+        )
+    return found[0] if found else None
+
+
+def _in_usual_modules() -> list[Found]:
+    """Return the apps of the first usual module that holds any."""
+    for name in dict.fromkeys(_usual_modules()):
+        held = [value for value in vars(_import(name)).values() if isinstance(value, Celery) and not is_fallback(value)]
+        if held:
+            return [Found(app=app) for app in dict.fromkeys(held)]
+    return []
+
+
+def _usual_modules() -> Iterator[str]:
+    for root in _roots():
+        yield from [f"{root}.{name}".lstrip(".") for name in ("celery", "celery_app") if _exists(root, name)]
+    for config in apps.get_app_configs():
+        if config.name != "tasktools" and config.module and module_has_submodule(config.module, "celery"):
+            yield f"{config.name}.celery"
+
+
+def _roots() -> Iterable[str]:
+    """Yield the packages that may hold the app: those around the settings, then around the URLs; "" is the top level."""
+    for module in (getattr(settings, "SETTINGS_MODULE", None), getattr(settings, "ROOT_URLCONF", None)):
+        package = str(module or "").rpartition(".")[0]
+        while package:
+            yield package
+            package = package.rpartition(".")[0]
+    yield ""
+
+
+def _exists(root: str, name: str) -> bool:
+    if not root:
+        return name != "celery" and importlib.util.find_spec(name) is not None
+    try:
+        return module_has_submodule(importlib.import_module(root), name)
+    except ImportError:
+        return False
+
+
+def _import(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        raise broken(name, error) from error
+
+
+def broken(module: str, error: Exception) -> ProjectError:
+    return ProjectError(f'The module "{shown(module)}" cannot be imported: {told(error)}.', hint=f'manage.py shell -c "import {module}" shows where')
+
+
+def told(error: BaseException) -> str:
+    """Return an exception as one line: its type, its text, and for a SyntaxError its file and line."""
+    if isinstance(error, SyntaxError):
+        return f"{type(error).__name__}: {error.msg} ({error.filename}, line {error.lineno})"
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300].rstrip(".: ")

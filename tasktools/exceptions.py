@@ -1,0 +1,86 @@
+"""The errors of tasktools, and the exit code with which each ends a command.
+
+    TasktoolsError                1
+    ├── UsageError                2   what was typed, or what the settings say, cannot work; nothing was done
+    │   ├── TaskNameError             no task, or more than one, has that name
+    │   ├── ArgumentError             the words do not fit the task's signature
+    │   ├── AppError                  no Celery app, or more than one
+    │   ├── ProjectError              a module of the project cannot be imported
+    │   └── ConfigurationError        a setting is missing or wrong
+    ├── TaskFailed                1   the task ran and failed, or was revoked
+    ├── NotFinished               3   the task did not finish in time
+    ├── NoTrace                   4   nothing is known of what was asked for
+    └── Unreachable               69  broker, result backend or worker did not answer
+        └── PrivateServerError        the private Valkey cannot be started
+
+Each is raised with one sentence and, where there is one, a hint: the command or the setting that mends it.
+69 is EX_UNAVAILABLE of sysexits.h.
+"""
+
+from __future__ import annotations
+
+
+class TasktoolsError(Exception):
+    """Base of all errors; `exit_code` is what a command ends with."""
+
+    exit_code = 1
+
+    def __init__(self, sentence: str, *, hint: str = "") -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.hint = hint
+
+
+class UsageError(TasktoolsError):
+    exit_code = 2
+
+
+class TaskNameError(UsageError):
+    pass
+
+
+class ArgumentError(UsageError):
+    pass
+
+
+class AppError(UsageError):
+    pass
+
+
+class ProjectError(UsageError):
+    pass
+
+
+class ConfigurationError(UsageError):
+    pass
+
+
+class TaskFailed(TasktoolsError):
+    exit_code = 1
+
+
+class NotFinished(TasktoolsError):
+    exit_code = 3
+
+
+class NoTrace(TasktoolsError):
+    exit_code = 4
+
+
+class Unreachable(TasktoolsError):
+    exit_code = 69
+
+
+class PrivateServerError(Unreachable):
+    pass
+
+
+#: The table that every --help ends with.
+EXIT_CODES = """exit codes:
+  0    done
+  1    the task failed or was revoked, or a system check found something
+  2    what was typed or configured is wrong; nothing was done
+  3    not finished in time
+  4    no trace of what was asked for
+  69   broker, result backend or worker unreachable
+  130  interrupted"""

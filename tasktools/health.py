@@ -1,0 +1,53 @@
+"""Whether broker and result backend answer, told within a limit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from tasktools.brokers import broker_of
+from tasktools.brokers.portable import masked
+from tasktools.exceptions import TasktoolsError, Unreachable
+from tasktools.limits import TimedOut, within
+
+T = TypeVar("T")
+
+
+def check_broker(app: Any, limit: float) -> None:
+    """Return when the broker of `app` has answered.
+
+    Raises Unreachable when it has not within `limit` seconds: it refuses, is silent, or cannot be found.
+    """
+    broker = broker_of(app)
+    reach(f'The broker "{broker.uri()}"', limit, broker.ping, limit)
+
+
+def reach(subject: str, limit: float, call: Callable[..., T], *args: Any, consequence: str = "") -> T:
+    """Return `call(*args)`, a talk with the server that `subject` names at the beginning of a sentence.
+
+    Raises Unreachable when it fails or takes longer than `limit` seconds; `consequence` is put behind the sentence.
+    """
+    try:
+        return within(limit, call, *args)
+    except TimedOut:
+        raise Unreachable(f"{subject} does not answer.{consequence}", hint=HINT) from None
+    except Exception as error:
+        cause = next((each for each in chain(error) if isinstance(each, TasktoolsError)), None)
+        if cause is not None:
+            raise cause from error
+        raise Unreachable(f"{subject} cannot be reached: {reason(error)}.{consequence}", hint=HINT) from error
+
+
+HINT = "start it, or mend its address in the settings (CELERY_BROKER_URL, CELERY_RESULT_BACKEND)"
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an exception and those that led to it."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def reason(error: BaseException) -> str:
+    """Return the text of an exception as one line without secrets, for the inside of a sentence."""
+    return masked(" ".join(str(error).split()) or type(error).__name__).rstrip(".")

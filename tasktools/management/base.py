@@ -1,0 +1,111 @@
+"""The one place where an error becomes an exit code, a value becomes text, and the app is looked up."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
+from django_extensions.management.utils import signalcommand
+
+from tasktools import discovery, render, startup
+from tasktools.exceptions import EXIT_CODES, ProjectError, TasktoolsError
+
+INTERRUPTED = 130
+
+
+class _HelpFormatter(DjangoHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Django's order of options, and the exit codes as they are written."""
+
+
+class TasktoolsCommand(BaseCommand):
+    """Base of the commands: subclasses add their arguments and implement `run`."""
+
+    #: Whether the command prints data and so takes --json.
+    prints_data = True
+    #: Whether it takes -A.
+    takes_app = True
+    requires_system_checks: Sequence[str] | str = []
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        kwargs = {"epilog": EXIT_CODES, "formatter_class": _HelpFormatter, "allow_abbrev": False, **kwargs}
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        parser.parse_args = parser.parse_intermixed_args  # type: ignore[method-assign]  # `enqueue add --wait 2 2`
+        return parser
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        if self.takes_app:
+            parser.add_argument("-A", "--app", help="the Celery app as module:attribute, where it is not found by itself")
+        if self.prints_data:
+            parser.add_argument("--json", action="store_true", dest="as_json", help="print JSON, errors too")
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        try:
+            return super().execute(*args, **options)
+        except TasktoolsError as error:
+            self._end(error, options)
+        except KeyboardInterrupt:
+            if not self._called_from_command_line:
+                raise
+            sys.exit(INTERRUPTED)
+        except BrokenPipeError:
+            # Whoever read stdout has seen enough. Python would complain again when it flushes at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(0)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        type(self)._signalling_run(self, **options)
+
+    @signalcommand
+    def _signalling_run(self, **options: Any) -> None:
+        self.run(**options)
+
+    def run(self, **options: Any) -> None:
+        raise NotImplementedError
+
+    def find_app(self, name: str | None) -> discovery.Found:
+        """Return the project's app with a broker chosen; the one that -A names becomes the process's default."""
+        if name is None and startup.found is not None:
+            return startup.found
+        found = discovery.find(name)
+        discovery.make_default(found.app, force=True)
+        startup.choose_broker(found)
+        return found
+
+    def load_tasks(self, found: discovery.Found) -> list[ProjectError]:
+        """Import the app's tasks; say on stderr which modules cannot be imported, and return the errors."""
+        errors = startup.load_tasks(found)
+        for error in errors:
+            self.note(self.style.WARNING(render.error_text(error)))
+        return errors
+
+    def note(self, text: str) -> None:
+        """Write a line for a person, on stderr."""
+        self.stderr.write(text, lambda line: line)
+
+    def print_json(self, value: Any, *, indent: int | None = 2) -> None:
+        self.stdout.write(render.as_json(value, indent=indent))
+
+    def print_table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, no_color: bool = False) -> None:
+        if not self.stdout.isatty():
+            self.stdout.write(render.plain_table(columns, rows))
+            return
+        from rich.console import Console
+
+        console = Console(no_color=no_color or "NO_COLOR" in os.environ, highlight=False)
+        with console.capture() as captured:
+            console.print(render.rich_table(columns, rows))
+        self.stdout.write(captured.get())
+
+    def _end(self, error: TasktoolsError, options: dict[str, Any]) -> NoReturn:
+        if not self._called_from_command_line:
+            raise CommandError(render.error_text(error), returncode=error.exit_code) from error
+        if options.get("traceback"):
+            traceback.print_exc()
+        text = render.error_json(error) if options.get("as_json") else render.error_text(error)
+        self.stderr.write(text, (lambda line: line) if options.get("as_json") else None)
+        sys.exit(error.exit_code)

@@ -1,0 +1,85 @@
+"""The options that say how a task is called, for the commands that send."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from tasktools.exceptions import ArgumentError
+from tasktools.naming import shown
+
+#: A message's priority is one byte (AMQP 0-9-1, basic properties).
+HIGHEST_PRIORITY = 255
+
+
+def add_calling_options(parser: CommandParser) -> None:
+    """Add --args, --kwargs and the options of `apply_async`."""
+    add = parser.add_argument_group("how it is called").add_argument
+    add("--args", dest="args_json", metavar="JSON", help="positional arguments as a JSON array, before the words")
+    add("--kwargs", dest="kwargs_json", metavar="JSON", help="keyword arguments as a JSON object")
+    add("--queue", help="the queue to send it to")
+    add("--countdown", metavar="DURATION", help="run it that much later: 90, 90s, 5m, 1h30m, 2d")
+    add("--eta", metavar="TIME", help="run it at that time: ISO 8601, without offset in the project's time zone")
+    add("--expires", metavar="DURATION|TIME", help="drop it if it has not begun by then")
+    add("--priority", metavar="N", help="0 to 255; what it means is the broker's affair (Redis: 0 is first)")
+    add("--task-id", metavar="ID", help="the id it gets, in place of a random one")
+    add("--ignore-result", action="store_true", help="have the worker keep no result")
+
+
+def calling_options(app: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """Return what was typed as keyword arguments of `apply_async`.
+
+    Raises ArgumentError for what cannot be meant: both eta and countdown, a time in the past, a negative number.
+    """
+    from tasktools.durations import parse_duration, parse_time
+    from tasktools.results import check_id
+
+    if options["eta"] and options["countdown"]:
+        raise ArgumentError("Both --eta and --countdown say when it is to run.", hint="give one of them")
+    if options["wait"] and options["ignore_result"]:
+        raise ArgumentError("With --ignore-result there is no result to --wait for.", hint="give one of them")
+    chosen: dict[str, Any] = {}
+    if options["queue"]:
+        chosen["queue"] = _queue(app, options["queue"])
+    if options["countdown"]:
+        chosen["countdown"] = parse_duration(options["countdown"]).total_seconds()
+    if options["eta"]:
+        chosen["eta"] = _future(parse_time(options["eta"], app.timezone), "--eta", options["eta"])
+    if options["expires"]:
+        chosen["expires"] = _expiry(app, options["expires"])
+    if options["priority"] is not None:
+        chosen["priority"] = _priority(options["priority"])
+    if options["task_id"] is not None:
+        chosen["task_id"] = check_id(options["task_id"])
+    if options["ignore_result"]:
+        chosen["ignore_result"] = True
+    return chosen
+
+
+def _queue(app: Any, name: str) -> str:
+    if app.conf.task_create_missing_queues or name in app.amqp.queues:
+        return name
+    known = ", ".join(sorted(app.amqp.queues))
+    raise ArgumentError(f'No queue is called "{shown(name)}".', hint=f"CELERY_TASK_QUEUES names: {known}")
+
+
+def _future(time: datetime, option: str, typed: str) -> datetime:
+    if time <= datetime.now(time.tzinfo):
+        raise ArgumentError(f'{option} "{shown(typed)}" is in the past.', hint="give a time to come, or leave it out to run it now")
+    return time
+
+
+def _expiry(app: Any, typed: str) -> float | datetime:
+    from tasktools.durations import parse_duration, parse_time
+
+    if "-" in typed[1:]:  # a date; no duration has a dash inside
+        return _future(parse_time(typed, app.timezone), "--expires", typed)
+    return parse_duration(typed).total_seconds()
+
+
+def _priority(typed: str) -> int:
+    if typed.isascii() and typed.isdigit() and int(typed[:4]) <= HIGHEST_PRIORITY and len(typed) < 4:
+        return int(typed)
+    raise ArgumentError(f'The priority "{shown(typed)}" is no number from 0 to {HIGHEST_PRIORITY}.', hint="0 to 9 serves every broker")

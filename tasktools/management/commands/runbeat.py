@@ -1,0 +1,36 @@
+"""manage.py runbeat."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tasktools import conf, discovery
+from tasktools.exceptions import ConfigurationError
+from tasktools.management.running import RunCommand
+
+
+class Command(RunCommand):
+    help = "Start Celery beat for this project, once. Takes every option of `celery beat`."
+    celery_command = "beat"
+
+    def further_words(self, found: discovery.Found, options: dict[str, Any]) -> list[str]:
+        """Have beat keep its schedule where it can write, if no place was named and the usual one is read-only."""
+        from tasktools.schedule import keeps_file
+        from tasktools.workers import runtime_place, schedule_file
+
+        scheduler = options.get("scheduler") or found.app.conf.beat_scheduler
+        if options.get("schedule") or not keeps_file(scheduler):
+            return []
+        configured = found.app.conf.beat_schedule_filename
+        try:
+            path = schedule_file(configured, [conf.data_dir(), runtime_place(conf.data_dir(), Path(tempfile.gettempdir()))])
+        except OSError as error:
+            raise ConfigurationError(
+                f'Beat cannot write its schedule "{configured}": {error.strerror}.', hint="name a writable file with --schedule"
+            ) from error
+        if path is None:
+            return []
+        self.note(f'"{Path(configured).absolute()}" cannot be written: beat keeps its schedule in "{path}".')
+        return ["--schedule", str(path)]

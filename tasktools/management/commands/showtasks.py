@@ -1,0 +1,39 @@
+"""manage.py showtasks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from tasktools.exceptions import TaskNameError
+from tasktools.management.base import TasktoolsCommand
+from tasktools.naming import shown
+
+
+class Command(TasktoolsCommand):
+    help = "Show the registered tasks. Needs no broker and no worker."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("pattern", nargs="?", default="", help="part of a name, or a pattern with * and ?")
+        parser.add_argument("--all", action="store_true", dest="builtin", help="Celery's own tasks too")
+
+    def run(self, *, pattern: str, builtin: bool, **options: Any) -> None:
+        from tasktools import registry
+
+        found = self.find_app(options["app"])
+        problems = self.load_tasks(found)
+        tasks = list(registry.tasks(found.app, pattern=pattern, builtin=builtin))
+        if options["as_json"]:
+            self.print_json(tasks)
+        elif tasks:
+            rows = [(t.short_name, t.signature, t.queue, t.defined_in, t.doc, t.name) for t in tasks]
+            columns = ("ENQUEUE AS", "SIGNATURE", "QUEUE", "DEFINED IN", "WHAT IT DOES", "FULL NAME")
+            self.print_table(columns, rows, no_color=options["no_color"])
+        elif not pattern:
+            self.note("No task is registered: write one with @shared_task in the tasks.py of an installed app.")
+        if problems:
+            raise problems[0]
+        if pattern and not tasks:
+            raise TaskNameError(f'No task is called like "{shown(pattern)}".', hint="manage.py showtasks lists them all")

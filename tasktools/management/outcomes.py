@@ -1,0 +1,85 @@
+"""Outcomes of tasks -> what is printed and how the command ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tasktools import render
+from tasktools.exceptions import NoTrace, NotFinished, TaskFailed, TasktoolsError
+from tasktools.management.base import TasktoolsCommand
+from tasktools.results import Outcome
+
+_PLACES = {
+    "queued": "it waits in a queue, no worker has taken it",
+    "reserved": "a worker has taken it and not finished it",
+    "active": "a worker runs it",
+    "scheduled": "a worker holds it until its time has come",
+    "ready": "a worker is about to run it",
+    "none": "no trace of it: no queue holds it and no worker that answers has it",
+}
+
+
+def show(command: TasktoolsCommand, outcome: Outcome, options: dict[str, Any], *, label: bool = False) -> None:
+    """Print the result on stdout; what is no result (a failure, a state in between) goes to stderr, with --json to stdout."""
+    if options["as_json"]:
+        command.stdout.write(render.as_json(outcome))
+        return
+    prefix = f"{outcome.id} " if label else ""
+    if outcome.succeeded:
+        command.stdout.write(prefix + render.as_text(outcome.result))
+        if not render.is_json(outcome.result):
+            command.note("The result holds values that JSON cannot carry: they are shown by their repr.")
+    elif options["traceback"] and outcome.traceback:
+        command.note(outcome.traceback.rstrip())
+
+
+def verdict(outcomes: Sequence[Outcome], timeout: float | None = None) -> None:
+    """Return when all are done; else raise the error that the command ends with, the gravest first.
+
+    Raises TaskFailed, NoTrace, NotFinished.
+    """
+    errors = [error for outcome in outcomes if (error := _error(outcome, timeout))]
+    for kind in (TaskFailed, NoTrace, NotFinished):
+        chosen = [error for error in errors if type(error) is kind]
+        if chosen:
+            others = "".join(f"\n{error.sentence}" for error in errors if error is not chosen[0])
+            raise kind(chosen[0].sentence + others, hint=chosen[0].hint)
+
+
+def _error(outcome: Outcome, timeout: float | None) -> TasktoolsError | None:
+    subject = f"{outcome.id}{f' ({outcome.task})' if outcome.task else ''}"
+    if outcome.succeeded:
+        return None
+    if outcome.state == "REVOKED":
+        return TaskFailed(f"{subject} was revoked.")
+    if outcome.finished:
+        return TaskFailed(f"{subject} failed{_exception(outcome)}", hint=_traceback_hint(outcome))
+    if outcome.place == "none":
+        return NoTrace(
+            f"{subject} is {outcome.state}: {_PLACES['none']}.",
+            hint="the id may be mistyped, its result expired, its task may ignore results, or a worker was killed while it ran it",
+        )
+    told = f" ({render.as_text(outcome.result)})" if outcome.result is not None else ""
+    place = f": {_PLACES.get(outcome.place, outcome.place)}" if outcome.place else ""
+    worker = f", on {outcome.worker}" if outcome.worker else ""
+    after = f" after {timeout:g} s" if timeout is not None else ""
+    return NotFinished(f"{subject} is {outcome.state}{told}{after}{place}{worker}.", hint=_waiting_hint(outcome, timeout))
+
+
+def _exception(outcome: Outcome) -> str:
+    if outcome.error is None:
+        return ", and the result backend keeps no exception of it."
+    return f": {': '.join(part for part in (outcome.error.type, outcome.error.message) if part)}"
+
+
+def _traceback_hint(outcome: Outcome) -> str:
+    if outcome.error is not None and outcome.error.type == "EncodeError":
+        return "return plain values (numbers, text, lists, dictionaries), or set another CELERY_RESULT_SERIALIZER"
+    return f"manage.py taskresult {outcome.id} --traceback" if outcome.traceback else ""
+
+
+def _waiting_hint(outcome: Outcome, timeout: float | None) -> str:
+    if timeout is not None:
+        return f"is a worker running (manage.py runworker)? Ask again: manage.py taskresult {outcome.id} --wait"
+    return "" if outcome.place in ("active", "scheduled") else "manage.py runworker starts a worker; --wait waits for the result"

@@ -1,0 +1,90 @@
+"""What runworker and runbeat share: they end as celery ends, with the project's app and its logging."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import CommandParser
+
+from tasktools import discovery, render, startup
+from tasktools.exceptions import Unreachable
+from tasktools.management.base import TasktoolsCommand
+
+#: How long the broker is given to answer before it is named, in seconds.
+BROKER_LIMIT = 2.5
+
+
+class RunCommand(TasktoolsCommand):
+    """Base of the commands that become a Celery process."""
+
+    prints_data = False
+    requires_system_checks = "__all__"
+    #: The celery subcommand.
+    celery_command = ""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        from tasktools.management.clicking import add_options, options_of
+
+        super().add_arguments(parser)
+        parser.add_argument("--celery-logging", action="store_true", help="let Celery set up the root logger although LOGGING is set")
+        add_options(parser, options_of(self.celery_command, getattr(startup.found, "app", None)))
+
+    def run(self, **options: Any) -> None:
+        from tasktools.management.clicking import options_of, words_of
+
+        found = self.find_app(options["app"])
+        errors = self.load_tasks(found)
+        if errors:
+            raise errors[0]
+        startup.require_broker(found)
+        words = words_of(options_of(self.celery_command, found.app), options)
+        self.introduce(found, options)
+        code = self.start(found, [*_global_words(options), self.celery_command, *words, *self.further_words(found, options)], options)
+        if code:
+            sys.exit(code)
+
+    def introduce(self, found: discovery.Found, options: dict[str, Any]) -> None:
+        """Say what is about to start, and name a broker that does not answer: Celery decides what then."""
+        from tasktools.health import check_broker
+        from tasktools.workers import summary
+
+        self.note(summary(found.app, found.name, queues=options.get("queues")))
+        try:
+            check_broker(found.app, BROKER_LIMIT)
+        except Unreachable as error:
+            self.note(self.style.ERROR(render.error_text(error)))
+
+    def further_words(self, found: discovery.Found, options: dict[str, Any]) -> list[str]:
+        """Return what the command line gets in addition."""
+        return []
+
+    def start(self, found: discovery.Found, words: Sequence[str], options: dict[str, Any]) -> int:
+        from tasktools.management.clicking import run_celery
+
+        os.environ["CELERY_SKIP_CHECKS"] = "1"  # Django has run them, or was told not to
+        if settings.LOGGING and not options["celery_logging"]:
+            _keep_logging(found.app, keep_level="loglevel" not in options)
+        return run_celery(found.app, words, program="celery")
+
+
+def _global_words(options: dict[str, Any]) -> list[str]:
+    return ["--no-color"] * bool(options["no_color"]) + ["--quiet"] * (options["verbosity"] == 0)
+
+
+def _keep_logging(app: Any, *, keep_level: bool) -> None:
+    """Leave the root logger as LOGGING has set it up: its handlers, and its level unless -l was typed."""
+    from celery.signals import after_setup_logger
+
+    app.conf.worker_hijack_root_logger = False
+    level = logging.getLogger().level
+
+    def restore(logger: logging.Logger, **_: Any) -> None:
+        if keep_level and settings.LOGGING.get("root"):
+            logger.setLevel(level)
+
+    after_setup_logger.connect(restore, weak=False, dispatch_uid="tasktools.keep_logging")

@@ -1,0 +1,86 @@
+"""What a person typed -> the one registered name of a task. Pure: names in, names out."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterable
+
+from tasktools.exceptions import TaskNameError
+
+#: How many names an error lists at most.
+MOST_LISTED = 10
+
+
+def resolve(typed: str, names: Collection[str]) -> str:
+    """Return the registered name that `typed` stands for.
+
+    A full name stands for itself. Otherwise the dotted parts of `typed` must occur in a name in this order, the last one
+    being its last: `add`, `tasks.add` and `demo.add` all stand for `project.demo.tasks.add`. Where several match, those
+    that end with `typed` as it is go first.
+
+    Raises TaskNameError when no name or more than one matches; its hint lists the candidates.
+    """
+    if typed in names:
+        return typed
+    matches = sorted(name for name in names if _stands_for(typed.split("."), name.split(".")))
+    endings = [name for name in matches if name.endswith("." + typed)]
+    matches = endings or matches
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise TaskNameError(f'"{shown(typed)}" can mean {len(matches)} tasks.', hint=f"type one of: {_listed(matches)}")
+    raise TaskNameError(f'No task is called "{shown(typed)}".', hint=_suggestion(typed, names))
+
+
+def short_names(names: Iterable[str]) -> dict[str, str]:
+    """Map each registered name to the shortest ending that stands for it alone."""
+    names = set(names)
+    return {name: next(end for end in _endings(name) if _is_unique(end, name, names)) for name in names}
+
+
+def shown(typed: str, most: int = 80) -> str:
+    """Return `typed` fit for one line of a message: unprintable characters escaped, long text cut."""
+    text = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in typed[: most + 1])
+    return text if len(typed) <= most else f"{text[:most]}…"
+
+
+def close_matches(typed: str, names: Collection[str]) -> list[str]:
+    """Return up to three names that `typed` may be a slip for, the closest first."""
+    by_last = {name.rpartition(".")[2]: name for name in names}
+    last = typed[:200].rpartition(".")[2]
+    found = difflib.get_close_matches(typed[:200], names, n=3, cutoff=0.7)
+    found += [by_last[end] for end in difflib.get_close_matches(last, by_last, n=3, cutoff=0.7)]
+    return list(dict.fromkeys(found))[:3]
+
+
+def _stands_for(typed: list[str], name: list[str]) -> bool:
+    if typed[-1] != name[-1]:
+        return False
+    rest = iter(name[:-1])
+    return all(part in rest for part in typed[:-1])
+
+
+def _endings(name: str) -> Iterable[str]:
+    parts = name.split(".")
+    return (".".join(parts[start:]) for start in range(len(parts) - 1, -1, -1))
+
+
+def _is_unique(end: str, name: str, names: Collection[str]) -> bool:
+    try:
+        return resolve(end, names) == name
+    except TaskNameError:
+        return False
+
+
+def _suggestion(typed: str, names: Collection[str]) -> str:
+    close = close_matches(typed, names)
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    if not names:
+        return "this project registers no task; write one with @shared_task in the tasks.py of an installed app"
+    return f"these are registered: {_listed(sorted(names))}"
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - MOST_LISTED
+    return ", ".join(names[:MOST_LISTED]) + (f" and {more} more (manage.py showtasks)" if more > 0 else "")

@@ -1,0 +1,93 @@
+"""The registered tasks of an app, as values."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from tasktools.arguments import describe, signature_of
+from tasktools.naming import short_names
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskInfo:
+    """A registered task, for people."""
+
+    name: str
+    #: The shortest name that enqueue takes for it.
+    short_name: str
+    #: As one reads it: `(x: int, y: int = 2)`; without self for a bound task.
+    signature: str
+    #: Where a call without further options goes.
+    queue: str
+    #: `path:line`, the path relative to the working folder where it lies below it; "" when it has no source.
+    defined_in: str
+    #: First line of the docstring.
+    doc: str
+
+
+def names(app: Any, *, builtin: bool = False) -> set[str]:
+    """Return the names of the registered tasks; those of Celery itself (celery.*) only with `builtin`."""
+    return {name for name in app.tasks if builtin or not name.startswith("celery.")}
+
+
+def tasks(app: Any, *, pattern: str = "", builtin: bool = False) -> Iterator[TaskInfo]:
+    """Yield the registered tasks by name; `pattern` is a part of the name, or a shell pattern if it holds * or ?."""
+    short = short_names(names(app, builtin=builtin))
+    for name in sorted(short):
+        if _matches(name, pattern):
+            yield _info(app, name, short[name])
+
+
+def function_of(task: Any) -> Callable[..., Any]:
+    """Return the function that a task runs, self bound where it takes it."""
+    run: Callable[..., Any] = task.run
+    return run
+
+
+def shell_imports(app: Any) -> list[str]:
+    """Return an import line for each task that a module holds under its own name, for SHELL_PLUS_IMPORTS."""
+    functions = (inspect.unwrap(function_of(app.tasks[name])) for name in sorted(names(app)))
+    pairs = ((function.__module__, function.__name__) for function in functions if hasattr(function, "__name__"))
+    return [f"from {module} import {name}" for module, name in _importable(pairs)]
+
+
+def _importable(pairs: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    import sys
+
+    return (pair for pair in pairs if hasattr(sys.modules.get(pair[0]), pair[1]))
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return fnmatchcase(name, pattern) if set(pattern) & set("*?") else pattern in name
+
+
+def _info(app: Any, name: str, short_name: str) -> TaskInfo:
+    task = app.tasks[name]
+    function = function_of(task)
+    return TaskInfo(
+        name=name,
+        short_name=short_name,
+        signature=describe(signature_of(function)),
+        queue=_queue(app, task),
+        defined_in=_place(inspect.unwrap(function)),
+        doc=next(iter((inspect.getdoc(function) or "").splitlines()), ""),
+    )
+
+
+def _queue(app: Any, task: Any) -> str:
+    route = app.amqp.router.route(dict(task._get_exec_options()), task.name, (), {})
+    queue = route.get("queue", app.conf.task_default_queue)
+    return str(getattr(queue, "name", queue))
+
+
+def _place(function: Callable[..., Any]) -> str:
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return ""
+    path = os.path.relpath(code.co_filename)
+    return f"{code.co_filename if path.startswith('..') else path}:{code.co_firstlineno}"

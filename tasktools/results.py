@@ -1,0 +1,200 @@
+"""What became of tasks, by their ids."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from celery.states import EXCEPTION_STATES, PENDING, READY_STATES, REVOKED, SUCCESS
+
+from tasktools.brokers import broker_of
+from tasktools.brokers.base import Trace
+from tasktools.brokers.portable import masked
+from tasktools.exceptions import ConfigurationError, UsageError
+from tasktools.health import reach
+from tasktools.naming import shown
+
+#: Longest id that is looked up; Celery's own have 36 characters.
+LONGEST_ID = 255
+
+#: How long one look at the result backend may take, in seconds.
+LOOK_LIMIT = 4.5
+
+#: How long workers are given to answer whether they have a task, in seconds.
+ANSWER_LIMIT = 0.7
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """The exception that ended a task."""
+
+    #: Its class, by name: "ValueError".
+    type: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What is known of one task at one moment."""
+
+    id: str
+    #: Celery's state, or a custom one that the task has set.
+    state: str
+    #: The returned value when it is done; for a state in between what the task has told with it (its meta).
+    result: Any = None
+    #: None as well for a failure of which the backend keeps no exception.
+    error: Failure | None = None
+    #: The worker's traceback as text.
+    traceback: str | None = None
+    #: These four where the backend has them: it keeps name and worker with CELERY_RESULT_EXTENDED only.
+    task: str | None = None
+    worker: str | None = None
+    retries: int | None = None
+    #: An aware datetime or ISO 8601 text, as the backend gives it.
+    date_done: Any = None
+    #: For a pending one: "queued", "reserved", "active" or "scheduled" (a worker has it), "none", or None when nobody knows.
+    place: str | None = None
+
+    @property
+    def finished(self) -> bool:
+        return self.state in READY_STATES
+
+    @property
+    def succeeded(self) -> bool:
+        return self.state == SUCCESS
+
+
+def check_id(task_id: str) -> str:
+    """Return the id, or raise UsageError when no task can have it."""
+    if not task_id or len(task_id) > LONGEST_ID or not task_id.isprintable():
+        raise UsageError(f'"{shown(task_id)}" is no task id.', hint="give the id that enqueue printed")
+    return task_id
+
+
+def check_backend(app: Any) -> None:
+    """Raise ConfigurationError when no result backend is configured, or it cannot be used."""
+    from celery.backends.base import DisabledBackend
+
+    try:
+        backend = app.backend
+    except Exception as error:
+        raise ConfigurationError(
+            f'The result backend "{masked(app.conf.result_backend)}" cannot be used: {error}.',
+            hint="mend CELERY_RESULT_BACKEND, or install its library",
+        ) from error
+    if isinstance(backend, DisabledBackend):
+        raise ConfigurationError(
+            "No result backend is configured, so results are not kept.",
+            hint='set CELERY_RESULT_BACKEND, as in CELERY_RESULT_BACKEND = "redis://localhost:6379/1"',
+        )
+
+
+def look(app: Any, task_id: str) -> Outcome:
+    """Return what the result backend knows of a task now.
+
+    Raises Unreachable when the backend does not answer.
+    """
+    return reach(_backend_name(app), LOOK_LIMIT, _look, app, task_id)
+
+
+def locate(app: Any, outcome: Outcome) -> Outcome:
+    """Return a pending outcome with its place: in a queue, with a worker, or nowhere.
+
+    The broker is asked first, then (it takes ANSWER_LIMIT) the workers; a busy solo worker cannot answer. Of a broker
+    whose queues cannot be read the place stays None unless a worker has the task.
+    """
+    if outcome.state != PENDING:
+        return outcome
+    broker = broker_of(app)
+    subject = f'The broker "{broker.uri()}"'
+    trace = reach(subject, LOOK_LIMIT, broker.find, outcome.id) if broker.supports_find else None
+    if trace is not None and trace.place == "queued":
+        return _placed(outcome, trace.place)
+    worker, place = reach(subject, LOOK_LIMIT, _ask_workers, app, outcome.id)
+    return _placed(outcome, place or _unclaimed(broker.supports_find, trace), worker)
+
+
+def wait(
+    app: Any,
+    task_ids: Sequence[str],
+    *,
+    timeout: float | None,
+    interval: float = 0.5,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], object] = time.sleep,
+) -> Iterator[Outcome]:
+    """Yield each task's outcome when it is final, and those that are not when `timeout` (seconds) has passed.
+
+    Looks are 10 ms apart at first, then up to `interval` seconds.
+    """
+    deadline = None if timeout is None else clock() + timeout
+    open_ids, pause = list(task_ids), min(0.01, interval)
+    while open_ids:
+        outcomes = [look(app, task_id) for task_id in open_ids]
+        timed_out = deadline is not None and clock() >= deadline
+        yield from (each for each in outcomes if each.finished or timed_out)
+        open_ids = [] if timed_out else [each.id for each in outcomes if not each.finished]
+        if open_ids:
+            sleep(pause if deadline is None else max(0.0, min(pause, deadline - clock())))
+            pause = min(pause * 1.5, interval)
+
+
+def outcome_of(task_id: str, meta: dict[str, Any]) -> Outcome:
+    """Return what a backend's meta dictionary says (celery.backends.base.Backend.get_task_meta).
+
+    It has `status` and `result`; `traceback`, `date_done`, `name`, `worker` and `retries` where the backend keeps them.
+    """
+    state, result = meta["status"], meta.get("result")
+    failed = state in EXCEPTION_STATES
+    return Outcome(
+        id=task_id,
+        state=state,
+        result=None if failed else result,
+        error=_failure(result) if failed and state != REVOKED else None,
+        traceback=meta.get("traceback") or None,
+        task=meta.get("name"),
+        worker=meta.get("worker"),
+        retries=meta.get("retries"),
+        date_done=meta.get("date_done"),
+    )
+
+
+def of_eager(result: Any) -> Outcome:
+    """Return the outcome of an EagerResult: the task has run in this process."""
+    return outcome_of(result.id, {"status": result.state, "result": result.result, "traceback": result.traceback})
+
+
+def _look(app: Any, task_id: str) -> Outcome:
+    return outcome_of(task_id, app.backend.get_task_meta(task_id))
+
+
+def _failure(result: Any) -> Failure | None:
+    if isinstance(result, BaseException):
+        return Failure(type=type(result).__name__, message=str(result))
+    if isinstance(result, dict) and "exc_type" in result:
+        return Failure(type=str(result["exc_type"]), message=str(result.get("exc_message", "")))
+    return None if result is None else Failure(type="", message=str(result))
+
+
+def _backend_name(app: Any) -> str:
+    return f'The result backend "{masked(app.backend.as_uri(include_password=False))}"'
+
+
+def _ask_workers(app: Any, task_id: str) -> tuple[str | None, str | None]:
+    replies = app.control.inspect(timeout=ANSWER_LIMIT).query_task(task_id) or {}
+    for worker, tasks in replies.items():
+        if task_id in tasks:
+            return worker, tasks[task_id][0]
+    return None, None
+
+
+def _unclaimed(searched: bool, trace: Trace | None) -> str | None:
+    if trace is not None:
+        return trace.place
+    return "none" if searched else None
+
+
+def _placed(outcome: Outcome, place: str | None, worker: str | None = None) -> Outcome:
+    return Outcome(id=outcome.id, state=outcome.state, place=place, worker=worker)

@@ -1,0 +1,15 @@
+"""Every registered task imported in shell_plus: SHELL_PLUS_IMPORTS = SimpleLazyObject(task_imports)."""
+
+from __future__ import annotations
+
+
+def task_imports() -> list[str]:
+    """Return an import line for each registered task of the project's app.
+
+    Call it once Django is set up: wrapped in SimpleLazyObject it can stand in the settings, which it does not slow down.
+    """
+    from tasktools import discovery, registry, startup
+
+    found = startup.found or discovery.find()
+    startup.load_tasks(found)
+    return registry.shell_imports(found.app)
