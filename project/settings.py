@@ -1,4 +1,4 @@
-"""Settings of the demo site. All that tasktools needs is its line in INSTALLED_APPS; with DEBUG it brings its own broker."""
+"""Settings of the demo site. All that tasktools needs is its line in INSTALLED_APPS: with DEBUG it brings a broker."""
 
 import os
 from datetime import timedelta
@@ -53,6 +53,8 @@ CELERY_BEAT_SCHEDULE = {
     },
 }
 
+# make demo keeps to itself beside a worker that runs in this folder.
+TASKTOOLS_DATA_DIR = os.environ.get("DEMO_DATA_DIR")
 TASKTOOLS_LINGER = os.environ.get("DEMO_LINGER", "10s")
 
 # shell_plus has every registered task at hand.

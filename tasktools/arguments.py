@@ -56,7 +56,9 @@ def bind(
     """
     binder = _Binder(signature or _ANY, task)
     args = _json_of(args_json, list, "--args", "an array, as in '[2, 2]'") if args_json is not None else []
-    for key, value in (_json_of(kwargs_json, dict, "--kwargs", "an object, as in '{\"x\": 2}'") if kwargs_json else {}).items():
+    for key, value in (
+        _json_of(kwargs_json, dict, "--kwargs", "an object, as in '{\"x\": 2}'") if kwargs_json else {}
+    ).items():
         binder.keyword(key, value)
     for word in words:
         binder.word(word, args)
@@ -144,7 +146,9 @@ def _json_of(text: str, kind: type, option: str, form: str) -> Any:
     except (ValueError, RecursionError) as error:
         raise ArgumentError(f"{option} is not JSON: {error}.", hint=f"{option} takes {form}") from None
     if not isinstance(value, kind):
-        raise ArgumentError(f'{option} is "{shown(text)}", which is not {form.split(",")[0]}.', hint=f"{option} takes {form}")
+        raise ArgumentError(
+            f'{option} is "{shown(text)}", which is not {form.split(",")[0]}.', hint=f"{option} takes {form}"
+        )
     return value
 
 
@@ -159,6 +163,6 @@ def _resolved(annotation: Any, names: Mapping[str, Any]) -> Any:
 
 
 def _readable(annotation: Any) -> Any:
-    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
-        return annotation
-    return annotation if annotation is inspect.Parameter.empty else str(annotation).replace("typing.", "")
+    if isinstance(annotation, type) and typing.get_origin(annotation) is None:
+        return annotation  # inspect.Parameter.empty as well
+    return str(annotation).replace("typing.", "")

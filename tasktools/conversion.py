@@ -24,7 +24,7 @@ import json
 import types
 import typing
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -129,7 +129,7 @@ def _union(word: str, members: tuple[Any, ...]) -> Any:
     raise NotConvertible(" or ".join(names))
 
 
-def _one_of(word: str, values: dict[str, Any]) -> Any:
+def _one_of(word: str, values: Mapping[str, Any]) -> Any:
     try:
         return values[word]
     except KeyError:

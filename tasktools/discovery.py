@@ -66,7 +66,9 @@ def live() -> list[Found]:
     Apps that a module holds go before those that none does: a throw-away instance is no candidate beside a real one.
     """
     made = sys.modules.get(READY_MADE)
-    others = [app for app in list(_state._get_active_apps()) if not is_fallback(app) and app is not getattr(made, "app", None)]
+    others = [
+        app for app in list(_state._get_active_apps()) if not is_fallback(app) and app is not getattr(made, "app", None)
+    ]
     found = [Found(app=app) for app in others]
     if len(found) < 2:
         return found
@@ -105,7 +107,14 @@ def _keys_of(app: Any, module: Any) -> Iterator[str]:
 def _rank(module: ModuleType, key: str) -> tuple[Any, ...]:
     attributes = ("app", "celery", "celery_app")
     place = attributes.index(key) if key in attributes else len(attributes)
-    return hasattr(module, "__path__"), module.__name__.startswith("celery."), place, len(module.__name__), module.__name__, key
+    return (
+        hasattr(module, "__path__"),
+        module.__name__.startswith("celery."),
+        place,
+        len(module.__name__),
+        module.__name__,
+        key,
+    )
 
 
 def _load(name: str, origin: str) -> Found:
@@ -116,7 +125,9 @@ def _load(name: str, origin: str) -> Found:
         app = find_app(name)
     except ModuleNotFoundError as error:
         if error.name and (module == error.name or module.startswith(f"{error.name}.")):
-            raise AppError(f'{origin} names "{shown(name)}", and there is no module "{error.name}".', hint=hint) from error
+            raise AppError(
+                f'{origin} names "{shown(name)}", and there is no module "{error.name}".', hint=hint
+            ) from error
         raise broken(module, error) from error
     except AttributeError as error:
         if _raised_by_project(error):
@@ -195,7 +206,10 @@ def _import(name: str) -> ModuleType:
 
 
 def broken(module: str, error: Exception) -> ProjectError:
-    return ProjectError(f'The module "{shown(module)}" cannot be imported: {told(error)}.', hint=f'manage.py shell -c "import {module}" shows where')
+    return ProjectError(
+        f'The module "{shown(module)}" cannot be imported: {told(error)}.',
+        hint=f'manage.py shell -c "import {module}" shows where',
+    )
 
 
 def told(error: BaseException) -> str:

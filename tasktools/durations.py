@@ -42,5 +42,7 @@ def parse_time(word: str, zone: tzinfo) -> datetime:
     except ValueError:
         found = None
     if found is None:
-        raise ArgumentError(f'"{shown(word)}" is no time.', hint="write ISO 8601, as in 2030-01-31T18:00 or 2030-01-31T18:00+02:00")
+        raise ArgumentError(
+            f'"{shown(word)}" is no time.', hint="write ISO 8601, as in 2030-01-31T18:00 or 2030-01-31T18:00+02:00"
+        )
     return found if found.tzinfo else found.replace(tzinfo=zone)

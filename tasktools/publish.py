@@ -70,7 +70,9 @@ def publish(app: Any, call: Call, *, follow: bool = False) -> Sent:
         return _run_here(task, call)
     broker = broker_of(app)
     subject = f'The broker "{broker.uri()}"'
-    connection = reach(subject, CONNECT_LIMIT, broker.publishing_connection, CONNECT_LIMIT, consequence=" Nothing was sent.")
+    connection = reach(
+        subject, CONNECT_LIMIT, broker.publishing_connection, CONNECT_LIMIT, consequence=" Nothing was sent."
+    )
     try:
         result = within(SEND_LIMIT, _send, app, call, connection, follow)
     except TimedOut:
@@ -98,12 +100,14 @@ def _send(app: Any, call: Call, connection: Any, follow: bool) -> Any:
     # Without a follower nobody listens for the result here, and the backend need not be told of the call.
     with contextlib.nullcontext() if follow else denied_join_result():
         if task is None:
-            return app.send_task(call.task, call.args, dict(call.kwargs), producer=producer, retry=False, **call.options)
+            return app.send_task(
+                call.task, call.args, dict(call.kwargs), producer=producer, retry=False, **call.options
+            )
         return task.apply_async(call.args, dict(call.kwargs), producer=producer, retry=False, **call.options)
 
 
 def _in_doubt(subject: str, what: str, call: Call) -> Unreachable:
-    known = f' Ask later: manage.py taskresult {call.options["task_id"]}' if call.options.get("task_id") else ""
+    known = f" Ask later: manage.py taskresult {call.options['task_id']}" if call.options.get("task_id") else ""
     return Unreachable(f"{subject} {what}. Whether {call.task} was sent cannot be known.", hint=f"{HINT}.{known}")
 
 

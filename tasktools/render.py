@@ -57,7 +57,9 @@ def error_json(error: TasktoolsError) -> str:
 def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a table of aligned columns, two spaces apart, with its heads in the first line."""
     widths = [max(len(line[place]) for line in [columns, *rows]) for place in range(len(columns))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in [columns, *rows]]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in [columns, *rows]
+    ]
     return "\n".join(line.rstrip() for line in lines)
 
 

@@ -59,11 +59,11 @@ class Outcome:
 
     @property
     def finished(self) -> bool:
-        return self.state in READY_STATES
+        return bool(self.state in READY_STATES)
 
     @property
     def succeeded(self) -> bool:
-        return self.state == SUCCESS
+        return bool(self.state == SUCCESS)
 
 
 def check_id(task_id: str) -> str:

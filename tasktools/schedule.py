@@ -44,11 +44,15 @@ def keeps_file(scheduler: str) -> bool:
 
 def _faults_of(app: Any, key: str, entry: Any) -> Iterator[Fault]:
     if not isinstance(entry, dict):
-        yield Fault(kind="schedule", entry=key, sentence="it is no dictionary", hint='write {"task": ..., "schedule": ...}')
+        yield Fault(
+            kind="schedule", entry=key, sentence="it is no dictionary", hint='write {"task": ..., "schedule": ...}'
+        )
         return
     name = entry.get("task")
     if name not in app.tasks:
-        yield Fault(kind="task", entry=key, sentence=f'its task "{name}" is not registered', hint=_close(app, str(name)))
+        yield Fault(
+            kind="task", entry=key, sentence=f'its task "{name}" is not registered', hint=_close(app, str(name))
+        )
     else:
         yield from _misfit(app.tasks[name], key, entry)
     yield from _unreadable(key, entry.get("schedule"))

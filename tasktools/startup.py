@@ -84,7 +84,9 @@ def load_tasks(chosen: discovery.Found) -> list[ProjectError]:
     """
     if chosen.ready_made:
         return list(_import_tasks(chosen.app))
-    os.environ.setdefault("CELERY_SKIP_CHECKS", "1")  # Celery's Django fix-up would run all system checks at this import
+    os.environ.setdefault(
+        "CELERY_SKIP_CHECKS", "1"
+    )  # Celery's Django fix-up would run all system checks at this import
     try:
         chosen.app.loader.import_default_modules()
     except Exception as error:  # noqa: BLE001 - a task module may raise anything; all of it is told
@@ -101,7 +103,11 @@ def _import_tasks(app: Any) -> Iterator[ProjectError]:
 
 
 def _task_modules() -> list[str]:
-    return [f"{each.name}.tasks" for each in apps.get_app_configs() if each.module and module_has_submodule(each.module, "tasks")]
+    return [
+        f"{each.name}.tasks"
+        for each in apps.get_app_configs()
+        if each.module and module_has_submodule(each.module, "tasks")
+    ]
 
 
 def _log_problems(**_: Any) -> None:

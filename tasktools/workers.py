@@ -31,7 +31,11 @@ def backend_uri(app: Any) -> str:
     """Return the URL of the result backend without its password; "disabled" when there is none."""
     url = app.backend_cls if isinstance(app.backend_cls, str) else app.conf.result_backend
     scheme, _, rest = str(url or "disabled").partition("+socket://")
-    return f"{STOCK_SOCKET}{rest}" if rest and scheme.startswith(PRIVATE_SOCKET.partition("+")[0]) else masked(url or "disabled")
+    return (
+        f"{STOCK_SOCKET}{rest}"
+        if rest and scheme.startswith(PRIVATE_SOCKET.partition("+")[0])
+        else masked(url or "disabled")
+    )
 
 
 def schedule_file(configured: str, places: Iterable[Path]) -> Path | None:

@@ -6,7 +6,6 @@ import abc
 from dataclasses import dataclass
 from typing import Any
 
-
 #: How the URL of the private Valkey begins, and how a stock Celery writes the same.
 PRIVATE_SOCKET = "tasktools+socket://"
 STOCK_SOCKET = "redis+socket://"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from tasktools.brokers.base import STOCK_SOCKET, PRIVATE_SOCKET, Broker
+from tasktools.brokers.base import PRIVATE_SOCKET, STOCK_SOCKET, Broker
 from tasktools.exceptions import ConfigurationError, TasktoolsError
 
 
@@ -27,7 +27,7 @@ class PortableBroker(Broker):
         except ImportError as error:
             raise ConfigurationError(
                 f'The broker "{masked(url)}" needs a library that is not installed: {error}.',
-                hint="install it; for the transports of Celery: pip install 'celery[redis]', 'celery[sqs]', 'celery[msgpack]', ...",
+                hint="install it; Celery names it as an extra: pip install 'celery[redis]', 'celery[sqs]', ...",
             ) from error
         except (KeyError, ValueError, AttributeError, TypeError) as error:
             raise ConfigurationError(

@@ -17,4 +17,3 @@ def register() -> None:
 
     for check in (project.check, broker.check, schedule.check):
         register_check(check, TAG)
-

@@ -13,6 +13,10 @@ from tasktools.exceptions import ProjectError
 def check(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Say again what went wrong at start-up."""
     return [
-        Error(problem.sentence, hint=problem.hint, id="tasktools.E001" if isinstance(problem, ProjectError) else "tasktools.E002")
+        Error(
+            problem.sentence,
+            hint=problem.hint,
+            id="tasktools.E001" if isinstance(problem, ProjectError) else "tasktools.E002",
+        )
         for problem in startup.problems
     ]

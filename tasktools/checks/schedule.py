@@ -18,6 +18,10 @@ def check(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     if found is None or not found.app.conf.beat_schedule or startup.load_tasks(found):
         return []
     return [
-        Error(f'The beat schedule\'s entry "{fault.entry}" cannot run: {fault.sentence}.', hint=fault.hint, id=_IDS[fault.kind])
+        Error(
+            f'The beat schedule\'s entry "{fault.entry}" cannot run: {fault.sentence}.',
+            hint=fault.hint,
+            id=_IDS[fault.kind],
+        )
         for fault in faults(found.app)
     ]

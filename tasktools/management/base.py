@@ -29,7 +29,9 @@ class TasktoolsCommand(BaseCommand):
     prints_data = True
     #: Whether it takes -A.
     takes_app = True
-    requires_system_checks: Sequence[str] | str = []
+    requires_system_checks: Any = []
+    # Set by BaseCommand; its types do not say so.
+    _called_from_command_line: bool
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         kwargs = {"epilog": EXIT_CODES, "formatter_class": _HelpFormatter, "allow_abbrev": False, **kwargs}
@@ -39,7 +41,9 @@ class TasktoolsCommand(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         if self.takes_app:
-            parser.add_argument("-A", "--app", help="the Celery app as module:attribute, where it is not found by itself")
+            parser.add_argument(
+                "-A", "--app", help="the Celery app as module:attribute, where it is not found by itself"
+            )
         if self.prints_data:
             parser.add_argument("--json", action="store_true", dest="as_json", help="print JSON, errors too")
 
@@ -60,11 +64,11 @@ class TasktoolsCommand(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         type(self)._signalling_run(self, **options)
 
-    @signalcommand
+    @signalcommand  # type: ignore[untyped-decorator]
     def _signalling_run(self, **options: Any) -> None:
         self.run(**options)
 
-    def run(self, **options: Any) -> None:
+    def run(self, *args: Any, **options: Any) -> None:
         raise NotImplementedError
 
     def find_app(self, name: str | None) -> discovery.Found:

@@ -67,7 +67,9 @@ def _queue(app: Any, name: str) -> str:
 
 def _future(time: datetime, option: str, typed: str) -> datetime:
     if time <= datetime.now(time.tzinfo):
-        raise ArgumentError(f'{option} "{shown(typed)}" is in the past.', hint="give a time to come, or leave it out to run it now")
+        raise ArgumentError(
+            f'{option} "{shown(typed)}" is in the past.', hint="give a time to come, or leave it out to run it now"
+        )
     return time
 
 
@@ -82,4 +84,6 @@ def _expiry(app: Any, typed: str) -> float | datetime:
 def _priority(typed: str) -> int:
     if typed.isascii() and typed.isdigit() and int(typed[:4]) <= HIGHEST_PRIORITY and len(typed) < 4:
         return int(typed)
-    raise ArgumentError(f'The priority "{shown(typed)}" is no number from 0 to {HIGHEST_PRIORITY}.', hint="0 to 9 serves every broker")
+    raise ArgumentError(
+        f'The priority "{shown(typed)}" is no number from 0 to {HIGHEST_PRIORITY}.', hint="0 to 9 serves every broker"
+    )

@@ -27,15 +27,28 @@ def add_options(parser: CommandParser, options: Sequence[click.Option]) -> None:
     groups: dict[str, Any] = {}
     for option in options:
         title = f"Celery: {getattr(option, 'help_group', None) or 'Options'}"
-        group = groups.setdefault(title, None) or groups.update({title: parser.add_argument_group(title)}) or groups[title]
-        common: dict[str, Any] = {"dest": option.name, "default": argparse.SUPPRESS, "help": (option.help or "").replace("%", "%%")}
+        group = (
+            groups.setdefault(title, None) or groups.update({title: parser.add_argument_group(title)}) or groups[title]
+        )
+        common: dict[str, Any] = {
+            "dest": option.name,
+            "default": argparse.SUPPRESS,
+            "help": (option.help or "").replace("%", "%%"),
+        }
         if option.is_flag:
             group.add_argument(*_sorted(option.opts), action="store_const", const=True, **common)
             if option.secondary_opts:
-                group.add_argument(*option.secondary_opts, action="store_const", const=False, **{**common, "help": argparse.SUPPRESS})
+                group.add_argument(
+                    *option.secondary_opts, action="store_const", const=False, **{**common, "help": argparse.SUPPRESS}
+                )
         else:
             group.add_argument(*_sorted(option.opts), metavar=_metavar(option), **common)
-    parser.add_argument("config", nargs="*", metavar="setting=value", help="further settings, as celery takes them: worker.send_task_events=1")
+    parser.add_argument(
+        "config",
+        nargs="*",
+        metavar="setting=value",
+        help="further settings, as celery takes them: worker.send_task_events=1",
+    )
 
 
 def words_of(options: Sequence[click.Option], given: dict[str, Any]) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tasktools import render
-from tasktools.exceptions import NoTrace, NotFinished, TaskFailed, TasktoolsError
+from tasktools.exceptions import NotFinished, NoTrace, TaskFailed, TasktoolsError
 from tasktools.management.base import TasktoolsCommand
 from tasktools.results import Outcome
 
@@ -58,13 +58,15 @@ def _error(outcome: Outcome, timeout: float | None) -> TasktoolsError | None:
     if outcome.place == "none":
         return NoTrace(
             f"{subject} is {outcome.state}: {_PLACES['none']}.",
-            hint="the id may be mistyped, its result expired, its task may ignore results, or a worker was killed while it ran it",
+            hint="the id may be mistyped, the result expired or ignored, or the worker that ran the task was killed",
         )
     told = f" ({render.as_text(outcome.result)})" if outcome.result is not None else ""
     place = f": {_PLACES.get(outcome.place, outcome.place)}" if outcome.place else ""
     worker = f", on {outcome.worker}" if outcome.worker else ""
     after = f" after {timeout:g} s" if timeout is not None else ""
-    return NotFinished(f"{subject} is {outcome.state}{told}{after}{place}{worker}.", hint=_waiting_hint(outcome, timeout))
+    return NotFinished(
+        f"{subject} is {outcome.state}{told}{after}{place}{worker}.", hint=_waiting_hint(outcome, timeout)
+    )
 
 
 def _exception(outcome: Outcome) -> str:
@@ -82,4 +84,8 @@ def _traceback_hint(outcome: Outcome) -> str:
 def _waiting_hint(outcome: Outcome, timeout: float | None) -> str:
     if timeout is not None:
         return f"is a worker running (manage.py runworker)? Ask again: manage.py taskresult {outcome.id} --wait"
-    return "" if outcome.place in ("active", "scheduled") else "manage.py runworker starts a worker; --wait waits for the result"
+    return (
+        ""
+        if outcome.place in ("active", "scheduled")
+        else "manage.py runworker starts a worker; --wait waits for the result"
+    )

@@ -31,7 +31,9 @@ class RunCommand(TasktoolsCommand):
         from tasktools.management.clicking import add_options, options_of
 
         super().add_arguments(parser)
-        parser.add_argument("--celery-logging", action="store_true", help="let Celery set up the root logger although LOGGING is set")
+        parser.add_argument(
+            "--celery-logging", action="store_true", help="let Celery set up the root logger although LOGGING is set"
+        )
         add_options(parser, options_of(self.celery_command, getattr(startup.found, "app", None)))
 
     def run(self, **options: Any) -> None:
@@ -44,7 +46,9 @@ class RunCommand(TasktoolsCommand):
         startup.require_broker(found)
         words = words_of(options_of(self.celery_command, found.app), options)
         self.introduce(found, options)
-        code = self.start(found, [*_global_words(options), self.celery_command, *words, *self.further_words(found, options)], options)
+        code = self.start(
+            found, [*_global_words(options), self.celery_command, *words, *self.further_words(found, options)], options
+        )
         if code:
             sys.exit(code)
 

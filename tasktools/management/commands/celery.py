@@ -38,7 +38,11 @@ class Command(TasktoolsCommand):
         found = self.find_app(None)
         os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
         if self._called_from_command_line:
-            sys.argv = ["celery", *(["-A", found.name] if found.name else []), *words]  # --detach starts `python -m celery` with these
+            sys.argv = [
+                "celery",
+                *(["-A", found.name] if found.name else []),
+                *words,
+            ]  # --detach starts `python -m celery` with these
         startup.choose_broker(found)
         code = run_celery(found.app, words, program="celery")
         if code:

@@ -19,12 +19,18 @@ class Command(TasktoolsCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("name", help="the task: its full name, or as much of its end as is unique")
-        parser.add_argument("words", nargs="*", metavar="word", help="an argument, or key=value; behind -- also words like -x")
+        parser.add_argument(
+            "words", nargs="*", metavar="word", help="an argument, or key=value; behind -- also words like -x"
+        )
         add_calling_options(parser)
         parser.add_argument("--wait", action="store_true", help="wait for the result and print it")
-        parser.add_argument("--timeout", metavar="DURATION", default="1m", help="how long --wait waits (1m); exit code 3 then")
+        parser.add_argument(
+            "--timeout", metavar="DURATION", default="1m", help="how long --wait waits (1m); exit code 3 then"
+        )
         parser.add_argument("--dry-run", action="store_true", help="check the call, print it, send nothing")
-        parser.add_argument("--unregistered", action="store_true", help="take the name as it is: another project's worker knows it")
+        parser.add_argument(
+            "--unregistered", action="store_true", help="take the name as it is: another project's worker knows it"
+        )
 
     def run(self, *, name: str, words: list[str], **options: Any) -> None:
         from tasktools import publish, startup
@@ -66,6 +72,8 @@ class Command(TasktoolsCommand):
             self.stdout.write(render.as_json({"id": sent.id, "task": sent.task}) if options["as_json"] else sent.id)
             return
         self.note(f"{sent.id} {sent.task}")
-        outcome = results.of_eager(sent.result) if sent.eager else next(results.wait(found.app, [sent.id], timeout=timeout))
+        outcome = (
+            results.of_eager(sent.result) if sent.eager else next(results.wait(found.app, [sent.id], timeout=timeout))
+        )
         show(self, outcome, options)
         verdict([outcome], timeout)

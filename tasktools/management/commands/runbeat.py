@@ -25,10 +25,13 @@ class Command(RunCommand):
             return []
         configured = found.app.conf.beat_schedule_filename
         try:
-            path = schedule_file(configured, [conf.data_dir(), runtime_place(conf.data_dir(), Path(tempfile.gettempdir()))])
+            path = schedule_file(
+                configured, [conf.data_dir(), runtime_place(conf.data_dir(), Path(tempfile.gettempdir()))]
+            )
         except OSError as error:
             raise ConfigurationError(
-                f'Beat cannot write its schedule "{configured}": {error.strerror}.', hint="name a writable file with --schedule"
+                f'Beat cannot write its schedule "{configured}": {error.strerror}.',
+                hint="name a writable file with --schedule",
             ) from error
         if path is None:
             return []

@@ -27,6 +27,9 @@ class Command(RunCommand):
 
         python, *argv = [word for word in get_child_arguments() if word not in ("--detach", "-D")]
         hostname = host_format(default_nodename(options.get("hostname")))
-        daemon = {name: options.get(name) or app.conf.get(f"worker_{name}") for name in ("logfile", "pidfile", "uid", "gid", "umask")}
+        daemon = {
+            name: options.get(name) or app.conf.get(f"worker_{name}")
+            for name in ("logfile", "pidfile", "uid", "gid", "umask")
+        }
         code = detach(python, argv, app=app, hostname=hostname, executable=options.get("executable"), **daemon)
         return int(code or 0)

@@ -36,4 +36,6 @@ class Command(TasktoolsCommand):
         if problems:
             raise problems[0]
         if pattern and not tasks:
-            raise TaskNameError(f'No task is called like "{shown(pattern)}".', hint="manage.py showtasks lists them all")
+            raise TaskNameError(
+                f'No task is called like "{shown(pattern)}".', hint="manage.py showtasks lists them all"
+            )

@@ -18,8 +18,12 @@ class Command(TasktoolsCommand):
         super().add_arguments(parser)
         parser.add_argument("ids", nargs="+", metavar="id", help="what enqueue printed, or AsyncResult.id")
         parser.add_argument("--wait", action="store_true", help="wait until all are finished")
-        parser.add_argument("--timeout", metavar="DURATION", help="how long --wait waits; without it as long as it takes")
-        parser.add_argument("--interval", metavar="DURATION", default="500ms", help="longest pause between two looks (500ms)")
+        parser.add_argument(
+            "--timeout", metavar="DURATION", help="how long --wait waits; without it as long as it takes"
+        )
+        parser.add_argument(
+            "--interval", metavar="DURATION", default="500ms", help="longest pause between two looks (500ms)"
+        )
 
     def run(self, *, ids: list[str], **options: Any) -> None:
         from tasktools import results, startup
