@@ -1,0 +1,85 @@
+"""Fixtures: a project on disk, the app of the suite, a worker of it."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+from tests.support import Running, Site, wait_for
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command printed, and how it ended."""
+
+    out: str
+    err: str
+    code: int
+
+
+@pytest.fixture
+def run_command() -> Callable[..., Ran]:
+    """Run a management command in this process: run_command("enqueue", "add", "2", "2")."""
+
+    def run(*words: str, **options: Any) -> Ran:
+        out, err, code = io.StringIO(), io.StringIO(), 0
+        try:
+            call_command(*words, stdout=out, stderr=err, **options)
+        except CommandError as error:
+            err.write(str(error))
+            code = error.returncode
+        except SystemExit as error:
+            code = int(error.code or 0)
+        return Ran(out.getvalue(), err.getvalue(), code)
+
+    return run
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """A Django project on disk; what a test starts in it is ended, and its private Valkey has gone when the test is over."""
+    with Site(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def app() -> Any:
+    """The ready-made app of the suite's own settings, on the private Valkey of this test process."""
+    from tasktools import startup
+
+    assert startup.found is not None
+    return startup.found.app
+
+
+@pytest.fixture(scope="session")
+def suite_site() -> Iterator[Site]:
+    """The suite's own settings as a project, for workers that serve the tests of this process."""
+    base = Path(settings.BASE_DIR)
+    with Site(
+        base, "tests.settings", environment={"TESTS_BASE_DIR": str(base), "DJANGO_SETTINGS_MODULE": "tests.settings"}
+    ) as made:
+        yield made
+        made.end_server()  # this process is its client to the end
+    shutil.rmtree(base, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def worker(suite_site: Site) -> Running:
+    """A worker of the suite's app: a real process."""
+    words = ("-l", "INFO", "--without-mingle", "--without-gossip", "-c", "2", "-Q", "celery,slow")
+    started = suite_site.start(sys.executable, "-m", "django", "runworker", *words)
+    started.wait_for_output(" ready.")
+    return started
+
+
+__all__ = ["wait_for"]

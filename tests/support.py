@@ -1,0 +1,241 @@
+"""Projects on disk and real processes for the tests."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+#: How long a process may take to do what a test waits for, in seconds; the machine may be busy.
+LIMIT = 30.0
+
+SETTINGS = """
+from pathlib import Path
+BASE_DIR = Path(__file__).resolve().parent{up}
+SECRET_KEY = "tests"
+DEBUG = True
+USE_TZ = True
+ROOT_URLCONF = "{urls}"
+INSTALLED_APPS = {apps!r}
+DATABASES = {{"default": {{"ENGINE": "django.db.backends.sqlite3", "NAME": BASE_DIR / "db.sqlite3"}}}}
+TASKTOOLS_LINGER = "1s"
+{more}
+"""
+
+TASKS = """
+from celery import shared_task
+
+@shared_task
+def add(x, y):
+    return x + y
+
+@shared_task
+def note(path, key):
+    with open(path, "a") as file:
+        file.write(f"{key}\\n")
+"""
+
+
+def wait_for(predicate: Callable[[], Any], timeout: float = LIMIT, what: str = "") -> Any:
+    """Return what `predicate` returns as soon as it is true; fail after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while True:
+        found = predicate()
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {timeout:g} s for {what or predicate}")
+        time.sleep(0.02)
+
+
+@dataclass
+class Running:
+    """A process that a test has started, and what it prints."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def wait_for_output(self, text: str, timeout: float = LIMIT) -> str:
+        def seen() -> bool:
+            if text in self.output:
+                return True
+            assert self.process.poll() is None, f"it ended with {self.process.returncode}:\n{self.output}"
+            return False
+
+        try:
+            wait_for(seen, timeout)
+        except AssertionError as error:
+            raise AssertionError(f"waited for {text!r}: {error}\n{self.output}") from None
+        return self.output
+
+    def end(self, signum: int = signal.SIGTERM, timeout: float = LIMIT) -> int:
+        """Send a signal and return the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signum)
+        return self.process.wait(timeout)
+
+
+@dataclass
+class Site:
+    """A Django project on disk, and the processes that a test runs in it. Use it as a context manager."""
+
+    root: Path
+    settings_module: str = "mysite.settings"
+    environment: dict[str, str] = field(default_factory=dict)
+    running: list[Running] = field(default_factory=list)
+
+    def __enter__(self) -> Site:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for each in self.running:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(each.process.pid, signal.SIGTERM)
+        for each in self.running:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                each.process.wait(10)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(each.process.pid, signal.SIGKILL)
+            each.process.wait()
+        self.await_server_end()
+
+    def write(self, path: str, text: str = "") -> Path:
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        for folder in file.parents:
+            if folder == self.root:
+                break
+            (folder / "__init__.py").touch()
+        file.write_text(textwrap.dedent(text).lstrip())
+        return file
+
+    def minimal(self, *apps: str, settings: str = "", urls: str = "urls") -> Site:
+        """Write settings, a manage.py and, if `apps` are not named, an app `shop` with the tasks of TASKS."""
+        package = self.settings_module.count(".")
+        more = textwrap.dedent(settings)
+        installed = ["django_extensions", "tasktools", *(apps or ("shop",))]
+        path = self.settings_module.replace(".", "/") + ".py"
+        self.write(path, SETTINGS.format(apps=installed, more=more, urls=urls, up=".parent" * package))
+        self.write("urls.py", "urlpatterns = []\n")
+        self.write("manage.py", _MANAGE.format(settings=self.settings_module))
+        if not apps:
+            self.write("shop/__init__.py")
+            self.write("shop/tasks.py", TASKS)
+        return self
+
+    @property
+    def data(self) -> Path:
+        return self.root / ".tasktools"
+
+    def variables(self, **more: str) -> dict[str, str]:
+        kept = {
+            key: value for key, value in os.environ.items() if not key.startswith(("CELERY", "TASKTOOLS", "DJANGO"))
+        }
+        path = os.pathsep.join([str(REPOSITORY), kept.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+        quiet = {"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "ignore::UserWarning"}
+        return {**kept, **quiet, "PYTHONPATH": path, **self.environment, **more}
+
+    def run(
+        self, *command: str, timeout: float = LIMIT, env: dict[str, str] | None = None, **options: Any
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command in the project's folder and return what it did; its exit code is the test's to judge."""
+        return subprocess.run(
+            command,
+            cwd=self.root,
+            env=self.variables(**(env or {})),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            **options,
+        )
+
+    def manage(self, *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        return self.run(sys.executable, "manage.py", *words, **options)
+
+    def start(self, *command: str, env: dict[str, str] | None = None) -> Running:
+        """Start a command in a process group of its own, its output in a file."""
+        log = self.root / f"process-{len(self.running)}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                command,
+                cwd=self.root,
+                env=self.variables(**(env or {})),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.running.append(Running(process, log))
+        return self.running[-1]
+
+    def start_manage(self, *words: str, **options: Any) -> Running:
+        return self.start(sys.executable, "manage.py", *words, **options)
+
+    def start_worker(self, *words: str, **options: Any) -> Running:
+        """Start runworker and return it when it is ready."""
+        worker = self.start_manage(
+            "runworker", "-l", "INFO", "--without-mingle", "--without-gossip", "-c", "2", *words, **options
+        )
+        worker.wait_for_output(" ready.")
+        return worker
+
+    def server_pid(self) -> int | None:
+        """Return the process id of the private Valkey, None when it does not run."""
+        try:
+            pid = int((self.data / "valkey.pid").read_text())
+            os.kill(pid, 0)
+        except (OSError, ValueError):
+            return None
+        return pid
+
+    def end_server(self) -> None:
+        """End the private Valkey now, without waiting for its last client to go."""
+        pid = self.server_pid()
+        if pid is not None:
+            os.kill(pid, signal.SIGTERM)
+        self.await_server_end()
+
+    def await_server_end(self) -> None:
+        wait_for(lambda: self.server_pid() is None, 30, "the private Valkey to end")
+
+
+_MANAGE = """
+import os, sys
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "{settings}")
+from django.core.management import execute_from_command_line
+execute_from_command_line(sys.argv)
+"""
+
+
+@contextlib.contextmanager
+def silent_port() -> Iterator[int]:
+    """Listen on a TCP port, accept, and never say a word."""
+    import socket
+
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(16)
+        yield listener.getsockname()[1]
+
+
+def refusing_port() -> int:
+    """Return a TCP port on which nobody listens."""
+    import socket
+
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
