@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 
+import django
 from celery import Celery
+from django.apps import apps
 
 from tasktools.exceptions import ConfigurationError
 
@@ -21,3 +23,7 @@ if not _settings:
 app = Celery(_settings.partition(".")[0])
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+if not (apps.ready or apps.loading):
+    # `celery -A tasktools call ...` imports this before anything of Django, and calls no django.setup() of its own.
+    django.setup()

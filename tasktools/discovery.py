@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from django.utils.module_loading import module_has_submodule
 from tasktools import conf
 from tasktools.exceptions import AppError, ProjectError
 from tasktools.naming import shown
+
+_NAME = re.compile(r"\w+(\.\w+)*(:\w+(\.\w+)*)?")
 
 READY_MADE = "tasktools.celery"
 
@@ -121,6 +124,8 @@ def _load(name: str, origin: str) -> Found:
     """Import what -A or TASKTOOLS_APP names, by Celery's own rules (celery.app.utils.find_app)."""
     hint = f"give {origin} as module:attribute, as in proj.celery:app"
     module = name.partition(":")[0]
+    if not _NAME.fullmatch(name):
+        raise AppError(f'{origin} names "{shown(name)}", which is no module name.', hint=hint)
     try:
         app = find_app(name)
     except ModuleNotFoundError as error:
@@ -133,8 +138,6 @@ def _load(name: str, origin: str) -> Found:
         if _raised_by_project(error):
             raise broken(module, error) from error
         raise AppError(f'{origin} names "{shown(name)}", which holds no Celery app.', hint=hint) from error
-    except ValueError as error:
-        raise AppError(f'{origin} names "{shown(name)}", which is no module name.', hint=hint) from error
     except Exception as error:
         raise broken(module, error) from error
     app = app._get_current_object() if hasattr(app, "_get_current_object") else app

@@ -1,0 +1,126 @@
+"""Samples of two sides, taken in turn, and the plain-text table that says whether a target was met."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import celery
+import django
+
+#: Pairs a benchmark takes unless --pairs says otherwise.
+PAIRS = 15
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """One of the two things that are compared."""
+
+    name: str
+    #: Takes one sample: seconds, or tasks a second.
+    sample: Callable[[], float]
+    samples: list[float] = field(default_factory=list)
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.samples)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What a figure must be."""
+
+    limit: float
+    #: Whether the figure must reach the limit; else it must not exceed it.
+    at_least: bool = False
+    #: "" for a ratio.
+    unit: str = ""
+
+    def met_by(self, figure: float) -> bool:
+        return figure >= self.limit if self.at_least else figure <= self.limit
+
+    def __str__(self) -> str:
+        return f"{'>=' if self.at_least else '<='} {self.limit:g}{self.unit and ' '}{self.unit}"
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """Return a parser with --pairs, the module's docstring as its help."""
+    made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--pairs", type=_positive, default=PAIRS, metavar="N", help=f"pairs to measure ({PAIRS})")
+    return made
+
+
+def interleave(ours: Side, other: Side, pairs: int) -> None:
+    """Take `pairs` samples of each side in turn, ours first, after one of each that is thrown away.
+
+    In turn, so that whatever else the machine does falls on both. The first of each compiles modules and fills caches.
+    """
+    for side in (ours, other):
+        side.sample()
+    for _ in range(pairs):
+        for side in (ours, other):
+            side.samples.append(side.sample())
+
+
+def report_ratio(title: str, ours: Side, other: Side, target: Target, unit: str) -> bool:
+    """Print the table of ours / other, judge the median of the pairwise ratios, and return whether it met `target`."""
+    ratios = [a / b for a, b in zip(ours.samples, other.samples, strict=True)]
+    figure = statistics.median(ratios)
+    _print_table(title, (ours, other), unit)
+    print(f"ratio of medians     {ours.median / other.median:.3f}")
+    print(f"pairwise ratios      median {figure:.3f}, {_spread(ratios)}")
+    return _verdict(figure, target)
+
+
+def report_difference(title: str, ours: Side, other: Side, target: Target, unit: str) -> bool:
+    """Print the table of ours - other, judge the difference of the medians, and return whether it met `target`."""
+    differences = [a - b for a, b in zip(ours.samples, other.samples, strict=True)]
+    figure = ours.median - other.median
+    _print_table(title, (ours, other), unit)
+    print(f"difference of medians {figure:.3f} {unit}")
+    print(f"pairwise differences  median {statistics.median(differences):.3f}, {_spread(differences)} {unit}")
+    return _verdict(figure, target)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least one pair")
+    return number
+
+
+def _print_table(title: str, sides: Sequence[Side], unit: str) -> None:
+    width = max(len(side.name) for side in sides)
+    load = ", ".join(f"{each:.2f}" for each in os.getloadavg())
+    print(f"\n{title}")
+    print(
+        f"{len(sides[0].samples)} pairs in turn; Python {platform.python_version()}, Django {django.__version__}, "
+        f"Celery {celery.__version__}, {os.cpu_count()} cores, load average now {load}\n"
+    )
+    print(f"{'':{width}}  {'min':>9} {'median':>9} {'max':>9}")
+    for side in sides:
+        figures = min(side.samples), side.median, max(side.samples)
+        print(f"{side.name:{width}}  {' '.join(f'{figure:9.{_places(unit)}f}' for figure in figures)}  {unit}")
+    print()
+
+
+def _places(unit: str) -> int:
+    return 3 if unit == "s" else 0
+
+
+def _spread(values: Sequence[float]) -> str:
+    """Return the middle half and the range: how noisy the run was."""
+    if len(values) < 2:
+        return "one pair"
+    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
+    return f"middle half {low:.3f} to {high:.3f}, all {min(values):.3f} to {max(values):.3f}"
+
+
+def _verdict(figure: float, target: Target) -> bool:
+    met = target.met_by(figure)
+    print(f"target {target}: {'met' if met else 'MISSED'}", flush=True)
+    return met
