@@ -60,6 +60,7 @@ def redis_that_swallows(command: bytes, folder: Path) -> Iterator[int]:
     """A TCP door to a real server, which falls silent for good when `command` goes through it."""
     home = embedded.Home(folder=folder, linger=1)
     embedded.ensure(home)
+    over = threading.Event()
 
     def pump(source: socket.socket, target: socket.socket) -> None:
         with contextlib.suppress(OSError):
@@ -73,7 +74,8 @@ def redis_that_swallows(command: bytes, folder: Path) -> Iterator[int]:
             server.connect(str(home.socket))
             threading.Thread(target=pump, args=(server, connection), daemon=True).start()
             pump(connection, server)
-            time.sleep(WITHIN * 2)
+            over.wait(WITHIN * 2)
+            server.shutdown(socket.SHUT_RDWR)
 
     def accept(listener: socket.socket) -> None:
         with contextlib.suppress(OSError):
@@ -85,6 +87,7 @@ def redis_that_swallows(command: bytes, folder: Path) -> Iterator[int]:
         listener.listen(16)
         threading.Thread(target=accept, args=(listener,), daemon=True).start()
         yield listener.getsockname()[1]
+    over.set()
 
 
 def test_breaking_off__whether_it_was_sent_cannot_be_known(site: Site) -> None:

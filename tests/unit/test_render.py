@@ -146,11 +146,9 @@ def drawn(columns: tuple[str, ...], rows: list[tuple[str, ...]], width: int) -> 
 
 
 def test_rich_table__shows_square_brackets_as_they_are() -> None:
-    assert " (x: list[int])  [red]" in drawn(("A", "B"), [("(x: list[int])", "[red]")], 80)
+    assert " (x: list[int])   [red]" in drawn(("A", "B"), [("(x: list[int])", "[red]")], 80)
 
 
 def test_rich_table__folds_a_long_cell_rather_than_cutting_it() -> None:
-    lines = drawn(("A", "B"), [("0123456789abcdef", "x")], 14)
-    assert "".join(line.split()[0] for line in lines[3:] if line.strip()).startswith("0123456789abcdef"[:9])
-    assert "".join("".join(lines).split()).count("…") == 0
-    assert "f" in "".join(lines)
+    rows = drawn(("A", "B"), [("0123456789abcdef", "x")], 14)[3:]
+    assert [row.split() for row in rows if row] == FOLDED
