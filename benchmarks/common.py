@@ -95,6 +95,8 @@ class Sites:
 @contextlib.contextmanager
 def folder() -> Iterator[Path]:
     """Make a folder for the projects of one benchmark, and remove it."""
+    # So that a benchmark that is told to end ends what it has started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with tempfile.TemporaryDirectory(prefix="tasktools-benchmark-", ignore_cleanup_errors=True) as name:
         yield Path(name).resolve()
 
@@ -133,7 +135,9 @@ def server(project: Path) -> Iterator[Path]:
     ensure(home)
     client = redis.Redis(unix_socket_path=str(home.socket))
     client.ping()
-    pid = int((home.folder / "valkey.pid").read_text())
+    pid_file = home.folder / "valkey.pid"
+    _await(lambda: pid_file.exists() and pid_file.read_text().isdigit(), "the private Valkey's process id")
+    pid = int(pid_file.read_text())
     try:
         yield home.socket
     finally:

@@ -15,22 +15,20 @@ class TasktoolsConfig(AppConfig):
         from tasktools import checks, startup
 
         checks.register()
-        after_last_app(startup.run)
+        after_start_up(startup.run)
 
 
-def after_last_app(call: Callable[[], None]) -> None:
-    """Call `call` when the last installed app is ready: Django has no signal for the end of start-up.
+def after_start_up(call: Callable[[], None]) -> None:
+    """Call `call` once when django.setup() is done: all apps are ready then, and the database may be asked.
 
-    An app listed behind tasktools may make the project's Celery app in its own ready().
+    Django has no signal for that moment; it sets `apps.ready_event`, which its autoreloader waits for.
     """
-    last = list(apps.get_app_configs())[-1]
-    if isinstance(last, TasktoolsConfig):
-        call()
-        return
-    ready = last.ready
+    event = apps.ready_event
+    announce = event.set
 
-    def ready_then_call() -> None:
-        ready()
+    def announce_then_call() -> None:
+        event.set = announce  # type: ignore[method-assign]
+        announce()
         call()
 
-    last.ready = ready_then_call  # type: ignore[method-assign]
+    event.set = announce_then_call  # type: ignore[method-assign]

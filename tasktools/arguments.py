@@ -57,7 +57,7 @@ def bind(
     binder = _Binder(signature or _ANY, task)
     args = _json_of(args_json, list, "--args", "an array, as in '[2, 2]'") if args_json is not None else []
     for key, value in (
-        _json_of(kwargs_json, dict, "--kwargs", "an object, as in '{\"x\": 2}'") if kwargs_json else {}
+        _json_of(kwargs_json, dict, "--kwargs", "an object, as in '{\"x\": 2}'") if kwargs_json is not None else {}
     ).items():
         binder.keyword(key, value)
     for word in words:
@@ -67,8 +67,17 @@ def bind(
 
 def describe(signature: inspect.Signature) -> str:
     """Return the signature as one reads it: `(x: int, y: int = 2)`."""
-    shown_parameters = [p.replace(annotation=_readable(p.annotation)) for p in signature.parameters.values()]
-    return str(inspect.Signature(shown_parameters)).replace("'", "")
+    return str(inspect.Signature([_readable(each) for each in signature.parameters.values()]))
+
+
+class _Plain:
+    """An annotation that shows as its text, without quotes."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return self.text
 
 
 class _Binder:
@@ -162,7 +171,8 @@ def _resolved(annotation: Any, names: Mapping[str, Any]) -> Any:
         return inspect.Parameter.empty
 
 
-def _readable(annotation: Any) -> Any:
+def _readable(parameter: inspect.Parameter) -> inspect.Parameter:
+    annotation = parameter.annotation
     if isinstance(annotation, type) and typing.get_origin(annotation) is None:
-        return annotation  # inspect.Parameter.empty as well
-    return str(annotation).replace("typing.", "")
+        return parameter  # inspect.Parameter.empty as well
+    return parameter.replace(annotation=_Plain(str(annotation).replace("typing.", "")))

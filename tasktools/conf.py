@@ -4,7 +4,7 @@
     TASKTOOLS_DATA_DIR  folder of the private Valkey; default <BASE_DIR>/.tasktools
     TASKTOOLS_LINGER    seconds (or a duration such as "5s") that the private Valkey stays on after its last client; default 10
 
-Nothing is cached: override_settings works at once.
+They are read when they are used; the app and its broker are chosen once, at start-up.
 """
 
 from __future__ import annotations
@@ -59,5 +59,7 @@ def linger() -> float:
     except ArgumentError as error:
         raise ConfigurationError(f"TASKTOOLS_LINGER: {error.sentence}", hint=error.hint) from None
     if seconds > MOST_LINGER:
-        raise ConfigurationError(f'TASKTOOLS_LINGER is "{chosen}".', hint=f"set it to at most {MOST_LINGER:g} s")
+        raise ConfigurationError(
+            f'TASKTOOLS_LINGER is "{chosen}", which is too long.', hint=f"set it to at most {MOST_LINGER:g} s"
+        )
     return seconds

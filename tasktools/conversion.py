@@ -137,15 +137,15 @@ def _one_of(word: str, values: Mapping[str, Any]) -> Any:
 
 
 def _enum(word: str, kind: type[enum.Enum]) -> enum.Enum:
-    members = {str(member.value): member for member in kind}
-    return typing.cast("enum.Enum", _one_of(word, kind.__members__ if word in kind.__members__ else members))
+    values = {str(member.value): member for member in kind}
+    return typing.cast("enum.Enum", _one_of(word, {**values, **kind.__members__}))
 
 
 def _model(word: str, model: Any) -> Any:
     try:
         return model.model_validate_json(word).model_dump(mode="json")
     except ValueError as error:
-        raise NotConvertible(f"a {model.__name__} ({_one_line(error)})") from None
+        raise NotConvertible(f"JSON for {model.__name__} ({_one_line(error)})") from None
 
 
 def _one_line(error: Exception) -> str:

@@ -11,9 +11,12 @@ import functools
 import importlib
 import importlib.util
 import re
+import site
 import sys
+import sysconfig
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -49,13 +52,18 @@ class Found:
 def find(name: str | None = None) -> Found:
     """Return the app of this project; `name` is what -A was given.
 
-    Raises AppError when `name` or TASKTOOLS_APP leads to no app, or more than one app is there to choose from; ProjectError
-    when the module of the app raises.
+    Raises AppError when `name` or TASKTOOLS_APP leads to no app, or more than one app is there to choose from;
+    ProjectError when the module of the app raises; Unsettled while that module is still being imported.
     """
     named = name or conf.app()
     if named:
         return _load(named, "-A" if name else "TASKTOOLS_APP")
-    return _only(live()) or _only(_in_usual_modules()) or ready_made()
+    strong, weak = live()
+    return _only(strong) or _only(_in_usual_modules()) or _only(weak) or ready_made()
+
+
+class Unsettled(Exception):
+    """The module that may hold the app is half imported: it has called django.setup() itself. Ask again later."""
 
 
 def ready_made() -> Found:
@@ -63,27 +71,47 @@ def ready_made() -> Found:
     return Found(app=importlib.import_module(READY_MADE).app, ready_made=True)
 
 
-def live() -> list[Found]:
-    """Return the apps that this process has made, but for Celery's fallback and the ready-made one.
+def live() -> tuple[list[Found], list[Found]]:
+    """Return the apps that this process has made, but for Celery's fallback and the ready-made one: strong ones and weak.
 
-    Apps that a module holds go before those that none does: a throw-away instance is no candidate beside a real one.
+    Strong are those that a module of the project holds and Celery takes for current. An app of a library, one made for
+    another service (set_as_current=False) or one that no module holds is weak: it counts where nothing else is found.
     """
-    made = sys.modules.get(READY_MADE)
-    others = [
-        app for app in list(_state._get_active_apps()) if not is_fallback(app) and app is not getattr(made, "app", None)
+    made = getattr(sys.modules.get(READY_MADE), "app", None)
+    found = [Found(app=app) for app in list(_state._get_active_apps()) if app is not made and not is_fallback(app)]
+    found.sort(key=lambda each: each.name)
+    strong = [
+        each for each in found if each.app.set_as_current and any(is_own(module) for module, _ in _holders(each.app))
     ]
-    found = [Found(app=app) for app in others]
-    if len(found) < 2:
-        return found
-    return sorted((each for each in found if each.name), key=lambda each: each.name) or found
+    return strong, [each for each in found if each not in strong]
+
+
+def is_own(module: Any) -> bool:
+    """Whether a module or an app config is the project's own: it does not lie among installed packages."""
+    file = getattr(module, "__file__", None) or getattr(module, "path", None)
+    return file is not None and not any(Path(file).is_relative_to(place) for place in _installed_places())
+
+
+@functools.cache
+def _installed_places() -> tuple[Path, ...]:
+    paths = sysconfig.get_paths()
+    return tuple(
+        {Path(paths[name]) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+        | {Path(site.getusersitepackages())}
+    )
 
 
 def make_default(app: Any, *, force: bool = False) -> None:
     """Make `app` what `@shared_task` and `celery.current_app` mean in every thread, unless the project has chosen another."""
     if force:
         app.set_current()
-    if force or _state.default_app is None or is_fallback(_state.default_app):
+    if force or not has_default():
         app.set_default()
+
+
+def has_default() -> bool:
+    """Whether the project, or a start-up before, has set an app as Celery's default."""
+    return _state.default_app is not None and not is_fallback(_state.default_app)
 
 
 def is_fallback(app: Any) -> bool:
@@ -97,14 +125,22 @@ def name_of(app: Any) -> str:
     Of several the module that is no package goes first (proj.celery before proj, which imports it from there), then `app`,
     then `celery`, then the shortest.
     """
-    names = [(module, key) for module in list(sys.modules.values()) for key in _keys_of(app, module)]
-    best = min(names, key=lambda name: _rank(*name), default=None)
+    best = min(_holders(app), key=lambda holder: _rank(*holder), default=None)
     return f"{best[0].__name__}:{best[1]}" if best else ""
 
 
-def _keys_of(app: Any, module: Any) -> Iterator[str]:
-    if isinstance(module, ModuleType) and module.__name__ != "__main__":
-        yield from [key for key, value in list(vars(module).items()) if value is app]
+def _holders(app: Any) -> list[tuple[ModuleType, str]]:
+    """Return the modules and attributes that hold `app`; those of Celery itself do not count."""
+    modules = (each for each in list(sys.modules.values()) if isinstance(each, ModuleType))
+    return [(module, key) for module in modules if _may_hold(module.__name__) for key in _keys_of(app, module)]
+
+
+def _may_hold(name: str) -> bool:
+    return name != "__main__" and name.partition(".")[0] not in ("celery", "kombu")
+
+
+def _keys_of(app: Any, module: ModuleType) -> list[str]:
+    return [key for key, value in list(vars(module).items()) if value is app]
 
 
 def _rank(module: ModuleType, key: str) -> tuple[Any, ...]:
@@ -166,8 +202,10 @@ def _only(found: list[Found]) -> Found | None:
 
 
 def _in_usual_modules() -> list[Found]:
-    """Return the apps of the first usual module that holds any."""
+    """Return the apps of the first usual module that holds any; an installed package's module is none of them."""
     for name in dict.fromkeys(_usual_modules()):
+        if getattr(getattr(sys.modules.get(name), "__spec__", None), "_initializing", False):
+            raise Unsettled(name)
         held = [value for value in vars(_import(name)).values() if isinstance(value, Celery) and not is_fallback(value)]
         if held:
             return [Found(app=app) for app in dict.fromkeys(held)]
@@ -178,7 +216,7 @@ def _usual_modules() -> Iterator[str]:
     for root in _roots():
         yield from [f"{root}.{name}".lstrip(".") for name in ("celery", "celery_app") if _exists(root, name)]
     for config in apps.get_app_configs():
-        if config.name != "tasktools" and config.module and module_has_submodule(config.module, "celery"):
+        if config.name != "tasktools" and is_own(config) and module_has_submodule(config.module, "celery"):
             yield f"{config.name}.celery"
 
 

@@ -16,11 +16,14 @@ _WHOLE = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[wdhms]))+", re.ASCII)
 _NUMBER = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
 
 
-def parse_duration(word: str) -> timedelta:
+def parse_duration(word: str | float | timedelta) -> timedelta:
     """Return the span that `word` names: `90`, `90s`, `5m`, `1h30m`, `2d`, `1.5h`; a bare number is seconds.
 
     Raises ArgumentError for anything else, a negative span included.
     """
+    if isinstance(word, timedelta):
+        return word
+    word = str(word)
     try:
         if _NUMBER.fullmatch(word):
             return timedelta(seconds=float(word))
@@ -32,17 +35,17 @@ def parse_duration(word: str) -> timedelta:
     raise ArgumentError(f'"{shown(word)}" {reason}.', hint="write seconds, or 90s, 5m, 1h30m, 2d")
 
 
-def parse_time(word: str, zone: tzinfo) -> datetime:
+def parse_time(word: str | datetime, zone: tzinfo) -> datetime:
     """Return the aware datetime that `word` (ISO 8601) names; without an offset it is read in `zone`.
 
     Raises ArgumentError when it cannot be read.
     """
     try:
-        found = parse_datetime(word)
+        found = word if isinstance(word, datetime) else parse_datetime(word)
     except ValueError:
         found = None
     if found is None:
         raise ArgumentError(
-            f'"{shown(word)}" is no time.', hint="write ISO 8601, as in 2030-01-31T18:00 or 2030-01-31T18:00+02:00"
+            f'"{shown(str(word))}" is no time.', hint="write ISO 8601, as in 2030-01-31T18:00 or 2030-01-31T18:00+02:00"
         )
     return found if found.tzinfo else found.replace(tzinfo=zone)

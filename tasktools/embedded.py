@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import os
 import shutil
@@ -51,14 +52,22 @@ class Home:
     #: How long the server stays on after its last client, in seconds.
     linger: float = 10.0
 
-    @property
+    @functools.cached_property
     def socket(self) -> Path:
-        """The socket's path: in the data folder, or in a private runtime folder where that path would not do."""
-        path = self.folder / "valkey.sock"
+        """The socket's path: in the data folder, or in a private runtime folder where that path would not do.
+
+        It depends on where the folder really is, so that two spellings of one folder lead to one server.
+        """
+        folder = self.folder.resolve()
+        path = folder / "valkey.sock"
         if len(os.fsencode(path)) <= LONGEST_SOCKET and set(str(path)) <= _SAFE:
             return path
-        name = hashlib.sha256(os.fsencode(os.path.realpath(self.folder))).hexdigest()[:24]
-        return runtime_folder() / f"{name}.sock"
+        return runtime_folder() / f"{hashlib.sha256(os.fsencode(folder)).hexdigest()[:24]}.sock"
+
+    @property
+    def shares_folder(self) -> bool:
+        """Whether the socket lies in a folder that others may have made."""
+        return self.socket.parent == runtime_folder()
 
 
 def runtime_folder() -> Path:
@@ -71,16 +80,33 @@ def ensure(home: Home) -> None:
 
     Raises PrivateServerError when it cannot be started.
     """
-    _prepare(home.folder.resolve())
-    if home.socket.parent != home.folder:
-        _private_folder(home.socket.parent)
+    _make_folder(home.folder)
+    if home.shares_folder:
+        check_private(runtime_folder(), make=True)
     deadline = time.monotonic() + START_LIMIT
     with _locked(home.folder / "start.lock", deadline):
-        if _answers(home.socket):
-            return
-        _await_end_of_former(home, deadline)
-        home.socket.unlink(missing_ok=True)
-        _start(home, deadline)
+        if not (_answers(home.socket) or _former_answers(home, deadline)):
+            home.socket.unlink(missing_ok=True)
+            _start(home, deadline)
+
+
+def ensure_listening(home: Home) -> None:
+    """Return when something listens on the socket of `home`, starting the server if nothing does.
+
+    A server that listens and is silent is left to whoever talks to it, with a limit of its own.
+
+    Raises PrivateServerError when it cannot be started.
+    """
+    if home.shares_folder:
+        check_private(runtime_folder(), make=True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(1.0)
+        try:
+            connection.connect(str(home.socket))
+        except TimeoutError:
+            return  # its backlog is full: it is there
+        except OSError:
+            ensure(home)
 
 
 def find_server() -> str:
@@ -99,30 +125,41 @@ def find_server() -> str:
     return found
 
 
-def _prepare(folder: Path) -> None:
-    _private_folder(folder)
-    ignore = folder / ".gitignore"
+def _make_folder(folder: Path) -> None:
+    """Make the data folder, closed to others and unknown to git; one that is there already is left as it is."""
     try:
-        if not ignore.exists():
-            ignore.write_text("*\n")
+        try:
+            folder.mkdir(mode=0o700, parents=True)
+            (folder / ".gitignore").write_text("*\n")
+        except FileExistsError:
+            if folder.stat().st_uid != os.geteuid():
+                raise _foreign(folder, folder.stat().st_uid) from None
     except OSError as error:
         raise _unwritable(folder, error) from None
 
 
-def _private_folder(folder: Path) -> None:
-    """Make `folder` with mode 0700, or check that it is one of ours."""
+def check_private(folder: Path, *, make: bool = False) -> None:
+    """Return when `folder` belongs to this user alone; with `make` it is made if it is not there.
+
+    Raises PrivateServerError when it is somebody else's: its owner could put a server of his own in place of ours.
+    """
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if make:
+            folder.mkdir(mode=0o700, exist_ok=True)
         found = folder.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return
     except OSError as error:
         raise _unwritable(folder, error) from None
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-        raise PrivateServerError(
-            f'The folder "{folder}" of the private Valkey belongs to user {found.st_uid}, not to you ({os.geteuid()}).',
-            hint="remove it, give it back with chown, or name another one in TASKTOOLS_DATA_DIR",
-        )
-    if stat.S_IMODE(found.st_mode) != 0o700:
-        folder.chmod(0o700)
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
+        raise _foreign(folder, found.st_uid)
+
+
+def _foreign(folder: Path, owner: int) -> PrivateServerError:
+    return PrivateServerError(
+        f'The folder "{folder}" of the private Valkey is not yours alone: it belongs to user {owner}, you are {os.geteuid()}.',
+        hint="remove it, take it back with chown and chmod 700, or name another one in TASKTOOLS_DATA_DIR",
+    )
 
 
 def _unwritable(folder: Path, error: OSError) -> PrivateServerError:
@@ -157,26 +194,33 @@ def _try_lock(handle: int) -> bool:
     return True
 
 
-def _await_end_of_former(home: Home, deadline: float) -> None:
-    """Wait until nobody has the data open. A server whose socket has vanished is told to end: nobody can reach it."""
+def _former_answers(home: Home, deadline: float) -> bool:
+    """Wait for a server that has the data open: return True when it answers, False when nobody has the data open.
+
+    One whose socket has vanished is told to end, for nobody can reach it.
+    """
     handle = os.open(home.folder / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         if _try_lock(handle):
-            return
+            return False
         if not home.socket.exists():
             _end_former(home)
-        if not _await(lambda: _try_lock(handle) or _answers(home.socket), deadline):
+        if not _await(lambda: _answers(home.socket) or _try_lock(handle), deadline):
             raise PrivateServerError(
                 f'The private Valkey (process {_pid(home)}) holds "{home.folder}" and does not answer.',
-                hint=f"end it: kill {_pid(home)}",
+                hint=f"end it: kill -KILL {_pid(home)}",
             )
+        return not _try_lock(handle)
     finally:
         os.close(handle)
 
 
 def _end_former(home: Home) -> None:
-    with contextlib.suppress(ProcessLookupError, ValueError):
-        os.kill(int(_pid(home)), signal.SIGTERM)
+    pid = _pid(home)
+    with contextlib.suppress(OSError, ValueError):
+        words = Path(f"/proc/{pid}/cmdline").read_bytes() if sys.platform == "linux" else b"server"
+        if b"server" in words:  # the number may mean another process by now
+            os.kill(int(pid), signal.SIGTERM)
 
 
 def _pid(home: Home) -> str:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from tasktools.brokers import broker_of
+from tasktools.brokers.base import Broker
 from tasktools.brokers.portable import masked
 from tasktools.exceptions import TasktoolsError, Unreachable
-from tasktools.limits import TimedOut, within
+from tasktools.limits import TimedOut, within, within_thread
 
 T = TypeVar("T")
 
@@ -19,16 +20,30 @@ def check_broker(app: Any, limit: float) -> None:
     Raises Unreachable when it has not within `limit` seconds: it refuses, is silent, or cannot be found.
     """
     broker = broker_of(app)
-    reach(f'The broker "{broker.uri()}"', limit, broker.ping, limit)
+    broker.prepare()
+    connect(broker, limit).release()
 
 
-def reach(subject: str, limit: float, call: Callable[..., T], *args: Any, consequence: str = "") -> T:
+def connect(broker: Broker, limit: float, *, consequence: str = "") -> Any:
+    """Return a kombu Connection to the broker, made in a thread: the look-up of its host name cannot be interrupted.
+
+    Raises Unreachable when there is none within `limit` seconds; `consequence` is put behind the sentence.
+    """
+    return _reach(within_thread, broker.name, limit, broker.publishing_connection, limit, consequence=consequence)
+
+
+def reach(subject: str, limit: float, call: Callable[..., T], *args: Any) -> T:
     """Return `call(*args)`, a talk with the server that `subject` names at the beginning of a sentence.
 
-    Raises Unreachable when it fails or takes longer than `limit` seconds; `consequence` is put behind the sentence.
+    Raises Unreachable when it fails or takes longer than `limit` seconds.
     """
+    found: T = _reach(within, subject, limit, call, *args)
+    return found
+
+
+def _reach(run: Callable[..., Any], subject: str, limit: float, *call: Any, consequence: str = "") -> Any:
     try:
-        return within(limit, call, *args)
+        return run(limit, *call)
     except TimedOut:
         raise Unreachable(f"{subject} does not answer.{consequence}", hint=HINT) from None
     except Exception as error:

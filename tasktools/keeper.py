@@ -21,6 +21,7 @@ import time
 from typing import BinaryIO, NoReturn
 
 PERIOD = 0.5  # seconds between two looks at the clients
+STOP_LIMIT = 10  # seconds that a server may take to end
 PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 
 
@@ -38,9 +39,10 @@ def main(server: str, folder: str, path: str, linger: float) -> None:
         file.write(str(process.pid))
     signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with contextlib.suppress(OSError):
+    try:
         keep(process, path, linger)
-    process.wait()
+    finally:
+        stop(process)
 
 
 def command(server: str, folder: str, path: str) -> list[str]:
@@ -76,8 +78,12 @@ def keep(process: subprocess.Popen[bytes], path: str, linger: float) -> None:
     """Watch the clients; return when the server has been told to end or has ended by itself."""
     connection: BinaryIO | None = None
     last_used = time.monotonic()
+    mark = 0
     while process.poll() is None:
         time.sleep(min(PERIOD, max(linger / 4, 0.05)))
+        before, mark = mark, inode(path)
+        if before and mark != before:
+            return  # the socket has gone, with or without its folder: nobody can reach the server any more
         try:
             connection = connection or connect(path)
             used = clients(connection) > 1
@@ -87,6 +93,14 @@ def keep(process: subprocess.Popen[bytes], path: str, linger: float) -> None:
             last_used = time.monotonic()
         elif time.monotonic() - last_used >= linger and connection and end(process, connection, path):
             return
+
+
+def inode(path: str) -> int:
+    """Return the number of the file, 0 if there is none."""
+    try:
+        return os.stat(path).st_ino
+    except OSError:
+        return 0
 
 
 def end(process: subprocess.Popen[bytes], connection: BinaryIO, path: str) -> bool:
@@ -106,12 +120,23 @@ def end(process: subprocess.Popen[bytes], connection: BinaryIO, path: str) -> bo
         if clients(connection) > 1 or clients(connection) > 1:
             os.rename(path + ".ending", path)
             return False
-        process.terminate()
-        process.wait()
-        os.unlink(path + ".ending")
+        stop(process)
         return True
     finally:
+        with contextlib.suppress(OSError):
+            os.unlink(path + ".ending")
         os.close(start)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End the server; one that does not is killed: its data is in the kernel's hands already."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(STOP_LIMIT)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def connect(path: str) -> BinaryIO:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextvars
+import signal
 import threading
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from types import FrameType
+from typing import Any, Generic, NoReturn, TypeVar
 
 T = TypeVar("T")
 
 
 class TimedOut(Exception):
-    """The call had not returned within its limit. It goes on in a daemon thread, which nobody waits for."""
+    """The call had not returned within its limit."""
 
 
 class _Outcome(Generic[T]):
@@ -19,15 +22,29 @@ class _Outcome(Generic[T]):
 
 
 def within(seconds: float, call: Callable[..., T], *args: Any) -> T:
-    """Return `call(*args)`, run in a thread of its own: no socket option bounds every wait of every transport.
+    """Return `call(*args)`, interrupted by the alarm clock after `seconds`, or run in a thread where there is none.
+
+    In the main thread the call keeps all that belongs to its thread and context. No socket option bounds every wait of
+    every transport, and an alarm does, but for the look-up of a host name: see `within_thread`.
 
     Raises TimedOut after `seconds`, and whatever the call raises.
     """
+    if threading.current_thread() is not threading.main_thread() or signal.getitimer(signal.ITIMER_REAL)[0]:
+        return within_thread(seconds, call, *args)
+    return _alarmed(seconds, call, *args)
+
+
+def within_thread(seconds: float, call: Callable[..., T], *args: Any) -> T:
+    """Return `call(*args)`, run in a daemon thread with this thread's context variables.
+
+    Raises TimedOut after `seconds`, the thread then goes on and nobody waits for it; and whatever the call raises.
+    """
     outcome: _Outcome[T] = _Outcome()
+    context = contextvars.copy_context()
 
     def run() -> None:
         try:
-            outcome.value = call(*args)
+            outcome.value = context.run(call, *args)
         except BaseException as error:  # noqa: BLE001 - handed to the caller's thread
             outcome.error = error
 
@@ -39,3 +56,16 @@ def within(seconds: float, call: Callable[..., T], *args: Any) -> T:
     if outcome.error is not None:
         raise outcome.error
     return outcome.value
+
+
+def _alarmed(seconds: float, call: Callable[..., T], *args: Any) -> T:
+    def ring(signum: int, frame: FrameType | None) -> NoReturn:
+        raise TimedOut
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        return call(*args)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

@@ -10,6 +10,9 @@ from tasktools.exceptions import TaskNameError
 #: How many names an error lists at most.
 MOST_LISTED = 10
 
+#: How alike two last parts must be to be taken for a slip; 1 is equal (difflib's ratio).
+LIKE = 0.7
+
 
 def resolve(typed: str, names: Collection[str]) -> str:
     """Return the registered name that `typed` stands for.
@@ -35,7 +38,10 @@ def resolve(typed: str, names: Collection[str]) -> str:
 def short_names(names: Iterable[str]) -> dict[str, str]:
     """Map each registered name to the shortest ending that stands for it alone."""
     names = set(names)
-    return {name: next(end for end in _endings(name) if _is_unique(end, name, names)) for name in names}
+    by_last: dict[str, list[str]] = {}
+    for name in names:
+        by_last.setdefault(name.rpartition(".")[2], []).append(name)
+    return {name: _short_name(name, by_last[name.rpartition(".")[2]]) for name in names}
 
 
 def shown(typed: str, most: int = 80) -> str:
@@ -45,12 +51,14 @@ def shown(typed: str, most: int = 80) -> str:
 
 
 def close_matches(typed: str, names: Collection[str]) -> list[str]:
-    """Return up to three names that `typed` may be a slip for, the closest first."""
-    by_last = {name.rpartition(".")[2]: name for name in names}
-    last = typed[:200].rpartition(".")[2]
-    found = difflib.get_close_matches(typed[:200], names, n=3, cutoff=0.7)
-    found += [by_last[end] for end in difflib.get_close_matches(last, by_last, n=3, cutoff=0.7)]
-    return list(dict.fromkeys(found))[:3]
+    """Return up to three names that `typed` may be a slip for, the closest first: it is the last part that counts most."""
+    last = typed[:200].rpartition(".")[2].lower()
+    scores = {name: _likeness(last, name.rpartition(".")[2].lower()) for name in names}
+    return sorted((name for name in names if scores[name] >= LIKE), key=lambda name: (-scores[name], name))[:3]
+
+
+def _likeness(one: str, other: str) -> float:
+    return difflib.SequenceMatcher(None, one, other).ratio()
 
 
 def _stands_for(typed: list[str], name: list[str]) -> bool:
@@ -60,19 +68,23 @@ def _stands_for(typed: list[str], name: list[str]) -> bool:
     return all(part in rest for part in typed[:-1])
 
 
-def _endings(name: str) -> Iterable[str]:
+def _short_name(name: str, rivals: Collection[str]) -> str:
+    """Return the shortest ending of `name` that resolves to it among those with the same last part."""
     parts = name.split(".")
-    return (".".join(parts[start:]) for start in range(len(parts) - 1, -1, -1))
+    endings = (".".join(parts[start:]) for start in range(len(parts) - 1, 0, -1))
+    return next((end for end in endings if _leads_to(end, name, rivals)), name)
 
 
-def _is_unique(end: str, name: str, names: Collection[str]) -> bool:
-    try:
-        return resolve(end, names) == name
-    except TaskNameError:
-        return False
+def _leads_to(end: str, name: str, rivals: Collection[str]) -> bool:
+    if len(rivals) == 1:
+        return True
+    if end in rivals:
+        return end == name
+    return [rival for rival in rivals if rival.endswith("." + end)] == [name]
 
 
 def _suggestion(typed: str, names: Collection[str]) -> str:
+    names = [name for name in names if not name.startswith("celery.")]
     close = close_matches(typed, names)
     if close:
         return f"did you mean {' or '.join(close)}?"

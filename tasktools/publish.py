@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from celery.result import denied_join_result
+from kombu.exceptions import KombuError
 from kombu.serialization import dumps
 
 from tasktools.arguments import Bound, bind, signature_of
 from tasktools.brokers import broker_of
+from tasktools.brokers.base import Broker
 from tasktools.calls import Call
-from tasktools.exceptions import ArgumentError, TaskFailed, TasktoolsError, Unreachable
-from tasktools.health import HINT, reach, reason
+from tasktools.exceptions import ArgumentError, ProjectError, TaskFailed, TasktoolsError, Unreachable
+from tasktools.health import HINT, connect, reason
 from tasktools.limits import TimedOut, within
 from tasktools.naming import resolve, shown
 from tasktools.registry import function_of, names
@@ -59,28 +61,33 @@ def prepare(
     return Call(task=full_name, args=bound.args, kwargs=bound.kwargs, options=options or {})
 
 
-def publish(app: Any, call: Call, *, follow: bool = False) -> Sent:
-    """Send `call` as `apply_async` would, once and without Celery's retries; `follow` when its result will be waited for.
+def publish(app: Any, call: Call, *, listen: bool = True) -> Sent:
+    """Send `call` as `apply_async` would, once and without Celery's retries.
+
+    Without `listen` the result backend is not told of the call, and so need not answer. That takes a switch of Celery's
+    which holds for the whole process, and is for a process that does nothing else meanwhile.
 
     Raises Unreachable within 5 s when the broker is down, refuses or is silent; its sentence says whether anything can
-    have been sent.
+    have been sent. Raises ProjectError when the project's own code fails on the way.
     """
     task = app.tasks.get(call.task)
     if task is not None and app.conf.task_always_eager:
         return _run_here(task, call)
     broker = broker_of(app)
-    subject = f'The broker "{broker.uri()}"'
-    connection = reach(
-        subject, CONNECT_LIMIT, broker.publishing_connection, CONNECT_LIMIT, consequence=" Nothing was sent."
-    )
+    broker.prepare()
+    connection = connect(broker, CONNECT_LIMIT, consequence=" Nothing was sent.")
     try:
-        result = within(SEND_LIMIT, _send, app, call, connection, follow)
+        result = within(SEND_LIMIT, _send, app, call, connection, listen)
     except TimedOut:
-        raise _in_doubt(subject, "does not answer", call) from None
+        raise _in_doubt(broker, "does not answer", call) from None
     except TasktoolsError:
         raise
-    except Exception as error:  # what a transport raises here is of no common type
-        raise _in_doubt(subject, f"broke off: {reason(error)}", call) from error
+    except (*connection.connection_errors, *connection.channel_errors, KombuError, OSError) as error:
+        raise _in_doubt(broker, f"broke off: {reason(error)}", call) from error
+    except Exception as error:
+        told = f"{type(error).__name__}: {reason(error)}"
+        hint = "the same command with --traceback shows where"
+        raise ProjectError(f"{call.task} could not be sent: {told}.", hint=hint) from error
     with contextlib.suppress(Exception):
         connection.release()
     return Sent(id=result.id, task=call.task, result=result, eager=False)
@@ -94,11 +101,10 @@ def _run_here(task: Any, call: Call) -> Sent:
     return Sent(id=result.id, task=call.task, result=result, eager=True)
 
 
-def _send(app: Any, call: Call, connection: Any, follow: bool) -> Any:
+def _send(app: Any, call: Call, connection: Any, listen: bool) -> Any:
     producer = app.amqp.Producer(connection, auto_declare=False)
     task = app.tasks.get(call.task)
-    # Without a follower nobody listens for the result here, and the backend need not be told of the call.
-    with contextlib.nullcontext() if follow else denied_join_result():
+    with contextlib.nullcontext() if listen else denied_join_result():
         if task is None:
             return app.send_task(
                 call.task, call.args, dict(call.kwargs), producer=producer, retry=False, **call.options
@@ -106,9 +112,9 @@ def _send(app: Any, call: Call, connection: Any, follow: bool) -> Any:
         return task.apply_async(call.args, dict(call.kwargs), producer=producer, retry=False, **call.options)
 
 
-def _in_doubt(subject: str, what: str, call: Call) -> Unreachable:
+def _in_doubt(broker: Broker, what: str, call: Call) -> Unreachable:
     known = f" Ask later: manage.py taskresult {call.options['task_id']}" if call.options.get("task_id") else ""
-    return Unreachable(f"{subject} {what}. Whether {call.task} was sent cannot be known.", hint=f"{HINT}.{known}")
+    return Unreachable(f"{broker.name} {what}. Whether {call.task} was sent cannot be known.", hint=f"{HINT}.{known}")
 
 
 def _check_wire(app: Any, task: Any, bound: Bound, name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -13,35 +14,51 @@ from django.core.serializers.json import DjangoJSONEncoder
 from tasktools.exceptions import TasktoolsError
 
 
+def as_json(value: Any, *, indent: int | None = None) -> str:
+    """Return `value` as JSON: dataclasses as objects, times as ISO 8601, durations in seconds, anything else by its repr."""
+    text = json.dumps(_plain(value), cls=_Encoder, indent=indent, ensure_ascii=False, allow_nan=False)
+    return printable(text)  # the escape of a lone surrogate is JSON's own
+
+
+def is_json(value: Any) -> bool:
+    """Whether JSON (with the times, decimals and UUIDs of Django's encoder) can carry `value` without a repr."""
+    try:
+        json.dumps(value, cls=DjangoJSONEncoder, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
+
+
+def printable(text: str) -> str:
+    """Return `text` with what UTF-8 cannot write (lone surrogates) as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 class _Encoder(DjangoJSONEncoder):
     def default(self, value: Any) -> Any:
-        if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-        if isinstance(value, timedelta):
-            return value.total_seconds()
         try:
             return super().default(value)
         except TypeError:
             return repr(value)
 
 
-def as_json(value: Any, *, indent: int | None = None) -> str:
-    """Return `value` as JSON: dataclasses as objects, times as ISO 8601, durations in seconds, anything else by its repr."""
-    return json.dumps(_plain_keys(value), cls=_Encoder, indent=indent, ensure_ascii=False)
-
-
-def is_json(value: Any) -> bool:
-    """Whether JSON (with the times, decimals and UUIDs of Django's encoder) can carry `value` without a repr."""
-    try:
-        json.dumps(value, cls=DjangoJSONEncoder)
-    except (TypeError, ValueError):
-        return False
-    return True
+def _plain(value: Any) -> Any:
+    """Bring `value` into the forms that JSON has: text for keys, no infinite numbers, dataclasses as objects."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        plain = (str, int, bool, type(None))
+        return {key if isinstance(key, plain) else repr(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    return repr(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def as_text(value: Any) -> str:
     """Return a task's result for stdout: text as it is, anything else as JSON."""
-    return value if isinstance(value, str) else as_json(value)
+    return printable(value) if isinstance(value, str) else as_json(value)
 
 
 def error_text(error: TasktoolsError) -> str:
@@ -75,13 +92,3 @@ def rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Any:
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     return table
-
-
-def _plain_keys(value: Any) -> Any:
-    """JSON objects have text for keys; a tuple as a key becomes its repr rather than an error."""
-    if isinstance(value, Mapping):
-        plain = (str, int, float, bool, type(None))
-        return {key if isinstance(key, plain) else repr(key): _plain_keys(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain_keys(item) for item in value]
-    return value

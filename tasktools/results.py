@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from celery.states import EXCEPTION_STATES, PENDING, READY_STATES, REVOKED, SUCCESS
@@ -13,7 +13,7 @@ from tasktools.brokers import broker_of
 from tasktools.brokers.base import Trace
 from tasktools.brokers.portable import masked
 from tasktools.exceptions import ConfigurationError, UsageError
-from tasktools.health import reach
+from tasktools.health import reach, reason
 from tasktools.naming import shown
 
 #: Longest id that is looked up; Celery's own have 36 characters.
@@ -81,7 +81,7 @@ def check_backend(app: Any) -> None:
         backend = app.backend
     except Exception as error:
         raise ConfigurationError(
-            f'The result backend "{masked(app.conf.result_backend)}" cannot be used: {error}.',
+            f'The result backend "{masked(app.conf.result_backend)}" cannot be used: {reason(error)}.',
             hint="mend CELERY_RESULT_BACKEND, or install its library",
         ) from error
     if isinstance(backend, DisabledBackend):
@@ -99,21 +99,22 @@ def look(app: Any, task_id: str) -> Outcome:
     return reach(_backend_name(app), LOOK_LIMIT, _look, app, task_id)
 
 
-def locate(app: Any, outcome: Outcome) -> Outcome:
-    """Return a pending outcome with its place: in a queue, with a worker, or nowhere.
+def locate(app: Any, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Return the outcomes, the pending ones with their place: in a queue, with a worker, or nowhere.
 
     The broker is asked first, then (it takes ANSWER_LIMIT) the workers; a busy solo worker cannot answer. Of a broker
     whose queues cannot be read the place stays None unless a worker has the task.
     """
-    if outcome.state != PENDING:
-        return outcome
+    pending = [outcome.id for outcome in outcomes if outcome.state == PENDING]
+    if not pending:
+        return list(outcomes)
     broker = broker_of(app)
-    subject = f'The broker "{broker.uri()}"'
-    trace = reach(subject, LOOK_LIMIT, broker.find, outcome.id) if broker.supports_find else None
-    if trace is not None and trace.place == "queued":
-        return _placed(outcome, trace.place)
-    worker, place = reach(subject, LOOK_LIMIT, _ask_workers, app, outcome.id)
-    return _placed(outcome, place or _unclaimed(broker.supports_find, trace), worker)
+    broker.prepare()
+    traces = reach(broker.name, LOOK_LIMIT, broker.find, pending) if broker.supports_find else {}
+    lost = [task_id for task_id in pending if task_id not in traces or traces[task_id].place != "queued"]
+    claims = reach(broker.name, LOOK_LIMIT, _ask_workers, app, lost) if lost else {}
+    unknown = "none" if broker.supports_find else None
+    return [_placed(outcome, traces, claims, unknown) if outcome.id in pending else outcome for outcome in outcomes]
 
 
 def wait(
@@ -182,19 +183,16 @@ def _backend_name(app: Any) -> str:
     return f'The result backend "{masked(app.backend.as_uri(include_password=False))}"'
 
 
-def _ask_workers(app: Any, task_id: str) -> tuple[str | None, str | None]:
-    replies = app.control.inspect(timeout=ANSWER_LIMIT).query_task(task_id) or {}
-    for worker, tasks in replies.items():
-        if task_id in tasks:
-            return worker, tasks[task_id][0]
-    return None, None
+def _ask_workers(app: Any, task_ids: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Return, for each task that a worker has, that worker and the place that it gives."""
+    replies = app.control.inspect(timeout=ANSWER_LIMIT).query_task(*task_ids) or {}
+    return {task_id: (worker, found[0]) for worker, tasks in replies.items() for task_id, found in tasks.items()}
 
 
-def _unclaimed(searched: bool, trace: Trace | None) -> str | None:
-    if trace is not None:
-        return trace.place
-    return "none" if searched else None
-
-
-def _placed(outcome: Outcome, place: str | None, worker: str | None = None) -> Outcome:
-    return Outcome(id=outcome.id, state=outcome.state, place=place, worker=worker)
+def _placed(
+    outcome: Outcome, traces: dict[str, Trace], claims: dict[str, tuple[str, str]], unknown: str | None
+) -> Outcome:
+    worker, place = claims.get(outcome.id, (None, None))
+    if place is None:
+        place = traces[outcome.id].place if outcome.id in traces else unknown
+    return replace(outcome, place=place, worker=worker)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from celery.beat import PersistentScheduler
+from celery.beat import PersistentScheduler, ScheduleEntry
 from celery.schedules import BaseSchedule
 from celery.utils.imports import symbol_by_name
 
@@ -43,6 +43,8 @@ def keeps_file(scheduler: str) -> bool:
 
 
 def _faults_of(app: Any, key: str, entry: Any) -> Iterator[Fault]:
+    if isinstance(entry, ScheduleEntry):
+        entry = {"task": entry.task, "schedule": entry.schedule, "args": entry.args, "kwargs": entry.kwargs}
     if not isinstance(entry, dict):
         yield Fault(
             kind="schedule", entry=key, sentence="it is no dictionary", hint='write {"task": ..., "schedule": ...}'
@@ -70,7 +72,9 @@ def _misfit(task: Any, key: str, entry: dict[str, Any]) -> Iterator[Fault]:
 def _unreadable(key: str, schedule: Any) -> Iterator[Fault]:
     if isinstance(schedule, bool) or not isinstance(schedule, (int, float, timedelta, BaseSchedule)):
         hint = "give seconds, a timedelta, or a schedule of celery.schedules such as crontab(hour=7)"
-        yield Fault(kind="schedule", entry=key, sentence=f'its schedule "{schedule!r}" is none', hint=hint)
+        yield Fault(
+            kind="schedule", entry=key, sentence=f"its schedule is {schedule!r}, which is no schedule", hint=hint
+        )
 
 
 def _close(app: Any, name: str) -> str:

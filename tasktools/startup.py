@@ -6,15 +6,19 @@ refuse to start), by the commands that need it, and, where no checks run, in the
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import importlib.util
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from django.apps import apps
 from django.conf import settings
 from django.core.signals import request_started
+from django.utils.autoreload import autoreload_started
 from django.utils.module_loading import module_has_submodule
 
 from tasktools import conf, discovery
@@ -28,27 +32,46 @@ found: discovery.Found | None = None
 problems: list[TasktoolsError] = []
 
 
-def run() -> None:
-    """Find or make the app, and get it ready for `.delay()` in this process. Called once, by the app config."""
+def run(**_: Any) -> None:
+    """Find or make the app, and get it ready for `.delay()` in this process. Called once, at the end of django.setup()."""
     global found
+    request_started.disconnect(run)
     problems.clear()
     try:
-        found = discovery.find()
-        choose_broker(found)
+        chosen = discovery.find()
+        choose_broker(chosen)
+    except discovery.Unsettled:
+        request_started.connect(run)  # a web process has imported its app by its first request
+        return
     except TasktoolsError as error:
         problems.append(error)
-    if found:
+        _refuse(error)
+    else:
+        found = chosen
         discovery.make_default(found.app)
         if found.ready_made:
             problems.extend(load_tasks(found))
     if problems:
-        request_started.connect(_log_problems, dispatch_uid="tasktools.startup")
+        request_started.connect(_log_problems)
+
+
+def _refuse(error: TasktoolsError) -> None:
+    """Have `.delay()` raise the error, where Celery would make its fallback app on amqp://localhost."""
+    from tasktools.brokers import private
+
+    if discovery.has_default():
+        return
+    app = discovery.ready_made().app
+    private.refuse(app.conf, error)
+    discovery.make_default(app)
 
 
 def choose_broker(chosen: discovery.Found) -> None:
     """Point an app without a broker to the private Valkey (with DEBUG), or have it refuse to guess one (the ready-made).
 
     An app of the project's own keeps Celery's default, amqp://localhost, when DEBUG is off: a site may rely on it.
+
+    Raises ConfigurationError for a TASKTOOLS_* setting that cannot be meant.
     """
     app = chosen.app
     home = Home(folder=conf.data_dir(), linger=conf.linger()) if settings.DEBUG else None
@@ -60,8 +83,8 @@ def choose_broker(chosen: discovery.Found) -> None:
             return
         if home:
             private.use(app.conf, home)
-        elif chosen.ready_made:
-            private.refuse(app.conf)
+        elif chosen.ready_made and not app.conf.task_always_eager:
+            private.refuse(app.conf, private.unset_error())
 
     if app.configured:
         configure()
@@ -70,10 +93,10 @@ def choose_broker(chosen: discovery.Found) -> None:
 
 
 def require_broker(chosen: discovery.Found) -> None:
-    """Raise ConfigurationError when no broker is configured, there is no private one, and one is needed."""
+    """Raise ConfigurationError when the ready-made app has no broker and needs one."""
     from tasktools.brokers import private
 
-    if not (chosen.app.conf.task_always_eager or private.configured(chosen.app.conf)):
+    if not chosen.app.conf.task_always_eager and chosen.app.conf.broker_url == private.UNSET:
         raise private.unset_error()
 
 
@@ -84,14 +107,29 @@ def load_tasks(chosen: discovery.Found) -> list[ProjectError]:
     """
     if chosen.ready_made:
         return list(_import_tasks(chosen.app))
-    os.environ.setdefault(
-        "CELERY_SKIP_CHECKS", "1"
-    )  # Celery's Django fix-up would run all system checks at this import
     try:
-        chosen.app.loader.import_default_modules()
+        with _without_checks():
+            chosen.app.loader.import_default_modules()
     except Exception as error:  # noqa: BLE001 - a task module may raise anything; all of it is told
-        return [ProjectError(f"The tasks cannot be imported: {discovery.told(error)}.", hint="manage.py check")]
+        sentence = f"The tasks cannot be imported: {discovery.told(error)}."
+        problem = ProjectError(sentence, hint="the same command with --traceback shows where")
+        problem.__cause__ = error
+        return [problem]
     return []
+
+
+@contextlib.contextmanager
+def _without_checks() -> Iterator[None]:
+    """Celery's Django fix-up runs all system checks before it imports tasks, unless this variable is set."""
+    before = os.environ.get("CELERY_SKIP_CHECKS")
+    os.environ["CELERY_SKIP_CHECKS"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["CELERY_SKIP_CHECKS"]
+        else:
+            os.environ["CELERY_SKIP_CHECKS"] = before
 
 
 def _import_tasks(app: Any) -> Iterator[ProjectError]:
@@ -99,7 +137,19 @@ def _import_tasks(app: Any) -> Iterator[ProjectError]:
         try:
             importlib.import_module(name)
         except Exception as error:  # noqa: BLE001 - a task module may raise anything; all of it is told
+            autoreload_started.connect(_watch(name), weak=False)
             yield discovery.broken(name, error)
+
+
+def _watch(module: str) -> Callable[..., None]:
+    """Have runserver start again when the broken module is mended: it is not among the imported ones, which it watches."""
+
+    def watch(sender: Any, **_: Any) -> None:
+        spec = importlib.util.find_spec(module)
+        if spec and spec.origin:
+            sender.watch_dir(Path(spec.origin).parent, Path(spec.origin).name)
+
+    return watch
 
 
 def _task_modules() -> list[str]:
@@ -111,6 +161,6 @@ def _task_modules() -> list[str]:
 
 
 def _log_problems(**_: Any) -> None:
-    request_started.disconnect(dispatch_uid="tasktools.startup")
+    request_started.disconnect(_log_problems)
     for problem in problems:
         logging.getLogger("tasktools").error("%s Hint: %s", problem.sentence, problem.hint)

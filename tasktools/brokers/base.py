@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +35,14 @@ class Broker(abc.ABC):
     def uri(self) -> str:
         """Return the broker's URL with its password as `**`."""
 
+    @property
+    def name(self) -> str:
+        """The broker as the beginning of a sentence."""
+        return f'The broker "{self.uri()}"'
+
+    def prepare(self) -> None:  # noqa: B027 - most have nothing to prepare
+        """Do what must be done before the broker can be expected to answer, and may take its time."""
+
     @abc.abstractmethod
     def ping(self, limit: float) -> None:
         """Return when the broker has answered; `limit` (seconds) is passed on to transports that take one.
@@ -45,6 +54,6 @@ class Broker(abc.ABC):
     def publishing_connection(self, limit: float) -> Any:
         """Return a connected kombu Connection whose waits are bounded by `limit` (seconds) where the transport can."""
 
-    def find(self, task_id: str) -> Trace | None:
-        """Return where the message of `task_id` lies, or None when the broker holds none."""
+    def find(self, task_ids: Collection[str]) -> dict[str, Trace]:
+        """Return where the messages of those tasks lie whose message the broker holds."""
         raise NotImplementedError

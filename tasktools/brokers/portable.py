@@ -31,7 +31,7 @@ class PortableBroker(Broker):
             ) from error
         except (KeyError, ValueError, AttributeError, TypeError) as error:
             raise ConfigurationError(
-                f'The broker "{masked(url)}" is of no kind that kombu knows: {error}.',
+                f'The broker "{masked(url)}" is of no kind that kombu knows{_told(error)}.',
                 hint="set CELERY_BROKER_URL to a URL such as redis://localhost:6379/0 or amqp://localhost",
             ) from error
         return connection
@@ -57,6 +57,11 @@ class PortableBroker(Broker):
         return {}
 
 
+def _told(error: Exception) -> str:
+    """The text of an error that quotes no part of the URL, for there may be a password in it."""
+    return f": {error.args[0]}" if isinstance(error, KeyError) and error.args else ""
+
+
 def masked(url: Any) -> str:
     """Return a broker or backend URL with every password as `**`; several URLs are separated by semicolons.
 
@@ -68,4 +73,4 @@ def masked(url: Any) -> str:
 
 _NEXT_URL = re.compile(r";(?=[\w.+-]+://)")
 _CREDENTIALS = re.compile(r"(://[^:/@]*):.*@", re.DOTALL)
-_SECRET = re.compile(r"((?:password|secret|token|accountkey|sharedaccesskey)=)[^&;]*", re.IGNORECASE)
+_SECRET = re.compile(r"([\w-]*(?:passw|pwd|secret|token|key)[\w-]*=)[^&;]*", re.IGNORECASE)

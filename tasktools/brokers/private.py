@@ -14,7 +14,7 @@ from kombu.transport import redis as kombu_redis
 
 from tasktools import embedded
 from tasktools.brokers.base import PRIVATE_SOCKET, STOCK_SOCKET
-from tasktools.exceptions import ConfigurationError
+from tasktools.exceptions import ConfigurationError, TasktoolsError
 
 #: The name under which kombu finds the transport.
 _ALIAS = PRIVATE_SOCKET.partition("+")[0]
@@ -25,6 +25,7 @@ UNSET = f"{_ALIAS}+unset:///"
 _BACKEND = "tasktools.brokers.private.Backend"
 
 _home: embedded.Home | None = None
+_refusal: TasktoolsError
 
 
 def use(conf: Any, home: embedded.Home) -> None:
@@ -40,8 +41,19 @@ def use(conf: Any, home: embedded.Home) -> None:
         conf.result_backend = f"{_BACKEND}+socket://{home.socket}"
 
 
-def refuse(conf: Any) -> None:
-    """Make every use of the broker raise ConfigurationError: none is configured, and DEBUG is off."""
+def prepare() -> None:
+    """Start the private server if nothing listens on its socket, which may take longer than a broker is given to answer.
+
+    Raises PrivateServerError when it cannot be started.
+    """
+    if _home is not None:
+        embedded.ensure_listening(_home)
+
+
+def refuse(conf: Any, error: TasktoolsError) -> None:
+    """Make every use of the broker raise `error`, which says why there is none."""
+    global _refusal
+    _refusal = error
     TRANSPORT_ALIASES[_ALIAS] = f"{__name__}:Transport"
     conf.broker_url = UNSET
 
@@ -58,11 +70,13 @@ class _Starting:
 
     def _connect(self) -> Any:
         connect = super()._connect  # type: ignore[misc]
+        if _home is None:
+            return connect()
+        if _home.shares_folder:
+            embedded.check_private(_home.socket.parent)
         try:
             return connect()
         except OSError:
-            if _home is None:
-                raise
             embedded.ensure(_home)
             return connect()
 
@@ -84,7 +98,7 @@ class Transport(kombu_redis.Transport):
 
     def __init__(self, client: Any, **kwargs: Any) -> None:
         if str(client.hostname).startswith("unset:"):
-            raise unset_error()
+            raise _refusal
         super().__init__(client, **kwargs)
 
 

@@ -1,22 +1,23 @@
-"""E001, E002: the app can be found, and what it needs can be imported."""
+"""E002, W002: the app can be found, and the tasks can be imported."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django.core.checks import CheckMessage, Error
+from django.core.checks import Warning as CheckWarning
 
 from tasktools import startup
-from tasktools.exceptions import ProjectError
+from tasktools.exceptions import ProjectError, TasktoolsError
 
 
 def check(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Say again what went wrong at start-up."""
-    return [
-        Error(
-            problem.sentence,
-            hint=problem.hint,
-            id="tasktools.E001" if isinstance(problem, ProjectError) else "tasktools.E002",
-        )
-        for problem in startup.problems
-    ]
+    return [_message(problem) for problem in startup.problems]
+
+
+def _message(problem: TasktoolsError) -> CheckMessage:
+    """A broken module is a warning: `migrate` must run where tasks cannot be imported yet. The worker refuses it."""
+    if isinstance(problem, ProjectError):
+        return CheckWarning(problem.sentence, hint=problem.hint, id="tasktools.W002")
+    return Error(problem.sentence, hint=problem.hint, id="tasktools.E002")

@@ -1,15 +1,22 @@
-"""E010, E011, E012: every entry of the beat schedule can run."""
+"""W010, E011, E012: every entry of the beat schedule can run."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.core.checks import CheckMessage, Error
+from django.core.checks import Warning as CheckWarning
 
 from tasktools import startup
-from tasktools.schedule import faults
+from tasktools.schedule import Fault, faults
 
-_IDS = {"task": "tasktools.E010", "arguments": "tasktools.E011", "schedule": "tasktools.E012"}
+#: A task that this project does not know may be another one's: a warning, and beat alone refuses it.
+_KINDS = {
+    "task": (CheckWarning, "tasktools.W010"),
+    "arguments": (Error, "tasktools.E011"),
+    "schedule": (Error, "tasktools.E012"),
+}
 
 
 def check(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
@@ -17,11 +24,16 @@ def check(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     found = startup.found
     if found is None or not found.app.conf.beat_schedule or startup.load_tasks(found):
         return []
-    return [
-        Error(
-            f'The beat schedule\'s entry "{fault.entry}" cannot run: {fault.sentence}.',
-            hint=fault.hint,
-            id=_IDS[fault.kind],
-        )
-        for fault in faults(found.app)
-    ]
+    return [_message(fault) for fault in faults(found.app)]
+
+
+def unsilenced(app: Any) -> list[CheckMessage]:
+    """Return what keeps beat from starting: every fault whose id SILENCED_SYSTEM_CHECKS does not name."""
+    messages = (_message(fault) for fault in faults(app))
+    return [message for message in messages if message.id not in settings.SILENCED_SYSTEM_CHECKS]
+
+
+def _message(fault: Fault) -> CheckMessage:
+    kind, check_id = _KINDS[fault.kind]
+    text = f'The beat schedule\'s entry "{fault.entry}" cannot run: {fault.sentence}.'
+    return kind(text, hint=fault.hint, id=check_id)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
 from django_extensions.management.utils import signalcommand
 
 from tasktools import discovery, render, startup
-from tasktools.exceptions import EXIT_CODES, ProjectError, TasktoolsError
+from tasktools.exceptions import EXIT_CODES, TaskFailed, TasktoolsError, UsageError
 
 INTERRUPTED = 130
 
@@ -33,10 +34,15 @@ class TasktoolsCommand(BaseCommand):
     # Set by BaseCommand; its types do not say so.
     _called_from_command_line: bool
 
+    #: What --help ends with.
+    epilog = EXIT_CODES
+
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        kwargs = {"epilog": EXIT_CODES, "formatter_class": _HelpFormatter, "allow_abbrev": False, **kwargs}
+        kwargs = {"epilog": self.epilog, "formatter_class": _HelpFormatter, "allow_abbrev": False, **kwargs}
         parser = super().create_parser(prog_name, subcommand, **kwargs)
         parser.parse_args = parser.parse_intermixed_args  # type: ignore[method-assign]  # `enqueue add --wait 2 2`
+        parser._negative_number_matcher = _NEGATIVE_NUMBER  # argparse's own takes -1e5 for an option
+        parser.error = _usage_error(parser.prog)  # type: ignore[assignment, method-assign]
         return parser
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -47,8 +53,17 @@ class TasktoolsCommand(BaseCommand):
         if self.prints_data:
             parser.add_argument("--json", action="store_true", dest="as_json", help="print JSON, errors too")
 
+    def run_from_argv(self, argv: list[str]) -> None:
+        self._called_from_command_line = True
+        try:
+            super().run_from_argv(argv)
+        except UsageError as error:  # from the parser
+            self._end(error, {"as_json": self.prints_data and "--json" in argv, "traceback": "--traceback" in argv})
+
     def execute(self, *args: Any, **options: Any) -> str | None:
         try:
+            if options.get("app"):
+                self.find_app(options["app"])  # ahead of the system checks, which are about this app then
             return super().execute(*args, **options)
         except TasktoolsError as error:
             self._end(error, options)
@@ -57,12 +72,14 @@ class TasktoolsCommand(BaseCommand):
                 raise
             sys.exit(INTERRUPTED)
         except BrokenPipeError:
+            if not (self.prints_data and self._called_from_command_line):
+                raise
             # Whoever read stdout has seen enough. Python would complain again when it flushes at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(0)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        type(self)._signalling_run(self, **options)
+        self._signalling_run(**options)
 
     @signalcommand  # type: ignore[untyped-decorator]
     def _signalling_run(self, **options: Any) -> None:
@@ -72,20 +89,19 @@ class TasktoolsCommand(BaseCommand):
         raise NotImplementedError
 
     def find_app(self, name: str | None) -> discovery.Found:
-        """Return the project's app with a broker chosen; the one that -A names becomes the process's default."""
-        if name is None and startup.found is not None:
-            return startup.found
+        """Return the project's app with a broker chosen; one that -A names becomes the default of a process that is ours."""
+        if name is None:
+            if startup.found is None:
+                startup.run()  # again: the error that it kept is raised below
+            if startup.found is not None:
+                return startup.found
         found = discovery.find(name)
-        discovery.make_default(found.app, force=True)
         startup.choose_broker(found)
+        if self._called_from_command_line:  # this process is the command's own
+            discovery.make_default(found.app, force=True)
+            startup.found = found
+            startup.problems.clear()
         return found
-
-    def load_tasks(self, found: discovery.Found) -> list[ProjectError]:
-        """Import the app's tasks; say on stderr which modules cannot be imported, and return the errors."""
-        errors = startup.load_tasks(found)
-        for error in errors:
-            self.note(self.style.WARNING(render.error_text(error)))
-        return errors
 
     def note(self, text: str) -> None:
         """Write a line for a person, on stderr."""
@@ -100,16 +116,35 @@ class TasktoolsCommand(BaseCommand):
             return
         from rich.console import Console
 
-        console = Console(no_color=no_color or "NO_COLOR" in os.environ, highlight=False)
+        plain = no_color or "NO_COLOR" in os.environ
+        console = Console(color_system=None if plain else "auto", highlight=False)
         with console.capture() as captured:
             console.print(render.rich_table(columns, rows))
         self.stdout.write(captured.get())
 
+    def end_with(self, code: int, sentence: str) -> None:
+        """End as the process that was run in our place has ended."""
+        if not code:
+            return
+        if self._called_from_command_line:
+            sys.exit(code)
+        raise CommandError(sentence, returncode=code)
+
     def _end(self, error: TasktoolsError, options: dict[str, Any]) -> NoReturn:
         if not self._called_from_command_line:
             raise CommandError(render.error_text(error), returncode=error.exit_code) from error
-        if options.get("traceback"):
+        if options.get("traceback") and not isinstance(error, TaskFailed):  # whose traceback is the worker's
             traceback.print_exc()
         text = render.error_json(error) if options.get("as_json") else render.error_text(error)
         self.stderr.write(text, (lambda line: line) if options.get("as_json") else None)
         sys.exit(error.exit_code)
+
+
+_NEGATIVE_NUMBER = re.compile(r"-(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$", re.ASCII)
+
+
+def _usage_error(program: str) -> Callable[[str], NoReturn]:
+    def error(message: str) -> NoReturn:
+        raise UsageError(f"{message[:1].upper()}{message[1:]}.", hint=f"{program} --help")
+
+    return error

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any
 
 from django.core.management.base import CommandParser
 
+from tasktools.durations import parse_duration, parse_time
 from tasktools.exceptions import ArgumentError
 from tasktools.naming import shown
+from tasktools.results import check_id
 
 #: A message's priority is one byte (AMQP 0-9-1, basic properties).
 HIGHEST_PRIORITY = 255
@@ -33,52 +35,57 @@ def calling_options(app: Any, options: dict[str, Any]) -> dict[str, Any]:
 
     Raises ArgumentError for what cannot be meant: both eta and countdown, a time in the past, a negative number.
     """
-    from tasktools.durations import parse_duration, parse_time
-    from tasktools.results import check_id
-
-    if options["eta"] and options["countdown"]:
+    given = {name: value for name, value in options.items() if value is not None}
+    if "eta" in given and "countdown" in given:
         raise ArgumentError("Both --eta and --countdown say when it is to run.", hint="give one of them")
-    if options["wait"] and options["ignore_result"]:
-        raise ArgumentError("With --ignore-result there is no result to --wait for.", hint="give one of them")
     chosen: dict[str, Any] = {}
-    if options["queue"]:
-        chosen["queue"] = _queue(app, options["queue"])
-    if options["countdown"]:
-        chosen["countdown"] = parse_duration(options["countdown"]).total_seconds()
-    if options["eta"]:
-        chosen["eta"] = _future(parse_time(options["eta"], app.timezone), "--eta", options["eta"])
-    if options["expires"]:
-        chosen["expires"] = _expiry(app, options["expires"])
-    if options["priority"] is not None:
-        chosen["priority"] = _priority(options["priority"])
-    if options["task_id"] is not None:
-        chosen["task_id"] = check_id(options["task_id"])
-    if options["ignore_result"]:
+    if "queue" in given:
+        chosen["queue"] = _queue(app, given["queue"])
+    if "countdown" in given:
+        chosen["countdown"] = _later(given["countdown"])
+    if "eta" in given:
+        chosen["eta"] = _future(parse_time(given["eta"], app.timezone), "--eta", given["eta"])
+    if "expires" in given:
+        chosen["expires"] = _expiry(app, given["expires"])
+    if "priority" in given:
+        chosen["priority"] = _priority(str(given["priority"]))
+    if "task_id" in given:
+        chosen["task_id"] = check_id(given["task_id"])
+    if given.get("ignore_result"):
         chosen["ignore_result"] = True
     return chosen
 
 
+def _later(typed: Any) -> float:
+    """Return a span in seconds that a time from now can be reckoned with."""
+    span = parse_duration(typed)
+    try:
+        datetime.now(timezone.utc) + span
+    except OverflowError:
+        raise ArgumentError(f'"{shown(str(typed))}" leads beyond the year 9999.', hint="give a shorter time") from None
+    return span.total_seconds()
+
+
 def _queue(app: Any, name: str) -> str:
+    if not name:
+        raise ArgumentError('No queue is called "".', hint="leave --queue out for the queue that the task goes to")
     if app.conf.task_create_missing_queues or name in app.amqp.queues:
         return name
     known = ", ".join(sorted(app.amqp.queues))
     raise ArgumentError(f'No queue is called "{shown(name)}".', hint=f"CELERY_TASK_QUEUES names: {known}")
 
 
-def _future(time: datetime, option: str, typed: str) -> datetime:
+def _future(time: datetime, option: str, typed: Any) -> datetime:
     if time <= datetime.now(time.tzinfo):
-        raise ArgumentError(
-            f'{option} "{shown(typed)}" is in the past.', hint="give a time to come, or leave it out to run it now"
-        )
+        sentence = f'{option} "{shown(str(typed))}" is in the past.'
+        raise ArgumentError(sentence, hint="give a time to come, or leave it out to run it now")
     return time
 
 
-def _expiry(app: Any, typed: str) -> float | datetime:
-    from tasktools.durations import parse_duration, parse_time
-
-    if "-" in typed[1:]:  # a date; no duration has a dash inside
+def _expiry(app: Any, typed: Any) -> float | datetime:
+    if isinstance(typed, datetime) or "-" in str(typed)[1:]:  # a date; no duration has a dash inside
         return _future(parse_time(typed, app.timezone), "--expires", typed)
-    return parse_duration(typed).total_seconds()
+    return _later(typed)
 
 
 def _priority(typed: str) -> int:

@@ -27,9 +27,9 @@ def add_options(parser: CommandParser, options: Sequence[click.Option]) -> None:
     groups: dict[str, Any] = {}
     for option in options:
         title = f"Celery: {getattr(option, 'help_group', None) or 'Options'}"
-        group = (
-            groups.setdefault(title, None) or groups.update({title: parser.add_argument_group(title)}) or groups[title]
-        )
+        if title not in groups:
+            groups[title] = parser.add_argument_group(title)
+        group = groups[title]
         common: dict[str, Any] = {
             "dest": option.name,
             "default": argparse.SUPPRESS,
@@ -66,7 +66,7 @@ def words_of(options: Sequence[click.Option], given: dict[str, Any]) -> list[str
     return [*words, *given.get("config", ())]
 
 
-def run_celery(app: Any, words: Sequence[str], *, program: str) -> int:
+def run_celery(app: Any, words: Sequence[str], *, program: str, hint: str) -> int:
     """Run `celery WORDS` in this process with `app`, and return its exit code.
 
     Raises UsageError for what click does not accept.
@@ -81,7 +81,7 @@ def run_celery(app: Any, words: Sequence[str], *, program: str) -> int:
         except click.exceptions.Abort:
             return 130
         except click.UsageError as error:
-            raise UsageError(_sentence(error), hint=_hint(error, program)) from error
+            raise UsageError(_sentence(error), hint=hint) from error
         except click.ClickException as error:
             error.show(file=sys.stderr)
             return error.exit_code
@@ -102,11 +102,6 @@ def _as_default_app(group: Any, app: Any) -> Iterator[None]:
 
 def _sentence(error: click.UsageError) -> str:
     return " ".join(error.format_message().split()) or "That is no command of celery."
-
-
-def _hint(error: click.UsageError, program: str) -> str:
-    path = error.ctx.command_path if error.ctx else program
-    return f"{path} --help"
 
 
 def _sorted(names: Sequence[str]) -> list[str]:

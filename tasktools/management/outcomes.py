@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from tasktools import render
-from tasktools.exceptions import NotFinished, NoTrace, TaskFailed, TasktoolsError
+from tasktools.durations import parse_duration
+from tasktools.exceptions import ArgumentError, NotFinished, NoTrace, TaskFailed, TasktoolsError
 from tasktools.management.base import TasktoolsCommand
 from tasktools.results import Outcome
 
@@ -18,6 +19,20 @@ _PLACES = {
     "ready": "a worker is about to run it",
     "none": "no trace of it: no queue holds it and no worker that answers has it",
 }
+
+
+#: How long is waited for a result where --timeout does not say.
+DEFAULT_WAIT = "1m"
+
+
+def waiting_time(options: dict[str, Any]) -> float:
+    """Return how long --wait waits, in seconds.
+
+    Raises ArgumentError for --timeout without --wait: nothing is waited for.
+    """
+    if options["timeout"] is not None and not options["wait"]:
+        raise ArgumentError("--timeout says how long to --wait, and --wait is not given.", hint="give both or none")
+    return parse_duration(DEFAULT_WAIT if options["timeout"] is None else options["timeout"]).total_seconds()
 
 
 def show(command: TasktoolsCommand, outcome: Outcome, options: dict[str, Any], *, label: bool = False) -> None:
@@ -34,12 +49,12 @@ def show(command: TasktoolsCommand, outcome: Outcome, options: dict[str, Any], *
         command.note(outcome.traceback.rstrip())
 
 
-def verdict(outcomes: Sequence[Outcome], timeout: float | None = None) -> None:
+def verdict(outcomes: Sequence[Outcome], options: dict[str, Any], timeout: float | None = None) -> None:
     """Return when all are done; else raise the error that the command ends with, the gravest first.
 
     Raises TaskFailed, NoTrace, NotFinished.
     """
-    errors = [error for outcome in outcomes if (error := _error(outcome, timeout))]
+    errors = [error for outcome in outcomes if (error := _error(outcome, options["traceback"], timeout))]
     for kind in (TaskFailed, NoTrace, NotFinished):
         chosen = [error for error in errors if type(error) is kind]
         if chosen:
@@ -47,14 +62,14 @@ def verdict(outcomes: Sequence[Outcome], timeout: float | None = None) -> None:
             raise kind(chosen[0].sentence + others, hint=chosen[0].hint)
 
 
-def _error(outcome: Outcome, timeout: float | None) -> TasktoolsError | None:
+def _error(outcome: Outcome, shown: bool, timeout: float | None) -> TasktoolsError | None:
     subject = f"{outcome.id}{f' ({outcome.task})' if outcome.task else ''}"
     if outcome.succeeded:
         return None
     if outcome.state == "REVOKED":
         return TaskFailed(f"{subject} was revoked.")
     if outcome.finished:
-        return TaskFailed(f"{subject} failed{_exception(outcome)}", hint=_traceback_hint(outcome))
+        return TaskFailed(f"{subject} failed{_exception(outcome)}", hint="" if shown else _traceback_hint(outcome))
     if outcome.place == "none":
         return NoTrace(
             f"{subject} is {outcome.state}: {_PLACES['none']}.",
@@ -84,8 +99,8 @@ def _traceback_hint(outcome: Outcome) -> str:
 def _waiting_hint(outcome: Outcome, timeout: float | None) -> str:
     if timeout is not None:
         return f"is a worker running (manage.py runworker)? Ask again: manage.py taskresult {outcome.id} --wait"
-    return (
-        ""
-        if outcome.place in ("active", "scheduled")
-        else "manage.py runworker starts a worker; --wait waits for the result"
-    )
+    if outcome.place == "queued":
+        return "manage.py runworker starts a worker; --wait waits for the result"
+    if outcome.place == "reserved":
+        return "--wait waits for the result; what a killed worker had taken comes back after the visibility timeout"
+    return "--wait waits for the result"

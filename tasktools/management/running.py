@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,17 +11,25 @@ from django.conf import settings
 from django.core.management.base import CommandParser
 
 from tasktools import discovery, render, startup
-from tasktools.exceptions import Unreachable
+from tasktools.exceptions import PrivateServerError, Unreachable
 from tasktools.management.base import TasktoolsCommand
 
 #: How long the broker is given to answer before it is named, in seconds.
 BROKER_LIMIT = 2.5
+
+RUN_EXIT_CODES = """exit codes:
+  0    it was told to end and has
+  1    a system check found something, or Celery ended with an error
+  2    what was typed or configured is wrong; nothing was started
+  69   the private Valkey cannot be started
+  else as Celery's own command"""
 
 
 class RunCommand(TasktoolsCommand):
     """Base of the commands that become a Celery process."""
 
     prints_data = False
+    epilog = RUN_EXIT_CODES
     requires_system_checks = "__all__"
     #: The celery subcommand.
     celery_command = ""
@@ -40,17 +47,14 @@ class RunCommand(TasktoolsCommand):
         from tasktools.management.clicking import options_of, words_of
 
         found = self.find_app(options["app"])
-        errors = self.load_tasks(found)
+        errors = startup.load_tasks(found)
         if errors:
             raise errors[0]
         startup.require_broker(found)
         words = words_of(options_of(self.celery_command, found.app), options)
         self.introduce(found, options)
-        code = self.start(
-            found, [*_global_words(options), self.celery_command, *words, *self.further_words(found, options)], options
-        )
-        if code:
-            sys.exit(code)
+        words = [*_global_words(options), self.celery_command, *words, *self.further_words(found, options)]
+        self.end_with(self.start(found, words, options), f"celery {self.celery_command} has ended with an error.")
 
     def introduce(self, found: discovery.Found, options: dict[str, Any]) -> None:
         """Say what is about to start, and name a broker that does not answer: Celery decides what then."""
@@ -60,6 +64,8 @@ class RunCommand(TasktoolsCommand):
         self.note(summary(found.app, found.name, queues=options.get("queues")))
         try:
             check_broker(found.app, BROKER_LIMIT)
+        except PrivateServerError:
+            raise
         except Unreachable as error:
             self.note(self.style.ERROR(render.error_text(error)))
 
@@ -73,7 +79,7 @@ class RunCommand(TasktoolsCommand):
         os.environ["CELERY_SKIP_CHECKS"] = "1"  # Django has run them, or was told not to
         if settings.LOGGING and not options["celery_logging"]:
             _keep_logging(found.app, keep_level="loglevel" not in options)
-        return run_celery(found.app, words, program="celery")
+        return run_celery(found.app, words, program="celery", hint=f"manage.py run{self.celery_command} --help")
 
 
 def _global_words(options: dict[str, Any]) -> list[str]:

@@ -196,7 +196,7 @@ def test_broken_tasks_module__is_named_by_check_enqueue_and_worker(site: Site) -
     sentence = f'The module "shop.tasks" cannot be imported: SyntaxError: invalid syntax ({path}, line 1).'
     checked = site.manage("check")
     assert checked.returncode == 1
-    assert f"(tasktools.E001) {sentence}" in checked.stderr
+    assert f"(tasktools.W002) {sentence}" in checked.stderr
     refused = site.manage("enqueue", "multiply", "2", "2")
     assert (refused.stderr.splitlines()[0], refused.returncode) == (sentence, 2)
     worker = site.manage("runworker")

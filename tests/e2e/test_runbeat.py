@@ -47,7 +47,7 @@ def test_silenced_check__lets_beat_start(site: Site) -> None:
     site.minimal(
         settings="""
         CELERY_BEAT_SCHEDULE = {'theirs': {'task': 'other.project', 'schedule': 0.5}}
-        SILENCED_SYSTEM_CHECKS = ['tasktools.E010']
+        SILENCED_SYSTEM_CHECKS = ['tasktools.W010']
         """
     )
     site.start_manage("runbeat", "-l", "INFO").wait_for_output("Sending due task theirs")

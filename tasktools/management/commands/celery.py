@@ -9,7 +9,6 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from tasktools import startup
 from tasktools.management.base import TasktoolsCommand
 
 #: What Django has read already when it looked for the settings (ManagementUtility.execute).
@@ -35,25 +34,23 @@ class Command(TasktoolsCommand):
     def run(self, *, words: Sequence[str], **options: Any) -> None:
         from tasktools.management.clicking import run_celery
 
-        found = self.find_app(None)
         os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
-        if self._called_from_command_line:
-            sys.argv = [
-                "celery",
-                *(["-A", found.name] if found.name else []),
-                *words,
-            ]  # --detach starts `python -m celery` with these
-        startup.choose_broker(found)
-        code = run_celery(found.app, words, program="celery")
-        if code:
-            sys.exit(code)
+        found = None if _names_app(words) else self.find_app(None)
+        if found and self._called_from_command_line:
+            sys.argv = ["celery", *(["-A", found.name] if found.name else []), *words]  # what --detach starts again
+        code = run_celery(found and found.app, words, program="celery", hint="manage.py celery --help")
+        self.end_with(code, f"celery {' '.join(words)} has ended with {code}.")
+
+
+def _names_app(words: Sequence[str]) -> bool:
+    return any(word.startswith(("-A", "--app")) for word in words)
 
 
 def without_django_options(words: Sequence[str]) -> list[str]:
-    """Return `words` without --settings and --pythonpath ahead of the celery subcommand."""
+    """Return `words` without --settings and --pythonpath, which Django has read; behind -- nothing is an option."""
     rest = list(words)
     kept: list[str] = []
-    while rest and rest[0].startswith("-") and rest[0] != "--":
+    while rest and rest[0] != "--":
         word = rest.pop(0)
         name, equals, _ = word.partition("=")
         if name not in _DJANGO_OPTIONS:

@@ -6,11 +6,12 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from tasktools import render
-from tasktools.exceptions import TaskNameError
+from tasktools import discovery, publish, render, results, startup
+from tasktools.calls import Call
+from tasktools.exceptions import ArgumentError, TaskNameError
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.calling import add_calling_options, calling_options
-from tasktools.management.outcomes import show, verdict
+from tasktools.management.outcomes import DEFAULT_WAIT, show, verdict, waiting_time
 
 
 class Command(TasktoolsCommand):
@@ -18,62 +19,64 @@ class Command(TasktoolsCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("name", help="the task: its full name, or as much of its end as is unique")
-        parser.add_argument(
-            "words", nargs="*", metavar="word", help="an argument, or key=value; behind -- also words like -x"
-        )
+        parser.add_argument("name", nargs="?", help="the task: its full name, or as much of its end as is unique")
+        words = "an argument, or key=value; behind -- also words like -x"
+        parser.add_argument("words", nargs="*", metavar="word", help=words)
         add_calling_options(parser)
-        parser.add_argument("--wait", action="store_true", help="wait for the result and print it")
-        parser.add_argument(
-            "--timeout", metavar="DURATION", default="1m", help="how long --wait waits (1m); exit code 3 then"
-        )
-        parser.add_argument("--dry-run", action="store_true", help="check the call, print it, send nothing")
-        parser.add_argument(
-            "--unregistered", action="store_true", help="take the name as it is: another project's worker knows it"
-        )
+        add = parser.add_argument_group("what is done with it").add_argument
+        add("--wait", action="store_true", help="wait for the result and print it")
+        add("--timeout", metavar="DURATION", help=f"how long --wait waits ({DEFAULT_WAIT}); exit code 3 then")
+        add("--dry-run", action="store_true", help="check the call, print it, send nothing")
+        add("--unregistered", action="store_true", help="take the name as it is: another project's worker knows it")
 
-    def run(self, *, name: str, words: list[str], **options: Any) -> None:
-        from tasktools import publish, startup
-        from tasktools.durations import parse_duration
-
+    def run(self, *, name: str | None, words: list[str], **options: Any) -> None:
+        if name is None:
+            raise TaskNameError("No task is named.", hint="manage.py enqueue NAME; manage.py showtasks lists the names")
         found = self.find_app(options["app"])
-        timeout = parse_duration(options["timeout"]).total_seconds()
-        problems = [] if options["unregistered"] else startup.load_tasks(found)
-        call_options = calling_options(found.app, options)
-        try:
-            call = publish.prepare(
-                found.app,
-                name,
-                words,
-                args_json=options["args_json"],
-                kwargs_json=options["kwargs_json"],
-                unregistered=options["unregistered"],
-                options=call_options,
-            )
-        except TaskNameError:
-            if problems:
-                raise problems[0] from None
-            raise
+        timeout = waiting_time(options)
+        call = self._prepare(found, name, words, options)
         if options["dry_run"]:
             self.print_json(call)
             return
         startup.require_broker(found)
-        self._send(found, call, timeout, options)
-
-    def _send(self, found: Any, call: Any, timeout: float, options: dict[str, Any]) -> None:
-        from tasktools import publish, results
-
         if options["wait"]:
-            results.check_backend(found.app)
-        sent = publish.publish(found.app, call, follow=options["wait"])
+            self._check_wait(found.app, call)
+        sent = publish.publish(found.app, call, listen=not self._called_from_command_line or listens(found.app))
         if sent.eager:
             self.note("task_always_eager is set: the task ran here, no worker was asked.")
-        if not options["wait"]:
+        if options["wait"]:
+            self._show_result(found.app, sent, timeout, options)
+        else:
             self.stdout.write(render.as_json({"id": sent.id, "task": sent.task}) if options["as_json"] else sent.id)
-            return
-        self.note(f"{sent.id} {sent.task}")
-        outcome = (
-            results.of_eager(sent.result) if sent.eager else next(results.wait(found.app, [sent.id], timeout=timeout))
-        )
+
+    def _prepare(self, found: discovery.Found, name: str, words: list[str], options: dict[str, Any]) -> Call:
+        problems = [] if options["unregistered"] else startup.load_tasks(found)
+        chosen = {key: options[key] for key in ("args_json", "kwargs_json", "unregistered")}
+        try:
+            return publish.prepare(found.app, name, words, options=calling_options(found.app, options), **chosen)
+        except TaskNameError:
+            if problems:  # it may be in the module that cannot be imported
+                raise problems[0] from None
+            raise
+
+    def _check_wait(self, app: Any, call: Call) -> None:
+        if call.options.get("ignore_result"):
+            raise ArgumentError("With --ignore-result there is no result to --wait for.", hint="give one of them")
+        if app.conf.task_always_eager:
+            return  # the result is here
+        results.check_backend(app)
+        if getattr(app.tasks.get(call.task), "ignore_result", app.conf.task_ignore_result):
+            raise ArgumentError(f"{call.task} keeps no result (ignore_result) to --wait for.", hint="leave out --wait")
+
+    def _show_result(self, app: Any, sent: publish.Sent, timeout: float, options: dict[str, Any]) -> None:
+        if not options["as_json"]:
+            self.note(f"{sent.id} {sent.task}")
+        waited = results.wait(app, [sent.id], timeout=timeout)
+        outcome = results.of_eager(sent.result) if sent.eager else next(waited)
         show(self, outcome, options)
-        verdict([outcome], timeout)
+        verdict([outcome], options, timeout)
+
+
+def listens(app: Any) -> bool:
+    """Whether the result comes to this process alone, which has to say so when it sends (the rpc:// backend)."""
+    return bool(str(app.conf.result_backend or "").startswith("rpc"))

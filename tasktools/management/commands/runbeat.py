@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tasktools import conf, discovery
+from tasktools.checks.schedule import unsilenced
 from tasktools.exceptions import ConfigurationError
 from tasktools.management.running import RunCommand
 
@@ -20,6 +21,11 @@ class Command(RunCommand):
         from tasktools.schedule import keeps_file
         from tasktools.workers import runtime_place, schedule_file
 
+        refused = unsilenced(found.app)
+        if refused:
+            more = "".join(f" {message.msg}" for message in refused[1:])
+            hint = f'{refused[0].hint} (to have it all the same: SILENCED_SYSTEM_CHECKS = ["{refused[0].id}"])'
+            raise ConfigurationError(f"{refused[0].msg}{more}", hint=hint)
         scheduler = options.get("scheduler") or found.app.conf.beat_scheduler
         if options.get("schedule") or not keeps_file(scheduler):
             return []

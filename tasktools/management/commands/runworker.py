@@ -8,6 +8,7 @@ from typing import Any
 from django.utils.autoreload import get_child_arguments
 
 from tasktools import discovery
+from tasktools.exceptions import UsageError
 from tasktools.management.running import RunCommand
 
 
@@ -25,6 +26,10 @@ class Command(RunCommand):
         from celery.bin.worker import detach
         from celery.utils.nodenames import default_nodename, host_format
 
+        if not self._called_from_command_line:
+            raise UsageError(
+                "--detach starts the command line again, and there is none.", hint="call manage.py runworker"
+            )
         python, *argv = [word for word in get_child_arguments() if word not in ("--detach", "-D")]
         hostname = host_format(default_nodename(options.get("hostname")))
         daemon = {

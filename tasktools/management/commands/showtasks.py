@@ -20,10 +20,10 @@ class Command(TasktoolsCommand):
         parser.add_argument("--all", action="store_true", dest="builtin", help="Celery's own tasks too")
 
     def run(self, *, pattern: str, builtin: bool, **options: Any) -> None:
-        from tasktools import registry
+        from tasktools import registry, startup
 
         found = self.find_app(options["app"])
-        problems = self.load_tasks(found)
+        problems = startup.load_tasks(found)
         tasks = list(registry.tasks(found.app, pattern=pattern, builtin=builtin))
         if options["as_json"]:
             self.print_json(tasks)
@@ -31,7 +31,7 @@ class Command(TasktoolsCommand):
             rows = [(t.short_name, t.signature, t.queue, t.defined_in, t.doc, t.name) for t in tasks]
             columns = ("ENQUEUE AS", "SIGNATURE", "QUEUE", "DEFINED IN", "WHAT IT DOES", "FULL NAME")
             self.print_table(columns, rows, no_color=options["no_color"])
-        elif not pattern:
+        elif not (pattern or problems):
             self.note("No task is registered: write one with @shared_task in the tasks.py of an installed app.")
         if problems:
             raise problems[0]

@@ -6,9 +6,11 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from tasktools import results
+from tasktools.durations import parse_duration
 from tasktools.exceptions import ArgumentError
 from tasktools.management.base import TasktoolsCommand
-from tasktools.management.outcomes import show, verdict
+from tasktools.management.outcomes import DEFAULT_WAIT, show, verdict, waiting_time
 
 
 class Command(TasktoolsCommand):
@@ -18,28 +20,30 @@ class Command(TasktoolsCommand):
         super().add_arguments(parser)
         parser.add_argument("ids", nargs="+", metavar="id", help="what enqueue printed, or AsyncResult.id")
         parser.add_argument("--wait", action="store_true", help="wait until all are finished")
-        parser.add_argument(
-            "--timeout", metavar="DURATION", help="how long --wait waits; without it as long as it takes"
-        )
+        waiting = f"how long --wait waits ({DEFAULT_WAIT}); exit code 3 then"
+        parser.add_argument("--timeout", metavar="DURATION", help=waiting)
         parser.add_argument(
             "--interval", metavar="DURATION", default="500ms", help="longest pause between two looks (500ms)"
         )
 
     def run(self, *, ids: list[str], **options: Any) -> None:
-        from tasktools import results, startup
-        from tasktools.durations import parse_duration
-
-        timeout = parse_duration(options["timeout"]).total_seconds() if options["timeout"] else None
+        timeout = waiting_time(options)
         interval = parse_duration(options["interval"]).total_seconds()
         if not interval:
             raise ArgumentError("--interval is 0.", hint="give a pause such as 100ms")
-        found = self.find_app(options["app"])
+        app = self.find_app(options["app"]).app
         ids = [results.check_id(each) for each in dict.fromkeys(ids)]
-        results.check_backend(found.app)
-        startup.require_broker(found)
-        outcomes = results.wait(found.app, ids, timeout=timeout if options["wait"] else 0, interval=interval)
+        results.check_backend(app)
+        if options["wait"] and not options["as_json"]:
+            self.note(f"Waiting for {len(ids)} task{'s' if len(ids) > 1 else ''}, {timeout:g} s at the most.")
         seen = []
-        for outcome in outcomes:
-            seen.append(outcome if options["wait"] else results.locate(found.app, outcome))
-            show(self, seen[-1], options, label=len(ids) > 1)
-        verdict(seen, timeout if options["wait"] else None)
+        for outcome in results.wait(app, ids, timeout=timeout if options["wait"] else 0, interval=interval):
+            if outcome.finished or options["wait"]:
+                show(self, outcome, options, label=len(ids) > 1)
+            seen.append(outcome)
+        if not options["wait"]:
+            seen = results.locate(app, seen)
+            for outcome in seen:
+                if not outcome.finished:
+                    show(self, outcome, options, label=len(ids) > 1)
+        verdict(seen, options, timeout if options["wait"] else None)

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import pytest
+from django.core.checks import Error, run_checks
+
+from tasktools import checks, startup
+from tasktools.exceptions import AppError, ConfigurationError, ProjectError
+
+
+def test_E002__fires_where_no_one_app_can_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = AppError("This project has 2 Celery apps: a:app, b:app.", hint="choose one with -A")
+    monkeypatch.setattr(startup, "problems", [problem])
+    assert run_checks(tags=[checks.TAG]) == [
+        Error("This project has 2 Celery apps: a:app, b:app.", hint="choose one with -A", id="tasktools.E002")
+    ]
+
+
+def test_E002__fires_for_a_setting_that_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = ConfigurationError('TASKTOOLS_LINGER is "26".', hint="set it to at most 25 s")
+    monkeypatch.setattr(startup, "problems", [problem])
+    assert run_checks(tags=[checks.TAG]) == [
+        Error('TASKTOOLS_LINGER is "26".', hint="set it to at most 25 s", id="tasktools.E002")
+    ]
+
+
+def test_E002__is_silent_about_a_module_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(startup, "problems", [ProjectError("The module cannot be imported.")])
+    assert [message.id for message in run_checks(tags=[checks.TAG])] == ["tasktools.W002"]
+
+
+def test_E002__is_silent_where_the_app_was_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(startup, "problems", [])
+    assert run_checks(tags=[checks.TAG]) == []

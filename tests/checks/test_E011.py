@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from celery import Celery
+from django.core.checks import Error, run_checks
+
+from tasktools import checks, startup
+from tasktools.discovery import Found
+
+
+@pytest.fixture
+def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The app of the project during a test, gone after it: Celery remembers every app that lives."""
+    app = Celery("shop", broker="memory://", set_as_current=False)
+
+    @app.task(name="shop.reckon", shared=False)
+    def reckon(x: int, y: int = 2) -> int:
+        return x + y
+
+    monkeypatch.setattr(startup, "found", Found(app=app, ready_made=True))
+    yield app
+    app.close()
+
+
+def checked(app: Any, entry: Any) -> list[Any]:
+    app.conf.beat_schedule = {"nightly": entry}
+    return run_checks(tags=[checks.TAG])
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({}, "missing a required argument: 'x'"),
+        ({"args": [1, 2, 3]}, "too many positional arguments"),
+        ({"kwargs": {"x": 1, "z": 2}}, "got an unexpected keyword argument 'z'"),
+    ],
+)
+def test_E011__fires_for_arguments_that_the_task_does_not_take(shop: Any, given: dict[str, Any], reason: str) -> None:
+    assert checked(shop, {"task": "shop.reckon", "schedule": timedelta(minutes=1), **given}) == [
+        Error(
+            f'The beat schedule\'s entry "nightly" cannot run: its arguments do not fit "shop.reckon": {reason}.',
+            hint="shop.reckon is called with (x: int, y: int = 2)",
+            id="tasktools.E011",
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    "given", [{"args": (1,)}, {"args": [1, 2]}, {"kwargs": {"x": 1}}, {"args": [1], "kwargs": None}]
+)
+def test_E011__is_silent_for_arguments_that_it_takes(shop: Any, given: dict[str, Any]) -> None:
+    assert checked(shop, {"task": "shop.reckon", "schedule": timedelta(minutes=1), **given}) == []

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from celery import Celery
+from django.core.checks import Warning as CheckWarning
+from django.core.checks import run_checks
+
+from tasktools import checks, startup
+from tasktools.brokers import private
+from tasktools.discovery import Found
+
+UNSET = CheckWarning(
+    "No broker is configured, and with DEBUG off there is no private one.",
+    hint='set CELERY_BROKER_URL, as in CELERY_BROKER_URL = "redis://localhost:6379/0"',
+    id="tasktools.W001",
+)
+
+
+@pytest.fixture
+def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The app of the project during a test, gone after it: Celery remembers every app that lives."""
+    app = Celery("shop", set_as_current=False)
+
+    @app.task(name="shop.reckon", shared=False)
+    def reckon(x: int, y: int = 2) -> int:
+        return x + y
+
+    monkeypatch.setattr(startup, "found", Found(app=app, ready_made=True))
+    yield app
+    app.close()
+
+
+def test_W001__fires_without_a_broker(shop: Any) -> None:
+    assert run_checks(tags=[checks.TAG]) == [UNSET]
+
+
+def test_W001__fires_where_the_ready_made_app_refuses_to_guess_one(shop: Any) -> None:
+    private.refuse(shop.conf)
+    assert run_checks(tags=[checks.TAG]) == [UNSET]
+
+
+def test_W001__fires_with_debug_off(shop: Any, settings: Any) -> None:
+    settings.DEBUG = False
+    startup.choose_broker(Found(app=shop, ready_made=True))
+    assert run_checks(tags=[checks.TAG]) == [UNSET]
+
+
+@pytest.mark.parametrize("setting", ["broker_url", "broker_write_url"])
+def test_W001__is_silent_with_a_broker(shop: Any, setting: str) -> None:
+    shop.conf[setting] = "redis://localhost:6379/0"
+    assert run_checks(tags=[checks.TAG]) == []
+
+
+def test_W001__is_silent_where_tasks_run_at_once(shop: Any) -> None:
+    shop.conf.task_always_eager = True
+    assert run_checks(tags=[checks.TAG]) == []
+
+
+def test_W001__is_silent_in_a_project_without_tasks(shop: Any) -> None:
+    for name in [name for name in shop.tasks if not name.startswith("celery.")]:
+        del shop.tasks[name]
+    assert run_checks(tags=[checks.TAG]) == []
+
+
+def test_W001__is_silent_where_no_app_was_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(startup, "found", None)
+    assert run_checks(tags=[checks.TAG]) == []
+
+
+def test_W001__is_silent_with_the_private_server(app: Any) -> None:
+    assert run_checks(tags=[checks.TAG]) == []

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from celery import Celery
+from django.core.checks import Error, run_checks
+
+from tasktools import checks, startup
+from tasktools.discovery import Found
+
+
+@pytest.fixture
+def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The app of the project during a test, gone after it: Celery remembers every app that lives."""
+    app = Celery("shop", broker="memory://", set_as_current=False)
+
+    @app.task(name="shop.reckon", shared=False)
+    def reckon(x: int, y: int = 2) -> int:
+        return x + y
+
+    monkeypatch.setattr(startup, "found", Found(app=app, ready_made=True))
+    yield app
+    app.close()
+
+
+def checked(app: Any, entry: Any) -> list[Any]:
+    app.conf.beat_schedule = {"nightly": entry}
+    return run_checks(tags=[checks.TAG])
+
+
+def test_W010__fires_for_a_task_that_is_not_registered(shop: Any) -> None:
+    assert checked(shop, {"task": "shop.recon", "schedule": timedelta(minutes=1)}) == [
+        Error(
+            'The beat schedule\'s entry "nightly" cannot run: its task "shop.recon" is not registered.',
+            hint="did you mean shop.reckon?",
+            id="tasktools.W010",
+        )
+    ]
+
+
+def test_W010__fires_for_a_task_that_is_nothing_like_a_registered_one(shop: Any) -> None:
+    (message,) = checked(shop, {"task": "xyzzy", "schedule": 60})
+    assert message.id == "tasktools.W010"
+    assert message.hint == (
+        "manage.py showtasks lists the registered tasks; if other workers alone know it, silence this check"
+    )
+
+
+def test_W010__is_silent_for_a_registered_task(shop: Any) -> None:
+    assert checked(shop, {"task": "shop.reckon", "schedule": timedelta(minutes=1), "args": [1]}) == []
+
+
+def test_W010__is_silent_where_it_is_silenced(shop: Any, settings: Any) -> None:
+    settings.SILENCED_SYSTEM_CHECKS = ["tasktools.W010"]
+    (message,) = checked(shop, {"task": "xyzzy", "schedule": 60})
+    assert message.is_silenced()
+
+
+def test_W010__is_silent_where_the_tasks_cannot_be_imported(shop: Any) -> None:
+    shop.conf.imports = ("no_such_module",)
+    assert checked(shop, {"task": "xyzzy", "schedule": 60}) == []

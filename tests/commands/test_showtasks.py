@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+import io
+import json
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+import pytest
+from celery import Celery
+from django.core.management import call_command, load_command_class
+
+from tasktools import registry
+from tasktools.exceptions import EXIT_CODES
+from tests.conftest import Ran
+from tests.support import REPOSITORY, Site, refusing_port
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture(autouse=True)
+def in_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(REPOSITORY)
+
+
+@pytest.fixture
+def typed(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command as manage.py does: only there argparse and --json speak for themselves."""
+
+    def run(*words: str) -> Ran:
+        code = 0
+        try:
+            load_command_class("tasktools", words[0]).run_from_argv(["manage.py", *words])
+        except SystemExit as error:
+            code = int(error.code or 0)
+        printed = capsys.readouterr()
+        return Ran(printed.out, printed.err, code)
+
+    return run
+
+
+@pytest.fixture
+def elsewhere(app: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
+    """Make apps for -A. Afterwards they are gone, and the suite's is the current one again."""
+    monkeypatch.setenv("CELERY_SKIP_CHECKS", "1")
+    made: list[Any] = []
+
+    def make(**conf: Any) -> str:
+        module: Any = ModuleType(f"elsewhere_{uuid.uuid4().hex}")
+        module.app = Celery("elsewhere", set_as_current=False)
+        module.app.conf.update(conf)
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        made.append(module.app)
+        return f"{module.__name__}:app"
+
+    yield make
+    for each in made:
+        each.close()
+    app.set_current()
+    app.set_default()
+
+
+def place(app: Any, name: str) -> str:
+    (found,) = [each.defined_in for each in registry.tasks(app) if each.name == name]
+    return found
+
+
+def test_table__a_row_for_each_task(app: Any, run_command: Run) -> None:
+    one, two = place(app, "elsewhere.total"), place(app, "tests.site.tasks.total")
+    assert one.startswith("tests/site/tasks.py:")
+    width = max(len(one), len(two))
+    signature = "(x: int, y: int = 2, *, factor: float = 1.0)"
+    heads = f"ENQUEUE AS       {'SIGNATURE':<{len(signature)}}  QUEUE   {'DEFINED IN':<{width}}  WHAT IT DOES       FULL NAME"
+    first = f"elsewhere.total  {'()':<{len(signature)}}  celery  {one:<{width}}                     elsewhere.total"
+    second = f"tasks.total      {signature}  celery  {two:<{width}}  Add and multiply.  tests.site.tasks.total"
+    assert run_command("showtasks", "total") == Ran(f"{heads}\n{first}\n{second}\n", "", 0)
+
+
+def test_table__without_a_pattern_all_but_celery_s_own(app: Any, run_command: Run) -> None:
+    done = run_command("showtasks")
+    shown = [line.split()[-1] for line in done.out.splitlines()[1:]]
+    assert shown == sorted(registry.names(app))
+    assert (done.err, done.code) == ("", 0)
+
+
+def test_table__celery_s_own_where_asked_for(app: Any, run_command: Run) -> None:
+    done = run_command("showtasks", "--all")
+    shown = [line.split()[-1] for line in done.out.splitlines()[1:]]
+    assert shown == sorted(registry.names(app, builtin=True))
+
+
+def test_table__each_name_in_its_first_column_can_be_enqueued(run_command: Run) -> None:
+    rows = [line.split() for line in run_command("showtasks").out.splitlines()[1:]]
+    for row in rows:
+        done = run_command("enqueue", row[0], "--dry-run")
+        assert "can mean" not in done.err
+        assert "No task" not in done.err
+
+
+@pytest.mark.parametrize(("pattern", "count"), [("total", 2), ("*.total", 2), ("tests.site.tasks.t*", 2), ("demo", 5)])
+def test_pattern__a_part_of_the_name_or_a_shell_pattern(run_command: Run, pattern: str, count: int) -> None:
+    done = run_command("showtasks", pattern)
+    assert (len(done.out.splitlines()), done.code) == (1 + count, 0)
+
+
+def test_json__an_array_of_objects(app: Any, run_command: Run) -> None:
+    done = run_command("showtasks", "site.tasks.total", "--json")
+    assert json.loads(done.out) == [
+        {
+            "name": "tests.site.tasks.total",
+            "short_name": "tasks.total",
+            "signature": "(x: int, y: int = 2, *, factor: float = 1.0)",
+            "queue": "celery",
+            "defined_in": place(app, "tests.site.tasks.total"),
+            "doc": "Add and multiply.",
+        }
+    ]
+    assert (done.err, done.code) == ("", 0)
+
+
+def test_json__of_all(app: Any, run_command: Run) -> None:
+    assert {each["name"] for each in json.loads(run_command("showtasks", "--json").out)} == registry.names(app)
+
+
+def test_json__of_nothing_is_an_empty_array(typed: Run) -> None:
+    done = typed("showtasks", "xyzzy", "--json")
+    assert (json.loads(done.out), done.code) == ([], 2)
+    assert json.loads(done.err) == {
+        "error": 'No task is called like "xyzzy".',
+        "hint": "manage.py showtasks lists them all",
+    }
+
+
+def test_signatures__are_shown_as_they_are_written(run_command: Run) -> None:
+    (found,) = json.loads(run_command("showtasks", "tests.site.tasks.typed", "--json").out)
+    assert found["signature"].startswith("(text: str = '', number: int | None = None, flag: bool = False, ")
+    assert "size: Literal['S', 'L', 3] = 'S'" in found["signature"]
+
+
+def test_unknown__no_task_is_called_so(run_command: Run) -> None:
+    assert run_command("showtasks", "xy\0zzy") == Ran(
+        "", 'No task is called like "xy\\x00zzy".\nHint: manage.py showtasks lists them all', 2
+    )
+
+
+def test_usage__too_many_words(typed: Run) -> None:
+    done = typed("showtasks", "one", "two")
+    assert (done.out, done.code) == ("", 2)
+    assert done.err.splitlines()[-1] == "manage.py showtasks: error: unrecognized arguments: two"
+
+
+def test_usage__errors_are_json_too(typed: Run) -> None:
+    done = typed("showtasks", "one", "two", "--json")
+    assert (done.out, done.code) == ("", 2)
+    assert set(json.loads(done.err)) == {"error", "hint"}
+
+
+def test_app__the_one_that_is_named(run_command: Run, elsewhere: Callable[..., str]) -> None:
+    name = elsewhere(broker_url=f"redis://127.0.0.1:{refusing_port()}/0", task_default_queue="theirs")
+    done = run_command("showtasks", "elsewhere.total", "-A", name, "--json")
+    assert [each["queue"] for each in json.loads(done.out)] == ["theirs"]
+    assert (done.err, done.code) == ("", 0)
+
+
+def test_app__that_is_none(run_command: Run) -> None:
+    assert run_command("showtasks", "-A", "no_such_module") == Ran(
+        "",
+        '-A names "no_such_module", and there is no module "no_such_module".\n'
+        "Hint: give -A as module:attribute, as in proj.celery:app",
+        2,
+    )
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_terminal__draws_a_table_that_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("NO_COLOR", "1")
+    screen = Terminal()
+    call_command("showtasks", "tests.site.tasks.bound", stdout=screen)
+    lines = screen.getvalue().splitlines()
+    assert all(len(line) <= 60 for line in lines)
+    assert "\x1b[3" not in screen.getvalue()
+    heads = next(number for number, line in enumerate(lines) if "FULL NAME" in line)
+    start = lines[heads].index("FULL NAME")
+    assert "".join(line[start:].strip() for line in lines[heads + 2 :]) == "tests.site.tasks.bound"
+
+
+def test_broken_module__the_others_are_shown_and_it_is_told_once(site: Site) -> None:
+    site.minimal("shop", "store")
+    site.write("shop/tasks.py", "1 / 0\n")
+    site.write("store/tasks.py", "from celery import shared_task\n@shared_task\ndef keep(): ...\n")
+    done = site.manage("showtasks")
+    assert [line.split()[-1] for line in done.stdout.splitlines()] == ["NAME", "store.tasks.keep"]
+    assert done.stderr.splitlines() == [
+        'The module "shop.tasks" cannot be imported: ZeroDivisionError: division by zero.',
+        'Hint: manage.py shell -c "import shop.tasks" shows where',
+    ]
+    assert done.returncode == 2
+
+
+def test_no_tasks__says_how_to_write_one(site: Site) -> None:
+    site.minimal("bare")
+    site.write("bare/apps.py")
+    done = site.manage("showtasks")
+    assert (done.stdout, done.returncode) == ("", 0)
+    assert done.stderr == "No task is registered: write one with @shared_task in the tasks.py of an installed app.\n"
+
+
+def test_no_tasks__json_is_an_empty_array(site: Site) -> None:
+    site.minimal("bare")
+    site.write("bare/apps.py")
+    done = site.manage("showtasks", "--json")
+    assert (done.stdout, done.stderr, done.returncode) == ("[]\n", "", 0)
+
+
+def test_help__ends_with_the_exit_codes(typed: Run) -> None:
+    done = typed("showtasks", "--help")
+    assert done.code == 0
+    assert done.out.endswith(f"\n{EXIT_CODES}\n")
+    for option in ("--all", "--json", "--app"):
+        assert f" {option}" in done.out

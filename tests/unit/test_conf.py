@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasktools import conf
+from tasktools.exceptions import ConfigurationError
+from tests.support import REPOSITORY
+
+
+def test_app__none_unless_set(settings: Any) -> None:
+    assert conf.app() is None
+    settings.TASKTOOLS_APP = "proj.celery:app"
+    assert conf.app() == "proj.celery:app"
+
+
+def test_data_dir__below_the_base_dir(settings: Any) -> None:
+    settings.BASE_DIR = "/somewhere/site"
+    assert conf.data_dir() == Path("/somewhere/site/.tasktools")
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_data_dir__the_setting_as_text_or_path(settings: Any, kind: type) -> None:
+    settings.TASKTOOLS_DATA_DIR = kind("/somewhere/data")
+    assert conf.data_dir() == Path("/somewhere/data")
+
+
+def test_data_dir__is_absolute(settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings.TASKTOOLS_DATA_DIR = "data"
+    assert conf.data_dir() == tmp_path / "data"
+
+
+def test_data_dir__empty_is_not_set(settings: Any) -> None:
+    settings.BASE_DIR, settings.TASKTOOLS_DATA_DIR = "/somewhere", ""
+    assert conf.data_dir() == Path("/somewhere/.tasktools")
+
+
+def test_base_dir__without_the_setting_the_folder_of_the_settings_package(settings: Any) -> None:
+    settings.BASE_DIR, settings.SETTINGS_MODULE = None, "tests.settings"
+    assert conf.base_dir() == REPOSITORY
+
+
+def test_base_dir__without_the_setting_the_folder_of_a_settings_file(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "alone_conf_settings.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    settings.BASE_DIR, settings.SETTINGS_MODULE = None, "alone_conf_settings"
+    assert conf.base_dir() == tmp_path
+
+
+def test_base_dir__without_any_settings_module_the_working_folder(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings.BASE_DIR, settings.SETTINGS_MODULE = None, None
+    assert conf.base_dir() == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"), [(0, 0.0), (5, 5.0), (1.5, 1.5), ("5s", 5.0), ("500ms", 0.5), (25, 25.0)]
+)
+def test_linger__seconds_or_a_duration(settings: Any, value: object, seconds: float) -> None:
+    settings.TASKTOOLS_LINGER = value
+    assert conf.linger() == seconds
+
+
+def test_linger__ten_seconds_unless_set(settings: Any) -> None:
+    del settings.TASKTOOLS_LINGER
+    assert conf.linger() == 10.0
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence", "hint"),
+    [
+        ("soon", 'TASKTOOLS_LINGER: "soon" is no duration.', "write seconds, or 90s, 5m, 1h30m, 2d"),
+        (None, 'TASKTOOLS_LINGER: "None" is no duration.', "write seconds, or 90s, 5m, 1h30m, 2d"),
+        (-1, 'TASKTOOLS_LINGER: "-1" is negative.', "write seconds, or 90s, 5m, 1h30m, 2d"),
+        ("26s", 'TASKTOOLS_LINGER is "26s".', "set it to at most 25 s"),
+        (3600, 'TASKTOOLS_LINGER is "3600".', "set it to at most 25 s"),
+    ],
+)
+def test_linger__what_cannot_be(settings: Any, value: object, sentence: str, hint: str) -> None:
+    settings.TASKTOOLS_LINGER = value
+    with pytest.raises(ConfigurationError) as caught:
+        conf.linger()
+    assert (caught.value.sentence, caught.value.hint) == (sentence, hint)
+
+
+def test_names__are_the_settings_that_are_read_and_those_that_the_docstring_explains() -> None:
+    texts = [node.value for node in ast.walk(ast.parse(inspect.getsource(conf))) if isinstance(node, ast.Constant)]
+    read = {text for text in texts if isinstance(text, str) and re.fullmatch(r"TASKTOOLS_[A-Z_]+", text)}
+    explained = re.findall(r"^ {4}(TASKTOOLS_\w+)", conf.__doc__ or "", re.MULTILINE)
+    assert read == set(conf.NAMES)
+    assert explained == list(conf.NAMES)
