@@ -49,7 +49,7 @@ def convert(word: str, annotation: Any) -> Any:
     Raises NotConvertible, whose text names the type.
     """
     annotation = _bare(annotation)
-    if annotation in _SCALARS:
+    if isinstance(annotation, type) and annotation in _SCALARS:
         name, read = _SCALARS[annotation]
         return _read(word, read, name)
     origin = typing.get_origin(annotation)
@@ -59,7 +59,7 @@ def convert(word: str, annotation: Any) -> Any:
         return _one_of(word, {str(value): value for value in typing.get_args(annotation)})
     if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
         return _enum(word, annotation)
-    if hasattr(annotation, "model_validate_json"):
+    if _is_model(annotation):
         return _model(word, annotation)
     if (origin or annotation) in (*_SEQUENCES, *_MAPPINGS):
         return _typed(_read(word, json.loads, "JSON"), annotation)
@@ -74,9 +74,29 @@ def _typed(value: Any, annotation: Any) -> Any:
         return _items(value, kind, typing.get_args(annotation))
     if kind in _MAPPINGS:
         return _entries(value, typing.get_args(annotation))
-    if annotation in _SCALARS or kind in (typing.Union, types.UnionType, typing.Literal):
-        return convert(_word_for(value), annotation) if not _fits(value, annotation) else value
-    return value
+    if _is_model(annotation):
+        return _model(json.dumps(value), annotation)
+    if kind in (typing.Union, types.UnionType):
+        return _member(value, typing.get_args(annotation))
+    if not _is_scalar(annotation):
+        return value
+    return value if _fits(value, annotation) else convert(_word_for(value), annotation)
+
+
+def _member(value: Any, members: tuple[Any, ...]) -> Any:
+    """Give a parsed value the first of the types that it is of, or can be read as."""
+    if value is None and type(None) in members:
+        return None
+    return _first_of([each for each in members if each is not type(None)], lambda member: _typed(value, member))
+
+
+def _is_scalar(annotation: Any) -> bool:
+    scalar = isinstance(annotation, type) and (annotation in _SCALARS or issubclass(annotation, enum.Enum))
+    return scalar or typing.get_origin(annotation) is typing.Literal
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and hasattr(annotation, "model_validate_json")
 
 
 def _items(value: Any, kind: type, of: tuple[Any, ...]) -> list[Any]:
@@ -120,10 +140,14 @@ def _read(word: str, read: Callable[[str], Any], name: str) -> Any:
 def _union(word: str, members: tuple[Any, ...]) -> Any:
     if type(None) in members and word == "null":
         return None
+    return _first_of([each for each in members if each is not type(None)], lambda member: convert(word, member))
+
+
+def _first_of(members: list[Any], read: Callable[[Any], Any]) -> Any:
     names = []
-    for member in sorted((m for m in members if m is not type(None)), key=lambda m: m is str):
+    for member in sorted(members, key=lambda each: each is str):
         try:
-            return convert(word, member)
+            return read(member)
         except NotConvertible as error:
             names.append(str(error))
     raise NotConvertible(" or ".join(names))
@@ -143,7 +167,7 @@ def _enum(word: str, kind: type[enum.Enum]) -> enum.Enum:
 
 def _model(word: str, model: Any) -> Any:
     try:
-        return model.model_validate_json(word).model_dump(mode="json")
+        return model.model_validate_json(word).model_dump(mode="json", by_alias=True)
     except ValueError as error:
         raise NotConvertible(f"JSON for {model.__name__} ({_one_line(error)})") from None
 

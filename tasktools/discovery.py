@@ -11,12 +11,9 @@ import functools
 import importlib
 import importlib.util
 import re
-import site
 import sys
-import sysconfig
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -27,7 +24,8 @@ from django.conf import settings
 from django.utils.module_loading import module_has_submodule
 
 from tasktools import conf
-from tasktools.exceptions import AppError, ProjectError
+from tasktools.appnames import holders, is_own, name_of
+from tasktools.exceptions import AppError, ProjectError, TasktoolsError
 from tasktools.naming import shown
 
 _NAME = re.compile(r"\w+(\.\w+)*(:\w+(\.\w+)*)?")
@@ -81,24 +79,10 @@ def live() -> tuple[list[Found], list[Found]]:
     found = [Found(app=app) for app in list(_state._get_active_apps()) if app is not made and not is_fallback(app)]
     found.sort(key=lambda each: each.name)
     strong = [
-        each for each in found if each.app.set_as_current and any(is_own(module) for module, _ in _holders(each.app))
+        each for each in found if each.app.set_as_current and any(is_own(module) for module, _ in holders(each.app))
     ]
-    return strong, [each for each in found if each not in strong]
-
-
-def is_own(module: Any) -> bool:
-    """Whether a module or an app config is the project's own: it does not lie among installed packages."""
-    file = getattr(module, "__file__", None) or getattr(module, "path", None)
-    return file is not None and not any(Path(file).is_relative_to(place) for place in _installed_places())
-
-
-@functools.cache
-def _installed_places() -> tuple[Path, ...]:
-    paths = sysconfig.get_paths()
-    return tuple(
-        {Path(paths[name]) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-        | {Path(site.getusersitepackages())}
-    )
+    weak = [each for each in found if each not in strong]
+    return strong, [each for each in weak if each.name] or weak
 
 
 def make_default(app: Any, *, force: bool = False) -> None:
@@ -119,67 +103,40 @@ def is_fallback(app: Any) -> bool:
     return app.main == "default" and not app.set_as_current and not app.fixups
 
 
-def name_of(app: Any) -> str:
-    """Return `module:attribute` under which `app` can be imported, "" if there is none.
-
-    Of several the module that is no package goes first (proj.celery before proj, which imports it from there), then `app`,
-    then `celery`, then the shortest.
-    """
-    best = min(_holders(app), key=lambda holder: _rank(*holder), default=None)
-    return f"{best[0].__name__}:{best[1]}" if best else ""
-
-
-def _holders(app: Any) -> list[tuple[ModuleType, str]]:
-    """Return the modules and attributes that hold `app`; those of Celery itself do not count."""
-    modules = (each for each in list(sys.modules.values()) if isinstance(each, ModuleType))
-    return [(module, key) for module in modules if _may_hold(module.__name__) for key in _keys_of(app, module)]
-
-
-def _may_hold(name: str) -> bool:
-    return name != "__main__" and name.partition(".")[0] not in ("celery", "kombu")
-
-
-def _keys_of(app: Any, module: ModuleType) -> list[str]:
-    return [key for key, value in list(vars(module).items()) if value is app]
-
-
-def _rank(module: ModuleType, key: str) -> tuple[Any, ...]:
-    attributes = ("app", "celery", "celery_app")
-    place = attributes.index(key) if key in attributes else len(attributes)
-    return (
-        hasattr(module, "__path__"),
-        module.__name__.startswith("celery."),
-        place,
-        len(module.__name__),
-        module.__name__,
-        key,
-    )
-
-
 def _load(name: str, origin: str) -> Found:
     """Import what -A or TASKTOOLS_APP names, by Celery's own rules (celery.app.utils.find_app)."""
-    hint = f"give {origin} as module:attribute, as in proj.celery:app"
+    hint = _form(origin)
     module = name.partition(":")[0]
     if not _NAME.fullmatch(name):
         raise AppError(f'{origin} names "{shown(name)}", which is no module name.', hint=hint)
     try:
         app = find_app(name)
     except ModuleNotFoundError as error:
+        if isinstance(error.__context__, AttributeError) and error.name == name:  # find_app's second try
+            raise _without_app(name, origin, module, error.__context__) from error
         if error.name and (module == error.name or module.startswith(f"{error.name}.")):
             raise AppError(
                 f'{origin} names "{shown(name)}", and there is no module "{error.name}".', hint=hint
             ) from error
         raise broken(module, error) from error
     except AttributeError as error:
-        if _raised_by_project(error):
-            raise broken(module, error) from error
-        raise AppError(f'{origin} names "{shown(name)}", which holds no Celery app.', hint=hint) from error
+        raise _without_app(name, origin, module, error) from error
     except Exception as error:
         raise broken(module, error) from error
     app = app._get_current_object() if hasattr(app, "_get_current_object") else app
     if not isinstance(app, Celery):
         raise AppError(f'{origin} names "{shown(name)}", which is a {type(app).__name__}, not a Celery app.', hint=hint)
     return Found(app=app, ready_made=app is getattr(sys.modules.get(READY_MADE), "app", None))
+
+
+def _form(origin: str) -> str:
+    return f"give {origin} as module:attribute, as in proj.celery:app"
+
+
+def _without_app(name: str, origin: str, module: str, error: Exception) -> TasktoolsError:
+    if _raised_by_project(error):
+        return broken(module, error)
+    return AppError(f'{origin} names "{shown(name)}", which holds no Celery app.', hint=_form(origin))
 
 
 def _raised_by_project(error: BaseException) -> bool:
@@ -194,10 +151,9 @@ def _raised_by_project(error: BaseException) -> bool:
 def _only(found: list[Found]) -> Found | None:
     if len(found) > 1:
         names = ", ".join(each.name or repr(each.app) for each in found)
-        raise AppError(
-            f"This project has {len(found)} Celery apps: {names}.",
-            hint=f'choose one with -A, or in the settings: TASKTOOLS_APP = "{found[0].name}"',
-        )
+        choice = f'choose one with -A, or in the settings: TASKTOOLS_APP = "{found[0].name}"'
+        hint = choice if found[0].name else "keep the one that is meant in a module, and name that in TASKTOOLS_APP"
+        raise AppError(f"This project has {len(found)} Celery apps: {names}.", hint=hint)
     return found[0] if found else None
 
 

@@ -19,7 +19,6 @@ import os
 import shutil
 import signal
 import socket
-import stat
 import subprocess
 import sys
 import time
@@ -28,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasktools.exceptions import PrivateServerError
+from tasktools.folders import check_private, make_folder, unwritable
 
 #: The longest path that a unix socket takes on every supported system, in bytes (sun_path: 108 on Linux, 104 on macOS).
 LONGEST_SOCKET = 100
@@ -80,7 +80,7 @@ def ensure(home: Home) -> None:
 
     Raises PrivateServerError when it cannot be started.
     """
-    _make_folder(home.folder)
+    make_folder(home.folder)
     if home.shares_folder:
         check_private(runtime_folder(), make=True)
     deadline = time.monotonic() + START_LIMIT
@@ -125,56 +125,12 @@ def find_server() -> str:
     return found
 
 
-def _make_folder(folder: Path) -> None:
-    """Make the data folder, closed to others and unknown to git; one that is there already is left as it is."""
-    try:
-        try:
-            folder.mkdir(mode=0o700, parents=True)
-            (folder / ".gitignore").write_text("*\n")
-        except FileExistsError:
-            if folder.stat().st_uid != os.geteuid():
-                raise _foreign(folder, folder.stat().st_uid) from None
-    except OSError as error:
-        raise _unwritable(folder, error) from None
-
-
-def check_private(folder: Path, *, make: bool = False) -> None:
-    """Return when `folder` belongs to this user alone; with `make` it is made if it is not there.
-
-    Raises PrivateServerError when it is somebody else's: its owner could put a server of his own in place of ours.
-    """
-    try:
-        if make:
-            folder.mkdir(mode=0o700, exist_ok=True)
-        found = folder.stat(follow_symlinks=False)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise _unwritable(folder, error) from None
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
-        raise _foreign(folder, found.st_uid)
-
-
-def _foreign(folder: Path, owner: int) -> PrivateServerError:
-    return PrivateServerError(
-        f'The folder "{folder}" of the private Valkey is not yours alone: it belongs to user {owner}, you are {os.geteuid()}.',
-        hint="remove it, take it back with chown and chmod 700, or name another one in TASKTOOLS_DATA_DIR",
-    )
-
-
-def _unwritable(folder: Path, error: OSError) -> PrivateServerError:
-    return PrivateServerError(
-        f'The private Valkey cannot keep its data in "{folder}": {error.strerror}.',
-        hint="set TASKTOOLS_DATA_DIR to a folder that can be written, or CELERY_BROKER_URL to a broker of your own",
-    )
-
-
 @contextlib.contextmanager
 def _locked(path: Path, deadline: float) -> Iterator[None]:
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise _unwritable(path.parent, error) from None
+        raise unwritable(path.parent, error) from None
     try:
         if not _await(lambda: _try_lock(handle), deadline):
             raise PrivateServerError(

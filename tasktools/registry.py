@@ -75,7 +75,7 @@ def _info(app: Any, name: str, short_name: str) -> TaskInfo:
         signature=describe(signature_of(function)),
         queue=_queue(app, task),
         defined_in=_place(inspect.unwrap(function)),
-        doc=next(iter((inspect.getdoc(function) or "").splitlines()), ""),
+        doc=next(iter(inspect.cleandoc(function.__doc__ or "").splitlines()), ""),
     )
 
 

@@ -38,7 +38,7 @@ class _Encoder(DjangoJSONEncoder):
     def default(self, value: Any) -> Any:
         try:
             return super().default(value)
-        except TypeError:
+        except (TypeError, ValueError):
             return repr(value)
 
 

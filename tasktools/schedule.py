@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -29,7 +29,12 @@ class Fault:
 
 def faults(app: Any) -> Iterator[Fault]:
     """Yield what cannot run in the schedule of `app`, whose tasks must have been imported."""
-    for key, entry in (app.conf.beat_schedule or {}).items():
+    schedule = app.conf.beat_schedule or {}
+    if not isinstance(schedule, Mapping):
+        hint = 'write CELERY_BEAT_SCHEDULE = {"name": {"task": ..., "schedule": ...}}'
+        yield Fault(kind="schedule", entry="*", sentence=f"the schedule is a {type(schedule).__name__}", hint=hint)
+        return
+    for key, entry in schedule.items():
         yield from _faults_of(app, str(key), entry)
 
 
@@ -51,7 +56,7 @@ def _faults_of(app: Any, key: str, entry: Any) -> Iterator[Fault]:
         )
         return
     name = entry.get("task")
-    if name not in app.tasks:
+    if not isinstance(name, str) or name not in app.tasks:
         yield Fault(
             kind="task", entry=key, sentence=f'its task "{name}" is not registered', hint=_close(app, str(name))
         )

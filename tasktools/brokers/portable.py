@@ -72,5 +72,5 @@ def masked(url: Any) -> str:
 
 
 _NEXT_URL = re.compile(r";(?=[\w.+-]+://)")
-_CREDENTIALS = re.compile(r"(://[^:/@]*):.*@", re.DOTALL)
+_CREDENTIALS = re.compile(r"(://[^:/]*):.*@", re.DOTALL)
 _SECRET = re.compile(r"([\w-]*(?:passw|pwd|secret|token|key)[\w-]*=)[^&;]*", re.IGNORECASE)

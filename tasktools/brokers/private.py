@@ -15,6 +15,7 @@ from kombu.transport import redis as kombu_redis
 from tasktools import embedded
 from tasktools.brokers.base import PRIVATE_SOCKET, STOCK_SOCKET
 from tasktools.exceptions import ConfigurationError, TasktoolsError
+from tasktools.folders import check_private
 
 #: The name under which kombu finds the transport.
 _ALIAS = PRIVATE_SOCKET.partition("+")[0]
@@ -73,7 +74,7 @@ class _Starting:
         if _home is None:
             return connect()
         if _home.shares_folder:
-            embedded.check_private(_home.socket.parent)
+            check_private(_home.socket.parent)
         try:
             return connect()
         except OSError:
