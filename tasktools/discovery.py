@@ -112,7 +112,9 @@ def _load(name: str, origin: str) -> Found:
     try:
         app = find_app(name)
     except ModuleNotFoundError as error:
-        if isinstance(error.__context__, AttributeError) and error.name == name:  # find_app's second try
+        if (
+            ":" in name and isinstance(error.__context__, AttributeError) and error.name == name
+        ):  # find_app's second try
             raise _without_app(name, origin, module, error.__context__) from error
         if error.name and (module == error.name or module.startswith(f"{error.name}.")):
             raise AppError(

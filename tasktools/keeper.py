@@ -27,6 +27,7 @@ PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 
 def main(server: str, folder: str, path: str, linger: float) -> None:
     os.chdir(folder)
+    os.umask(0o077)  # what is queued is nobody else's to read
     lock = os.open("server.lock", os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     if os.fork():

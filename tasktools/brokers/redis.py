@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterator
 from itertools import islice
 from typing import Any
 
+import redis
+
 from tasktools.brokers.base import PRIVATE_SOCKET, Trace
 from tasktools.brokers.portable import PortableBroker
 
@@ -39,13 +41,49 @@ class RedisBroker(PortableBroker):
         """
         found: dict[str, Trace] = {}
         with self.publishing_connection(limit=5) as connection:
-            channel = connection.default_channel
-            for message in _reserved(channel):
+            keys = _Keys(connection.default_channel)
+            for message in keys.reserved():
                 found |= {task_id: Trace(place="reserved") for task_id in task_ids if _is_of(message, task_id)}
-            for queue in _queues(self.app, channel):
-                for message in _messages(channel, queue):
+            for queue in keys.queues() | set(self.app.amqp.queues):
+                for message in keys.messages(queue):
                     found |= {each: Trace(place="queued", queue=queue) for each in task_ids if _is_of(message, each)}
         return found
+
+
+class _Keys:
+    """The keys that kombu's channel uses, read by a client that leaves names as they are: kombu's own prefixes some."""
+
+    def __init__(self, channel: Any) -> None:
+        self.channel = channel
+        self.prefix: str = getattr(channel, "global_keyprefix", "") or ""
+        self.client = redis.Redis(connection_pool=channel.pool)
+
+    def queues(self) -> set[str]:
+        """Return the queues that any producer has made (`enqueue --queue` makes one).
+
+        kombu keeps the bindings of an exchange as a set of its own, each as `routing key SEP pattern SEP queue`
+        (kombu.transport.redis.Channel._queue_bind). Only the first keys of a large database are looked through.
+        """
+        cursor, tables = 0, []
+        for _ in range(MOST_SCANS):
+            cursor, some = self.client.scan(cursor, match=self.prefix + self.channel.keyprefix_queue % "*", count=1000)
+            tables += some
+            if not cursor:
+                break
+        bindings = (binding for table in tables for binding in self.client.smembers(table))
+        return {binding.decode().split(self.channel.sep)[-1] for binding in bindings}
+
+    def reserved(self) -> Iterator[bytes]:
+        entries = self.client.hscan_iter(self.prefix + self.channel.unacked_key, count=1000)
+        return (message for _, message in islice(entries, MOST_READ))
+
+    def messages(self, queue: str) -> Iterator[bytes]:
+        for step in self.channel.priority_steps:
+            key = self.prefix + self.channel._q_for_pri(queue, step)
+            length = self.client.llen(key)
+            yield from self.client.lrange(key, 0, MOST_READ // 2 - 1)
+            if length > MOST_READ // 2:
+                yield from self.client.lrange(key, max(-MOST_READ // 2, MOST_READ // 2 - length), -1)
 
 
 def _is_of(message: bytes, task_id: str) -> bool:
@@ -59,34 +97,3 @@ def _is_of(message: bytes, task_id: str) -> bool:
         return task_id in (content["headers"].get("id"), content["properties"].get("correlation_id"))
     except (ValueError, KeyError, TypeError, AttributeError):
         return False  # somebody else's message in the same queue
-
-
-def _queues(app: Any, channel: Any) -> set[str]:
-    """Return the app's queues, and those that any producer has made (`enqueue --queue` makes one).
-
-    kombu keeps the bindings of an exchange as a set of its own, each as `routing key SEP pattern SEP queue`
-    (kombu.transport.redis.Channel._queue_bind). Only the first keys of a large database are looked through.
-    """
-    client, prefix = channel.client, getattr(channel, "global_keyprefix", "") or ""
-    cursor, keys = 0, []
-    for _ in range(MOST_SCANS):
-        cursor, some = client.scan(cursor, match=f"{prefix}{channel.keyprefix_queue % '*'}", count=1000)
-        keys += some
-        if not cursor:
-            break
-    members = (member for key in keys for member in client.smembers(key.decode().removeprefix(prefix)))
-    return set(app.amqp.queues) | {member.decode().split(channel.sep)[-1] for member in members}
-
-
-def _reserved(channel: Any) -> Iterator[bytes]:
-    entries = channel.client.hscan_iter(channel.unacked_key, count=1000)
-    return (message for _, message in islice(entries, MOST_READ))
-
-
-def _messages(channel: Any, queue: str) -> Iterator[bytes]:
-    for step in channel.priority_steps:
-        key = channel._q_for_pri(queue, step)
-        length = channel.client.llen(key)
-        yield from channel.client.lrange(key, 0, MOST_READ // 2 - 1)
-        if length > MOST_READ // 2:
-            yield from channel.client.lrange(key, max(-MOST_READ // 2, MOST_READ // 2 - length), -1)

@@ -28,6 +28,10 @@ LIMIT = 5.0
 Make = Callable[..., Any]
 
 
+def find(broker: Broker, task_id: str) -> Trace | None:
+    return broker.find([task_id]).get(task_id)
+
+
 @pytest.fixture
 def make() -> Iterator[Make]:
     """Make apps with a queue of their own that are gone after the test: Celery remembers every app that lives."""
@@ -203,10 +207,10 @@ def test_find__is_declared_where_it_can(sender: Any) -> None:
 def test_find__is_refused_where_it_cannot(sender: Any) -> None:
     broker = broker_of(sender)
     if broker.supports_find:
-        assert broker.find("no such id") is None
+        assert find(broker, "no such id") is None
     else:
         with pytest.raises(NotImplementedError):
-            broker.find("no such id")
+            broker.find(["no such id"])
 
 
 @pytest.fixture
@@ -217,34 +221,34 @@ def finder(make: Make, suite_site: Any, app: Any) -> Any:
 
 def test_find__queued(finder: Any) -> None:
     task_id = send(finder)
-    assert broker_of(finder).find(task_id) == Trace(place="queued", queue=queue_of(finder))
+    assert find(broker_of(finder), task_id) == Trace(place="queued", queue=queue_of(finder))
 
 
 def test_find__takes_nothing(finder: Any) -> None:
     task_id = send(finder)
-    assert [broker_of(finder).find(task_id) for _ in range(2)] == [Trace(place="queued", queue=queue_of(finder))] * 2
+    assert [find(broker_of(finder), task_id) for _ in range(2)] == [Trace(place="queued", queue=queue_of(finder))] * 2
 
 
 @pytest.mark.parametrize("task_id", ["no such id", "contract.task", "utf-8", "id"])
 def test_find__none(finder: Any, task_id: str) -> None:
     send(finder)
-    assert broker_of(finder).find(task_id) is None
+    assert find(broker_of(finder), task_id) is None
 
 
 def test_find__none_for_a_part_of_an_id(finder: Any) -> None:
     task_id = send(finder)
-    assert broker_of(finder).find(task_id[:-1]) is None
+    assert find(broker_of(finder), task_id[:-1]) is None
 
 
 @pytest.mark.parametrize("relation", ["root_id", "parent_id", "group_id"])
 def test_find__none_for_what_a_queued_one_came_from(finder: Any, relation: str) -> None:
     send(finder, **{relation: "the one before"})
-    assert broker_of(finder).find("the one before") is None
+    assert find(broker_of(finder), "the one before") is None
 
 
 def test_find__an_id_with_quotes_and_umlauts(finder: Any) -> None:
     task_id = send(finder, task_id='my "own" ïd')
-    assert broker_of(finder).find(task_id) == Trace(place="queued", queue=queue_of(finder))
+    assert find(broker_of(finder), task_id) == Trace(place="queued", queue=queue_of(finder))
 
 
 def test_find__reserved_until_it_is_acknowledged(finder: Any) -> None:
@@ -252,9 +256,9 @@ def test_find__reserved_until_it_is_acknowledged(finder: Any) -> None:
     broker = broker_of(finder)
     with broker.publishing_connection(LIMIT) as connection:
         message = connection.default_channel.basic_get(queue_of(finder))
-        assert broker.find(task_id) == Trace(place="reserved")
+        assert find(broker, task_id) == Trace(place="reserved")
         connection.default_channel.basic_ack(message.delivery_tag)
-        assert broker.find(task_id) is None
+        assert find(broker, task_id) is None
 
 
 def test_find__reserved_by_a_consumer(finder: Any) -> None:
@@ -263,7 +267,7 @@ def test_find__reserved_by_a_consumer(finder: Any) -> None:
     with broker.publishing_connection(LIMIT) as connection:
         queue = connection.SimpleQueue(queue_of(finder))
         queue.get(timeout=LIMIT)
-        assert broker.find(task_id) == Trace(place="reserved")
+        assert find(broker, task_id) == Trace(place="reserved")
         queue.close()
 
 
@@ -273,49 +277,49 @@ def test_find__queued_again_when_who_took_it_has_gone(finder: Any) -> None:
     connection = broker.publishing_connection(LIMIT)
     connection.default_channel.basic_get(queue_of(finder))
     connection.release()
-    assert broker.find(task_id) == Trace(place="queued", queue=queue_of(finder))
+    assert find(broker, task_id) == Trace(place="queued", queue=queue_of(finder))
 
 
 @pytest.mark.parametrize("priority", [0, 3, 6, 9])
 def test_find__queued_with_a_priority(finder: Any, priority: int) -> None:
     task_id = send(finder, priority=priority)
-    assert broker_of(finder).find(task_id) == Trace(place="queued", queue=queue_of(finder))
+    assert find(broker_of(finder), task_id) == Trace(place="queued", queue=queue_of(finder))
 
 
 def test_find__queued_with_priorities_of_the_app_s_own(make: Make, app: Any, suite_site: Any) -> None:
     options = {"priority_steps": [0, 1, 2, 9], "sep": ":"}
     finder = make(broker_url=app.conf.broker_url, broker_transport_options=options)
     task_id = send(finder, priority=2)
-    assert broker_of(finder).find(task_id) == Trace(place="queued", queue=queue_of(finder))
+    assert find(broker_of(finder), task_id) == Trace(place="queued", queue=queue_of(finder))
 
 
 def test_find__queued_in_another_queue_of_the_app(make: Make, app: Any, suite_site: Any) -> None:
     one, two = str(uuid.uuid4()), str(uuid.uuid4())
     finder = make(broker_url=app.conf.broker_url, task_queues={one: {}, two: {}}, task_default_queue=one)
     task_id = send(finder, queue=two)
-    assert broker_of(finder).find(task_id) == Trace(place="queued", queue=two)
+    assert find(broker_of(finder), task_id) == Trace(place="queued", queue=two)
 
 
 def test_find__queued_by_another_process_in_a_queue_that_was_made_for_it(make: Make, app: Any, suite_site: Any) -> None:
     asker, other = make(broker_url=app.conf.broker_url), make(broker_url=app.conf.broker_url)
     task_id = send(other, queue="made-for-it")
-    assert broker_of(asker).find(task_id) == Trace(place="queued", queue="made-for-it")
+    assert find(broker_of(asker), task_id) == Trace(place="queued", queue="made-for-it")
 
 
 def test_find__with_prefixed_keys(make: Make, app: Any, suite_site: Any) -> None:
     finder = make(broker_url=app.conf.broker_url, broker_transport_options={"global_keyprefix": "mine:"})
     task_id = send(finder)
     broker = broker_of(finder)
-    assert broker.find(task_id) == Trace(place="queued", queue=queue_of(finder))
+    assert find(broker, task_id) == Trace(place="queued", queue=queue_of(finder))
     with broker.publishing_connection(LIMIT) as connection:
         connection.default_channel.basic_get(queue_of(finder))
-        assert broker.find(task_id) == Trace(place="reserved")
+        assert find(broker, task_id) == Trace(place="reserved")
 
 
 def test_find__of_a_long_queue_both_ends_are_read(finder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis_adapter, "MOST_READ", 4)
     ids = [send(finder) for _ in range(6)]
-    found = [broker_of(finder).find(task_id) is not None for task_id in ids]
+    found = [find(broker_of(finder), task_id) is not None for task_id in ids]
     assert found == [True, True, False, False, True, True]
 
 
@@ -325,7 +329,7 @@ def test_find__of_a_queue_that_is_not_long_all_is_read(
 ) -> None:
     monkeypatch.setattr(redis_adapter, "MOST_READ", 4)
     ids = [send(finder) for _ in range(length)]
-    assert all(broker_of(finder).find(task_id) for task_id in ids)
+    assert all(find(broker_of(finder), task_id) for task_id in ids)
 
 
 def test_suite__the_ready_made_app_is_on_the_private_server(app: Any, suite_site: Any) -> None:

@@ -36,7 +36,7 @@ def checked(app: Any, entry: Any) -> list[Any]:
 def test_E012__fires_for_a_schedule_that_beat_cannot_read(shop: Any, schedule: Any) -> None:
     assert checked(shop, {"task": "shop.reckon", "schedule": schedule, "args": [1]}) == [
         Error(
-            f'The beat schedule\'s entry "nightly" cannot run: its schedule "{schedule!r}" is none.',
+            f'The beat schedule\'s entry "nightly" cannot run: its schedule is {schedule!r}, which is no schedule.',
             hint="give seconds, a timedelta, or a schedule of celery.schedules such as crontab(hour=7)",
             id="tasktools.E012",
         )

@@ -33,12 +33,8 @@ def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     app.close()
 
 
-def test_W001__fires_without_a_broker(shop: Any) -> None:
-    assert run_checks(tags=[checks.TAG]) == [UNSET]
-
-
 def test_W001__fires_where_the_ready_made_app_refuses_to_guess_one(shop: Any) -> None:
-    private.refuse(shop.conf)
+    private.refuse(shop.conf, private.unset_error())
     assert run_checks(tags=[checks.TAG]) == [UNSET]
 
 

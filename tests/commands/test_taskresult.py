@@ -24,6 +24,11 @@ Run = Callable[..., Ran]
 NO_TRACE_HINT = "the id may be mistyped, the result expired or ignored, or the worker that ran the task was killed"
 
 
+def waiting(count: int, seconds: float) -> str:
+    """What the command says while it waits."""
+    return f"Waiting for {count} task{'s' if count > 1 else ''}, {seconds:g} s at the most.\n"
+
+
 @pytest.fixture(autouse=True)
 def server_that_ends_with_the_suite(suite_site: Site) -> None:
     """Have the suite end the private Valkey, which the first look of a test starts."""
@@ -160,7 +165,7 @@ def test_failed__with_its_remote_traceback(finished: Callable[..., str], run_com
     lines = done.err.splitlines()
     assert (done.out, done.code) == ("", 1)
     assert lines[0] == "Traceback (most recent call last):"
-    assert lines[-4:-2] == ["    raise ValueError(message)", "ValueError: broken"]
+    assert lines[-3:-1] == ["    raise ValueError(message)", "ValueError: broken"]
 
 
 def test_failed__without_an_exception(app: Any, run_command: Run, task_id: str) -> None:
@@ -192,7 +197,9 @@ def test_revoked__by_a_worker(worker: Running, app: Any, run_command: Run, task_
     assert run_command("enqueue", "echo", "1", "--task-id", task_id).code == 0
     done = run_command("taskresult", task_id, "--wait", "--timeout", "30s")
     # The worker notes it once as told, and once more, with the task's name, when the message comes.
-    assert re.fullmatch(rf"{task_id}( \(tests\.site\.tasks\.echo\))? was revoked\.", done.err)
+    assert re.fullmatch(
+        rf"{task_id}( \(tests\.site\.tasks\.echo\))? was revoked\.", done.err.removeprefix(waiting(1, 30))
+    )
     assert (done.out, done.code) == ("", 1)
 
 
@@ -329,7 +336,7 @@ def test_several__json_is_one_object_a_line(finished: Callable[..., str], unread
 
 def test_wait__until_it_is_done(worker: Running, run_command: Run) -> None:
     task_id = run_command("enqueue", "snooze", "0.3").out.strip()
-    assert run_command("taskresult", task_id, "--wait", "--timeout", "30s") == Ran("awake\n", "", 0)
+    assert run_command("taskresult", task_id, "--wait", "--timeout", "30s") == Ran("awake\n", waiting(1, 30), 0)
 
 
 def test_wait__several_of_which_one_is_not_done_in_time(
@@ -338,13 +345,13 @@ def test_wait__several_of_which_one_is_not_done_in_time(
     task_id = finished("echo", "1")
     done = run_command("taskresult", unread, task_id, "--wait", "--timeout", "100ms")
     assert (done.out, done.code) == (f"{task_id} 1\n", 3)
-    assert done.err.splitlines()[0] == f"{unread} is PENDING after 0.1 s."
+    assert done.err.splitlines()[:2] == [waiting(2, 0.1).strip(), f"{unread} is PENDING after 0.1 s."]
 
 
 def test_wait__not_done_in_time(unread: str, run_command: Run) -> None:
     refused(
         run_command("taskresult", unread, "--wait", "--timeout", "100ms"),
-        f"{unread} is PENDING after 0.1 s.",
+        f"{waiting(1, 0.1)}{unread} is PENDING after 0.1 s.",
         f"is a worker running (manage.py runworker)? Ask again: manage.py taskresult {unread} --wait",
         3,
     )
@@ -368,10 +375,10 @@ def test_wait__interrupted(suite_site: Site, app: Any, unread: str) -> None:
         return int(app.backend.client.info("commandstats").get("cmdstat_get", {"calls": 0})["calls"])
 
     before = looks()
-    waiting = suite_site.start(sys.executable, "-m", "django", "taskresult", "--wait", unread, "--interval", "10ms")
+    command = suite_site.start(sys.executable, "-m", "django", "taskresult", "--wait", unread, "--interval", "10ms")
     wait_for(lambda: looks() > before + 20, what="the command to look for the result")
-    assert waiting.end(signal.SIGINT) == 130
-    assert waiting.output == ""
+    assert command.end(signal.SIGINT) == 130
+    assert command.output == waiting(1, 60)
 
 
 # What was typed is wrong.
@@ -380,7 +387,7 @@ def test_wait__interrupted(suite_site: Site, app: Any, unread: str) -> None:
 def test_usage__no_id(typed: Run) -> None:
     done = typed("taskresult")
     assert (done.out, done.code) == ("", 2)
-    assert done.err.splitlines()[-1] == "manage.py taskresult: error: the following arguments are required: id"
+    assert done.err == "The following arguments are required: id.\nHint: manage.py taskresult --help\n"
 
 
 def test_usage__errors_are_json_too(typed: Run) -> None:
@@ -405,9 +412,9 @@ def test_id__that_no_task_can_have(run_command: Run, task_id: str, printed: str)
 @pytest.mark.parametrize(
     ("words", "sentence", "hint"),
     [
-        (("--timeout", "soon"), '"soon" is no duration.', "write seconds, or 90s, 5m, 1h30m, 2d"),
-        (("--timeout", "-5"), '"-5" is negative.', "write seconds, or 90s, 5m, 1h30m, 2d"),
-        (("--timeout", ""), '"" is no duration.', "write seconds, or 90s, 5m, 1h30m, 2d"),
+        (("--wait", "--timeout", "soon"), '"soon" is no duration.', "write seconds, or 90s, 5m, 1h30m, 2d"),
+        (("--wait", "--timeout", "-5"), '"-5" is negative.', "write seconds, or 90s, 5m, 1h30m, 2d"),
+        (("--wait", "--timeout", ""), '"" is no duration.', "write seconds, or 90s, 5m, 1h30m, 2d"),
         (("--interval", "soon"), '"soon" is no duration.', "write seconds, or 90s, 5m, 1h30m, 2d"),
         (("--interval", "0"), "--interval is 0.", "give a pause such as 100ms"),
     ],

@@ -58,7 +58,7 @@ def test_no_such_host__nothing_was_sent(site: Site) -> None:
 @contextlib.contextmanager
 def redis_that_swallows(command: bytes, folder: Path) -> Iterator[int]:
     """A TCP door to a real server, which falls silent for good when `command` goes through it."""
-    home = embedded.Home(folder=folder, linger=1)
+    home = embedded.Home(folder=folder, linger=5)
     embedded.ensure(home)
     over = threading.Event()
 

@@ -195,11 +195,10 @@ def test_broken_tasks_module__is_named_by_check_enqueue_and_worker(site: Site) -
     path = site.root / "shop" / "tasks.py"
     sentence = f'The module "shop.tasks" cannot be imported: SyntaxError: invalid syntax ({path}, line 1).'
     checked = site.manage("check")
-    assert checked.returncode == 1
+    assert checked.returncode == 0  # `migrate` must run where tasks cannot be imported yet
     assert f"(tasktools.W002) {sentence}" in checked.stderr
     refused = site.manage("enqueue", "multiply", "2", "2")
     assert (refused.stderr.splitlines()[0], refused.returncode) == (sentence, 2)
     worker = site.manage("runworker")
-    assert worker.returncode == 1
-    assert sentence in worker.stderr
+    assert (worker.stderr.splitlines()[-2], worker.returncode) == (sentence, 2)
     assert site.manage("enqueue", "good.add", "2", "2", "--dry-run").returncode == 0

@@ -20,7 +20,7 @@ def add(x, y):
     return x + y
 
 @shared_task
-def slow(path, seconds=2.0):
+def slow(path, seconds: float):
     open(path, "a").write("began\\n")
     time.sleep(seconds)
     open(path, "a").write("ended\\n")
@@ -33,8 +33,8 @@ def slow_site(site: Site, **options: str) -> Site:
     return site
 
 
-def begin_slow_task(site: Site) -> None:
-    assert site.manage("enqueue", "slow", str(site.root / "record")).returncode == 0
+def begin_slow_task(site: Site, seconds: str = "2") -> None:
+    assert site.manage("enqueue", "slow", str(site.root / "record"), seconds).returncode == 0
     wait_for(lambda: recorded(site) == ["began"])
 
 
@@ -68,13 +68,13 @@ def test_sigint__once_is_warm(site: Site) -> None:
 
 def test_sigint__twice_is_cold(site: Site) -> None:
     worker = slow_site(site).start_worker()
-    begin_slow_task(site)
+    begin_slow_task(site, "60")
     worker.process.send_signal(signal.SIGINT)
     worker.wait_for_output("initiate cold shutdown")
     worker.process.send_signal(signal.SIGINT)
     began = time.monotonic()
     worker.process.wait(30)
-    assert time.monotonic() - began < 1.8
+    assert time.monotonic() - began < 20
     assert recorded(site) == ["began"]
 
 
@@ -177,7 +177,7 @@ def test_broker_retry_off__ends_the_worker_as_celery_does(site: Site) -> None:
 
 
 BAD_OPTIONS = [
-    (("--nonsense",), "unrecognized arguments: --nonsense"),
+    (("--nonsense",), "Unrecognized arguments: --nonsense."),
     (("-P", "nonsense"), "Invalid value for '-P' / '--pool'"),
     (("-l", "nonsense"), "Invalid value for '-l' / '--loglevel'"),
     (("nonsense",), "Unable to parse extra configuration"),

@@ -82,8 +82,8 @@ def test_linger__ten_seconds_unless_set(settings: Any) -> None:
         ("soon", 'TASKTOOLS_LINGER: "soon" is no duration.', "write seconds, or 90s, 5m, 1h30m, 2d"),
         (None, 'TASKTOOLS_LINGER: "None" is no duration.', "write seconds, or 90s, 5m, 1h30m, 2d"),
         (-1, 'TASKTOOLS_LINGER: "-1" is negative.', "write seconds, or 90s, 5m, 1h30m, 2d"),
-        ("26s", 'TASKTOOLS_LINGER is "26s".', "set it to at most 25 s"),
-        (3600, 'TASKTOOLS_LINGER is "3600".', "set it to at most 25 s"),
+        ("26s", 'TASKTOOLS_LINGER is "26s", which is too long.', "set it to at most 25 s"),
+        (3600, 'TASKTOOLS_LINGER is "3600", which is too long.', "set it to at most 25 s"),
     ],
 )
 def test_linger__what_cannot_be(settings: Any, value: object, sentence: str, hint: str) -> None:

@@ -246,7 +246,7 @@ def test_live__neither_the_fallback_nor_the_ready_made_one(monkeypatch: pytest.M
     fallback = Celery("default", fixups=[], set_as_current=False)
     _state._register_app(ready_made().app)
     assert is_fallback(fallback)
-    assert live() == []
+    assert live() == ([], [])
 
 
 def test_is_fallback__the_one_that_celery_makes(monkeypatch: pytest.MonkeyPatch) -> None:

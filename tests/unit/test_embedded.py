@@ -140,7 +140,7 @@ def test_ensure__a_folder_that_cannot_be_made(unwritable: Path) -> None:
 def test_ensure__a_folder_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "data").touch()
     error = refusal(Home(folder=tmp_path / "data"))
-    assert error.sentence == f'The private Valkey cannot keep its data in "{tmp_path / "data"}": File exists.'
+    assert error.sentence == f'The private Valkey cannot keep its data in "{tmp_path / "data"}": Not a directory.'
 
 
 def test_ensure__a_folder_in_which_nothing_can_be_written(tmp_path: Path) -> None:
@@ -155,9 +155,9 @@ def test_ensure__a_folder_of_somebody_else(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
     error = refusal(Home(folder=tmp_path))
     assert error.sentence == (
-        f'The folder "{tmp_path}" of the private Valkey belongs to user {owner}, not to you ({owner + 1}).'
+        f'The folder "{tmp_path}" of the private Valkey is not yours alone: it belongs to user {owner}, you are {owner + 1}.'
     )
-    assert error.hint == "remove it, give it back with chown, or name another one in TASKTOOLS_DATA_DIR"
+    assert error.hint == "remove it, take it back with chown and chmod 700, or name another one in TASKTOOLS_DATA_DIR"
 
 
 def test_ensure__the_runtime_folder_of_somebody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,11 +178,12 @@ def test_ensure__no_server_is_said_before_anything_is_started(programs: Path, tm
     assert (folder / ".gitignore").read_text() == "*\n"
 
 
-def test_ensure__a_folder_that_others_can_read_is_closed(programs: Path, tmp_path: Path) -> None:
+def test_ensure__a_folder_that_was_there_is_left_as_it_is(programs: Path, tmp_path: Path) -> None:
     folder = tmp_path / "data"
     folder.mkdir(mode=0o755)
     refusal(Home(folder=folder))
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o755
+    assert not (folder / ".gitignore").exists()
 
 
 def test_ensure__a_gitignore_of_the_project_s_own_is_kept(programs: Path, tmp_path: Path) -> None:

@@ -17,10 +17,8 @@ def test_reach__a_call_that_fails() -> None:
         raise ConnectionRefusedError(111, "Connection refused")
 
     with pytest.raises(Unreachable) as caught:
-        reach('The broker "redis://x"', 30, refuse, consequence=" Nothing was sent.")
-    assert caught.value.sentence == (
-        'The broker "redis://x" cannot be reached: [Errno 111] Connection refused. Nothing was sent.'
-    )
+        reach('The broker "redis://x"', 30, refuse)
+    assert caught.value.sentence == ('The broker "redis://x" cannot be reached: [Errno 111] Connection refused.')
     assert caught.value.hint == HINT
     assert isinstance(caught.value.__cause__, ConnectionRefusedError)
 
@@ -28,9 +26,9 @@ def test_reach__a_call_that_fails() -> None:
 def test_reach__a_call_that_takes_too_long() -> None:
     released = threading.Event()
     with pytest.raises(Unreachable) as caught:
-        reach('The broker "redis://x"', 0.05, released.wait, 30, consequence=" Nothing was sent.")
+        reach('The broker "redis://x"', 0.05, released.wait, 30)
     released.set()
-    assert caught.value.sentence == 'The broker "redis://x" does not answer. Nothing was sent.'
+    assert caught.value.sentence == 'The broker "redis://x" does not answer.'
     assert caught.value.hint == HINT
     assert caught.value.exit_code == 69
 

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import contextvars
+import signal
 import threading
+import time
 
 import pytest
 
-from tasktools.limits import TimedOut, within
+from tasktools.limits import TimedOut, within, within_thread
+from tests.support import wait_for
 
 
 def test_within__returns_what_the_call_returns() -> None:
@@ -25,7 +29,7 @@ def test_within__raises_what_is_no_exception_too(kind: type[BaseException]) -> N
         within(30, end)
 
 
-def test_within__a_call_that_hangs_times_out_and_goes_on_in_a_daemon_thread() -> None:
+def test_within_thread__a_call_that_hangs_times_out_and_goes_on_in_a_daemon_thread() -> None:
     released, seen = threading.Event(), []
 
     def hang() -> None:
@@ -33,7 +37,7 @@ def test_within__a_call_that_hangs_times_out_and_goes_on_in_a_daemon_thread() ->
         released.wait(30)
 
     with pytest.raises(TimedOut):
-        within(0.05, hang)
+        within_thread(0.05, hang)
     (thread,) = seen
     assert thread.is_alive()
     assert thread.daemon
@@ -41,3 +45,33 @@ def test_within__a_call_that_hangs_times_out_and_goes_on_in_a_daemon_thread() ->
     released.set()
     thread.join(30)
     assert not thread.is_alive()
+
+
+def test_within__a_call_that_hangs_is_interrupted_in_its_own_thread() -> None:
+    began = time.monotonic()
+    with pytest.raises(TimedOut):
+        within(0.05, time.sleep, 30)
+    assert time.monotonic() - began < 10
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_within__leaves_an_alarm_of_the_caller_alone() -> None:
+    rang = []
+    before = signal.signal(signal.SIGALRM, lambda *_: rang.append(True))
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    try:
+        assert within(30, lambda: wait_for(lambda: rang)) == [True]
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_within__beside_the_main_thread_runs_in_another() -> None:
+    names = within_thread(30, within, 30, lambda: threading.current_thread().name)
+    assert names == "within 30 s"
+
+
+def test_within_thread__keeps_the_context() -> None:
+    tenant = contextvars.ContextVar("tenant", default="nobody")
+    tenant.set("acme")
+    assert within_thread(30, tenant.get) == "acme"

@@ -10,6 +10,7 @@ import pytest
 from celery import Celery
 
 from tasktools.arguments import Bound
+from tasktools.brokers import broker_of
 from tasktools.calls import Call
 from tasktools.exceptions import ArgumentError, TaskNameError
 from tasktools.health import HINT
@@ -112,14 +113,14 @@ def test_check_wire__keywords_too(shop: Any) -> None:
         _check_wire(shop, None, Bound(args=(), kwargs={"x": object()}), "shop.other")
 
 
-def test_in_doubt__with_an_id_to_ask_for() -> None:
-    error = _in_doubt('The broker "redis://x"', "does not answer", Call(task="shop.add", options={"task_id": "i1"}))
-    assert error.sentence == 'The broker "redis://x" does not answer. Whether shop.add was sent cannot be known.'
+def test_in_doubt__with_an_id_to_ask_for(shop: Any) -> None:
+    error = _in_doubt(broker_of(shop), "does not answer", Call(task="shop.add", options={"task_id": "i1"}))
+    assert error.sentence == 'The broker "memory://" does not answer. Whether shop.add was sent cannot be known.'
     assert error.hint == f"{HINT}. Ask later: manage.py taskresult i1"
     assert error.exit_code == 69
 
 
-def test_in_doubt__without_an_id() -> None:
-    error = _in_doubt('The broker "redis://x"', "broke off: it ended", Call(task="shop.add"))
-    assert error.sentence == 'The broker "redis://x" broke off: it ended. Whether shop.add was sent cannot be known.'
+def test_in_doubt__without_an_id(shop: Any) -> None:
+    error = _in_doubt(broker_of(shop), "broke off: it ended", Call(task="shop.add"))
+    assert error.sentence == 'The broker "memory://" broke off: it ended. Whether shop.add was sent cannot be known.'
     assert error.hint == f"{HINT}."

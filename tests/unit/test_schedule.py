@@ -114,7 +114,7 @@ def test_faults__a_schedule_that_is_none(shop: Any, schedule: Any) -> None:
         Fault(
             kind="schedule",
             entry="nightly",
-            sentence=f'its schedule "{schedule!r}" is none',
+            sentence=f"its schedule is {schedule!r}, which is no schedule",
             hint="give seconds, a timedelta, or a schedule of celery.schedules such as crontab(hour=7)",
         )
     ]

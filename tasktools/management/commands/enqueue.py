@@ -35,12 +35,14 @@ class Command(TasktoolsCommand):
         found = self.find_app(options["app"])
         timeout = waiting_time(options)
         call = self._prepare(found, name, words, options)
+        if options["wait"]:
+            self._check_wait(found.app, call)
         if options["dry_run"]:
             self.print_json(call)
             return
         startup.require_broker(found)
-        if options["wait"]:
-            self._check_wait(found.app, call)
+        if options["wait"] and not found.app.conf.task_always_eager:
+            results.check_backend(found.app)
         sent = publish.publish(found.app, call, listen=not self._called_from_command_line or listens(found.app))
         if sent.eager:
             self.note("task_always_eager is set: the task ran here, no worker was asked.")
@@ -62,10 +64,9 @@ class Command(TasktoolsCommand):
     def _check_wait(self, app: Any, call: Call) -> None:
         if call.options.get("ignore_result"):
             raise ArgumentError("With --ignore-result there is no result to --wait for.", hint="give one of them")
-        if app.conf.task_always_eager:
-            return  # the result is here
-        results.check_backend(app)
-        if getattr(app.tasks.get(call.task), "ignore_result", app.conf.task_ignore_result):
+        if not app.conf.task_always_eager and getattr(
+            app.tasks.get(call.task), "ignore_result", app.conf.task_ignore_result
+        ):
             raise ArgumentError(f"{call.task} keeps no result (ignore_result) to --wait for.", hint="leave out --wait")
 
     def _show_result(self, app: Any, sent: publish.Sent, timeout: float, options: dict[str, Any]) -> None:
@@ -74,7 +75,8 @@ class Command(TasktoolsCommand):
         waited = results.wait(app, [sent.id], timeout=timeout)
         outcome = results.of_eager(sent.result) if sent.eager else next(waited)
         show(self, outcome, options)
-        verdict([outcome], options, timeout)
+        # Of a task that ran here nobody keeps a traceback to hint at.
+        verdict([outcome], {**options, "traceback": options["traceback"] or sent.eager}, timeout)
 
 
 def listens(app: Any) -> bool:
