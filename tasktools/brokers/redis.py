@@ -56,7 +56,7 @@ class _Keys:
     def __init__(self, channel: Any) -> None:
         self.channel = channel
         self.prefix: str = getattr(channel, "global_keyprefix", "") or ""
-        self.client = redis.Redis(connection_pool=channel.pool)
+        self.client: Any = redis.Redis(connection_pool=channel.pool)
 
     def queues(self) -> set[str]:
         """Return the queues that any producer has made (`enqueue --queue` makes one).
