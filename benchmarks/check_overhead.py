@@ -2,7 +2,7 @@
 
     python -m benchmarks.check_overhead [--pairs N]
 
-Two projects as `django-admin startproject` makes them, one with django_extensions and tasktools in INSTALLED_APPS. No
+Two projects as `django-admin startproject` makes them, one with tasktools in INSTALLED_APPS. No
 server is asked by either.
 """
 
@@ -21,7 +21,7 @@ def main() -> int:
     pairs = parser(__doc__).parse_args().pairs
     command = [PYTHON, "manage.py", "check"]
     with folder() as root:
-        installed = make_project(root / "ours", ["django_extensions", "tasktools"])
+        installed = make_project(root / "ours", ["tasktools"])
         bare = make_project(root / "stock", [])
         ours = Side(name="with tasktools", sample=lambda: timed(command, installed))
         without = Side(name="without", sample=lambda: timed(command, bare))

@@ -105,7 +105,7 @@ def folder() -> Iterator[Path]:
 def sites() -> Iterator[Sites]:
     """Make a project with tasktools and a stock one, with the private Valkey of the first running for both."""
     with folder() as root:
-        ours = make_project(root / "ours", ["django_extensions", "tasktools", "shop"])
+        ours = make_project(root / "ours", ["tasktools", "shop"])
         with server(ours) as socket:
             url = f"redis+socket://{socket}?virtual_host={STOCK_DATABASE}"
             settings = f'CELERY_BROKER_URL = "{url}"\nCELERY_RESULT_BACKEND = "{url}"\n'

@@ -36,7 +36,7 @@ def main() -> int:
     """Measure, print, and return the exit code."""
     pairs = parser(__doc__).parse_args().pairs
     with folder() as root:
-        project = make_project(root / "proj", ["django_extensions", "tasktools", "shop"])
+        project = make_project(root / "proj", ["tasktools", "shop"])
         (project / "send.py").write_text(SCRIPT)
         with server(project) as socket:
             ours = Side(

@@ -44,7 +44,7 @@ class Found:
     @functools.cached_property
     def name(self) -> str:
         """What `celery -A` takes, as `module:attribute`; "" for an app that no module holds."""
-        return name_of(self.app)
+        return f"{READY_MADE}:app" if self.ready_made else name_of(self.app)
 
 
 def find(name: str | None = None) -> Found:
@@ -53,9 +53,9 @@ def find(name: str | None = None) -> Found:
     Raises AppError when `name` or TASKTOOLS_APP leads to no app, or more than one app is there to choose from;
     ProjectError when the module of the app raises; Unsettled while that module is still being imported.
     """
-    named = name or conf.app()
-    if named:
-        return _load(named, "-A" if name else "TASKTOOLS_APP")
+    named = conf.app() if name is None else name
+    if named is not None:
+        return _load(named, "TASKTOOLS_APP" if name is None else "-A")
     strong, weak = live()
     return _only(strong) or _only(_in_usual_modules()) or _only(weak) or ready_made()
 

@@ -192,8 +192,8 @@ def _start(home: Home, deadline: float) -> None:
     keeper = Path(__file__).with_name("keeper.py")
     command = [_python(), "-I", "-S", str(keeper), find_server(), str(home.folder), str(home.socket), str(home.linger)]
     try:
-        log.write_bytes(b"")
-        with log.open("ab") as output:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+        with open(log, "ab", opener=lambda path, _: os.open(path, flags, 0o600)) as output:
             subprocess.run(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False, timeout=START_LIMIT
             )

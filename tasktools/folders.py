@@ -41,7 +41,8 @@ def check_private(folder: Path, *, make: bool = False) -> None:
 
 def _foreign(folder: Path, owner: int) -> PrivateServerError:
     return PrivateServerError(
-        f'The folder "{folder}" of the private Valkey is not yours alone: it belongs to user {owner}, you are {os.geteuid()}.',
+        f'The folder "{folder}" of the private Valkey is not yours alone: user {owner} owns it, '
+        f"you are {os.geteuid()}, and no one else may have a right to it.",
         hint="remove it, take it back with chown and chmod 700, or name another one in TASKTOOLS_DATA_DIR",
     )
 

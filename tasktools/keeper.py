@@ -81,7 +81,7 @@ def keep(process: subprocess.Popen[bytes], path: str, linger: float) -> None:
     last_used = time.monotonic()
     mark = 0
     while process.poll() is None:
-        time.sleep(min(PERIOD, max(linger / 4, 0.05)))
+        time.sleep(min(PERIOD, max(linger / 4, 0.05)) if mark else 0.01)
         before, mark = mark, inode(path)
         if before and mark != before:
             return  # the socket has gone, with or without its folder: nobody can reach the server any more

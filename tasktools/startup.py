@@ -37,6 +37,7 @@ def run(**_: Any) -> None:
     global found
     request_started.disconnect(run)
     problems.clear()
+    chosen = None
     try:
         chosen = discovery.find()
         choose_broker(chosen)
@@ -45,25 +46,25 @@ def run(**_: Any) -> None:
         return
     except TasktoolsError as error:
         problems.append(error)
-        _refuse(error)
+        _refuse(error, chosen)
     else:
+        discovery.make_default(chosen.app)
+        if chosen.ready_made:
+            problems.extend(load_tasks(chosen))
         found = chosen
-        discovery.make_default(found.app)
-        if found.ready_made:
-            problems.extend(load_tasks(found))
     if problems:
         request_started.connect(_log_problems)
 
 
-def _refuse(error: TasktoolsError) -> None:
-    """Have `.delay()` raise the error, where Celery would make its fallback app on amqp://localhost."""
+def _refuse(error: TasktoolsError, chosen: discovery.Found | None) -> None:
+    """Have `.delay()` raise the error, where it would go to amqp://localhost because no broker is named."""
     from tasktools.brokers import private
 
-    if discovery.has_default():
-        return
-    app = discovery.ready_made().app
-    private.refuse(app.conf, error)
-    discovery.make_default(app)
+    if chosen is None and not discovery.has_default():
+        chosen = discovery.ready_made()
+        discovery.make_default(chosen.app)
+    if chosen is not None and not private.configured(chosen.app.conf):
+        private.refuse(chosen.app.conf, error)
 
 
 def choose_broker(chosen: discovery.Found) -> None:
@@ -105,6 +106,8 @@ def load_tasks(chosen: discovery.Found) -> list[ProjectError]:
 
     A ready-made app goes on behind a broken module; an app of the project's own imports by its own rules.
     """
+    if chosen.ready_made and chosen is found:
+        return [problem for problem in problems if isinstance(problem, ProjectError)]  # start-up has imported them
     if chosen.ready_made:
         return list(_import_tasks(chosen.app))
     try:

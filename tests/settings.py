@@ -1,10 +1,16 @@
 """Settings of the suite: a site whose broker is the private Valkey, in a folder of this test process alone."""
 
+import atexit
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
-BASE_DIR = Path(os.environ.get("TESTS_BASE_DIR") or tempfile.mkdtemp(prefix="tt-"))
+if "TESTS_BASE_DIR" in os.environ:
+    BASE_DIR = Path(os.environ["TESTS_BASE_DIR"])
+else:
+    BASE_DIR = Path(tempfile.mkdtemp(prefix="tt-"))
+    atexit.register(shutil.rmtree, BASE_DIR, ignore_errors=True)
 SECRET_KEY = "tests"
 DEBUG = True
 USE_TZ = True

@@ -28,7 +28,7 @@ USE_TZ = True
 ROOT_URLCONF = "{urls}"
 INSTALLED_APPS = {apps!r}
 DATABASES = {{"default": {{"ENGINE": "django.db.backends.sqlite3", "NAME": BASE_DIR / "db.sqlite3"}}}}
-TASKTOOLS_LINGER = "1s"
+TASKTOOLS_LINGER = "3s"
 {more}
 """
 

@@ -1,21 +1,18 @@
-"""kombu's Redis transport and Celery's Redis backend on the private Valkey: they start it when they first need it.
+"""Point a Celery app to the private Valkey, or to nothing.
 
-Messages and results are those of the stock classes: a stock client on the same socket reads them.
+Run at every start of a project: the classes that talk to the server, and the redis library that they import (some 50 ms),
+are in private_redis.py, which kombu and Celery import by name at the first use of the broker.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import redis
-from celery.backends.redis import RedisBackend
 from kombu.transport import TRANSPORT_ALIASES
-from kombu.transport import redis as kombu_redis
 
 from tasktools import embedded
-from tasktools.brokers.base import PRIVATE_SOCKET, STOCK_SOCKET
+from tasktools.brokers.base import PRIVATE_SOCKET
 from tasktools.exceptions import ConfigurationError, TasktoolsError
-from tasktools.folders import check_private
 
 #: The name under which kombu finds the transport.
 _ALIAS = PRIVATE_SOCKET.partition("+")[0]
@@ -23,10 +20,13 @@ _ALIAS = PRIVATE_SOCKET.partition("+")[0]
 #: The broker URL that stands for "none is configured, and there is no private one either".
 UNSET = f"{_ALIAS}+unset:///"
 
-_BACKEND = "tasktools.brokers.private.Backend"
+_TRANSPORT = "tasktools.brokers.private_redis:Transport"
+_BACKEND = "tasktools.brokers.private_redis.Backend"
 
-_home: embedded.Home | None = None
-_refusal: TasktoolsError
+#: The private server of this process.
+chosen_home: embedded.Home | None = None
+#: Why there is no broker.
+refusal: TasktoolsError
 
 
 def use(conf: Any, home: embedded.Home) -> None:
@@ -34,9 +34,9 @@ def use(conf: Any, home: embedded.Home) -> None:
 
     There is one private Valkey a process; nothing is started here.
     """
-    global _home
-    _home = home
-    TRANSPORT_ALIASES[_ALIAS] = f"{__name__}:Transport"
+    global chosen_home
+    chosen_home = home
+    TRANSPORT_ALIASES[_ALIAS] = _TRANSPORT
     conf.broker_url = f"{PRIVATE_SOCKET}{home.socket}"
     if not conf.result_backend:
         conf.result_backend = f"{_BACKEND}+socket://{home.socket}"
@@ -47,15 +47,15 @@ def prepare() -> None:
 
     Raises PrivateServerError when it cannot be started.
     """
-    if _home is not None:
-        embedded.ensure_listening(_home)
+    if chosen_home is not None:
+        embedded.ensure_listening(chosen_home)
 
 
 def refuse(conf: Any, error: TasktoolsError) -> None:
     """Make every use of the broker raise `error`, which says why there is none."""
-    global _refusal
-    _refusal = error
-    TRANSPORT_ALIASES[_ALIAS] = f"{__name__}:Transport"
+    global refusal
+    refusal = error
+    TRANSPORT_ALIASES[_ALIAS] = _TRANSPORT
     conf.broker_url = UNSET
 
 
@@ -64,54 +64,6 @@ def unset_error() -> ConfigurationError:
         "No broker is configured, and with DEBUG off there is no private one.",
         hint='set CELERY_BROKER_URL, as in CELERY_BROKER_URL = "redis://localhost:6379/0"',
     )
-
-
-class _Starting:
-    """Mixin of a redis connection class: a connect that nobody answers starts the server and tries once more."""
-
-    def _connect(self) -> Any:
-        connect = super()._connect  # type: ignore[misc]
-        if _home is None:
-            return connect()
-        if _home.shares_folder:
-            check_private(_home.socket.parent)
-        try:
-            return connect()
-        except OSError:
-            embedded.ensure(_home)
-            return connect()
-
-
-class Connection(_Starting, redis.UnixDomainSocketConnection):
-    """A connection to the private Valkey."""
-
-
-class Channel(kombu_redis.Channel):
-    def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
-        parameters: dict[str, Any] = super()._connparams(asynchronous)
-        stock = parameters["connection_class"]
-        parameters["connection_class"] = type("Connection", (_Starting, stock), {})
-        return parameters
-
-
-class Transport(kombu_redis.Transport):
-    Channel = Channel
-
-    def __init__(self, client: Any, **kwargs: Any) -> None:
-        if str(client.hostname).startswith("unset:"):
-            raise _refusal
-        super().__init__(client, **kwargs)
-
-
-class Backend(RedisBackend):
-    """Celery's Redis backend on the private Valkey."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.connparams["connection_class"] = Connection
-
-    def as_uri(self, include_password: bool = False) -> str:
-        return f"{STOCK_SOCKET}{self.connparams['path']}"
 
 
 def configured(conf: Any) -> bool:

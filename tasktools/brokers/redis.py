@@ -34,7 +34,7 @@ class RedisBroker(PortableBroker):
             private.prepare()
 
     def find(self, task_ids: Collection[str]) -> dict[str, Trace]:
-        """Look into the queues of the app, then among what workers have reserved.
+        """Look among what workers have reserved, then into the queues of the app and of any producer.
 
         Of a queue longer than MOST_READ both ends are read. A message is kombu's JSON: the id of its task is its header
         "id" (Celery's protocol 2) or its correlation_id.

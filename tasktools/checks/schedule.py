@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
 
 from tasktools import startup
-from tasktools.schedule import Fault, faults
+
+if TYPE_CHECKING:
+    from tasktools.schedule import Fault
 
 #: A task that this project does not know may be another one's: a warning, and beat alone refuses it.
 _KINDS = {
@@ -24,11 +26,15 @@ def check(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     found = startup.found
     if found is None or not found.app.conf.beat_schedule or startup.load_tasks(found):
         return []
+    from tasktools.schedule import faults  # imports celery.beat, which a site without a schedule does not need
+
     return [_message(fault) for fault in faults(found.app)]
 
 
 def unsilenced(app: Any) -> list[CheckMessage]:
     """Return what keeps beat from starting: every fault whose id SILENCED_SYSTEM_CHECKS does not name."""
+    from tasktools.schedule import faults
+
     messages = (_message(fault) for fault in faults(app))
     return [message for message in messages if message.id not in settings.SILENCED_SYSTEM_CHECKS]
 

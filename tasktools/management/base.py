@@ -62,7 +62,7 @@ class TasktoolsCommand(BaseCommand):
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         try:
-            if options.get("app"):
+            if options.get("app") is not None:
                 self.find_app(options["app"])  # ahead of the system checks, which are about this app then
             return super().execute(*args, **options)
         except TasktoolsError as error:

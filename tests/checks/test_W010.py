@@ -60,6 +60,9 @@ def test_W010__is_silent_where_it_is_silenced(shop: Any, settings: Any) -> None:
     assert message.is_silenced()
 
 
-def test_W010__is_silent_where_the_tasks_cannot_be_imported(shop: Any) -> None:
-    shop.conf.imports = ("no_such_module",)
-    assert checked(shop, {"task": "xyzzy", "schedule": 60}) == []
+def test_W010__is_silent_where_the_tasks_cannot_be_imported(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        startup, "problems", [ProjectError('The module "shop.tasks" cannot be imported: NameError: x.')]
+    )
+    messages = checked(shop, {"task": "xyzzy", "schedule": 60})
+    assert [message.id for message in messages] == ["tasktools.W002"]

@@ -155,7 +155,8 @@ def test_ensure__a_folder_of_somebody_else(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
     error = refusal(Home(folder=tmp_path))
     assert error.sentence == (
-        f'The folder "{tmp_path}" of the private Valkey is not yours alone: it belongs to user {owner}, you are {owner + 1}.'
+        f'The folder "{tmp_path}" of the private Valkey is not yours alone: user {owner} owns it, '
+        f"you are {owner + 1}, and no one else may have a right to it."
     )
     assert error.hint == "remove it, take it back with chown and chmod 700, or name another one in TASKTOOLS_DATA_DIR"
 

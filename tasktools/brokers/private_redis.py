@@ -1,0 +1,66 @@
+"""kombu's Redis transport and Celery's Redis backend on the private Valkey: they start it when they first need it.
+
+Messages and results are those of the stock classes: a stock client on the same socket reads them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import redis
+from celery.backends.redis import RedisBackend
+from kombu.transport import redis as kombu_redis
+
+from tasktools import embedded
+from tasktools.brokers import private
+from tasktools.brokers.base import STOCK_SOCKET
+from tasktools.folders import check_private
+
+
+class _Starting:
+    """Mixin of a redis connection class: a connect that nobody answers starts the server and tries once more."""
+
+    def _connect(self) -> Any:
+        connect = super()._connect  # type: ignore[misc]
+        home = private.chosen_home
+        if home is None:
+            return connect()
+        if home.shares_folder:
+            check_private(home.socket.parent)
+        try:
+            return connect()
+        except OSError:
+            embedded.ensure(home)
+            return connect()
+
+
+class Connection(_Starting, redis.UnixDomainSocketConnection):
+    """A connection to the private Valkey."""
+
+
+class Channel(kombu_redis.Channel):
+    def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
+        parameters: dict[str, Any] = super()._connparams(asynchronous)
+        stock = parameters["connection_class"]
+        parameters["connection_class"] = type("Connection", (_Starting, stock), {})
+        return parameters
+
+
+class Transport(kombu_redis.Transport):
+    Channel = Channel
+
+    def __init__(self, client: Any, **kwargs: Any) -> None:
+        if str(client.hostname).startswith("unset:"):
+            raise private.refusal
+        super().__init__(client, **kwargs)
+
+
+class Backend(RedisBackend):
+    """Celery's Redis backend on the private Valkey."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.connparams["connection_class"] = Connection
+
+    def as_uri(self, include_password: bool = False) -> str:
+        return f"{STOCK_SOCKET}{self.connparams['path']}"
