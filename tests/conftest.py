@@ -18,7 +18,6 @@ from django.core.management.base import CommandError
 
 from tests.support import Running, Site, wait_for
 
-
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what goes to the background so, and the processes that tests start would never see a Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)

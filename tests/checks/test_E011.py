@@ -1,34 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from celery import Celery
-from django.core.checks import Error, run_checks
+from django.core.checks import Error
 
-from tasktools import checks, startup
-from tasktools.discovery import Found
-
-
-@pytest.fixture
-def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The app of the project during a test, gone after it: Celery remembers every app that lives."""
-    app = Celery("shop", broker="memory://", set_as_current=False)
-
-    @app.task(name="shop.reckon", shared=False)
-    def reckon(x: int, y: int = 2) -> int:
-        return x + y
-
-    monkeypatch.setattr(startup, "found", Found(app=app, ready_made=True))
-    yield app
-    app.close()
-
-
-def checked(app: Any, entry: Any) -> list[Any]:
-    app.conf.beat_schedule = {"nightly": entry}
-    return run_checks(tags=[checks.TAG])
+from tests.checks.conftest import checked
 
 
 @pytest.mark.parametrize(

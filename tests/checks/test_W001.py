@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from celery import Celery
 from django.core.checks import Warning as CheckWarning
 from django.core.checks import run_checks
 
@@ -19,45 +17,31 @@ UNSET = CheckWarning(
 )
 
 
-@pytest.fixture
-def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The app of the project during a test, gone after it: Celery remembers every app that lives."""
-    app = Celery("shop", set_as_current=False)
-
-    @app.task(name="shop.reckon", shared=False)
-    def reckon(x: int, y: int = 2) -> int:
-        return x + y
-
-    monkeypatch.setattr(startup, "found", Found(app=app, ready_made=True))
-    yield app
-    app.close()
-
-
-def test_W001__fires_where_the_ready_made_app_refuses_to_guess_one(shop: Any) -> None:
-    private.refuse(shop.conf, private.unset_error())
+def test_W001__fires_where_the_ready_made_app_refuses_to_guess_one(brokerless: Any) -> None:
+    private.refuse(brokerless.conf, private.unset_error())
     assert run_checks(tags=[checks.TAG]) == [UNSET]
 
 
-def test_W001__fires_with_debug_off(shop: Any, settings: Any) -> None:
+def test_W001__fires_with_debug_off(brokerless: Any, settings: Any) -> None:
     settings.DEBUG = False
-    startup.choose_broker(Found(app=shop, ready_made=True))
+    startup.choose_broker(Found(app=brokerless, ready_made=True))
     assert run_checks(tags=[checks.TAG]) == [UNSET]
 
 
 @pytest.mark.parametrize("setting", ["broker_url", "broker_write_url"])
-def test_W001__is_silent_with_a_broker(shop: Any, setting: str) -> None:
-    shop.conf[setting] = "redis://localhost:6379/0"
+def test_W001__is_silent_with_a_broker(brokerless: Any, setting: str) -> None:
+    brokerless.conf[setting] = "redis://localhost:6379/0"
     assert run_checks(tags=[checks.TAG]) == []
 
 
-def test_W001__is_silent_where_tasks_run_at_once(shop: Any) -> None:
-    shop.conf.task_always_eager = True
+def test_W001__is_silent_where_tasks_run_at_once(brokerless: Any) -> None:
+    brokerless.conf.task_always_eager = True
     assert run_checks(tags=[checks.TAG]) == []
 
 
-def test_W001__is_silent_in_a_project_without_tasks(shop: Any) -> None:
-    for name in [name for name in shop.tasks if not name.startswith("celery.")]:
-        del shop.tasks[name]
+def test_W001__is_silent_in_a_project_without_tasks(brokerless: Any) -> None:
+    for name in [name for name in brokerless.tasks if not name.startswith("celery.")]:
+        del brokerless.tasks[name]
     assert run_checks(tags=[checks.TAG]) == []
 
 

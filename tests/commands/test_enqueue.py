@@ -9,12 +9,9 @@ import uuid
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
-from celery import Celery
-from django.core.management import load_command_class
 
 from tasktools import publish
 from tasktools.brokers import broker_of
@@ -34,46 +31,9 @@ def server_that_ends_with_the_suite(suite_site: Site) -> None:
 
 
 @pytest.fixture
-def typed(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command as manage.py does: only there argparse and --json speak for themselves."""
-
-    def run(*words: str) -> Ran:
-        code = 0
-        try:
-            load_command_class("tasktools", words[0]).run_from_argv(["manage.py", *words])
-        except SystemExit as error:
-            code = int(error.code or 0)
-        printed = capsys.readouterr()
-        return Ran(printed.out, printed.err, code)
-
-    return run
-
-
-@pytest.fixture
 def queue() -> str:
     """The name of a queue that nobody reads."""
     return f"unread-{uuid.uuid4()}"
-
-
-@pytest.fixture
-def elsewhere(app: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
-    """Make apps for -A. Afterwards they are gone, and the suite's is the current one again."""
-    monkeypatch.setenv("CELERY_SKIP_CHECKS", "1")
-    made: list[Any] = []
-
-    def make(**conf: Any) -> str:
-        module: Any = ModuleType(f"elsewhere_{uuid.uuid4().hex}")
-        module.app = Celery("elsewhere", set_as_current=False)
-        module.app.conf.update(conf)
-        monkeypatch.setitem(sys.modules, module.__name__, module)
-        made.append(module.app)
-        return f"{module.__name__}:app"
-
-    yield make
-    for each in made:
-        each.close()
-    app.set_current()
-    app.set_default()
 
 
 @pytest.fixture

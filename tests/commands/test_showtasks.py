@@ -2,15 +2,11 @@ from __future__ import annotations
 
 import io
 import json
-import sys
-import uuid
-from collections.abc import Callable, Iterator
-from types import ModuleType
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from celery import Celery
-from django.core.management import call_command, load_command_class
+from django.core.management import call_command
 
 from tasktools import registry
 from tasktools.exceptions import EXIT_CODES
@@ -23,43 +19,6 @@ Run = Callable[..., Ran]
 @pytest.fixture(autouse=True)
 def in_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(REPOSITORY)
-
-
-@pytest.fixture
-def typed(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command as manage.py does: only there argparse and --json speak for themselves."""
-
-    def run(*words: str) -> Ran:
-        code = 0
-        try:
-            load_command_class("tasktools", words[0]).run_from_argv(["manage.py", *words])
-        except SystemExit as error:
-            code = int(error.code or 0)
-        printed = capsys.readouterr()
-        return Ran(printed.out, printed.err, code)
-
-    return run
-
-
-@pytest.fixture
-def elsewhere(app: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
-    """Make apps for -A. Afterwards they are gone, and the suite's is the current one again."""
-    monkeypatch.setenv("CELERY_SKIP_CHECKS", "1")
-    made: list[Any] = []
-
-    def make(**conf: Any) -> str:
-        module: Any = ModuleType(f"elsewhere_{uuid.uuid4().hex}")
-        module.app = Celery("elsewhere", set_as_current=False)
-        module.app.conf.update(conf)
-        monkeypatch.setitem(sys.modules, module.__name__, module)
-        made.append(module.app)
-        return f"{module.__name__}:app"
-
-    yield make
-    for each in made:
-        each.close()
-    app.set_current()
-    app.set_default()
 
 
 def place(app: Any, name: str) -> str:

@@ -6,13 +6,10 @@ import signal
 import sys
 import uuid
 from collections.abc import Callable, Iterator
-from types import ModuleType
 from typing import Any
 
 import celery
 import pytest
-from celery import Celery
-from django.core.management import load_command_class
 
 from tasktools import results
 from tasktools.exceptions import EXIT_CODES
@@ -37,22 +34,6 @@ def server_that_ends_with_the_suite(suite_site: Site) -> None:
 @pytest.fixture
 def task_id() -> str:
     return str(uuid.uuid4())
-
-
-@pytest.fixture
-def typed(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command as manage.py does: only there argparse and --json speak for themselves."""
-
-    def run(*words: str) -> Ran:
-        code = 0
-        try:
-            load_command_class("tasktools", words[0]).run_from_argv(["manage.py", *words])
-        except SystemExit as error:
-            code = int(error.code or 0)
-        printed = capsys.readouterr()
-        return Ran(printed.out, printed.err, code)
-
-    return run
 
 
 @pytest.fixture
@@ -81,27 +62,6 @@ def running(worker: Running, run_command: Run, app: Any) -> Iterator[str]:
     yield task_id
     app.control.revoke(task_id, terminate=True)
     wait_for(lambda: app.backend.get_task_meta(task_id)["status"] == "REVOKED")
-
-
-@pytest.fixture
-def elsewhere(app: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
-    """Make apps for -A. Afterwards they are gone, and the suite's is the current one again."""
-    monkeypatch.setenv("CELERY_SKIP_CHECKS", "1")
-    made: list[Any] = []
-
-    def make(**conf: Any) -> str:
-        module: Any = ModuleType(f"elsewhere_{uuid.uuid4().hex}")
-        module.app = Celery("elsewhere", set_as_current=False)
-        module.app.conf.update(conf)
-        monkeypatch.setitem(sys.modules, module.__name__, module)
-        made.append(module.app)
-        return f"{module.__name__}:app"
-
-    yield make
-    for each in made:
-        each.close()
-    app.set_current()
-    app.set_default()
 
 
 def store(app: Any, task_id: str, **meta: Any) -> None:

@@ -1,0 +1,40 @@
+"""Fixtures of the check tests: an app of the project, gone after the test. Celery remembers every app that lives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from celery import Celery
+from django.core.checks import run_checks
+
+from tasktools import checks, startup
+from tasktools.discovery import Found
+
+
+@pytest.fixture
+def brokerless(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A ready-made app with one task and no broker."""
+    app = Celery("shop", set_as_current=False)
+
+    @app.task(name="shop.reckon", shared=False)
+    def reckon(x: int, y: int = 2) -> int:
+        return x + y
+
+    monkeypatch.setattr(startup, "found", Found(app=app, ready_made=True))
+    yield app
+    app.close()
+
+
+@pytest.fixture
+def shop(brokerless: Any) -> Any:
+    """The same app with a broker in memory."""
+    brokerless.conf.broker_url = "memory://"
+    return brokerless
+
+
+def checked(app: Any, entry: Any) -> list[Any]:
+    """Return what the checks say of a schedule with one entry."""
+    app.conf.beat_schedule = {"nightly": entry}
+    return run_checks(tags=[checks.TAG])
