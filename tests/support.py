@@ -111,7 +111,7 @@ class Site:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(each.process.pid, signal.SIGKILL)
             each.process.wait()
-        self.await_server_end()
+        self.end_server()
 
     def write(self, path: str, text: str = "") -> Path:
         file = self.root / path
