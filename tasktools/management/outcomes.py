@@ -91,6 +91,8 @@ def _exception(outcome: Outcome) -> str:
 
 
 def _traceback_hint(outcome: Outcome) -> str:
+    if outcome.error is not None and outcome.error.type == "NotRegistered":
+        return "the worker that took it does not know this task: restart it (manage.py runworker)"
     if outcome.error is not None and outcome.error.type == "EncodeError":
         return "return plain values (numbers, text, lists, dictionaries), or set another CELERY_RESULT_SERIALIZER"
     return f"manage.py taskresult {outcome.id} --traceback" if outcome.traceback else ""
@@ -102,5 +104,7 @@ def _waiting_hint(outcome: Outcome, timeout: float | None) -> str:
     if outcome.place == "queued":
         return "manage.py runworker starts a worker; --wait waits for the result"
     if outcome.place == "reserved":
-        return "--wait waits for the result; what a killed worker had taken comes back after the visibility timeout"
+        return (
+            "--wait waits for the result; what a killed worker had taken comes back after an hour (visibility timeout)"
+        )
     return "--wait waits for the result"

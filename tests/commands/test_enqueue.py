@@ -206,6 +206,7 @@ def test_wait__interrupted(suite_site: Site, queue: str) -> None:
     waiting.wait_for_output(" tests.site.tasks.echo")
     assert waiting.end(signal.SIGINT) == 130
     assert "Traceback" not in waiting.output
+    assert "The task goes on. Ask again: manage.py taskresult " in waiting.output
 
 
 # What it sends.
@@ -589,7 +590,7 @@ def test_errors__without_a_python_traceback_unless_asked_for(typed: Run) -> None
     assert "Traceback (most recent call last)" in typed("enqueue", "snoze", "--traceback").err
 
 
-def test_broken_module__is_told_in_place_of_a_task_that_it_would_hold(site: Site) -> None:
+def test_broken_module__is_told_ahead_of_a_task_that_it_would_hold(site: Site) -> None:
     site.minimal("shop", "store")
     site.write("shop/tasks.py", "1 / 0\n")
     site.write("store/tasks.py", "from celery import shared_task\n@shared_task\ndef keep(): ...\n")
@@ -598,6 +599,8 @@ def test_broken_module__is_told_in_place_of_a_task_that_it_would_hold(site: Site
     assert done.stderr.splitlines() == [
         'The module "shop.tasks" cannot be imported: ZeroDivisionError: division by zero.',
         'Hint: manage.py shell -c "import shop.tasks" shows where',
+        'No task is called "add".',
+        "Hint: these are registered: store.tasks.keep",
     ]
 
 

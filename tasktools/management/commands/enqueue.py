@@ -53,13 +53,10 @@ class Command(TasktoolsCommand):
 
     def _prepare(self, found: discovery.Found, name: str, words: list[str], options: dict[str, Any]) -> Call:
         problems = [] if options["unregistered"] else startup.load_tasks(found)
+        for problem in problems:
+            self.note(self.style.WARNING(render.error_text(problem)))
         chosen = {key: options[key] for key in ("args_json", "kwargs_json", "unregistered")}
-        try:
-            return publish.prepare(found.app, name, words, options=calling_options(found.app, options), **chosen)
-        except TaskNameError:
-            if problems:  # it may be in the module that cannot be imported
-                raise problems[0] from None
-            raise
+        return publish.prepare(found.app, name, words, options=calling_options(found.app, options), **chosen)
 
     def _check_wait(self, app: Any, call: Call) -> None:
         if call.options.get("ignore_result"):
@@ -73,7 +70,11 @@ class Command(TasktoolsCommand):
         if not options["as_json"]:
             self.note(f"{sent.id} {sent.task}")
         waited = results.wait(app, [sent.id], timeout=timeout)
-        outcome = results.of_eager(sent.result) if sent.eager else next(waited)
+        try:
+            outcome = results.of_eager(sent.result) if sent.eager else next(waited)
+        except KeyboardInterrupt:
+            self.note(f"The task goes on. Ask again: manage.py taskresult {sent.id} --wait")
+            raise
         show(self, outcome, options)
         # Of a task that ran here nobody keeps a traceback to hint at.
         verdict([outcome], {**options, "traceback": options["traceback"] or sent.eager}, timeout)
