@@ -21,7 +21,7 @@ def check_broker(app: Any, limit: float) -> None:
     """
     broker = broker_of(app)
     broker.prepare()
-    connect(broker, limit).release()
+    _reach(within_thread, broker.name, limit, broker.ping, limit)
 
 
 def connect(broker: Broker, limit: float, *, consequence: str = "") -> Any:
