@@ -5,13 +5,21 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from django.conf import settings
 from django.core.management.base import CommandParser
 
-from tasktools import discovery, render, startup
-from tasktools.exceptions import PrivateServerError, Unreachable
+from tasktools import discovery, render, startup, supervised
+from tasktools.exceptions import (
+    AppError,
+    ConfigurationError,
+    PrivateServerError,
+    ProjectError,
+    TasktoolsError,
+    Unreachable,
+)
+from tasktools.management import reloading
 from tasktools.management.base import TasktoolsCommand
 
 #: How long the broker is given to answer before it is named, in seconds.
@@ -31,6 +39,8 @@ class RunCommand(TasktoolsCommand):
     prints_data = False
     epilog = RUN_EXIT_CODES
     requires_system_checks = "__all__"
+    #: The line to the supervisor, when there is one.
+    line: supervised.Line | None = None
     #: The celery subcommand.
     celery_command = ""
 
@@ -41,7 +51,27 @@ class RunCommand(TasktoolsCommand):
         parser.add_argument(
             "--celery-logging", action="store_true", help="let Celery set up the root logger although LOGGING is set"
         )
+        self.add_own_options(parser)
         add_options(parser, options_of(self.celery_command, getattr(startup.found, "app", None)))
+
+    def add_own_options(self, parser: CommandParser) -> None:
+        add = parser.add_argument_group("reload").add_argument
+        add("--reload", action="store_true", help="start anew when a file changes; with DEBUG that is so without it")
+        add("--noreload", action="store_true", help="do not")
+        add("--reload-include", action="append", default=[], metavar="GLOB", help="files that count beside *.py, .env")
+        add("--reload-grace", default="30s", metavar="DURATION", help="how long tasks may go on in old code (30s)")
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        if self._called_from_command_line:
+            self.line = supervised.Line.from_environment()
+            if self.line is None and reloads(options):
+                self.line = reloading.become_supervisor(self.celery_command, options)
+        return super().execute(*args, **options)
+
+    def _end(self, error: TasktoolsError, options: dict[str, Any]) -> NoReturn:
+        if self.line is not None and not _may_be_mended(error, options):
+            self.line.say("hopeless")
+        super()._end(error, options)
 
     def run(self, **options: Any) -> None:
         from tasktools.management.clicking import options_of, words_of
@@ -52,8 +82,15 @@ class RunCommand(TasktoolsCommand):
             raise errors[0]
         startup.require_broker(found)
         words = words_of(options_of(self.celery_command, found.app), options)
-        self.introduce(found, options)
-        words = [*_global_words(options), self.celery_command, *words, *self.further_words(found, options)]
+        again = self.line is not None and self.line.before
+        if not again:
+            self.introduce(found, options)
+        words = [
+            *_global_words(options, quiet=bool(again)),
+            self.celery_command,
+            *words,
+            *self.further_words(found, options),
+        ]
         self.end_with(self.start(found, words, options), f"celery {self.celery_command} has ended with an error.")
 
     def introduce(self, found: discovery.Found, options: dict[str, Any]) -> None:
@@ -79,11 +116,31 @@ class RunCommand(TasktoolsCommand):
         os.environ["CELERY_SKIP_CHECKS"] = "1"  # Django has run them, or was told not to
         if settings.LOGGING and not options["celery_logging"]:
             _keep_logging(found.app, keep_level="loglevel" not in options)
+        if self.line is not None:
+            words = self.obey(self.line, words)
         return run_celery(found.app, words, program="celery", hint=f"manage.py run{self.celery_command} --help")
 
+    def obey(self, line: supervised.Line, words: Sequence[str]) -> Sequence[str]:
+        """Have the process obey the supervisor; return its command line."""
+        raise NotImplementedError
 
-def _global_words(options: dict[str, Any]) -> list[str]:
-    return ["--no-color"] * bool(options["no_color"]) + ["--quiet"] * (options["verbosity"] == 0)
+
+def _may_be_mended(error: TasktoolsError, options: dict[str, Any]) -> bool:
+    """Whether the change of a file may mend what keeps Celery from starting."""
+    if isinstance(error, AppError):
+        return options.get("app") is None
+    return isinstance(error, (ProjectError, ConfigurationError))
+
+
+def reloads(options: dict[str, Any]) -> bool:
+    """Whether to start anew when a file changes: as runserver does, but not for a process that others manage."""
+    if options["noreload"] or options.get("detach"):
+        return False
+    return bool(options["reload"] or (settings.DEBUG and not options.get("pidfile")))
+
+
+def _global_words(options: dict[str, Any], *, quiet: bool) -> list[str]:
+    return ["--no-color"] * bool(options["no_color"]) + ["--quiet"] * (quiet or options["verbosity"] == 0)
 
 
 def _keep_logging(app: Any, *, keep_level: bool) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tasktools import conf, discovery
+from tasktools import conf, discovery, supervised
 from tasktools.checks.schedule import unsilenced
 from tasktools.exceptions import ConfigurationError
 from tasktools.management.running import RunCommand
@@ -15,6 +16,13 @@ from tasktools.management.running import RunCommand
 class Command(RunCommand):
     help = "Start Celery beat for this project, once. Takes every option of `celery beat`."
     celery_command = "beat"
+
+    def obey(self, line: supervised.Line, words: Sequence[str]) -> Sequence[str]:
+        """Begin when the supervisor says so: the beat before this one has gone then."""
+        line.listen()
+        line.say("ready")
+        line.wait_for_go()
+        return words
 
     def further_words(self, found: discovery.Found, options: dict[str, Any]) -> list[str]:
         """Have beat keep its schedule where it can write, if no place was named and the usual one is read-only."""

@@ -1,0 +1,178 @@
+"""Whether a worker takes tasks: it can be paused, kept from reserving ahead, limited to a number, and drained.
+
+One consumer step of Celery (bootstep) does all of it. On Redis and Valkey a worker takes a message by BRPOP, once the
+channel's `can_consume` allows it; the step narrows that. Other brokers push: there the consumer is cancelled, and the
+broker gives what was reserved to another worker when this one has ended.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from amqp.exceptions import ChannelError
+from celery import bootsteps
+from celery.worker import state
+
+#: Seconds between two looks at whether a limited worker has done its share.
+PERIOD = 0.2
+
+
+@dataclass(kw_only=True)
+class Limits:
+    """When a worker has done enough; it then ends warmly."""
+
+    #: After so many tasks; None for no limit.
+    tasks: int | None = None
+    #: After so many seconds.
+    seconds: float | None = None
+    #: When its queues are empty and it runs nothing.
+    drain: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.tasks or self.seconds or self.drain)
+
+
+class Intake:
+    """The tap of one worker: made before it starts, and handed to every consumer that it makes."""
+
+    def __init__(self, limits: Limits, *, no_prefetch: bool = False) -> None:
+        self.limits = limits
+        self.no_prefetch = no_prefetch
+        #: Asked of each message before it becomes a task: whether it shall go back to the queue, and no more be taken.
+        self.refuses: Callable[[], bool] = lambda: False
+        self.paused = False
+        self.taken = 0
+        self.began = time.monotonic()
+        self._step: _IntakeStep | None = None
+
+    def install(self, app: Any) -> None:
+        """Add the step to the app whose worker is about to start in this process."""
+        intake = self
+
+        class IntakeStep(_IntakeStep):
+            name = f"{__name__}.IntakeStep"
+
+            def __init__(self, consumer: Any, **options: Any) -> None:
+                super().__init__(consumer, **options)
+                self.intake = intake
+
+        app.steps["consumer"].add(IntakeStep)
+
+    def pause(self) -> None:
+        """Take no more tasks, and go on with those that run."""
+        self.paused = True
+        if self._step:
+            self._step.shut()
+
+    def resume(self) -> None:
+        """Take tasks again."""
+        self.paused = False
+        if self._step:
+            self._step.reopen()
+
+    def admits(self, room: int) -> bool:
+        """Whether one more task may be taken by a worker that can run `room` at a time."""
+        if self.paused or (self.limits.tasks is not None and self.taken >= self.limits.tasks):
+            return False
+        return not self.no_prefetch or len(state.reserved_requests) < room
+
+    def has_done_enough(self, queued: Callable[[], int]) -> bool:
+        """Whether the limits are reached and nothing is left half done; `queued` counts what waits in the queues."""
+        if self.limits.seconds is not None and time.monotonic() - self.began >= self.limits.seconds:
+            return True
+        if state.reserved_requests or state.active_requests:
+            return False
+        if self.limits.tasks is not None and self.taken >= self.limits.tasks:
+            return True
+        return self.limits.drain and queued() == 0
+
+
+class _IntakeStep(bootsteps.StartStopStep):
+    """The step in the blueprint of one consumer; Celery makes it anew after each lost connection."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+    intake: Intake
+
+    def __init__(self, consumer: Any, **options: Any) -> None:
+        self.consumer = consumer
+        #: The number of the connection that waits in BRPOP; None where the broker pushes.
+        self.client_id: int | None = None
+        self._timer: Any = None
+
+    def start(self, consumer: Any) -> None:
+        channel = consumer.task_consumer.channel
+        if consumer.connection.transport.driver_type == "redis":
+            self.client_id = channel.client.client_id()
+            allowed = channel.qos.can_consume
+            channel.qos.can_consume = lambda: self.intake.admits(self._room()) and allowed()
+        consumer.on_task_message.add(self._count)
+        consumer.create_task_handler = _guarded(consumer.create_task_handler, self._refuses)
+        self.intake._step = self
+        if self.intake.paused:
+            self.shut()
+        if self.intake.limits:
+            self._timer = consumer.timer.call_repeatedly(PERIOD, self._look)
+
+    def stop(self, consumer: Any) -> None:
+        self.intake._step = None
+        if self._timer:
+            self._timer.cancel()
+
+    def shut(self) -> None:
+        if self.client_id is None:
+            self.consumer.call_soon(self._cancel)
+            return
+        # A BRPOP that waits at the server would still take the next task.
+        with self.consumer.app.connection_for_write() as connection:
+            connection.default_channel.client.execute_command("CLIENT", "UNBLOCK", self.client_id)
+
+    def _refuses(self, message: Any) -> bool:
+        """Whether a message that has been taken was put back to where it was, in front."""
+        if not self.intake.refuses():
+            return False
+        self.intake.paused = True
+        if self.client_id is None:
+            self._cancel()
+        message.requeue()
+        return True
+
+    def reopen(self) -> None:
+        if self.client_id is None:
+            self.consumer.call_soon(self.consumer.task_consumer.consume)
+
+    def _cancel(self) -> None:
+        for queue in list(self.consumer.task_consumer.queues):
+            self.consumer.task_consumer.cancel_by_queue(queue.name)
+
+    def _count(self, request: Any) -> None:
+        self.intake.taken += 1
+
+    def _room(self) -> int:
+        return int(getattr(self.consumer.controller, "max_concurrency", None) or self.consumer.pool.num_processes or 1)
+
+    def _look(self) -> None:
+        if self.intake.has_done_enough(self._queued):
+            state.should_stop = 0
+
+    def _queued(self) -> int:
+        """Count what waits in this worker's queues; one that nobody has sent to yet may not be there."""
+        channel = self.consumer.connection.default_channel
+        return sum(_length(queue(channel)) for queue in self.consumer.task_consumer.queues)
+
+
+def _guarded(create: Callable[..., Any], refuses: Callable[[Any], bool]) -> Callable[..., Any]:
+    def create_task_handler(*args: Any, **options: Any) -> Callable[[Any], Any]:
+        handle = create(*args, **options)
+        return lambda message: None if refuses(message) else handle(message)
+
+    return create_task_handler
+
+
+def _length(queue: Any) -> int:
+    try:
+        return int(queue.queue_declare(passive=True).message_count)
+    except ChannelError:
+        return 0

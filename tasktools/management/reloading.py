@@ -1,0 +1,85 @@
+"""How runworker and runbeat become a supervisor and what it watches over."""
+
+from __future__ import annotations
+
+import json
+import os
+import site
+import socket
+import sys
+import sysconfig
+import threading
+import time
+from pathlib import Path
+from typing import Any, NoReturn
+
+from django.apps import apps
+from django.conf import settings
+from django.utils.autoreload import get_child_arguments
+
+from tasktools import conf, supervisor
+from tasktools.durations import parse_duration
+from tasktools.supervised import Line
+
+
+def become_supervisor(kind: str, options: dict[str, Any]) -> Line:
+    """Split in two: a new process goes on as the worker, this one becomes the supervisor. Return the worker's line.
+
+    Django and Celery are loaded already, so the worker starts as quickly as one without a supervisor; this process puts
+    all of that away (exec) and keeps its process id, which shells and process managers know. Where the project has
+    started threads by now, which a new process would not have, the supervisor starts the worker from the beginning.
+    """
+    plan = _plan(kind, options)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if threading.active_count() > 1:
+        _exec(plan)
+    ours, theirs = socket.socketpair()
+    pid = os.fork()
+    if not pid:
+        ours.close()
+        os.setsid()
+        return Line(theirs.detach())
+    theirs.close()
+    ours.set_inheritable(True)
+    return _exec({**plan, "pid": pid, "line": ours.fileno()})
+
+
+def _plan(kind: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of supervisor.reloading.Plan, but for the first process."""
+    return {
+        "kind": kind,
+        "command": get_child_arguments(),
+        "roots": [str(root) for root in roots()],
+        "ignore": [str(path) for path in ignored()],
+        "include": options["reload_include"],
+        "since": time.time() - time.process_time(),
+        "grace": parse_duration(options["reload_grace"]).total_seconds(),
+        "color": sys.stderr.isatty() and not options["no_color"] and "NO_COLOR" not in os.environ,
+    }
+
+
+def _exec(plan: dict[str, Any]) -> NoReturn:
+    script = Path(supervisor.__file__).with_name("__main__.py")
+    os.execv(sys.executable, [sys.executable, str(script), json.dumps(plan)])
+
+
+def roots() -> list[Path]:
+    """Return the project's own folders: the working folder, BASE_DIR, and installed apps that are not site-packages."""
+    installed = [
+        Path(path).resolve()
+        for path in (*site.getsitepackages(), site.getusersitepackages(), sysconfig.get_path("stdlib"))
+    ]
+    own = [Path.cwd(), conf.base_dir(), *(Path(config.path) for config in apps.get_app_configs())]
+    too_wide = {Path("/"), Path.home()}
+    return [
+        path
+        for path in dict.fromkeys(own)
+        if path not in too_wide and not any(path.resolve().is_relative_to(each) for each in installed)
+    ]
+
+
+def ignored() -> list[Path]:
+    """Return the folders in which files come and go that are no code: media, collected static files, the broker's data."""
+    places = [getattr(settings, name, None) for name in ("MEDIA_ROOT", "STATIC_ROOT")]
+    return [conf.data_dir(), *(Path(place) for place in places if place)]

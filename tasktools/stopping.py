@@ -1,0 +1,136 @@
+"""What a worker says when it stops, and a stop that ends in a given time.
+
+Celery's own steps stay: SIGTERM is warm (finish what runs), SIGQUIT is cold, after a soft shutdown
+(worker_soft_shutdown_timeout) in which tasks may still end.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from celery import signals
+from celery.worker import state
+
+#: Of the time that a stop is given, the part kept for Celery's soft shutdown, and for cleaning up behind it, in seconds.
+SOFT_SHARE = 0.25
+CLEANING = 1.0
+
+
+class Stop:
+    """Follows the stop of the worker of this process, and tells of it line by line."""
+
+    def __init__(self, say: Callable[[str], None], *, every_second: bool, grace: float | None = None) -> None:
+        self.say = say
+        self.every_second = every_second
+        self.grace = grace
+        self.began: float | None = None
+        self._running: dict[str, Any] = {}
+        self._reserved: dict[str, Any] = {}
+        #: What ran when the stop became a cold one: of that only what succeeded has finished.
+        self._cut: set[str] = set()
+        self._over = threading.Event()
+
+    def install(self, app: Any) -> None:
+        """Have it begin with the first signal that ends the worker."""
+        if self.grace is not None:
+            app.conf.worker_soft_shutdown_timeout = self.grace * SOFT_SHARE
+        signals.worker_shutting_down.connect(lambda how, **_: self.begin(how), weak=False)
+
+    def be_brief(self) -> None:
+        """Say once what is waited for: another worker is at work already."""
+        self.every_second = False
+
+    def begin(self, how: str) -> None:
+        """Take down what runs and what is reserved, and tell of it from a thread: this is called in a signal handler."""
+        if how == "Cold":
+            self._cut = {r.id for r in list(state.active_requests)}
+        if self.began is not None:
+            return
+        self.began = time.monotonic()
+        self._running = {request.id: request for request in list(state.active_requests)}
+        self._reserved = {r.id: r for r in list(state.reserved_requests) if r.id not in self._running}
+        threading.Thread(target=self._tell, daemon=True, name="stop").start()
+        if self.grace is not None:
+            threading.Thread(target=self._press, daemon=True, name="grace").start()
+
+    def finish(self) -> None:
+        """Say what became of each task; called when the worker has stopped."""
+        self._over.set()
+        if self.began is None:
+            return
+        self._sum_up("finished", [r for r in self._all() if r.id in self._ended()])
+        self._sum_up("went back to the queue", [r for r in self._left() if r.acknowledged is False or r.task.acks_late])
+        self._sum_up("cut off and lost", [r for r in self._left() if r.acknowledged and not r.task.acks_late])
+
+    def _tell(self) -> None:
+        while not self._over.is_set():
+            running = [request for request in self._running.values() if request in state.active_requests]
+            if running:
+                self.say(f"waiting for {', '.join(_told(request) for request in running)}")
+            if not self.every_second or not running:
+                return
+            self._over.wait(1)
+
+    def _press(self) -> None:
+        """Warm, then soft and cold (SIGQUIT), then out: within the grace."""
+        grace = self.grace or 0
+        warm = max(0.0, grace - grace * SOFT_SHARE - CLEANING)
+        if self._over.wait(warm):
+            return
+        self.say(f"tasks still run after {warm:g} s: they have {grace * SOFT_SHARE:g} s more")
+        os.kill(os.getpid(), signal.SIGQUIT)
+        if self._over.wait(grace - warm):
+            return
+        self.finish()
+        for child in pool_processes():
+            os.kill(child, signal.SIGKILL)
+        os._exit(1)
+
+    def _all(self) -> list[Any]:
+        return [*self._running.values(), *self._reserved.values()]
+
+    def _ended(self) -> set[str]:
+        gone = {r.id for r in self._all() if r not in state.active_requests and r not in state.reserved_requests}
+        return {task_id for task_id in gone if task_id not in self._cut or task_id in state.successful_requests}
+
+    def _left(self) -> list[Any]:
+        ended = self._ended()
+        return [request for request in self._all() if request.id not in ended]
+
+    def _sum_up(self, what: str, requests: list[Any]) -> None:
+        if requests:
+            self.say(f"{what}: {', '.join(_name(request) for request in requests)}")
+
+
+def pool_processes() -> list[int]:
+    """Return the process ids of this worker's pool."""
+    from billiard.process import active_children
+
+    return [process.pid for process in active_children()]
+
+
+def signal_warning() -> str | None:
+    """Return a sentence when whoever started this process will not hand signals on to it, else None."""
+    parent = os.getppid()
+    try:
+        name = Path(f"/proc/{parent}/comm").read_text().strip()
+    except OSError:
+        return None
+    if parent == 1 and name in ("sh", "bash", "dash", "ash"):
+        return f"PID 1 is {name}, which keeps SIGTERM to itself: start this with exec, or with an init such as tini."
+    return None
+
+
+def _told(request: Any) -> str:
+    seconds = time.time() - (request.time_start or time.time())
+    return f"{_name(request)} ({seconds:.0f} s)"
+
+
+def _name(request: Any) -> str:
+    return f"{request.name}[{request.id}]"

@@ -1,0 +1,107 @@
+"""The other end of the supervisor's line: what a supervised worker or beat says, and does when it is told.
+
+    supervisor says   pause   take no more tasks, go on with those that run
+                      resume  take tasks again
+                      leave   you have been replaced; SIGTERM follows
+                      go      begin (beat)
+    process says      {"say": "ready"}                     it has loaded the code
+                      {"say": "stale", "paths": [...]}     it has paused: these files of its code are not as it loaded them
+                      {"say": "hopeless"}                  it ends, and no change of a file would mend why
+
+When the line breaks, the supervisor has gone: the process ends warmly.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tasktools.supervisor.child import LINE
+
+
+class Line:
+    """This process's end of the line; a thread listens."""
+
+    def __init__(self, descriptor: int, before: int = 0) -> None:
+        self._socket = socket.socket(fileno=descriptor)
+        #: How many processes the supervisor has started before this one.
+        self.before = before
+        self._socket.set_inheritable(False)
+        self._go = threading.Event()
+        self._answers: dict[str, Callable[[], None]] = {"go": self._go.set}
+
+    @classmethod
+    def from_environment(cls) -> Line | None:
+        """Return the line of a process that the supervisor has started; its own children shall not know of it."""
+        line = os.environ.pop(LINE, None)
+        return cls(*map(int, line.split())) if line else None
+
+    def listen(self, **answers: Callable[[], None]) -> None:
+        """Call `answers[word]` for every word that is said from now on."""
+        self._answers.update(answers)
+        threading.Thread(target=self._listen, daemon=True, name="supervisor's line").start()
+
+    def say(self, word: str, **more: Any) -> None:
+        """Tell the supervisor something; one that has gone hears nothing."""
+        with contextlib.suppress(OSError):
+            self._socket.sendall(json.dumps({"say": word, **more}).encode() + b"\n")
+
+    def wait_for_go(self) -> None:
+        """Return when the supervisor lets us begin; it ends us where it does not."""
+        self._go.wait()
+
+    def _listen(self) -> None:
+        with contextlib.suppress(OSError), self._socket.makefile("rb") as lines:
+            for line in lines:
+                answer = self._answers.get(json.loads(line)["say"])
+                if answer:
+                    answer()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+class Sources:
+    """The project's own modules that this process has loaded, and the time stamps and sizes that their files had."""
+
+    def __init__(self, roots: Sequence[Path], since: float | None = None) -> None:
+        """Of a file that was written after `since`, as time.time(), it is unknown what was loaded."""
+        self.roots = tuple(f"{root.resolve()}{os.sep}" for root in roots)
+        self._stamps: dict[str, tuple[int, int] | None] = {}
+        self._modules = 0
+        self._since = time.time() - time.process_time() if since is None else since
+        self._add_new()
+
+    def changed(self) -> list[str]:
+        """Return the files that are not as they were when they were loaded."""
+        if len(sys.modules) != self._modules:
+            self._add_new()
+        return [path for path, stamp in self._stamps.items() if stamp is None or stamp != _stamp(path)]
+
+    def renew(self) -> None:
+        """Take the files as they are: whoever looked at their content found it unchanged."""
+        self._stamps = {path: _stamp(path) or (0, 0) for path in self._stamps}
+
+    def _add_new(self) -> None:
+        self._modules = len(sys.modules)
+        for module in list(sys.modules.values()):
+            file = getattr(module, "__file__", None)
+            path = os.path.realpath(file) if isinstance(file, str) else ""
+            if path.startswith(self.roots) and path not in self._stamps:
+                stamp = _stamp(path)
+                self._stamps[path] = stamp if stamp and stamp[0] <= self._since * 1e9 else None
+
+
+def _stamp(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size

@@ -1,0 +1,23 @@
+"""The supervisor as a process: python .../tasktools/supervisor/__main__.py PLAN, where PLAN is JSON (reloading.Plan)."""
+
+import os
+import sys
+
+if __name__ == "__main__":
+    # Run by its path, so that neither the project's modules nor this folder's hide those of the standard library.
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+    import json
+
+    from tasktools.supervisor.base import stderr_line
+    from tasktools.supervisor.beat import BeatReloader
+    from tasktools.supervisor.reloading import Plan
+    from tasktools.supervisor.watching import Files, watch
+    from tasktools.supervisor.worker import WorkerReloader
+
+    plan = Plan(**json.loads(sys.argv[1]))
+    files = Files(plan.roots, plan.ignore, plan.include)
+    reloader = {"worker": WorkerReloader, "beat": BeatReloader}[plan.kind](plan, files, stderr_line(plan.color))
+    reloader.begin()
+    watch(files, plan.since, lambda paths: reloader.call(lambda: reloader.take_up(paths)) if paths else None)
+    sys.exit(reloader.run())

@@ -1,0 +1,114 @@
+"""The loop: it owns processes and signals. Handlers only write to a pipe; everything happens in `tick`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from tasktools.supervisor.process import Process
+
+#: Longest sleep, in seconds, while something is going on that only time brings to an end.
+PERIOD = 0.1
+
+
+class Loop:
+    """Base of the strategies. They override `asked`, `ended`, `due` and `is_busy`."""
+
+    def __init__(self, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
+        self.processes: list[Process] = []
+        self.exit_code: int | None = None
+        self._say = say
+        self._selector = selectors.DefaultSelector()
+        self._calls: list[Callable[[], None]] = []
+        self._inbox, self._door = os.pipe()
+        os.set_blocking(self._inbox, False)
+        os.set_blocking(self._door, False)
+        self._selector.register(self._inbox, selectors.EVENT_READ, self._read_inbox)
+
+    # what the strategies do
+
+    def asked(self, signum: int) -> None:
+        """SIGTERM, SIGINT, SIGQUIT or SIGHUP has come."""
+        raise NotImplementedError
+
+    def ended(self, process: Process) -> None:
+        """A process has ended; it is in `processes` no more."""
+        raise NotImplementedError
+
+    def due(self) -> None:
+        """Do what only time brings."""
+
+    def is_busy(self) -> bool:
+        """Whether time alone may bring something."""
+        return any(process.told_to_end for process in self.processes)
+
+    # the loop
+
+    def run(self) -> int:
+        """Turn until a strategy calls `finish`; return the exit code."""
+        for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGCHLD):
+            signal.signal(signum, lambda *_: None)
+        signal.set_wakeup_fd(self._door, warn_on_full_buffer=False)
+        while self.exit_code is None:
+            self.tick()
+        return self.exit_code
+
+    def tick(self) -> None:
+        """Wait for something to happen, and do what follows from it."""
+        for key, _ in self._selector.select(PERIOD if self.is_busy() else None):
+            key.data()
+        while self._calls:
+            self._calls.pop(0)()
+        for process in list(self.processes):
+            if process.has_ended():
+                self.processes.remove(process)
+                self.ended(process)
+        self.due()
+
+    def call(self, function: Callable[[], None]) -> None:
+        """Have `function` called in the loop; may be called from any thread."""
+        self._calls.append(function)
+        with contextlib.suppress(BlockingIOError):  # a full pipe wakes the loop as well
+            os.write(self._door, b"\0")
+
+    def listen(self, source: Any, handler: Callable[[], None]) -> None:
+        """Call `handler` whenever `source`, a file or socket, has something to read."""
+        self._selector.register(source, selectors.EVENT_READ, handler)
+
+    def forget(self, source: Any) -> None:
+        """Listen to `source` no more, and close it."""
+        with contextlib.suppress(KeyError, ValueError):
+            self._selector.unregister(source)
+        source.close()
+
+    def say(self, text: str) -> None:
+        """Write one line for a person."""
+        self._say(text)
+
+    def finish(self, code: int) -> None:
+        """Leave the loop. A process that was killed by a signal counts as a shell counts it, 128 and the number."""
+        self.exit_code = code if code >= 0 else 128 - code
+
+    def _read_inbox(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            for signum in os.read(self._inbox, 4096):
+                if signum not in (0, signal.SIGCHLD):
+                    self.asked(signum)
+
+
+def stderr_line(color: bool) -> Callable[[str], None]:
+    """Return a function that writes whole lines on stderr."""
+    before, after = ("\033[36m", "\033[0m") if color else ("", "")
+
+    def say(text: str) -> None:
+        with contextlib.suppress(OSError):  # whoever read it may have gone; that is no reason to stop
+            os.write(sys.stderr.fileno(), f"{before}{text}{after}\n".encode())
+
+    return say

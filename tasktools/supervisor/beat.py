@@ -1,0 +1,53 @@
+"""Beat's strategy: the new one loads while the old one ticks, and begins when that has gone. There is never a second one."""
+
+from __future__ import annotations
+
+from tasktools.supervisor.child import Child
+from tasktools.supervisor.reloading import PATIENCE, Reloader
+
+
+class BeatReloader(Reloader):
+    """One beat ticks; the one that loads waits for "go"."""
+
+    def begin(self) -> None:
+        super().begin()
+        self.current, self.next = None, self.current
+
+    def changed(self) -> None:
+        if self.next:
+            self.next.kill()  # it has not begun
+        self.next = self.start()
+
+    def ready(self, child: Child) -> None:
+        if child is not self.next:
+            return
+        if self.current:
+            self.current.end()
+        else:
+            self._hand_over(child)
+
+    def left(self, child: Child) -> None:
+        if child is self.next:
+            self.next = None
+            if self.current and self.current.told_to_end is None:
+                self.say(f"the new code did not start ({child.told_end()}): the old beat goes on until the next change")
+            else:
+                self.wait_for_change(child, "beat did not start")
+        elif child is self.current:
+            self.current = None
+            if self.next and self.next.ready:
+                self._hand_over(self.next)
+            elif not self.next:
+                self.wait_for_change(child, "beat ended by itself")
+
+    def due(self) -> None:
+        """Kill one that does not end: two may never tick."""
+        current = self.current
+        if current and current.told_to_end is not None and self.clock() - current.told_to_end > 2 * PATIENCE:
+            current.kill()
+
+    def _hand_over(self, child: Child) -> None:
+        self.current, self.next = child, None
+        child.say("go")
+        if child.number > 1:
+            self.say(f"new code runs after {self.clock() - self.seen:.2f} s")

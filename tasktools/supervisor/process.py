@@ -1,0 +1,65 @@
+"""One process that the supervisor has started: its id, and its exit code once it has ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from typing import Any
+
+
+class Process:
+    """A process in a session of its own: a Ctrl-C comes to it through the supervisor, and once."""
+
+    def __init__(self, pid: int, name: str = "") -> None:
+        self.pid = pid
+        self.name = name
+        #: Minus the signal's number for one that was killed; None as long as it runs.
+        self.exit_code: int | None = None
+        #: When it was told to end, by time.monotonic(); None before.
+        self.told_to_end: float | None = None
+
+    def send(self, signum: int) -> None:
+        """Send it a signal, unless it has ended."""
+        if self.exit_code is None:
+            os.kill(self.pid, signum)
+
+    def end(self, signum: int = signal.SIGTERM) -> None:
+        """Have it end; once."""
+        if self.told_to_end is None:
+            self.told_to_end = time.monotonic()
+            self.send(signum)
+
+    def kill(self) -> None:
+        """End its whole process group now. Children that have made a session of their own are not reached."""
+        if self.exit_code is None:
+            try:
+                os.killpg(self.pid, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):  # it has not made its group yet, or all in it are zombies
+                with contextlib.suppress(ProcessLookupError):
+                    self.send(signal.SIGKILL)
+
+    def told_end(self) -> str:
+        """Return how it has ended: "exit code 2", "SIGKILL"."""
+        code = self.exit_code or 0
+        with contextlib.suppress(ValueError):
+            return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+        return f"signal {-code}"
+
+    def has_ended(self) -> bool:
+        """Whether it has ended; sets its exit code."""
+        if self.exit_code is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.exit_code = os.waitstatus_to_exitcode(status)
+        return self.exit_code is not None
+
+
+def spawn(command: Sequence[str], **options: Any) -> int:
+    """Start `command` in a session of its own and return its process id. Options as of subprocess.Popen."""
+    started = subprocess.Popen(command, start_new_session=True, **options)
+    started.returncode = 0  # Process waits for it; this object shall not
+    return started.pid

@@ -1,0 +1,169 @@
+"""What the reload of a worker and that of beat share: a process in charge, the next one, and those that are ending."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from tasktools.supervisor.base import Loop
+from tasktools.supervisor.child import Child
+from tasktools.supervisor.process import Process
+from tasktools.supervisor.watching import Files
+
+#: How long a process may take to end after it was told to end without delay, in seconds; then it is killed.
+PATIENCE = 5.0
+
+
+class Plan(NamedTuple):
+    """What the supervisor is asked to do; it comes as JSON from the command that has become it."""
+
+    #: "worker" or "beat".
+    kind: str
+    #: The command line that starts the process again.
+    command: list[str]
+    #: The first process, if it has been started already, and the number of our end of the line to it.
+    pid: int | None = None
+    line: int | None = None
+    #: Folders to watch, folders in them to leave out, further patterns of files.
+    roots: Sequence[str] = ()
+    ignore: Sequence[str] = ()
+    include: Sequence[str] = ()
+    #: When the first process began to load the code, as time.time().
+    since: float | None = None
+    #: How long tasks may go on in a process that has been replaced, in seconds.
+    grace: float = 30.0
+    color: bool = False
+
+
+class Reloader(Loop):
+    """Base of the two strategies: they override `changed`, `ready` and `left`."""
+
+    def __init__(
+        self, plan: Plan, files: Files, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__(say, clock)
+        self.plan = plan
+        self.files = files
+        self.stopping = 0
+        self.started = 0
+        self._code = 0
+        #: The process in charge, and the one that is loading the new code.
+        self.current: Child | None = None
+        self.next: Child | None = None
+        #: When the change was seen that `next` is for.
+        self.seen = self.clock()
+
+    def begin(self) -> None:
+        """Take the first process over, or start it."""
+        if self.plan.pid is None or self.plan.line is None:
+            self.current = self.start()
+            return
+        self.started = 1
+        self.current = self._adopt(Child(self.plan.pid, socket.socket(fileno=self.plan.line), number=1))
+
+    # what the strategies do
+
+    def changed(self) -> None:
+        """Files have another content than the one in charge has loaded."""
+        raise NotImplementedError
+
+    def ready(self, child: Child) -> None:
+        """A process has loaded the code."""
+        raise NotImplementedError
+
+    def left(self, child: Child) -> None:
+        """A process has ended that was not told to."""
+        raise NotImplementedError
+
+    # what they share
+
+    def start(self) -> Child:
+        """Start one more process."""
+        self.started += 1
+        return self._adopt(Child.start(self.plan.command, number=self.started))
+
+    def take_up(self, paths: Sequence[str]) -> None:
+        """Begin a reload because of these files."""
+        if self.stopping:
+            return
+        self.say(f"{named(paths)} changed, reloading")
+        self.seen = self.clock()
+        self.changed()
+
+    def asked(self, signum: int) -> None:
+        """Hand a signal on to every process: Celery knows what one and what two of them mean. Three kill."""
+        self.stopping += 1
+        signum = signal.SIGTERM if signum == signal.SIGHUP else signum
+        for process in self.processes:
+            process.told_to_end = process.told_to_end or self.clock()
+            if self.stopping > 2:
+                process.kill()
+            else:
+                process.send(signum)
+        self._finish_if_alone()
+
+    def ended(self, process: Process) -> None:
+        assert isinstance(process, Child)
+        self._listen(process)  # to its last words
+        self.forget(process.line)
+        if self.stopping:
+            if process is self.current:
+                self._code = process.exit_code or 0
+            self._finish_if_alone()
+        else:
+            self.left(process)
+
+    def say(self, text: str) -> None:
+        super().say(f"reload: {text}")
+
+    def wait_for_change(self, child: Child, what: str) -> None:
+        """Go on without a process until a file changes, unless that would mend nothing."""
+        if child.hopeless:
+            self.finish(child.exit_code or 0)
+        else:
+            self.say(f"{what} ({child.told_end()}): waiting for a change")
+
+    def _finish_if_alone(self) -> None:
+        if not self.processes:
+            self.finish(self._code)
+
+    def _adopt(self, child: Child) -> Child:
+        self.processes.append(child)
+        self.listen(child.line, lambda: self._listen(child))
+        return child
+
+    def _listen(self, child: Child) -> None:
+        for message in child.heard():
+            self._hear(child, message)
+
+    def _hear(self, child: Child, message: dict[str, Any]) -> None:
+        word = message["say"]
+        if word == "ready" and not child.ready:
+            child.ready = True
+            self.ready(child)
+        elif word == "hopeless":
+            child.hopeless = True
+        elif word == "stale":
+            self._look(child, message["paths"])
+
+    def _look(self, child: Child, paths: list[str]) -> None:
+        """The process has paused, for files of its code have other time stamps than when it loaded them."""
+        changed = self.files.changed(paths)
+        if changed:
+            self.take_up(changed)
+        else:
+            self.call(lambda: self._release(child))  # after what the watcher has found by now
+
+    def _release(self, child: Child) -> None:
+        if child is self.current and not self.next:
+            child.say("resume")
+
+
+def named(paths: Sequence[str], most: int = 3) -> str:
+    """Return the changed files as one reads them, relative to the working folder."""
+    shown = [os.path.relpath(path) for path in paths[:most]]
+    return ", ".join(shown) + (f" and {len(paths) - most} more" if len(paths) > most else "")

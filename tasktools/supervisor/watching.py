@@ -1,0 +1,183 @@
+"""Which files count, and which of them have another content than before."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from fnmatch import fnmatchcase
+
+#: Folders that are never looked into, wherever they are.
+IGNORED = frozenset(
+    {"node_modules", "__pycache__", "venv", "site-packages", ".git", ".hg", ".svn", ".tox", ".tasktools"}
+)
+
+#: Seconds between two looks where watchfiles is not installed.
+POLL_PERIOD = 0.5
+#: How long a burst of changes is waited out, and how often watchfiles looks whether there is one, in milliseconds.
+DEBOUNCE = 50
+STEP = 25
+
+
+class Files:
+    """The files under some roots that count, and what they held when last looked at. Threads may share it."""
+
+    def __init__(self, roots: Iterable[str], ignore: Iterable[str] = (), include: Iterable[str] = ()) -> None:
+        self.roots = _outermost(map(os.path.realpath, roots))
+        self.ignore = {os.path.realpath(path) for path in ignore}
+        self.patterns = ("*.py", ".env", *include)
+        self._known: dict[str, tuple[_Stamp, int]] = {}
+        #: Held while files are compared, so that what is found is told in that order.
+        self.lock = threading.RLock()
+
+    def read(self, since: float | None = None) -> list[str]:
+        """Take what the files hold now for what is known; return those that were written after `since` (time.time())."""
+        with self.lock:
+            self._known = {path: (_stamp(path), digest(path)) for path in self.paths()}
+            return sorted(p for p, (stamp, _) in self._known.items() if since and stamp and stamp[0] > since * 1e9)
+
+    def changed(self, paths: Iterable[str]) -> list[str]:
+        """Return those of `paths` that count and hold something else than is known, and know it from now on."""
+        with self.lock:
+            return [path for path in sorted(set(paths)) if self.counts(path) and self._differs(path)]
+
+    def touched(self) -> list[str]:
+        """Return the files with another time stamp or size than is known, those that have gone, and new ones."""
+        now = {path: _stamp(path) for path in self.paths()}
+        with self.lock:
+            before = {path: stamp for path, (stamp, _) in self._known.items()}
+        return [path for path in {**before, **now} if before.get(path) != now.get(path)]
+
+    def folders(self) -> list[str]:
+        """Return every folder that is watched."""
+        return [folder for root in self.roots for folder, _ in self._walk(root)]
+
+    def paths(self) -> Iterator[str]:
+        """Yield every file that counts."""
+        for root in self.roots:
+            for _, files in self._walk(root):
+                yield from files
+
+    def counts(self, path: str) -> bool:
+        """Whether a change of the file `path` is a reason to reload."""
+        root = next((each for each in self.roots if path.startswith(each + os.sep)), None)
+        if root is None or any(path == each or path.startswith(each + os.sep) for each in self.ignore):
+            return False
+        inner = path[len(root) + 1 :].split(os.sep)
+        return not any(part in IGNORED for part in inner[:-1]) and self._matches(inner[-1], os.sep.join(inner))
+
+    def _matches(self, name: str, inner: str) -> bool:
+        return any(fnmatchcase(name, pattern) or fnmatchcase(inner, pattern) for pattern in self.patterns)
+
+    def _differs(self, path: str) -> bool:
+        stamp, content = _stamp(path), digest(path)
+        before = self._known.pop(path, None)
+        if stamp:
+            self._known[path] = stamp, content
+        return (before and before[1]) != (content if stamp else None)
+
+    def _walk(self, root: str) -> Iterator[tuple[str, list[str]]]:
+        open_folders = [root]
+        while open_folders:
+            folder = open_folders.pop()
+            try:
+                entries = list(os.scandir(folder))
+            except OSError:
+                continue
+            if any(entry.name == "pyvenv.cfg" for entry in entries):
+                continue  # a virtual environment, whatever its name
+            yield folder, [entry.path for entry in entries if self.counts(entry.path) and entry.is_file()]
+            open_folders += [entry.path for entry in entries if self._is_open(entry)]
+
+    def _is_open(self, entry: os.DirEntry[str]) -> bool:
+        return entry.name not in IGNORED and entry.path not in self.ignore and entry.is_dir(follow_symlinks=False)
+
+
+#: The time of the last change in nanoseconds and the size in bytes; None for a file that is not there.
+_Stamp = tuple[int, int] | None
+
+
+def _stamp(path: str) -> _Stamp:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
+def digest(path: str) -> int:
+    """Return a number of 64 bits that stands for the content of a file in this process; 0 when it cannot be read.
+
+    Python's own hash (SipHash): hashlib would bring OpenSSL, four megabytes of it.
+    """
+    try:
+        with open(path, "rb") as file:
+            return hash(file.read())
+    except OSError:
+        return 0
+
+
+def watch(files: Files, since: float | None, tell: Callable[[list[str]], None]) -> threading.Thread:
+    """Call `tell` from a thread with the paths of files whose content has changed, a burst at once, to the end of time.
+
+    With `since` (as time.time()), files that were written after it count as changed from the start.
+    """
+    import importlib.util
+
+    bursts = notified if importlib.util.find_spec("watchfiles") else polled
+
+    def run() -> None:
+        with files.lock:
+            tell(files.read(since))
+        for paths in bursts(files):
+            with files.lock:
+                tell(files.changed(paths))
+
+    thread = threading.Thread(target=run, daemon=True, name="watcher")
+    thread.start()
+    return thread
+
+
+def notified(files: Files) -> Iterator[Iterable[str]]:
+    """Yield paths that the operating system has told of (inotify, FSEvents); it costs little while nothing happens."""
+    import watchfiles
+
+    while True:
+        folders = files.folders()
+        known = set(folders)
+        looked = False
+        for changes in watchfiles.watch(
+            *folders,
+            recursive=False,
+            debounce=DEBOUNCE,
+            step=STEP,
+            rust_timeout=1000,
+            yield_on_timeout=True,
+            watch_filter=None,
+            raise_interrupt=False,
+            ignore_permission_denied=True,
+        ):
+            paths = [path for _, path in changes]
+            if not looked:
+                looked = True
+                paths += files.touched()  # before the watch began
+            yield paths
+            if any(path not in known and os.path.isdir(path) for path in paths):
+                break  # a new folder, to be watched too
+
+
+def polled(files: Files, sleep: Callable[[float], None] = time.sleep) -> Iterator[Iterable[str]]:
+    """Yield paths whose time or size is another one, where watchfiles is not installed."""
+    while True:
+        sleep(POLL_PERIOD)
+        yield files.touched()
+
+
+def _outermost(roots: Iterable[str]) -> list[str]:
+    """Drop what lies inside another root."""
+    kept: list[str] = []
+    for root in sorted(set(roots)):
+        if not any(root == each or root.startswith(each + os.sep) for each in kept):
+            kept.append(root)
+    return kept

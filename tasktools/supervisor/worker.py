@@ -1,0 +1,66 @@
+"""The worker's strategy: new code starts beside the old, which takes no more tasks and ends with those it runs."""
+
+from __future__ import annotations
+
+import signal
+
+from tasktools.supervisor.child import Child
+from tasktools.supervisor.reloading import PATIENCE, Reloader
+
+
+class WorkerReloader(Reloader):
+    """At most one worker in charge and one about to be, beside those that finish their tasks."""
+
+    def changed(self) -> None:
+        if self.current:
+            self.current.say("pause")
+        if self.next:
+            self.next.say("pause")
+            self.next.end()
+        self.next = self.start()
+
+    def ready(self, child: Child) -> None:
+        if child is not self.next:
+            return
+        former, self.current, self.next = self.current, child, None
+        self.say(f"new code runs after {self.clock() - self.seen:.2f} s")
+        if former:
+            former.say("leave")
+            former.end()
+
+    def left(self, child: Child) -> None:
+        if child is self.next:
+            self.next = None
+            self._go_back(child)
+        elif child is self.current:
+            self.current = None
+            self._lost_current(child)
+
+    def due(self) -> None:
+        """Put an end to those that take longer than the grace."""
+        for process in self.processes:
+            if self.stopping or process.told_to_end is None or not isinstance(process, Child):
+                continue
+            over = self.clock() - process.told_to_end - self.plan.grace
+            if over > PATIENCE:
+                process.kill()
+            elif over > 0 and not process.cut:
+                process.cut = True
+                self.say(f"tasks still run on the old code after {self.plan.grace:g} s, they are stopped")
+                process.send(signal.SIGQUIT)
+
+    def _go_back(self, child: Child) -> None:
+        how = child.told_end()
+        if self.current:
+            self.current.say("resume")
+            self.say(f"the new code did not start ({how}): the old worker goes on until the next change")
+        else:
+            self.say(f"the new code did not start ({how}): waiting for the next change")
+
+    def _lost_current(self, child: Child) -> None:
+        if self.next:
+            return
+        if child.ready and child.exit_code == 0:
+            self.finish(0)  # it has done what it was started for
+        else:
+            self.wait_for_change(child, "the worker ended by itself" if child.ready else "the worker did not start")
