@@ -38,10 +38,11 @@ class Limits:
 class Intake:
     """The tap of one worker: made before it starts, and handed to every consumer that it makes."""
 
-    def __init__(self, limits: Limits, *, no_prefetch: bool = False) -> None:
+    def __init__(self, limits: Limits, *, supervised: bool = False) -> None:
         self.limits = limits
-        self.no_prefetch = no_prefetch
-        #: Asked of each message before it becomes a task: whether it shall go back to the queue, and no more be taken.
+        #: Whether it may be paused, and reserves no task ahead of running it.
+        self.supervised = supervised
+        #: Asked of each message before it becomes a task: whether it shall go back to the queue; it pauses then.
         self.refuses: Callable[[], bool] = lambda: False
         self.paused = False
         self.taken = 0
@@ -77,7 +78,7 @@ class Intake:
         """Whether one more task may be taken by a worker that can run `room` at a time."""
         if self.paused or (self.limits.tasks is not None and self.taken >= self.limits.tasks):
             return False
-        return not self.no_prefetch or len(state.reserved_requests) < room
+        return not self.supervised or len(state.reserved_requests) < room
 
     def has_done_enough(self, queued: Callable[[], int]) -> bool:
         """Whether the limits are reached and nothing is left half done; `queued` counts what waits in the queues."""
@@ -105,7 +106,8 @@ class _IntakeStep(bootsteps.StartStopStep):
     def start(self, consumer: Any) -> None:
         channel = consumer.task_consumer.channel
         if consumer.connection.transport.driver_type == "redis":
-            self.client_id = channel.client.client_id()
+            if self.intake.supervised:  # and so without mingle, which leaves a BRPOP behind that would answer this
+                self.client_id = channel.client.client_id()
             allowed = channel.qos.can_consume
             channel.qos.can_consume = lambda: self.intake.admits(self._room()) and allowed()
         consumer.on_task_message.add(self._count)
@@ -133,7 +135,6 @@ class _IntakeStep(bootsteps.StartStopStep):
         """Whether a message that has been taken was put back to where it was, in front."""
         if not self.intake.refuses():
             return False
-        self.intake.paused = True
         if self.client_id is None:
             self._cancel()
         message.requeue()

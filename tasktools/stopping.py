@@ -6,6 +6,7 @@ Celery's own steps stay: SIGTERM is warm (finish what runs), SIGQUIT is cold, af
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -14,7 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from billiard.exceptions import Terminated, WorkerLostError
 from celery import signals
+from celery.concurrency.base import BasePool
 from celery.worker import state
 
 #: Of the time that a stop is given, the part kept for Celery's soft shutdown, and for cleaning up behind it, in seconds.
@@ -35,21 +38,23 @@ class Stop:
         #: What ran when the stop became a cold one: of that only what succeeded has finished.
         self._cut: set[str] = set()
         self._over = threading.Event()
+        self._consumer: Any = None
 
     def install(self, app: Any) -> None:
         """Have it begin with the first signal that ends the worker."""
         if self.grace is not None:
             app.conf.worker_soft_shutdown_timeout = self.grace * SOFT_SHARE
         signals.worker_shutting_down.connect(lambda how, **_: self.begin(how), weak=False)
+        signals.task_failure.connect(self._note_lost, weak=False)
+        signals.worker_ready.connect(lambda sender, **_: self._watch_cold(sender.controller), weak=False)
 
-    def be_brief(self) -> None:
-        """Say once what is waited for: another worker is at work already."""
+    def be_replaced(self, grace: float) -> None:
+        """Another worker is at work already: say once what is waited for, and for no more than `grace` seconds."""
         self.every_second = False
+        self._press_after(grace, soft=0.0)
 
     def begin(self, how: str) -> None:
         """Take down what runs and what is reserved, and tell of it from a thread: this is called in a signal handler."""
-        if how == "Cold":
-            self._cut = {r.id for r in list(state.active_requests)}
         if self.began is not None:
             return
         self.began = time.monotonic()
@@ -57,7 +62,27 @@ class Stop:
         self._reserved = {r.id: r for r in list(state.reserved_requests) if r.id not in self._running}
         threading.Thread(target=self._tell, daemon=True, name="stop").start()
         if self.grace is not None:
-            threading.Thread(target=self._press, daemon=True, name="grace").start()
+            soft = self.grace * SOFT_SHARE
+            self._press_after(max(0.0, self.grace - soft - CLEANING), soft=soft)
+
+    def _note_lost(self, task_id: str, exception: BaseException, **_: Any) -> None:
+        """Take down a task whose process of the pool has gone: a signal to the whole group ends those at once."""
+        if isinstance(exception, (WorkerLostError, Terminated)):
+            self._cut.add(task_id)
+
+    def _watch_cold(self, worker: Any) -> None:
+        """Begin ahead of Celery's cold shutdown, which tells of itself when it has cancelled what runs."""
+        self._consumer = worker.consumer
+        wait = worker.wait_for_soft_shutdown
+
+        def wait_for_soft_shutdown() -> Any:
+            self.begin("Cold")
+            try:
+                return wait()
+            finally:
+                self._cut |= {request.id for request in list(state.active_requests)}
+
+        worker.wait_for_soft_shutdown = wait_for_soft_shutdown
 
     def finish(self) -> None:
         """Say what became of each task; called when the worker has stopped."""
@@ -65,8 +90,8 @@ class Stop:
         if self.began is None:
             return
         self._sum_up("finished", [r for r in self._all() if r.id in self._ended()])
-        self._sum_up("went back to the queue", [r for r in self._left() if r.acknowledged is False or r.task.acks_late])
-        self._sum_up("cut off and lost", [r for r in self._left() if r.acknowledged and not r.task.acks_late])
+        self._sum_up("went back to the queue", [r for r in self._left() if not r.acknowledged])
+        self._sum_up("cut off and lost", [r for r in self._left() if r.acknowledged])
 
     def _tell(self) -> None:
         while not self._over.is_set():
@@ -77,26 +102,45 @@ class Stop:
                 return
             self._over.wait(1)
 
-    def _press(self) -> None:
-        """Warm, then soft and cold (SIGQUIT), then out: within the grace."""
-        grace = self.grace or 0
-        warm = max(0.0, grace - grace * SOFT_SHARE - CLEANING)
+    def _press_after(self, warm: float, *, soft: float) -> None:
+        threading.Thread(target=self._press, args=(warm, soft), daemon=True, name="grace").start()
+
+    def _press(self, warm: float, soft: float) -> None:
+        """Warm, then soft and cold (SIGQUIT), then out: each for so many seconds."""
         if self._over.wait(warm):
             return
-        self.say(f"tasks still run after {warm:g} s: they have {grace * SOFT_SHARE:g} s more")
-        os.kill(os.getpid(), signal.SIGQUIT)
-        if self._over.wait(grace - warm):
+        more = f"they have {soft:g} s more" if soft else "they are stopped"
+        self.say(f"tasks still run after {warm:g} s: {more}")
+        if self._can_cut():
+            os.kill(os.getpid(), signal.SIGQUIT)
+            soft += CLEANING
+        if self._over.wait(soft):
             return
         self.finish()
+        self._restore()
         for child in pool_processes():
             os.kill(child, signal.SIGKILL)
         os._exit(1)
+
+    def _can_cut(self) -> bool:
+        """Whether the pool can end a task: threads cannot, and Celery's cold shutdown fails them with NotImplementedError."""
+        terminate = getattr(self._consumer.pool, "terminate_job", None)
+        return getattr(terminate, "__func__", None) is not BasePool.terminate_job
+
+    def _restore(self) -> None:
+        """Put back what was not acknowledged, where the client must do it (Redis): Celery has not come to it."""
+        qos = getattr(getattr(self._consumer.task_consumer, "channel", None), "qos", None)
+        restore = getattr(qos, "restore_unacked_once", None)
+        if restore:
+            with contextlib.suppress(Exception):  # we are leaving; the broker restores it after its visibility timeout
+                restore()
 
     def _all(self) -> list[Any]:
         return [*self._running.values(), *self._reserved.values()]
 
     def _ended(self) -> set[str]:
-        gone = {r.id for r in self._all() if r not in state.active_requests and r not in state.reserved_requests}
+        held = {*state.active_requests, *state.reserved_requests}
+        gone = {r.id for r in self._all() if r.time_start is not None and r not in held}
         return {task_id for task_id in gone if task_id not in self._cut or task_id in state.successful_requests}
 
     def _left(self) -> list[Any]:

@@ -2,7 +2,7 @@
 
     supervisor says   pause   take no more tasks, go on with those that run
                       resume  take tasks again
-                      leave   you have been replaced; SIGTERM follows
+                      leave   {"grace": seconds}: you have been replaced; SIGTERM follows
                       go      begin (beat)
     process says      {"say": "ready"}                     it has loaded the code
                       {"say": "stale", "paths": [...]}     it has paused: these files of its code are not as it loaded them
@@ -25,6 +25,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from tasktools.intake import Intake
+from tasktools.stopping import Stop
 from tasktools.supervisor.child import LINE
 
 
@@ -37,7 +39,7 @@ class Line:
         self.before = before
         self._socket.set_inheritable(False)
         self._go = threading.Event()
-        self._answers: dict[str, Callable[[], None]] = {"go": self._go.set}
+        self._answers: dict[str, Callable[..., None]] = {"go": self._go.set}
 
     @classmethod
     def from_environment(cls) -> Line | None:
@@ -45,7 +47,7 @@ class Line:
         line = os.environ.pop(LINE, None)
         return cls(*map(int, line.split())) if line else None
 
-    def listen(self, **answers: Callable[[], None]) -> None:
+    def listen(self, **answers: Callable[..., None]) -> None:
         """Call `answers[word]` for every word that is said from now on."""
         self._answers.update(answers)
         threading.Thread(target=self._listen, daemon=True, name="supervisor's line").start()
@@ -62,18 +64,20 @@ class Line:
     def _listen(self) -> None:
         with contextlib.suppress(OSError), self._socket.makefile("rb") as lines:
             for line in lines:
-                answer = self._answers.get(json.loads(line)["say"])
+                message = json.loads(line)
+                answer = self._answers.get(message.pop("say"))
                 if answer:
-                    answer()
+                    answer(**message)
         os.kill(os.getpid(), signal.SIGTERM)
 
 
 class Sources:
     """The project's own modules that this process has loaded, and the time stamps and sizes that their files had."""
 
-    def __init__(self, roots: Sequence[Path], since: float | None = None) -> None:
+    def __init__(self, roots: Sequence[Path], ignored: Sequence[Path] = (), *, since: float | None = None) -> None:
         """Of a file that was written after `since`, as time.time(), it is unknown what was loaded."""
         self.roots = tuple(f"{root.resolve()}{os.sep}" for root in roots)
+        self.ignored = tuple(f"{path.resolve()}{os.sep}" for path in ignored)
         self._stamps: dict[str, tuple[int, int] | None] = {}
         self._modules = 0
         self._since = time.time() - time.process_time() if since is None else since
@@ -89,12 +93,16 @@ class Sources:
         """Take the files as they are: whoever looked at their content found it unchanged."""
         self._stamps = {path: _stamp(path) or (0, 0) for path in self._stamps}
 
+    def _counts(self, path: str) -> bool:
+        inside = path.startswith(self.roots) and not path.startswith(self.ignored)
+        return inside and f"{os.sep}site-packages{os.sep}" not in path
+
     def _add_new(self) -> None:
         self._modules = len(sys.modules)
         for module in list(sys.modules.values()):
             file = getattr(module, "__file__", None)
             path = os.path.realpath(file) if isinstance(file, str) else ""
-            if path.startswith(self.roots) and path not in self._stamps:
+            if self._counts(path) and path not in self._stamps:
                 stamp = _stamp(path)
                 self._stamps[path] = stamp if stamp and stamp[0] <= self._since * 1e9 else None
 
@@ -105,3 +113,23 @@ def _stamp(path: str) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_mtime_ns, found.st_size
+
+
+def obey(line: Line, intake: Intake, sources: Sources, stop: Stop) -> None:
+    """Have the worker that is about to start in this process do what the supervisor says."""
+    from celery.signals import worker_ready
+
+    def resume() -> None:
+        sources.renew()
+        intake.resume()
+
+    def is_stale() -> bool:
+        changed = sources.changed()
+        if changed and not intake.paused:
+            intake.paused = True  # first, or the answer might come before
+            line.say("stale", paths=changed)
+        return bool(changed)
+
+    intake.refuses = is_stale
+    worker_ready.connect(lambda **_: line.say("ready"), weak=False)
+    line.listen(pause=intake.pause, resume=resume, leave=stop.be_replaced)

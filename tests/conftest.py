@@ -82,7 +82,7 @@ def suite_site() -> Iterator[Site]:
 def worker(suite_site: Site) -> Running:
     """A worker of the suite's app: a real process."""
     words = ("-l", "INFO", "--without-mingle", "--without-gossip", "-c", "2", "-Q", "celery,slow")
-    started = suite_site.start(sys.executable, "-m", "django", "runworker", *words)
+    started = suite_site.start(sys.executable, "-m", "django", "runworker", "--noreload", *words)
     started.wait_for_output(" ready.")
     return started
 

@@ -188,7 +188,16 @@ class Site:
     def start_worker(self, *words: str, **options: Any) -> Running:
         """Start runworker and return it when it is ready."""
         worker = self.start_manage(
-            "runworker", "-l", "INFO", "--without-mingle", "--without-gossip", "-c", "2", *words, **options
+            "runworker",
+            "--noreload",
+            "-l",
+            "INFO",
+            "--without-mingle",
+            "--without-gossip",
+            "-c",
+            "2",
+            *words,
+            **options,
         )
         worker.wait_for_output(" ready.")
         return worker

@@ -19,5 +19,5 @@ if __name__ == "__main__":
     files = Files(plan.roots, plan.ignore, plan.include)
     reloader = {"worker": WorkerReloader, "beat": BeatReloader}[plan.kind](plan, files, stderr_line(plan.color))
     reloader.begin()
-    watch(files, plan.since, lambda paths: reloader.call(lambda: reloader.take_up(paths)) if paths else None)
+    watch(files, plan.since, reloader.tell_changed, lambda text: reloader.call(lambda: reloader.say(text)))
     sys.exit(reloader.run())

@@ -26,8 +26,6 @@ class Child(Process):
         self.ready = False
         #: Whether it has said that no change of a file will mend what keeps it from starting.
         self.hopeless = False
-        #: Whether it was told to end without finishing its tasks.
-        self.cut = False
         self._rest = b""
         line.setblocking(False)
 
@@ -40,10 +38,10 @@ class Child(Process):
             pid = spawn(command, env=environment, pass_fds=[theirs.fileno()])
         return cls(pid, ours, number=number)
 
-    def say(self, word: str) -> None:
+    def say(self, word: str, **more: Any) -> None:
         """Tell it something. One that is gone hears nothing, and its end is noticed elsewhere."""
         with contextlib.suppress(OSError):
-            self.line.sendall(json.dumps({"say": word}).encode() + b"\n")
+            self.line.sendall(json.dumps({"say": word, **more}).encode() + b"\n")
 
     def heard(self) -> Iterator[dict[str, Any]]:
         """Yield what it has said since."""

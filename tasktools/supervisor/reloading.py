@@ -86,6 +86,11 @@ class Reloader(Loop):
         self.started += 1
         return self._adopt(Child.start(self.plan.command, number=self.started))
 
+    def tell_changed(self, paths: Sequence[str]) -> None:
+        """Take in, from any thread, that files have changed; none are nothing."""
+        if paths:
+            self.call(lambda: self.take_up(paths))
+
     def take_up(self, paths: Sequence[str]) -> None:
         """Begin a reload because of these files."""
         if self.stopping:

@@ -118,25 +118,36 @@ def digest(path: str) -> int:
         return 0
 
 
-def watch(files: Files, since: float | None, tell: Callable[[list[str]], None]) -> threading.Thread:
+def watch(
+    files: Files, since: float | None, tell: Callable[[list[str]], None], say: Callable[[str], None]
+) -> threading.Thread:
     """Call `tell` from a thread with the paths of files whose content has changed, a burst at once, to the end of time.
 
     With `since` (as time.time()), files that were written after it count as changed from the start.
     """
-    import importlib.util
-
-    bursts = notified if importlib.util.find_spec("watchfiles") else polled
 
     def run() -> None:
         with files.lock:
             tell(files.read(since))
-        for paths in bursts(files):
+        for paths in bursts(files, say):
             with files.lock:
                 tell(files.changed(paths))
 
     thread = threading.Thread(target=run, daemon=True, name="watcher")
     thread.start()
     return thread
+
+
+def bursts(files: Files, say: Callable[[str], None]) -> Iterator[Iterable[str]]:
+    """Yield the paths of files that may have changed, as watchfiles tells of them; without it by looking again and again."""
+    import importlib.util
+
+    if importlib.util.find_spec("watchfiles"):
+        try:
+            yield from notified(files)
+        except (OSError, RuntimeError) as error:  # the watches of the system are used up, for one
+            say(f"watchfiles cannot watch ({error}): looking at the files every {POLL_PERIOD:g} s")
+    yield from polled(files)
 
 
 def notified(files: Files) -> Iterator[Iterable[str]]:
@@ -168,10 +179,14 @@ def notified(files: Files) -> Iterator[Iterable[str]]:
 
 
 def polled(files: Files, sleep: Callable[[float], None] = time.sleep) -> Iterator[Iterable[str]]:
-    """Yield paths whose time or size is another one, where watchfiles is not installed."""
+    """Yield paths whose time or size is another one. Looking takes a twentieth of the time at most."""
+    took = 0.0
     while True:
-        sleep(POLL_PERIOD)
-        yield files.touched()
+        sleep(max(POLL_PERIOD, 20 * took))
+        began = time.monotonic()
+        touched = files.touched()
+        took = time.monotonic() - began
+        yield touched
 
 
 def _outermost(roots: Iterable[str]) -> list[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-
 from tasktools.supervisor.child import Child
 from tasktools.supervisor.reloading import PATIENCE, Reloader
 
@@ -25,7 +23,7 @@ class WorkerReloader(Reloader):
         former, self.current, self.next = self.current, child, None
         self.say(f"new code runs after {self.clock() - self.seen:.2f} s")
         if former:
-            former.say("leave")
+            former.say("leave", grace=self.plan.grace)
             former.end()
 
     def left(self, child: Child) -> None:
@@ -37,17 +35,13 @@ class WorkerReloader(Reloader):
             self._lost_current(child)
 
     def due(self) -> None:
-        """Put an end to those that take longer than the grace."""
+        """Kill those that do not end although their grace is over."""
         for process in self.processes:
             if self.stopping or process.told_to_end is None or not isinstance(process, Child):
                 continue
             over = self.clock() - process.told_to_end - self.plan.grace
             if over > PATIENCE:
                 process.kill()
-            elif over > 0 and not process.cut:
-                process.cut = True
-                self.say(f"tasks still run on the old code after {self.plan.grace:g} s, they are stopped")
-                process.send(signal.SIGQUIT)
 
     def _go_back(self, child: Child) -> None:
         how = child.told_end()

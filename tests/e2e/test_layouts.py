@@ -199,7 +199,7 @@ def test_broken_tasks_module__is_named_by_check_enqueue_and_worker(site: Site) -
     assert f"(tasktools.W002) {sentence}" in checked.stderr
     refused = site.manage("enqueue", "multiply", "2", "2")
     assert (refused.stderr.splitlines()[0], refused.returncode) == (sentence, 2)
-    worker = site.manage("runworker")
+    worker = site.manage("runworker", "--noreload")
     assert (worker.stderr.splitlines()[-2], worker.returncode) == (sentence, 2)
     known = site.manage("enqueue", "good.add", "2", "2", "--dry-run")
     assert (known.stderr.splitlines()[0], known.returncode) == (sentence, 0)

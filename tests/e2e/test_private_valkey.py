@@ -198,7 +198,7 @@ def test_debug_off__is_an_error_that_names_the_setting(site: Site) -> None:
         "No broker is configured, and with DEBUG off there is no private one.\n"
         'Hint: set CELERY_BROKER_URL, as in CELERY_BROKER_URL = "redis://localhost:6379/0"\n'
     )
-    for words in (["enqueue", "add", "2", "2"], ["runworker"], ["runbeat"]):
+    for words in (["enqueue", "add", "2", "2"], ["runworker", "--noreload"], ["runbeat", "--noreload"]):
         done = site.manage(*words)
         assert (done.stderr.removeprefix(_warned(done.stderr)), done.returncode) == (expected, 2)
     assert "tasktools.W001" in site.manage("check").stderr

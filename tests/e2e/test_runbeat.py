@@ -17,7 +17,7 @@ OFTEN = "CELERY_BEAT_SCHEDULE = {'often': {'task': 'shop.tasks.add', 'schedule':
 @pytest.mark.smoke
 def test_beat__sends_what_is_due_and_ends_warmly(site: Site) -> None:
     site.minimal(settings=OFTEN)
-    beat = site.start_manage("runbeat", "-l", "DEBUG")
+    beat = site.start_manage("runbeat", "--noreload", "-l", "DEBUG")
     beat.wait_for_output("Sending due task often (shop.tasks.add)")
     # Celery's beat may trip over its own closed schedule when the signal comes while it sends.
     wait_for(lambda: "Waking up" in beat.output.partition(" sent. id->")[2])
@@ -46,7 +46,7 @@ FAULTS = [
 @pytest.mark.parametrize(("entry", "check", "code", "sentence"), FAULTS, ids=[fault[1] for fault in FAULTS])
 def test_entry_that_cannot_run__is_refused(site: Site, entry: str, check: str, code: int, sentence: str) -> None:
     site.minimal(settings=f"CELERY_BEAT_SCHEDULE = {{'odd': {entry}}}")
-    done = site.manage("runbeat")
+    done = site.manage("runbeat", "--noreload")
     assert done.returncode == code
     assert f'(tasktools.{check}) The beat schedule\'s entry "odd" cannot run: {sentence}' in done.stderr
     if code == 2:  # a warning of the checks, which beat alone refuses
@@ -60,13 +60,15 @@ def test_silenced_check__lets_beat_start(site: Site) -> None:
         SILENCED_SYSTEM_CHECKS = ['tasktools.W010']
         """
     )
-    site.start_manage("runbeat", "-l", "INFO").wait_for_output("Sending due task theirs")
+    site.start_manage("runbeat", "--noreload", "-l", "INFO").wait_for_output("Sending due task theirs")
 
 
 def test_read_only_working_folder__another_place_is_found_and_named(site: Site) -> None:
     """Nobody, root included, can write into /proc."""
     site.minimal(settings=OFTEN)
-    beat = site.start("env", "-C", "/proc", sys.executable, str(site.root / "manage.py"), "runbeat", "-l", "INFO")
+    beat = site.start(
+        "env", "-C", "/proc", sys.executable, str(site.root / "manage.py"), "runbeat", "--noreload", "-l", "INFO"
+    )
     beat.wait_for_output("Sending due task often")
     place = site.data / "celerybeat-schedule"
     assert f'"/proc/celerybeat-schedule" cannot be written: beat keeps its schedule in "{place}".' in beat.output
@@ -77,7 +79,7 @@ def test_schedule_option__decides(site: Site) -> None:
     site.minimal(settings=OFTEN)
     path = site.root / "elsewhere" / "beat"
     path.parent.mkdir()
-    beat = site.start_manage("runbeat", "-l", "INFO", "--schedule", str(path))
+    beat = site.start_manage("runbeat", "--noreload", "-l", "INFO", "--schedule", str(path))
     beat.wait_for_output("Sending due task often")
     beat.end()
     assert {each.name.partition("-")[0].partition(".")[0] for each in path.parent.iterdir()} == {"beat"}

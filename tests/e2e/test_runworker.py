@@ -84,7 +84,7 @@ def test_exit_codes__are_those_of_celery_worker(site: Site) -> None:
     env = {"DJANGO_SETTINGS_MODULE": "mysite.settings"}
     options = ("-l", "INFO", "-c", "1", "--without-mingle", "--without-gossip")
     codes = []
-    for command in (("manage.py", "runworker"), ("-m", "celery", "-A", "tasktools", "worker")):
+    for command in (("manage.py", "runworker", "--noreload"), ("-m", "celery", "-A", "tasktools", "worker")):
         for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
             worker = site.start(sys.executable, *command, *options, env=env)
             worker.wait_for_output(" ready.")
@@ -144,7 +144,7 @@ def test_failed_system_check__refuses_to_start_unless_skipped(site: Site) -> Non
             return [Error("never again", id="shop.E001")]
         """,
     )
-    refused = site.manage("runworker")
+    refused = site.manage("runworker", "--noreload")
     assert refused.returncode == 1
     assert "(shop.E001) never again" in refused.stderr
     site.start_worker("--skip-checks")
@@ -158,7 +158,7 @@ def test_broker_that_does_not_answer__is_named_within_three_seconds_and_celery_t
         port = silent if kind == "silent" else refusing_port()
         site.minimal(settings=f"CELERY_BROKER_URL = 'redis://:secret@127.0.0.1:{port}/0'")
         began = time.monotonic()
-        worker = site.start_manage("runworker", "-c", "1")
+        worker = site.start_manage("runworker", "--noreload", "-c", "1")
         worker.wait_for_output("Hint: start it, or mend its address in the settings")
         assert time.monotonic() - began < 4.5  # 3 s for the broker, the rest for Python and Django
         assert f'The broker "redis://:**@127.0.0.1:{port}/0" ' in worker.output
@@ -171,7 +171,7 @@ def test_broker_that_does_not_answer__is_named_within_three_seconds_and_celery_t
 def test_broker_retry_off__ends_the_worker_as_celery_does(site: Site) -> None:
     url = f"redis://127.0.0.1:{refusing_port()}/0"
     site.minimal(settings=f"CELERY_BROKER_URL = {url!r}\nCELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = False")
-    worker = site.start_manage("runworker", "-c", "1")
+    worker = site.start_manage("runworker", "--noreload", "-c", "1")
     assert worker.process.wait(30) == 1
     assert f'The broker "{url}" cannot be reached' in worker.output
 
@@ -212,7 +212,7 @@ LOGGING = {
 
 def test_logging_setting__keeps_its_handlers_and_level(site: Site) -> None:
     site.minimal(settings=LOGGING)
-    worker = site.start_manage("runworker", "-c", "1")
+    worker = site.start_manage("runworker", "--noreload", "-c", "1")
     worker.wait_for_output("MINE INFO celery.apps.worker")
     assert "/MainProcess]" not in worker.output
 

@@ -17,6 +17,12 @@ class Command(RunCommand):
     help = "Start Celery beat for this project, once. Takes every option of `celery beat`."
     celery_command = "beat"
 
+    def start(self, found: discovery.Found, words: Sequence[str], options: dict[str, Any]) -> int:
+        from tasktools.beating import end_between_ticks
+
+        end_between_ticks()
+        return super().start(found, words, options)
+
     def obey(self, line: supervised.Line, words: Sequence[str]) -> Sequence[str]:
         """Begin when the supervisor says so: the beat before this one has gone then."""
         line.listen()

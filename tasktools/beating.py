@@ -1,0 +1,51 @@
+"""Beat that ends between two ticks: in the middle of one a task may be sent and not noted, or noted and not sent.
+
+Celery's own beat ends where it stands, and trips over the schedule that its signal handler has closed.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from typing import Any
+
+from celery.signals import beat_init
+
+#: How long a tick that sends is waited for, in seconds: the broker may have gone.
+PATIENCE = 5.0
+
+
+def end_between_ticks() -> None:
+    """Have the beat that is about to start in this process, in the main thread, end so on SIGTERM and SIGINT."""
+    beat_init.connect(lambda sender, **_: _Ending(sender), weak=False, dispatch_uid="tasktools.beating")
+
+
+class _Ending:
+    """Stands between the signals and the service (celery.beat.Service), which has installed its handlers by now."""
+
+    def __init__(self, service: Any) -> None:
+        self.service = service
+        self.ticking = False
+        self.asked = False
+        self.tick = service.scheduler.tick
+        service.scheduler.tick = self._tick
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signum, self._ask)
+
+    def _tick(self, *args: Any, **options: Any) -> Any:
+        self.ticking = True
+        try:
+            interval = self.tick(*args, **options)
+        finally:
+            self.ticking = False
+        return 0 if self.asked else interval
+
+    def _ask(self, signum: int, frame: Any) -> None:
+        if self.asked or not self.ticking:
+            raise SystemExit(0)  # the service saves its schedule on the way out
+        self.asked = True
+        self.service.stop()
+        again = threading.Timer(PATIENCE, os.kill, (os.getpid(), signum))
+        again.daemon = True
+        again.start()

@@ -1,0 +1,36 @@
+"""The options that say when and how runworker ends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from tasktools.durations import parse_duration
+from tasktools.exceptions import ArgumentError
+from tasktools.intake import Limits
+from tasktools.naming import shown
+
+
+def add_ending_options(parser: CommandParser) -> None:
+    add = parser.add_argument_group("how it ends").add_argument
+    add("--grace", metavar="DURATION", help="end within that time: warmly, then Celery's soft shutdown, then cold")
+    add("--drain", action="store_true", help="end when its queues are empty and nothing runs")
+    add("--max-tasks", metavar="N", help="end after N tasks")
+    add("--max-time", metavar="DURATION", help="end after that time")
+
+
+def limits_from(options: dict[str, Any]) -> Limits:
+    """Return what --drain, --max-tasks and --max-time say.
+
+    Raises ArgumentError for what is no number or no duration.
+    """
+    tasks = options["max_tasks"]
+    if tasks is not None and not (str(tasks).isascii() and str(tasks).isdigit() and int(tasks) > 0):
+        raise ArgumentError(f'--max-tasks "{shown(str(tasks))}" is no number of tasks.', hint="give 1 or more")
+    return Limits(tasks=int(tasks) if tasks else None, seconds=seconds(options["max_time"]), drain=options["drain"])
+
+
+def seconds(word: str | None) -> float | None:
+    """Return a duration in seconds; None when it was not typed."""
+    return None if word is None else parse_duration(word).total_seconds()

@@ -1,0 +1,318 @@
+"""runworker with DEBUG on changes to new code by itself: nothing is lost, nothing waits, and nothing is left running."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests import load
+from tests.support import Running, Site, wait_for
+
+TASKS = """
+import time
+from celery import shared_task
+
+@shared_task
+def version():
+    return VERSION
+
+@shared_task(acks_late=LATE)
+def slow(path, seconds: float):
+    with open(path, "a") as file:
+        print("began on VERSION", file=file)
+    time.sleep(seconds)
+    with open(path, "a") as file:
+        print("ended on VERSION", file=file)
+"""
+
+
+def write_version(site: Site, version: int, *, acks_late: bool = False) -> None:
+    site.write("shop/tasks.py", TASKS.replace("VERSION", str(version)).replace("LATE", str(acks_late)))
+
+
+def running_version(site: Site) -> str:
+    done = site.manage("enqueue", "version", "--wait")
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def start(site: Site, *words: str, settings: str = "", acks_late: bool = False) -> Running:
+    """Start a worker with reload, and return it when it is ready."""
+    site.minimal(settings=settings)
+    write_version(site, 1, acks_late=acks_late)
+    worker = site.start_manage("runworker", "-l", "INFO", "-c", "2", *words)
+    worker.wait_for_output(" ready.")
+    return worker
+
+
+def begin_slow(site: Site, seconds: str) -> Path:
+    record = site.root / "record"
+    assert site.manage("enqueue", "slow", str(record), seconds).returncode == 0
+    wait_for(record.exists)
+    return record
+
+
+def children(pid: int) -> list[int]:
+    """Return the living children of a process (Linux)."""
+    listed = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(each) for each in listed.read_text().split()] if listed.exists() else []
+
+
+def lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def family(pid: int) -> list[int]:
+    """Return the process and all that come from it."""
+    return [pid, *(each for child in children(pid) for each in family(child))]
+
+
+@pytest.mark.smoke
+def test_change__next_task_runs_on_the_new_code(site: Site) -> None:
+    worker = start(site)
+    assert running_version(site) == "1"
+    write_version(site, 2)
+    assert running_version(site) == "2"
+    worker.wait_for_output("new code runs after")
+    assert "reload: shop/tasks.py changed, reloading\n" in worker.output
+    assert re.search(r"^reload: new code runs after \d+\.\d\d s$", worker.output, re.M)
+    assert worker.output.count(" broker redis+socket") == 1  # the first line is not said again
+    assert worker.end() == 0
+
+
+@pytest.mark.parametrize("acks_late", [False, True], ids=["early", "late"])
+@pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
+def test_load__every_task_runs_once_and_on_code_no_older_than_it(site: Site, pool: str, acks_late: bool) -> None:
+    found = load.run(site, reloads=4, pool=pool, acks_late=acks_late)
+    assert found.sent > 20
+    assert found.good, found
+
+
+def test_touched_file__is_no_change(site: Site) -> None:
+    worker = start(site)
+    os.utime(site.root / "shop/tasks.py")
+    write_version(site, 1)
+    assert running_version(site) == "1"  # the worker has paused to ask, and goes on
+    write_version(site, 2)
+    worker.wait_for_output("new code runs")
+    assert worker.output.count("changed, reloading") == 1
+
+
+def test_broken_code__is_shown_and_the_old_goes_on_until_the_next_change(site: Site) -> None:
+    worker = start(site)
+    site.write("shop/tasks.py", "def broken(:\n")
+    worker.wait_for_output("the old worker goes on until the next change")
+    assert "SyntaxError" in worker.output
+    # Nothing can be sent by name while the module is broken; the old worker takes tasks again all the same.
+    sent = site.manage("celery", "call", "shop.tasks.version", env={"PYTHONPATH": os.environ.get("PYTHONPATH", "")})
+    assert sent.returncode in (0, 1)
+    write_version(site, 3)
+    assert running_version(site) == "3"
+
+
+def test_long_task__goes_on_in_the_old_code_while_the_new_serves(site: Site) -> None:
+    worker = start(site)
+    record = begin_slow(site, "4")
+    write_version(site, 2)
+    assert running_version(site) == "2"
+    assert record.read_text() == "began on 1\n"
+    worker.wait_for_output("waiting for shop.tasks.slow[")
+    wait_for(lambda: record.read_text() == "began on 1\nended on 1\n")
+    worker.wait_for_output("finished: shop.tasks.slow[")
+    assert running_version(site) == "2"
+
+
+@pytest.mark.parametrize(("acks_late", "pool"), [(False, "prefork"), (True, "prefork"), (True, "threads")])
+def test_reload_grace__task_that_takes_longer_is_named_and_stopped(site: Site, acks_late: bool, pool: str) -> None:
+    worker = start(site, "--reload-grace", "1s", "-P", pool, acks_late=acks_late)
+    record = begin_slow(site, "8")
+    write_version(site, 2, acks_late=acks_late)
+    worker.wait_for_output("tasks still run after 1 s: they are stopped")
+    what = "went back to the queue" if acks_late else "cut off and lost"
+    worker.wait_for_output(f"{what}: shop.tasks.slow[")
+    assert running_version(site) == "2"
+    if acks_late:
+        wait_for(lambda: record.read_text() == "began on 1\nbegan on 2\nended on 2\n")
+    else:
+        assert record.read_text() == "began on 1\n"
+
+
+def test_storm_of_saves__ends_with_the_last_and_two_workers_at_most(site: Site) -> None:
+    worker = start(site)
+    most = 0
+    for version in range(2, 22):
+        write_version(site, version)
+        deadline = time.monotonic() + 0.1
+        while time.monotonic() < deadline:
+            # One that was told to end while it loads may be there for a moment more.
+            most = max(most, len(children(worker.process.pid)))
+    assert running_version(site) == "21"
+    wait_for(lambda: len(children(worker.process.pid)) == 1)
+    assert most <= 4
+
+
+def test_burst_of_changes__is_one_reload(site: Site) -> None:
+    worker = start(site)
+    for number in range(30):
+        site.write(f"shop/part{number}.py", f"VALUE = {number}\n")
+    worker.wait_for_output("new code runs")
+    wait_for(lambda: len(children(worker.process.pid)) == 1)
+    assert worker.output.count("changed, reloading") == 1
+    assert re.search(r"reload: shop/part0.py, shop/part1.py, shop/part10.py and \d+ more changed", worker.output)
+
+
+@pytest.mark.parametrize("name", [".env", "templates/letter.txt", "new/package/deep.py"])
+def test_other_files__count_where_they_are_asked_for(site: Site, name: str) -> None:
+    worker = start(site, "--reload-include", "templates/*.txt")
+    for ignored in ("node_modules/x.py", ".git/x.py", "letter.txt", ".tasktools/x.py"):
+        (site.root / ignored).parent.mkdir(exist_ok=True)
+        (site.root / ignored).write_text("x")
+    path = site.root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("VALUE = 1\n")
+    worker.wait_for_output("new code runs")
+    assert re.findall(r"reload: (.*) changed", worker.output) == [name]
+
+
+def test_file_deleted__is_a_change(site: Site) -> None:
+    site.minimal()
+    extra = site.write("shop/extra.py", "VALUE = 1\n")
+    write_version(site, 1)
+    worker = site.start_manage("runworker", "-l", "INFO", "-c", "1")
+    worker.wait_for_output(" ready.")
+    extra.unlink()
+    worker.wait_for_output("reload: shop/extra.py changed, reloading")
+
+
+def test_first_start_that_fails__waits_for_a_change(site: Site) -> None:
+    site.minimal()
+    site.write("shop/tasks.py", "from nowhere import nothing\n")
+    worker = site.start_manage("runworker", "-l", "INFO", "-c", "1")
+    worker.wait_for_output("reload: the worker did not start (exit code 2): waiting for a change")
+    assert "nowhere" in worker.output
+    write_version(site, 1)
+    worker.wait_for_output(" ready.")
+    assert worker.end() == 0
+
+
+def test_waiting_for_a_change__can_be_ended(site: Site) -> None:
+    site.minimal()
+    site.write("shop/tasks.py", "from nowhere import nothing\n")
+    worker = site.start_manage("runworker", "-c", "1")
+    worker.wait_for_output("waiting for a change")
+    assert worker.end(signal.SIGINT) == 0
+
+
+def test_supervisor_killed__worker_ends_warmly_and_soon(site: Site) -> None:
+    worker = start(site)
+    record = begin_slow(site, "2")
+    [child] = children(worker.process.pid)
+    pool = children(child)
+    worker.process.kill()
+    wait_for(lambda: "Warm shutdown" in worker.output, 2)
+    wait_for(lambda: not any(map(lives, [child, *pool])))
+    assert record.read_text() == "began on 1\nended on 1\n"
+
+
+def test_worker_killed__is_said_and_the_next_change_starts_another(site: Site) -> None:
+    worker = start(site)
+    [child] = children(worker.process.pid)
+    pool = children(child)
+    os.kill(child, signal.SIGKILL)
+    worker.wait_for_output("reload: the worker ended by itself (SIGKILL): waiting for a change")
+    wait_for(lambda: not any(map(lives, pool)))
+    write_version(site, 2)
+    assert running_version(site) == "2"
+
+
+def test_pool_process_killed__celery_replaces_it(site: Site) -> None:
+    worker = start(site)
+    [child] = children(worker.process.pid)
+    os.kill(children(child)[0], signal.SIGKILL)
+    worker.wait_for_output("exited with 'signal 9 (SIGKILL)'")
+    assert running_version(site) == "1"
+
+
+def test_sigterm_to_the_group__finishes_what_runs(site: Site) -> None:
+    worker = start(site)
+    record = begin_slow(site, "2")
+    everybody = family(worker.process.pid)
+    assert len(everybody) >= 4
+    os.killpg(worker.process.pid, signal.SIGTERM)
+    assert worker.process.wait(30) == 0
+    assert record.read_text() == "began on 1\nended on 1\n"
+    wait_for(lambda: not any(map(lives, everybody)))
+
+
+def test_three_signals__kill(site: Site) -> None:
+    worker = start(site, "-P", "threads")
+    begin_slow(site, "60")
+    everybody = family(worker.process.pid)
+    for _ in range(3):
+        worker.process.send_signal(signal.SIGINT)
+        before = worker.output
+        wait_for(lambda: worker.output != before or not lives(worker.process.pid))  # noqa: B023
+    assert worker.process.wait(20) == 128 + signal.SIGKILL
+    wait_for(lambda: not any(map(lives, everybody)))
+
+
+def test_worker_that_has_done_its_share__ends_the_supervisor(site: Site) -> None:
+    site.minimal()
+    assert site.manage("enqueue", "add", "2", "2").returncode == 0
+    assert site.manage("runworker", "-c", "1", "--drain").returncode == 0
+
+
+OFF = [
+    (("--noreload",), "", False),
+    (("--pidfile", "worker.pid"), "", False),
+    ((), "DEBUG = False", False),
+    (("--reload",), "DEBUG = False", True),
+]
+
+
+@pytest.mark.parametrize(("words", "settings", "expected"), OFF)
+def test_reload__is_on_with_debug_unless_told_otherwise(
+    site: Site, words: tuple[str, ...], settings: str, expected: bool
+) -> None:
+    broker = "CELERY_BROKER_URL = 'memory://'"
+    site.minimal(settings=f"{settings}\n{broker}")
+    worker = site.start_manage("runworker", "-l", "INFO", "-c", "1", *words)
+    worker.wait_for_output(" ready.")
+    [*_, command] = Path(f"/proc/{worker.process.pid}/cmdline").read_text().partition("supervisor")
+    assert bool(command) is expected
+
+
+def test_threads_of_the_project__are_in_the_worker(site: Site) -> None:
+    """A process that is split has none of the threads that the project has started: then it is not split."""
+    site.minimal("shop.apps.ShopConfig")
+    site.write("shop/__init__.py")
+    write_version(site, 1)
+    site.write(
+        "shop/apps.py",
+        """
+        import os, threading, time
+        from django.apps import AppConfig
+
+        def tell():
+            while True:
+                open(f"alive-{os.getpid()}", "w").close()
+                time.sleep(0.1)
+
+        class ShopConfig(AppConfig):
+            name = "shop"
+            def ready(self):
+                threading.Thread(target=tell, daemon=True).start()
+        """,
+    )
+    worker = site.start_manage("runworker", "-l", "INFO", "-c", "1")
+    worker.wait_for_output(" ready.")
+    [child] = children(worker.process.pid)
+    wait_for((site.root / f"alive-{child}").exists)

@@ -1,0 +1,205 @@
+"""A stop that tells, in a given time, and workers that end by themselves."""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+import time
+
+import pexpect
+import pytest
+
+from tests.support import Running, Site, wait_for
+
+TASKS = """
+import time
+from celery import shared_task
+
+@shared_task(acks_late=LATE)
+def slow(seconds: float):
+    time.sleep(seconds)
+
+@shared_task
+def note(path, key):
+    with open(path, "a") as file:
+        print(key, file=file)
+"""
+
+
+def make(site: Site, *, acks_late: bool = False, settings: str = "") -> Site:
+    site.minimal(settings=settings)
+    site.write("shop/tasks.py", TASKS.replace("LATE", str(acks_late)))
+    return site
+
+
+def begin(site: Site, worker: Running, *seconds: str) -> None:
+    for each in seconds:
+        assert site.manage("enqueue", "slow", each).returncode == 0
+    wait_for(lambda: worker.output.count(" received") >= len(seconds))
+
+
+def queued(site: Site) -> int:
+    purged = site.manage("celery", "purge", "-f").stdout
+    return int((re.search(r"Purged (\d+)", purged) or ["", "0"])[1])
+
+
+def test_warm_stop__says_once_what_it_waits_for_and_what_finished(site: Site) -> None:
+    worker = make(site).start_worker()
+    begin(site, worker, "2")
+    assert worker.end(signal.SIGTERM) == 0
+    assert len(re.findall(r"^waiting for shop\.tasks\.slow\[[\w-]{36}\] \(\d+ s\)$", worker.output, re.M)) == 1
+    assert re.search(r"^finished: shop\.tasks\.slow\[[\w-]{36}\]$", worker.output, re.M)
+
+
+def test_idle_worker__stops_without_a_word(site: Site) -> None:
+    worker = make(site).start_worker()
+    worker.end(signal.SIGTERM)
+    assert not re.search("^(waiting|finished|went|cut)", worker.output, re.M)
+
+
+@pytest.mark.parametrize("acks_late", [False, True], ids=["early", "late"])
+def test_cold_stop__says_what_is_lost_and_what_went_back(site: Site, acks_late: bool) -> None:
+    worker = make(site, acks_late=acks_late).start_worker()
+    begin(site, worker, "60", "60", "60")
+    worker.end(signal.SIGQUIT)
+    lost = "".join(re.findall(r"^cut off and lost: (.*)$", worker.output, re.M)).count("slow[")
+    back = "".join(re.findall(r"^went back to the queue: (.*)$", worker.output, re.M)).count("slow[")
+    assert (lost, back) == ((0, 3) if acks_late else (2, 1))
+    assert queued(site) == back
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
+def test_grace__ends_in_time_and_gives_late_acknowledged_tasks_back(site: Site, pool: str) -> None:
+    worker = make(site, acks_late=True).start_worker("--grace", "3s", "-P", pool)
+    begin(site, worker, "60")
+    began = time.monotonic()
+    worker.end(signal.SIGTERM)
+    assert time.monotonic() - began < 4.5
+    assert "they have 0.75 s more" in worker.output
+    assert "went back to the queue: shop.tasks.slow[" in worker.output
+    assert queued(site) == 1
+
+
+def test_grace__task_that_ends_within_it_finishes(site: Site) -> None:
+    worker = make(site).start_worker("--grace", "20s")
+    begin(site, worker, "2")
+    assert worker.end(signal.SIGTERM) == 0
+    assert "finished: shop.tasks.slow[" in worker.output
+
+
+@pytest.mark.parametrize("reload", ["--reload", "--noreload"])
+def test_terminal__ctrl_c_tells_each_second_and_twice_is_cold(site: Site, reload: str) -> None:
+    make(site)
+    worker = pexpect.spawn(
+        sys.executable,
+        ["manage.py", "runworker", reload, "-l", "INFO", "-c", "2", "--without-mingle"],
+        cwd=str(site.root),
+        env={**site.variables(), "TERM": "dumb"},
+        encoding="utf-8",
+        timeout=30,
+    )
+    try:
+        worker.expect(" ready.")
+        assert site.manage("enqueue", "slow", "60").returncode == 0
+        worker.expect("received")
+        worker.sendintr()
+        worker.expect(r"waiting for shop\.tasks\.slow\[[\w-]{36}\] \(\d+ s\)")
+        worker.expect(r"waiting for shop\.tasks\.slow\[[\w-]{36}\] \(\d+ s\)")
+        worker.sendintr()
+        worker.expect(r"cut off and lost: shop\.tasks\.slow\[")
+        worker.expect(pexpect.EOF)
+    finally:
+        worker.close(force=True)
+
+
+def test_terminal__ctrl_c_once_is_warm(site: Site) -> None:
+    make(site)
+    command = ["manage.py", "runworker", "-l", "INFO", "-c", "1"]
+    environment = {**site.variables(), "TERM": "dumb"}
+    worker = pexpect.spawn(sys.executable, command, cwd=str(site.root), env=environment, encoding="utf-8", timeout=30)
+    try:
+        worker.expect(" ready.")
+        assert site.manage("enqueue", "slow", "2").returncode == 0
+        worker.expect("received")
+        worker.sendintr()
+        worker.expect(r"finished: shop\.tasks\.slow\[")
+        worker.expect(pexpect.EOF)
+    finally:
+        worker.close(force=True)
+
+
+def test_shell_as_pid_1__is_named(site: Site) -> None:
+    """In a container whose command is a shell's, SIGTERM never reaches the worker."""
+    make(site, settings="CELERY_BROKER_URL = 'memory://'")  # the private server's process ids would be of another world
+    shell = f"{sys.executable} manage.py runworker --noreload -c 1 & wait"
+    unshare = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", shell)
+    if site.run("unshare", "--pid", "--fork", "true").returncode:
+        pytest.skip("this machine does not let us make a PID namespace")
+    worker = site.start(*unshare)
+    worker.wait_for_output("PID 1 is sh, which keeps SIGTERM to itself: start this with exec")
+
+
+def fill(site: Site, count: int) -> None:
+    record = str(site.root / "record")
+    code = f"""
+import django; django.setup()
+from shop.tasks import note
+for key in range({count}): note.delay({record!r}, key)
+"""
+    done = site.run(sys.executable, "-c", code, env={"DJANGO_SETTINGS_MODULE": site.settings_module})
+    assert done.returncode == 0, done.stderr
+
+
+def noted(site: Site) -> list[int]:
+    path = site.root / "record"
+    return sorted(map(int, path.read_text().split())) if path.exists() else []
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
+def test_drain__ends_when_all_is_done(site: Site, pool: str) -> None:
+    fill(make(site), 200)
+    done = site.manage("runworker", "--drain", "-c", "2", "-P", pool)
+    assert done.returncode == 0, done.stderr
+    assert noted(site) == list(range(200))
+
+
+def test_drain__of_empty_queues_ends_at_once(site: Site) -> None:
+    done = make(site).manage("runworker", "--drain", "-c", "1", "-Q", "celery,never.used")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
+def test_max_tasks__ends_after_exactly_so_many(site: Site, pool: str) -> None:
+    fill(make(site), 20)
+    done = site.manage("runworker", "--max-tasks", "7", "-c", "2", "-P", pool, "--noreload")
+    assert done.returncode == 0, done.stderr
+    assert len(noted(site)) == 7
+    assert queued(site) == 13
+
+
+def test_max_time__ends_warmly(site: Site) -> None:
+    began = time.monotonic()
+    done = make(site).manage("runworker", "--max-time", "1s", "-c", "1", "--without-mingle")
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - began > 1
+
+
+BAD = [
+    (("--max-tasks", "0"), '--max-tasks "0" is no number of tasks.'),
+    (("--max-tasks", "many"), '--max-tasks "many" is no number of tasks.'),
+    (("--max-time", "soon"), '"soon"'),
+    (("--grace", "soon"), '"soon"'),
+    (("--reload-grace", "soon"), '"soon"'),
+]
+
+
+@pytest.mark.parametrize(("words", "sentence"), BAD, ids=[" ".join(words) for words, _ in BAD])
+@pytest.mark.parametrize("reload", ["--reload", "--noreload"])
+def test_bad_value__ends_with_2_and_a_sentence(site: Site, words: tuple[str, ...], sentence: str, reload: str) -> None:
+    if words[0] == "--reload-grace" and reload == "--noreload":
+        return  # it is not used then
+    done = make(site).manage("runworker", reload, *words)
+    assert done.returncode == 2, done.stderr
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
