@@ -25,7 +25,7 @@ def main() -> int:
         bare = make_project(root / "stock", [])
         ours = Side(name="with tasktools", sample=lambda: timed(command, installed))
         without = Side(name="without", sample=lambda: timed(command, bare))
-        interleave(ours, without, pairs)
+        interleave([ours, without], pairs)
     return 0 if report_difference("manage.py check of a project without tasks", ours, without, TARGET, "s") else 1
 
 

@@ -21,6 +21,7 @@ from typing import IO
 
 import redis
 
+from benchmarks import processes
 from tasktools.embedded import Home, ensure
 
 #: How long a process may take to do one thing, in seconds; the machine may be busy.
@@ -89,7 +90,7 @@ class Sites:
         with self.client(OURS_DATABASE) as client:
             client.flushall()
             client.bgrewriteaof()
-            _await(lambda: not client.info("persistence")["aof_rewrite_in_progress"], "the server to rewrite its file")
+            await_(lambda: not client.info("persistence")["aof_rewrite_in_progress"], "the server to rewrite its file")
 
 
 @contextlib.contextmanager
@@ -107,12 +108,21 @@ def sites() -> Iterator[Sites]:
     with folder() as root:
         ours = make_project(root / "ours", ["tasktools", "shop"])
         with server(ours) as socket:
-            url = f"redis+socket://{socket}?virtual_host={STOCK_DATABASE}"
-            settings = f'CELERY_BROKER_URL = "{url}"\nCELERY_RESULT_BACKEND = "{url}"\n'
-            stock = make_project(root / "stock", ["shop"], settings)
-            (stock / "proj/celery.py").write_text(STOCK_CELERY)
-            (stock / "proj/__init__.py").write_text(STOCK_INIT)
+            stock = make_stock_project(root / "stock", broker_url(socket, STOCK_DATABASE))
             yield Sites(ours=ours, stock=stock, socket=socket)
+
+
+def broker_url(socket: Path, database: int) -> str:
+    """Return the URL of one database of the server, as Celery reads it."""
+    return f"redis+socket://{socket}?virtual_host={database}"
+
+
+def make_stock_project(root: Path, url: str) -> Path:
+    """Make a project `proj` with `shop`, without tasktools, that has `url` as broker and result backend."""
+    make_project(root, ["shop"], f'CELERY_BROKER_URL = "{url}"\nCELERY_RESULT_BACKEND = "{url}"\n')
+    (root / "proj/celery.py").write_text(STOCK_CELERY)
+    (root / "proj/__init__.py").write_text(STOCK_INIT)
+    return root
 
 
 def make_project(root: Path, apps: Sequence[str], settings: str = "") -> Path:
@@ -136,7 +146,7 @@ def server(project: Path) -> Iterator[Path]:
     client = redis.Redis(unix_socket_path=str(home.socket))
     client.ping()
     pid_file = home.folder / "valkey.pid"
-    _await(lambda: pid_file.exists() and pid_file.read_text().isdigit(), "the private Valkey's process id")
+    await_(lambda: pid_file.exists() and pid_file.read_text().isdigit(), "the private Valkey's process id")
     pid = int(pid_file.read_text())
     try:
         yield home.socket
@@ -144,7 +154,7 @@ def server(project: Path) -> Iterator[Path]:
         client.close()
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
-        _await(lambda: not _lives(pid), "the private Valkey to end")
+        await_(lambda: not _lives(pid), "the private Valkey to end")
 
 
 def timed(command: Sequence[str], root: Path) -> float:
@@ -163,8 +173,12 @@ def timed(command: Sequence[str], root: Path) -> float:
 
 
 @contextlib.contextmanager
-def started(command: Sequence[str], root: Path, output: int | IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+def started(
+    command: Sequence[str], root: Path, output: int | IO[bytes], limit: float | None = LIMIT
+) -> Iterator[subprocess.Popen[bytes]]:
     """Start a worker in `root` with stdout and stderr to `output`; end it by SIGTERM and wait for it.
+
+    It is killed after `limit` seconds.
 
     Raises RuntimeError when it does not end as it should: its figure would be of a broken worker.
     """
@@ -178,17 +192,22 @@ def started(command: Sequence[str], root: Path, output: int | IO[bytes]) -> Iter
         start_new_session=True,
     )
     # A pipe that nobody waits at must not keep us for ever.
-    watchdog = threading.Timer(LIMIT, _kill, [process])
-    watchdog.start()
+    watchdog = threading.Timer(limit or 0, lambda: processes.kill(processes.groups(process.pid)))
+    if limit:
+        watchdog.start()
+    known: set[int] = set()
     try:
         yield process
+        known = processes.groups(process.pid)
         process.terminate()
         process.communicate(timeout=LIMIT)
         if process.returncode:
             raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}.")
     finally:
         watchdog.cancel()
-        _kill(process)
+        if process.returncode is None:
+            known |= processes.groups(process.pid)
+        processes.kill(known)
         process.wait()
 
 
@@ -198,15 +217,9 @@ def environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
 
 
-def celery_program() -> str:
-    """Return the path of the `celery` that stands beside this Python."""
-    return str(Path(sys.executable).with_name("celery"))
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process and those of its group: a worker's children go on without it."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+def program(name: str) -> str:
+    """Return the path of a program that stands beside this Python."""
+    return str(Path(sys.executable).with_name(name))
 
 
 def _lives(pid: int) -> bool:
@@ -217,7 +230,8 @@ def _lives(pid: int) -> bool:
     return True
 
 
-def _await(done: Callable[[], bool], what: str) -> None:
+def await_(done: Callable[[], bool], what: str) -> None:
+    """Return once `done` is true. Raises RuntimeError after LIMIT seconds."""
     deadline = time.monotonic() + LIMIT
     while not done():
         if time.monotonic() > deadline:

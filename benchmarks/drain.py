@@ -36,7 +36,7 @@ from benchmarks.common import (
     PYTHON,
     STOCK_DATABASE,
     Sites,
-    celery_program,
+    program,
     sites,
     started,
     timed,
@@ -65,13 +65,13 @@ def main() -> int:
     options.add_argument("--tasks", type=int, default=10_000, metavar="N", help="tasks a sample (10000)")
     given = options.parse_args()
     with sites() as both:
-        runworker = [PYTHON, "manage.py", "runworker", *OPTIONS]
-        worker = [celery_program(), "-A", "proj", "worker", *OPTIONS]
+        runworker = [PYTHON, "manage.py", "runworker", "--noreload", *OPTIONS]
+        worker = [program("celery"), "-A", "proj", "worker", *OPTIONS]
         ours = Side(name="manage.py runworker", sample=sampler(both, both.ours, OURS_DATABASE, runworker, given.tasks))
         stock = Side(
             name="celery -A proj worker", sample=sampler(both, both.stock, STOCK_DATABASE, worker, given.tasks)
         )
-        interleave(ours, stock, given.pairs)
+        interleave([ours, stock], given.pairs)
     title = f"Drain {given.tasks} tasks that do nothing: {' '.join(OPTIONS)}"
     return 0 if report_ratio(title, ours, stock, TARGET, "tasks/s") else 1
 

@@ -44,7 +44,7 @@ def main() -> int:
                 sample=lambda: timed([PYTHON, "manage.py", "enqueue", "add", "2", "2"], project),
             )
             script = Side(name="script with add.delay", sample=lambda: timed([PYTHON, "send.py"], project))
-            interleave(ours, script, pairs)
+            interleave([ours, script], pairs)
             require_messages(socket, 2 * (pairs + 1))
     met = report_ratio("Send one task, whole process", ours, script, TARGET, "s")
     return 0 if met else 1

@@ -47,33 +47,43 @@ class Target:
         return f"{'>=' if self.at_least else '<='} {self.limit:g}{self.unit and ' '}{self.unit}"
 
 
-def parser(description: str | None) -> argparse.ArgumentParser:
-    """Return a parser with --pairs, the module's docstring as its help."""
-    made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--pairs", type=_positive, default=PAIRS, metavar="N", help=f"pairs to measure ({PAIRS})")
+def parser(description: str | None, counted: str = "pairs") -> argparse.ArgumentParser:
+    """Return a parser with --pairs, or what else is counted, and the module's docstring as its help."""
+    made = bare_parser(description)
+    made.add_argument(f"--{counted}", type=positive, default=PAIRS, metavar="N", help=f"{counted} to measure ({PAIRS})")
     return made
 
 
-def interleave(ours: Side, other: Side, pairs: int) -> None:
-    """Take `pairs` samples of each side in turn, ours first, after one of each that is thrown away.
+def bare_parser(description: str | None) -> argparse.ArgumentParser:
+    """Return a parser without options, the module's docstring as its help."""
+    return argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+
+def interleave(sides: Sequence[Side], rounds: int) -> None:
+    """Take `rounds` samples of each side in turn, after one of each that is thrown away.
 
     In turn, so that whatever else the machine does falls on both. The first of each compiles modules and fills caches.
     """
-    for side in (ours, other):
+    for side in sides:
         side.sample()
-    for _ in range(pairs):
-        for side in (ours, other):
+    for _ in range(rounds):
+        for side in sides:
             side.samples.append(side.sample())
 
 
-def report_ratio(title: str, ours: Side, other: Side, target: Target, unit: str) -> bool:
-    """Print the table of ours / other, judge the median of the pairwise ratios, and return whether it met `target`."""
+def report_ratio(
+    title: str, ours: Side, other: Side, target: Target, unit: str, *, beside: Sequence[Side] = ()
+) -> bool:
+    """Print the table of ours / other, judge the median of the pairwise ratios, and return whether it met `target`.
+
+    The sides `beside` stand in the table and are not judged.
+    """
     ratios = [a / b for a, b in zip(ours.samples, other.samples, strict=True)]
     figure = statistics.median(ratios)
-    _print_table(title, (ours, other), unit)
+    _print_table(title, (ours, *beside, other), unit)
     print(f"ratio of medians     {ours.median / other.median:.3f}")
     print(f"pairwise ratios      median {figure:.3f}, {_spread(ratios)}")
-    return _verdict(figure, target)
+    return verdict(figure, target)
 
 
 def report_difference(title: str, ours: Side, other: Side, target: Target, unit: str) -> bool:
@@ -83,24 +93,30 @@ def report_difference(title: str, ours: Side, other: Side, target: Target, unit:
     _print_table(title, (ours, other), unit)
     print(f"difference of medians {figure:.3f} {unit}")
     print(f"pairwise differences  median {statistics.median(differences):.3f}, {_spread(differences)} {unit}")
-    return _verdict(figure, target)
+    return verdict(figure, target)
 
 
-def _positive(text: str) -> int:
+def print_conditions(title: str, counted: str = "") -> None:
+    """Print what was measured and with what."""
+    load = ", ".join(f"{each:.2f}" for each in os.getloadavg())
+    print(f"\n{title}")
+    print(
+        f"{counted}Python {platform.python_version()}, Django {django.__version__}, Celery {celery.__version__}, "
+        f"{os.cpu_count()} cores, load average now {load}\n"
+    )
+
+
+def positive(text: str) -> int:
+    """Read the number of an option."""
     number = int(text)
     if number < 1:
-        raise argparse.ArgumentTypeError("at least one pair")
+        raise argparse.ArgumentTypeError("at least 1")
     return number
 
 
 def _print_table(title: str, sides: Sequence[Side], unit: str) -> None:
     width = max(len(side.name) for side in sides)
-    load = ", ".join(f"{each:.2f}" for each in os.getloadavg())
-    print(f"\n{title}")
-    print(
-        f"{len(sides[0].samples)} pairs in turn; Python {platform.python_version()}, Django {django.__version__}, "
-        f"Celery {celery.__version__}, {os.cpu_count()} cores, load average now {load}\n"
-    )
+    print_conditions(title, f"{len(sides[0].samples)} in turn; ")
     print(f"{'':{width}}  {'min':>9} {'median':>9} {'max':>9}")
     for side in sides:
         figures = min(side.samples), side.median, max(side.samples)
@@ -120,7 +136,8 @@ def _spread(values: Sequence[float]) -> str:
     return f"middle half {low:.3f} to {high:.3f}, all {min(values):.3f} to {max(values):.3f}"
 
 
-def _verdict(figure: float, target: Target) -> bool:
+def verdict(figure: float, target: Target) -> bool:
+    """Print whether `figure` met `target`, and return it."""
     met = target.met_by(figure)
     print(f"target {target}: {'met' if met else 'MISSED'}", flush=True)
     return met
