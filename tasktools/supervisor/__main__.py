@@ -1,4 +1,7 @@
-"""The supervisor as a process: python .../tasktools/supervisor/__main__.py PLAN, where PLAN is JSON (reloading.Plan)."""
+"""The supervisor as a process: python .../tasktools/supervisor/__main__.py PLAN.
+
+PLAN is JSON: the fields of site.SitePlan for the kind "site", else those of reloading.Plan.
+"""
 
 import os
 import sys
@@ -10,12 +13,21 @@ if __name__ == "__main__":
     import json
 
     from tasktools.supervisor.base import stderr_line
+
+    fields = json.loads(sys.argv[1])
+    if fields["kind"] == "site":
+        from tasktools.supervisor.site import SitePlan, run_site
+
+        del fields["kind"]
+        site = SitePlan(**fields)
+        sys.exit(run_site(site, stderr_line(site.color_stderr)))
+
     from tasktools.supervisor.beat import BeatReloader
     from tasktools.supervisor.reloading import Plan
     from tasktools.supervisor.watching import Files, watch
     from tasktools.supervisor.worker import WorkerReloader
 
-    plan = Plan(**json.loads(sys.argv[1]))
+    plan = Plan(**fields)
     files = Files(plan.roots, plan.ignore, plan.include)
     reloader = {"worker": WorkerReloader, "beat": BeatReloader}[plan.kind](plan, files, stderr_line(plan.color))
     reloader.begin()

@@ -1,0 +1,84 @@
+"""manage.py rundev."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from tasktools import render, startup
+from tasktools.brokers import broker_of
+from tasktools.exceptions import AppError, ProjectError, UsageError
+from tasktools.management import developing
+from tasktools.management.base import TasktoolsCommand
+from tasktools.management.running import RUN_EXIT_CODES
+
+
+class Command(TasktoolsCommand):
+    help = "Start the whole site in one terminal: web server, worker and beat. Ctrl+C stops all of it."
+    prints_data = False
+    epilog = (
+        "A part that ends by itself ends the rest, and rundev with its exit code. A second Ctrl+C forces: 130.\n\n"
+        + RUN_EXIT_CODES
+    )
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        parse: Any = parser.parse_args
+
+        def parse_args(args: Sequence[str] | None = None, namespace: Any = None) -> Any:
+            return parse(joined(sys.argv[1:] if args is None else args), namespace)
+
+        parser.parse_args = parse_args  # type: ignore[assignment, method-assign]
+        return parser
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        add = parser.add_argument
+        add("addrport", nargs="?", metavar="ADDR:PORT", help="where the web server listens, as for runserver")
+        add("--plus", action="store_true", help="runserver_plus of django-extensions, with its debugger")
+        add("--no-web", action="store_false", dest="web", help="no web server")
+        add("--no-worker", action="store_false", dest="use_worker", help="no worker")
+        add("--no-beat", action="store_false", dest="use_beat", help="no beat")
+        add("--worker", default="", metavar="OPTIONS", help='options of runworker: --worker "-c 2 -Q mails"')
+        add("--beat", default="", metavar="OPTIONS", help='options of runbeat: --beat "--max-interval 5"')
+        add("--keep-going", action="store_true", help="go on when a part has ended by itself")
+
+    def run(self, **options: Any) -> None:
+        if not self._called_from_command_line:
+            raise UsageError("rundev takes the whole process, which is not its own here.", hint="call manage.py rundev")
+        color = developing.colored(self.stdout, options)
+        server = developing.server_command(plus=options["plus"])
+        if not options["web"] and (options["plus"] or options["addrport"]):
+            raise UsageError("There is no web server with --no-web.", hint="leave out --no-web")
+        commands = developing.commands(options, server, color=color)
+        where = ""
+        if options["web"]:
+            host, port = developing.address(options["addrport"], server)
+            developing.require_free(host, port)
+            where = f" on http://{f'[{host}]' if ':' in host else host}:{port}/"
+        broker = self.broker(options) if {"worker", "beat"} & set(commands) else ""
+        self.note(f"rundev: {', '.join(commands).replace('web', f'web{where}', 1)}{broker}")
+        plan = {"commands": commands, "keep_going": options["keep_going"], "color": color}
+        developing.become_site({**plan, "color_stderr": developing.colored(self.stderr, options)})
+
+    def broker(self, options: dict[str, Any]) -> str:
+        """Name the broker. What a change of a file may mend is told, and the parts wait for that."""
+        try:
+            found = self.find_app(options["app"])
+        except (AppError, ProjectError) as error:
+            self.note(self.style.ERROR(render.error_text(error)))
+            return ""
+        startup.require_broker(found)
+        return f" | broker {broker_of(found.app).uri()}"
+
+
+def joined(words: Sequence[str]) -> list[str]:
+    """Join --worker and --beat to the word behind: argparse would take "-c 2" for an option of ours."""
+    left, found = list(words), []
+    while left:
+        word = left.pop(0)
+        found.append(f"{word}={left.pop(0)}" if word in ("--worker", "--beat") and left else word)
+    return found

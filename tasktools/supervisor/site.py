@@ -1,0 +1,226 @@
+"""The whole site: web server, worker and beat, started together and stopped in order.
+
+honcho, a kept process manager, was looked at (2.0) and not taken: it stops everything at once, where a worker must outlive
+the web server that sends to it; it kills after five seconds, in the middle of a task; and one part's end is always the end
+of all.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from tasktools.supervisor.base import Loop
+from tasktools.supervisor.output import Output, prefixes
+from tasktools.supervisor.part import Part
+from tasktools.supervisor.process import Process
+
+#: In this order they stop: no new ticks, no new requests, then the tasks that run are finished.
+STOP_ORDER = ("beat", "web", "worker")
+
+#: How long beat and web may take to end, in seconds. The worker has as long as its tasks take.
+PATIENCE = 5.0
+
+#: After a stop was forced: when the third signal follows, and when what is left is killed, in seconds.
+THIRD = 1.0
+KILL = 3.0
+
+#: Signals that come so close together are one, in seconds: a terminal that closes sends SIGHUP twice.
+TOGETHER = 0.3
+
+#: The exit code of a stop that was forced.
+FORCED = 130
+
+
+class SitePlan(NamedTuple):
+    """What rundev asks for; it comes as JSON from the command that has become the supervisor."""
+
+    #: The command line of each part, in the order of their start.
+    commands: Mapping[str, Sequence[str]]
+    #: Whether the others go on when a part has ended by itself.
+    keep_going: bool = False
+    #: Whether names on stdout, and lines on stderr, have colours.
+    color: bool = False
+    color_stderr: bool = False
+
+
+class Site(Loop):
+    """Owns the parts until the last has ended."""
+
+    def __init__(
+        self,
+        plan: SitePlan,
+        say: Callable[[str], None],
+        output: Output,
+        clock: Callable[[], float] = time.monotonic,
+        start: Callable[[str, Sequence[str], bytes], Part] = Part.start,
+    ) -> None:
+        super().__init__(say, clock)
+        self.plan = plan
+        self.output = output
+        self.stopping = False
+        self._start = start
+        self._asked: list[float] = []
+        self._code = 0
+        self._paused = False
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        """The parts that run, by name, in the order in which they stop."""
+        running = {each.name: each for each in self.processes if isinstance(each, Part)}
+        return {name: running[name] for name in STOP_ORDER if name in running}
+
+    def begin(self) -> None:
+        """Start the parts, unless the first signal was faster."""
+        if self.stopping:
+            self.finish(self._code)
+            return
+        texts = prefixes(list(self.plan.commands), color=self.plan.color)
+        for name, command in self.plan.commands.items():
+            part = self._start(name, command, texts[name])
+            self.processes.append(part)
+            self._hear(part)
+
+    # what the loop calls
+
+    def asked(self, signum: int) -> None:
+        """Stop warmly at the first signal, by force at the second."""
+        now = self.clock()
+        if self._asked and now - self._asked[-1] < TOGETHER:
+            return
+        self._asked.append(now)
+        if len(self._asked) > 1:
+            self.force()
+        elif self.stopping:  # a part's end has begun it
+            self.say(f"still waiting for {', '.join(self.parts)}; once more ends it by force")
+        else:
+            self._code = 0
+            self.stop()
+
+    def ended(self, process: Process) -> None:
+        """Go on with the next one if all are being stopped; name one that has ended by itself."""
+        assert isinstance(process, Part)
+        self._read(process)
+        self._close(process)
+        if not self.stopping:
+            self._left(process)
+        if not self.processes:
+            self.finish(self._code)
+        elif self.stopping:
+            self._end_next()
+
+    def due(self) -> None:
+        """Force what takes too long, and look after a slow reader."""
+        now = self.clock()
+        for name, part in self.parts.items():
+            if part.forced is None and part.told_to_end is not None and name != "worker":
+                if now - part.told_to_end > PATIENCE:
+                    self._force(part)
+            elif part.forced is not None and now - part.forced > KILL:
+                part.kill()
+            elif part.forced is not None and now - part.forced > THIRD and part.sent < 3 and name != "web":
+                part.step()
+        self._look_after_output()
+
+    def is_busy(self) -> bool:
+        gone = any(process.exit_code is not None for process in self.processes)  # and its pipe is not at its end
+        return bool(gone or self.output.waiting or super().is_busy())
+
+    def finish(self, code: int) -> None:
+        self.output.push(timeout=1)
+        super().finish(code)
+
+    def say(self, text: str) -> None:
+        super().say(f"rundev: {text}")
+
+    # how it stops
+
+    def stop(self) -> None:
+        """Bring the parts to their end one after the other."""
+        if not self.stopping:
+            self.stopping = True
+            self.say(f"stopping {', '.join(self.parts)}")
+        self._end_next()
+
+    def force(self) -> None:
+        """End what is left without finishing its tasks."""
+        self._code = FORCED
+        self.stopping = True
+        self.say(f"ending {', '.join(self.parts)} by force")
+        for part in self.parts.values():
+            if part.forced is None:
+                self._force(part)
+            else:
+                part.step()
+
+    def _end_next(self) -> None:
+        part = next(iter(self.parts.values()), None)
+        if part and part.told_to_end is None:
+            part.told_to_end = self.clock()
+            part.step()
+
+    def _force(self, part: Part) -> None:
+        """Send what is missing of the first two signals; `due` does the rest."""
+        part.forced = self.clock()
+        part.told_to_end = part.told_to_end or part.forced
+        if part.name == "web":
+            part.kill()
+            return
+        while part.sent < 2 and part.exit_code is None:
+            part.step()
+
+    def _left(self, part: Part) -> None:
+        """A part has ended by itself."""
+        code = part.exit_code or 0
+        self._code = self._code or code
+        goes_on = self.plan.keep_going and self.processes
+        what = f"{', '.join(self.parts)} goes on" if len(self.parts) == 1 else f"{', '.join(self.parts)} go on"
+        rest = what if goes_on else "stopping the rest" if self.processes else "nothing else runs"
+        self.say(f"{part.name} ended by itself with {part.told_end()}: {rest}")
+        if not goes_on:
+            self.stopping = True
+
+    # what they print
+
+    def _hear(self, part: Part) -> None:
+        self.listen(part.pipe, lambda: self._read(part))
+
+    def _read(self, part: Part) -> None:
+        if part.pipe.closed:
+            return
+        lines = part.read()
+        if lines is None:
+            self._close(part)
+        else:
+            self.output.write(lines)
+
+    def _close(self, part: Part) -> None:
+        if not part.pipe.closed:
+            self.output.write(part.lines.end())
+            self.forget(part.pipe)
+
+    def _look_after_output(self) -> None:
+        """Read the parts no more while nobody takes what they print; stop them when nobody ever will."""
+        self.output.push()
+        if self.output.gone and not self.stopping:
+            self.say("nobody reads the output any more")
+            self.stop()
+        pause = self.output.full and not self.stopping
+        if pause != self._paused:
+            self._paused = pause
+            for part in self.parts.values():
+                if part.pipe.closed:
+                    continue
+                if pause:
+                    self._selector.unregister(part.pipe)
+                else:
+                    self._hear(part)
+
+
+def run_site(plan: SitePlan, say: Callable[[str], None]) -> int:
+    """Run the site; return the exit code. The parts start in the loop, which answers signals already."""
+    site = Site(plan, say, Output(sys.stdout.fileno()))
+    site.call(site.begin)
+    return site.run()

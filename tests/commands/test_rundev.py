@@ -1,0 +1,271 @@
+"""rundev says what is wrong before it starts anything, and what it would start."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.core.management.commands.runserver import Command as Runserver
+
+from tasktools import startup
+from tasktools.exceptions import AppError
+from tasktools.management import developing
+from tasktools.management.commands.rundev import joined
+from tests.commands.conftest import Run
+from tests.conftest import Ran
+from tests.support import refusing_port
+
+
+class Became(BaseException):
+    """The command would be another process now."""
+
+
+@pytest.fixture
+def plans(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """The plans that the command has handed over."""
+    found: list[dict[str, Any]] = []
+
+    def execv(path: str, words: list[str]) -> None:
+        assert path == words[0] == sys.executable
+        found.append(json.loads(words[2]))
+        raise Became
+
+    monkeypatch.setattr(os, "execv", execv)
+    monkeypatch.setattr(sys, "argv", ["manage.py", "rundev"])
+    monkeypatch.setattr(
+        developing, "get_child_arguments", lambda: [sys.executable, "-Xdev", "manage.py", *sys.argv[1:]]
+    )
+    monkeypatch.setattr(Runserver, "default_port", str(refusing_port()))
+    return found
+
+
+@pytest.fixture
+def plan(typed: Run, plans: list[dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    def run(*words: str) -> dict[str, Any]:
+        sys.argv[2:] = words
+        with pytest.raises(Became):
+            typed("rundev", *words)
+        return plans[-1]
+
+    return run
+
+
+START = [sys.executable, "-Xdev", "manage.py"]
+
+WRONG = [
+    (("99999",), '"99999" is no port.', "give one from 1024 to 65535"),
+    (("here",), '"here" is no port and no ADDR:PORT.', "manage.py rundev 8001, manage.py rundev 0.0.0.0:8000"),
+    (("nosuch.invalid:80",), 'No address belongs to "nosuch.invalid".', "manage.py rundev 127.0.0.1:8000"),
+    (
+        ("--no-web", "--no-worker", "--no-beat"),
+        "Nothing is left to run.",
+        "leave out --no-web, --no-worker or --no-beat",
+    ),
+    (("--no-web", "8000"), "There is no web server with --no-web.", "leave out --no-web"),
+    (("--no-web", "--plus"), "There is no web server with --no-web.", "leave out --no-web"),
+    (("--no-beat", "--beat", "-l DEBUG"), "--beat and --no-beat exclude each other.", "leave out --no-beat"),
+    (("--worker", "--nosuch"), '--worker "--nosuch": Unrecognized arguments: --nosuch.', "manage.py runworker --help"),
+    (("--beat", "-c 2"), '--beat "-c 2": Unrecognized arguments: -c.', "manage.py runbeat --help"),
+    (("--worker", "'x"), '--worker "\'x" cannot be read: No closing quotation.', "quote it as for a shell"),
+    (("--worker", "-D"), '--worker "-D": --detach would leave rundev.', "leave out --detach"),
+    (("--worker",), "Argument --worker: expected one argument.", "manage.py rundev --help"),
+    (("-A", "nosuch:app"), '-A names "nosuch:app", and there is no module "nosuch".', "give -A as module:attribute"),
+]
+
+
+@pytest.mark.parametrize(("words", "sentence", "hint"), WRONG, ids=lambda value: " ".join(value)[:30])
+def test_wrong__is_told_and_nothing_starts(
+    typed: Run, plans: list[Any], monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], sentence: str, hint: str
+) -> None:
+    monkeypatch.setattr(developing, "server_command", lambda plus: "runserver")  # --plus has tests of its own
+    done = typed("rundev", *words)
+    assert done.err.splitlines()[0] == sentence
+    assert done.err.splitlines()[1].startswith(f"Hint: {hint}")
+    assert (done.code, done.out, plans) == (2, "", [])
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+def test_port__one_that_is_taken_is_named(typed: Run, plans: list[Any], taken: int) -> None:
+    done = typed("rundev", str(taken))
+    hint = f"Hint: another port: manage.py rundev {developing.other(taken)}"
+    assert (done.err, done.code) == (f"Port {taken} of 127.0.0.1 is taken.\n{hint}\n", 2)
+    assert plans == []
+
+
+def test_port__one_that_has_just_been_left_is_free(taken: int) -> None:
+    """The side that closes first keeps the address for a while, in TIME_WAIT."""
+    port = refusing_port()
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        listener.listen()
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            server, _ = listener.accept()
+            server.close()
+            assert client.recv(1) == b""
+    with socket.socket() as strict, pytest.raises(OSError):
+        strict.bind(("127.0.0.1", port))
+    developing.require_free("127.0.0.1", port)
+
+
+def test_port__that_is_another_machine_s_is_refused(typed: Run, plans: list[Any]) -> None:
+    done = typed("rundev", "192.0.2.1:8000")
+    assert done.err.startswith("Port 8000 of 192.0.2.1 cannot be had: ")
+    assert (done.code, plans) == (2, [])
+
+
+def test_other_port__is_one() -> None:
+    assert (developing.other(8000), developing.other(65535)) == (8001, 8000)
+
+
+def test_call_command__is_refused(run_command: Callable[..., Ran], plans: list[Any]) -> None:
+    done = run_command("rundev")
+    assert (done.code, plans) == (2, [])
+    assert "takes the whole process" in done.err
+    assert "Hint: call manage.py rundev" in done.err
+
+
+def test_plan__all_three_as_a_person_would_start_them(plan: Any) -> None:
+    found = plan()
+    assert found == {
+        "kind": "site",
+        "commands": {
+            "web": [*START, "runserver"],
+            "worker": [*START, "runworker", "-l", "INFO"],
+            "beat": [*START, "runbeat", "-l", "INFO"],
+        },
+        "keep_going": False,
+        "color": False,
+        "color_stderr": False,
+    }
+
+
+def test_plan__options_reach_their_part(plan: Any) -> None:
+    port = str(refusing_port())
+    words = (port, "--worker", "-c 2 -l DEBUG", "--beat", "--max-interval=5", "--keep-going", "-v", "2", "--no-color")
+    found = plan(*words, "--traceback")
+    shared = ["--verbosity", "2", "--no-color", "--traceback"]
+    assert found["commands"] == {
+        "web": [*START, "runserver", port, *shared],
+        "worker": [*START, "runworker", "-c", "2", "-l", "DEBUG", *shared],
+        "beat": [*START, "runbeat", "-l", "INFO", "--max-interval=5", *shared],
+    }
+    assert found["keep_going"] is True
+
+
+def test_plan__the_app_is_that_of_worker_and_beat(plan: Any, app: Any, elsewhere: Any) -> None:
+    name = elsewhere(broker_url="memory://")
+    before = startup.found
+    try:
+        found = plan("-A", name)["commands"]
+    finally:
+        startup.found = before
+    assert found["web"] == [*START, "runserver"]
+    assert found["beat"] == [*START, "runbeat", "--app", name, "-l", "INFO"]
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (("--no-web",), ["worker", "beat"]),
+        (("--no-worker",), ["web", "beat"]),
+        (("--no-worker", "--no-beat"), ["web"]),
+    ],
+    ids=" ".join,
+)
+def test_plan__parts_can_be_left_out(plan: Any, words: tuple[str, ...], parts: list[str]) -> None:
+    assert list(plan(*words)["commands"]) == parts
+
+
+def test_plan__colours_are_asked_of_the_parts_too(plan: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = plan("--force-color")
+    assert found["color"] is found["color_stderr"] is True
+    assert found["commands"]["web"] == [*START, "runserver", "--force-color"]
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert plan("--force-color")["color"] is False
+
+
+def test_colored__a_terminal_unless_it_was_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    assert developing.colored(terminal, {"no_color": False, "force_color": False}) is True
+    assert developing.colored(terminal, {"no_color": True, "force_color": False}) is False
+    assert developing.colored(io.StringIO(), {"no_color": False, "force_color": False}) is False
+
+
+def test_first_line__says_what_runs_and_where(plans: list[Any], capsys: pytest.CaptureFixture[str], plan: Any) -> None:
+    notes: list[str] = []
+    from tasktools.management.base import TasktoolsCommand
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TasktoolsCommand, "note", lambda self, text: notes.append(text))
+        port = refusing_port()
+        plan(f"127.0.0.1:{port}", "--no-beat")
+        plan("--no-worker", "--no-beat")
+    first, second = notes
+    assert first.startswith(f"rundev: web on http://127.0.0.1:{port}/, worker | broker ")
+    assert second == f"rundev: web on http://127.0.0.1:{Runserver.default_port}/"
+
+
+def test_app_that_cannot_be_found__is_told_and_the_parts_wait_for_a_change(
+    plan: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tasktools.management.base import TasktoolsCommand
+
+    def find_app(self: Any, name: str | None) -> Any:
+        raise AppError("There are two.", hint="TASKTOOLS_APP")
+
+    notes: list[str] = []
+    monkeypatch.setattr(TasktoolsCommand, "find_app", find_app)
+    monkeypatch.setattr(TasktoolsCommand, "note", lambda self, text: notes.append(text))
+    assert list(plan()["commands"]) == ["web", "worker", "beat"]
+    assert notes[0] == "There are two.\nHint: TASKTOOLS_APP"
+
+
+def test_plus__needs_werkzeug(typed: Run, plans: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(developing.importlib.util, "find_spec", lambda name: None)
+    done = typed("rundev", "--plus")
+    expected = "--plus needs Werkzeug, which is not installed.\nHint: pip install Werkzeug\n"
+    assert (done.err, done.code, plans) == (expected, 2, [])
+
+
+def test_plus__needs_the_command(monkeypatch: pytest.MonkeyPatch, typed: Run, plans: list[Any]) -> None:
+    monkeypatch.setattr(developing.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(developing, "get_commands", dict)
+    done = typed("rundev", "--plus")
+    assert 'Hint: add "django_extensions" to INSTALLED_APPS' in done.err
+    assert (done.code, plans) == (2, [])
+
+
+def test_plus__is_the_web_server(monkeypatch: pytest.MonkeyPatch, plan: Any) -> None:
+    monkeypatch.setattr(developing, "server_command", lambda plus: "runserver_plus" if plus else "runserver")
+    port = refusing_port()
+    assert plan("--plus", str(port))["commands"]["web"] == [*START, "runserver_plus", str(port)]
+
+
+def test_runworker__of_another_app_is_refused(typed: Run, plans: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Django Channels has one."""
+    known = developing.get_commands()
+    monkeypatch.setattr(developing, "get_commands", lambda: {**known, "runworker": "django.core"})
+    monkeypatch.setattr(developing, "load_command_class", lambda app, name: Runserver())
+    done = typed("rundev", "--no-web")
+    expected = '"runworker" is here the command of "django.core".\nHint: put "tasktools" before it in INSTALLED_APPS\n'
+    assert (done.err, done.code, plans) == (expected, 2, [])
+
+
+def test_joined__an_option_s_words_are_no_options_of_ours() -> None:
+    assert joined(["--worker", "-A x", "80", "--beat"]) == ["--worker=-A x", "80", "--beat"]

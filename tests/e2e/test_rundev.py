@@ -1,0 +1,211 @@
+"""The whole site in one terminal: it serves, it stops in order, it can be forced, and it leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+
+import pexpect
+import pytest
+
+from tests.e2e.test_runworker import begin_slow_task, recorded, slow_site
+from tests.e2e.test_web import URLS, get
+from tests.support import LIMIT, Running, Site, refusing_port, wait_for
+
+QUICK = "--without-mingle --without-gossip -c 1"
+
+
+def table() -> dict[int, tuple[int, str]]:
+    """Return the parent and the state of every process."""
+    lines = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=True).stdout
+    return {int(pid): (int(parent), state) for pid, parent, state in map(str.split, lines.splitlines())}
+
+
+def family(pid: int) -> list[int]:
+    """Return a process, its children, theirs, and so on."""
+    parents = table()
+    found = [pid]
+    for each in found:
+        found += [child for child, (parent, _) in parents.items() if parent == each]
+    return found
+
+
+def part(rundev: Running, word: str) -> int:
+    """Return the process id of one part."""
+    for pid in family(rundev.process.pid)[1:]:
+        line = subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+        if word in line:
+            return pid
+    raise AssertionError(f"no process {word}")
+
+
+def await_end(pids: list[int]) -> None:
+    def left() -> list[int]:
+        running = table()
+        return [pid for pid in pids if pid in running and "Z" not in running[pid][1]]
+
+    wait_for(lambda: not left(), what=f"{pids} to end")
+
+
+def begin(site: Site, *words: str, worker: str = QUICK, urls: str = URLS) -> tuple[Running, int]:
+    """Start rundev, and return it with its port once the page is served and the worker ready."""
+    site.write("urls.py", urls)
+    port = refusing_port()
+    rundev = site.start_manage("rundev", str(port), "--worker", worker, *words)
+    if "--no-worker" not in words:
+        rundev.wait_for_output(" ready.")
+    wait_for(lambda: get(port) is not None, what="the page")
+    return rundev, port
+
+
+@pytest.mark.smoke
+def test_rundev__serves_works_and_stops_clean(site: Site) -> None:
+    rundev, port = begin(site.minimal())
+    done = site.manage("taskresult", str(get(port)), "--wait", "--timeout", "20s")
+    assert (done.stdout, done.returncode) == ("42\n", 0), done.stderr
+    rundev.wait_for_output("beat: Starting...")
+    pids = family(rundev.process.pid)
+    assert len(pids) >= 7  # rundev, web and its child, worker and its child and its pool, beat and its child
+    assert rundev.end(signal.SIGINT) == 0
+    await_end(pids)
+    lines = rundev.output.splitlines()
+    assert lines[0].startswith(f"rundev: web on http://127.0.0.1:{port}/, worker, beat | broker redis+socket://")
+    assert lines.count("rundev: stopping beat, web, worker") == 1
+    assert [line for line in lines if not re.match(r"(web   |worker|beat  ) \| |rundev: ", line)] == []
+    assert "\033" not in rundev.output
+
+
+def test_stop__waits_for_the_running_task_when_web_has_gone(site: Site) -> None:
+    rundev, port = begin(slow_site(site), "--no-beat")
+    begin_slow_task(site, "4")
+    rundev.process.send_signal(signal.SIGTERM)
+    wait_for(lambda: get(port) is None, what="the web server to end")
+    assert recorded(site) == ["began"]
+    assert rundev.process.wait(LIMIT) == 0
+    assert recorded(site) == ["began", "ended"]
+
+
+@pytest.mark.parametrize("worker", [QUICK, f"{QUICK} --noreload"], ids=["reload", "noreload"])
+def test_second_ctrl_c__forces(site: Site, worker: str) -> None:
+    rundev, _ = begin(slow_site(site), "--no-beat", worker=worker)
+    begin_slow_task(site, "60")
+    pids = family(rundev.process.pid)
+    rundev.process.send_signal(signal.SIGINT)
+    rundev.wait_for_output("Warm shutdown")
+    assert rundev.process.poll() is None
+    assert rundev.end(signal.SIGINT, timeout=15) == 130
+    await_end(pids)
+    assert recorded(site) == ["began"]
+    assert "rundev: ending worker by force" in rundev.output
+
+
+def test_part_that_dies__ends_the_rest(site: Site) -> None:
+    rundev, _ = begin(site.minimal())
+    pids = family(rundev.process.pid)
+    os.kill(part(rundev, "runserver"), signal.SIGKILL)
+    assert rundev.process.wait(LIMIT) == 137
+    await_end(pids)
+    assert "rundev: web ended by itself with SIGKILL: stopping the rest" in rundev.output
+
+
+def test_worker_that_cannot_start__is_named_with_its_code(site: Site) -> None:
+    site.minimal()
+    rundev = site.start_manage("rundev", str(refusing_port()), "--no-beat", "--worker", "--noreload -P nosuch")
+    assert rundev.process.wait(LIMIT) == 2
+    assert "rundev: worker ended by itself with exit code 2: stopping the rest" in rundev.output
+    assert re.search(r"^worker \| Hint: ", rundev.output, re.MULTILINE)
+
+
+def test_keep_going__the_others_go_on(site: Site) -> None:
+    site.minimal().write("urls.py", URLS)
+    port = refusing_port()
+    words = ("--no-beat", "--keep-going", "--worker", "--noreload -P nosuch")
+    rundev = site.start_manage("rundev", str(port), *words)
+    rundev.wait_for_output("rundev: worker ended by itself with exit code 2: web goes on")
+    wait_for(lambda: get(port), what="the page")
+    assert rundev.end(signal.SIGINT) == 0
+
+
+def test_port__taken_is_told_and_nothing_starts(site: Site) -> None:
+    site.minimal()
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        done = site.manage("rundev", str(port))
+    assert done.stderr.startswith(f"Port {port} of 127.0.0.1 is taken.\nHint: another port: manage.py rundev ")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert site.server_pid() is None
+
+
+def test_broken_tasks__are_told_and_the_site_comes_up_once_they_are_mended(site: Site) -> None:
+    site.minimal().write("urls.py", URLS)
+    broken = site.write("shop/tasks.py", "def broken(:\n")
+    port = refusing_port()
+    rundev = site.start_manage("rundev", str(port), "--no-beat", "--worker", QUICK)
+    rundev.wait_for_output('worker | The module "shop.tasks" cannot be imported')
+    rundev.wait_for_output("waiting for a change")
+    broken.write_text("from celery import shared_task\n\n@shared_task\ndef add(x, y):\n    return x + y\n")
+    rundev.wait_for_output(" ready.")
+    task_id = wait_for(lambda: get(port), what="the page")
+    assert site.manage("taskresult", task_id, "--wait", "--timeout", "20s").stdout == "42\n"
+    assert rundev.end(signal.SIGINT) == 0
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells children of their parent's end")
+def test_sigkill__leaves_nothing_running(site: Site) -> None:
+    rundev, _ = begin(site.minimal())
+    rundev.wait_for_output("beat: Starting...")
+    pids = family(rundev.process.pid)
+    rundev.end(signal.SIGKILL)
+    await_end(pids)
+
+
+def test_reader_that_goes_away__ends_all_of_it(site: Site) -> None:
+    site.minimal().write("urls.py", URLS)
+    port = refusing_port()
+    words = f"{sys.executable} manage.py rundev {port} --no-beat --worker '{QUICK}'"
+    shell = site.start("bash", "-c", f"{words} | head -n 1")
+    shell.wait_for_output("rundev: nobody reads the output any more")
+    pids = family(shell.process.pid)
+    assert shell.process.wait(LIMIT) == 0
+    await_end(pids)
+
+
+def test_terminal__has_colours_and_one_ctrl_c_ends_all(site: Site) -> None:
+    site.minimal().write("urls.py", URLS)
+    port = refusing_port()
+    environment = {key: value for key, value in site.variables().items() if key != "NO_COLOR"}
+    words = ["manage.py", "rundev", str(port), "--worker", QUICK]
+    terminal = pexpect.spawn(sys.executable, words, cwd=site.root, env=environment, timeout=LIMIT, encoding="utf-8")
+    try:
+        terminal.expect_exact("rundev: web on ")
+        terminal.expect_exact(" ready.")
+        wait_for(lambda: get(port), what="the page")
+        pids = family(terminal.pid)
+        terminal.sendintr()
+        terminal.expect_exact("\033[36mrundev: stopping beat, web, worker\033[0m")
+        terminal.expect(pexpect.EOF)
+        terminal.close()
+        assert terminal.exitstatus == 0
+        await_end(pids)
+    finally:
+        terminal.close(force=True)
+
+
+def test_terminal__each_name_has_its_colour(site: Site) -> None:
+    site.minimal()
+    words = ["manage.py", "rundev", str(refusing_port()), "--no-beat", "--worker", QUICK]
+    environment = {key: value for key, value in site.variables().items() if key != "NO_COLOR"}
+    terminal = pexpect.spawn(sys.executable, words, cwd=site.root, env=environment, timeout=LIMIT, encoding="utf-8")
+    try:
+        terminal.expect_exact(["\033[32mweb    |\033[0m ", "\033[35mworker |\033[0m "])
+        terminal.expect_exact(" ready.")
+        terminal.sendintr()
+        terminal.expect(pexpect.EOF)
+    finally:
+        terminal.close(force=True)
