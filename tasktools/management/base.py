@@ -62,6 +62,7 @@ class TasktoolsCommand(BaseCommand):
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         try:
+            self.prepare(options)
             if options.get("app") is not None:
                 self.find_app(options["app"])  # ahead of the system checks, which are about this app then
             return super().execute(*args, **options)
@@ -77,6 +78,9 @@ class TasktoolsCommand(BaseCommand):
             # Whoever read stdout has seen enough. Python would complain again when it flushes at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(0)
+
+    def prepare(self, options: dict[str, Any]) -> None:
+        """Do what comes ahead of the system checks."""
 
     def handle(self, *args: Any, **options: Any) -> None:
         self._signalling_run(**options)

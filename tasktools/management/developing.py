@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import errno
 import importlib.util
-import json
 import os
 import re
 import shlex
 import socket
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from django.conf import settings
 from django.core.management import get_commands, load_command_class
@@ -20,7 +18,6 @@ from django.core.management.base import BaseCommand
 from django.core.management.commands.runserver import naiveip_re
 from django.utils.autoreload import get_child_arguments
 
-from tasktools import supervisor
 from tasktools.exceptions import UsageError
 from tasktools.management.running import RunCommand
 from tasktools.naming import shown
@@ -127,14 +124,6 @@ def require_free(host: str, port: int) -> None:
 def other(port: int) -> int:
     """Return a port to try in place of one that is taken."""
     return port + 1 if port < 65535 else 8000
-
-
-def become_site(plan: dict[str, Any]) -> NoReturn:
-    """Become the light process that owns the parts; it keeps this one's id."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    script = Path(supervisor.__file__).with_name("__main__.py")
-    os.execv(sys.executable, [sys.executable, str(script), json.dumps({"kind": "site", **plan})])
 
 
 def colored(stream: Any, options: dict[str, Any]) -> bool:

@@ -30,10 +30,10 @@ def become_supervisor(kind: str, options: dict[str, Any]) -> Line:
     started threads by now, which a new process would not have, the supervisor starts the worker from the beginning.
     """
     plan = _plan(kind, options)
-    sys.stdout.flush()
+    sys.stdout.flush()  # or both would write what waits
     sys.stderr.flush()
     if threading.active_count() > 1:
-        _exec(plan)
+        become(plan)
     ours, theirs = socket.socketpair()
     pid = os.fork()
     if not pid:
@@ -42,7 +42,7 @@ def become_supervisor(kind: str, options: dict[str, Any]) -> Line:
         return Line(theirs.detach())
     theirs.close()
     ours.set_inheritable(True)
-    return _exec({**plan, "pid": pid, "line": ours.fileno()})
+    return become({**plan, "pid": pid, "line": ours.fileno()})
 
 
 def _plan(kind: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -59,7 +59,10 @@ def _plan(kind: str, options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _exec(plan: dict[str, Any]) -> NoReturn:
+def become(plan: dict[str, Any]) -> NoReturn:
+    """Become the supervisor that carries out `plan`: a light process with this one's id, see supervisor/__main__.py."""
+    sys.stdout.flush()
+    sys.stderr.flush()
     script = Path(supervisor.__file__).with_name("__main__.py")
     os.execv(sys.executable, [sys.executable, str(script), json.dumps(plan)])
 

@@ -61,12 +61,11 @@ class RunCommand(TasktoolsCommand):
         add("--reload-include", action="append", default=[], metavar="GLOB", help="files that count beside *.py, .env")
         add("--reload-grace", default="30s", metavar="DURATION", help="how long tasks may go on in old code (30s)")
 
-    def execute(self, *args: Any, **options: Any) -> str | None:
+    def prepare(self, options: dict[str, Any]) -> None:
         if self._called_from_command_line:
             self.line = supervised.Line.from_environment()
             if self.line is None and reloads(options):
                 self.line = reloading.become_supervisor(self.celery_command, options)
-        return super().execute(*args, **options)
 
     def _end(self, error: TasktoolsError, options: dict[str, Any]) -> NoReturn:
         if self.line is not None and not _may_be_mended(error, options):

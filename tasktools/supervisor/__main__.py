@@ -30,6 +30,5 @@ if __name__ == "__main__":
     plan = Plan(**fields)
     files = Files(plan.roots, plan.ignore, plan.include)
     reloader = {"worker": WorkerReloader, "beat": BeatReloader}[plan.kind](plan, files, stderr_line(plan.color))
-    reloader.begin()
     watch(files, plan.since, reloader.tell_changed, lambda text: reloader.call(lambda: reloader.say(text)))
     sys.exit(reloader.run())

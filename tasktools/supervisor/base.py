@@ -18,7 +18,7 @@ PERIOD = 0.1
 
 
 class Loop:
-    """Base of the strategies. They override `asked`, `ended`, `due` and `is_busy`."""
+    """Base of the strategies. They override `begin`, `asked`, `ended`, `due` and `is_busy`."""
 
     def __init__(self, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
@@ -33,6 +33,10 @@ class Loop:
         self._selector.register(self._inbox, selectors.EVENT_READ, self._read_inbox)
 
     # what the strategies do
+
+    def begin(self) -> None:
+        """Start what is to run; signals are heard already."""
+        raise NotImplementedError
 
     def asked(self, signum: int) -> None:
         """SIGTERM, SIGINT, SIGQUIT or SIGHUP has come."""
@@ -52,10 +56,11 @@ class Loop:
     # the loop
 
     def run(self) -> int:
-        """Turn until a strategy calls `finish`; return the exit code."""
+        """Begin, and turn until a strategy calls `finish`; return the exit code."""
+        signal.set_wakeup_fd(self._door, warn_on_full_buffer=False)
         for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGCHLD):
             signal.signal(signum, lambda *_: None)
-        signal.set_wakeup_fd(self._door, warn_on_full_buffer=False)
+        self.call(self.begin)
         while self.exit_code is None:
             self.tick()
         return self.exit_code

@@ -220,7 +220,5 @@ class Site(Loop):
 
 
 def run_site(plan: SitePlan, say: Callable[[str], None]) -> int:
-    """Run the site; return the exit code. The parts start in the loop, which answers signals already."""
-    site = Site(plan, say, Output(sys.stdout.fileno()))
-    site.call(site.begin)
-    return site.run()
+    """Run the site; return the exit code."""
+    return Site(plan, say, Output(sys.stdout.fileno())).run()

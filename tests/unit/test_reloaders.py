@@ -270,7 +270,7 @@ def test_process__exit_code_of_a_real_one() -> None:
 
 def test_loop__leaves_the_rest_to_its_strategies() -> None:
     loop = Loop(print)
-    for call in (lambda: loop.asked(2), lambda: loop.ended(Process(0))):
+    for call in (loop.begin, lambda: loop.asked(2), lambda: loop.ended(Process(0))):
         with pytest.raises(NotImplementedError):
             call()
     assert not loop.is_busy()

@@ -138,7 +138,9 @@ def test_watch__tells_of_changes_to_the_end_of_time(
         monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     write(tmp_path, "a.py")
     told: list[str] = []
-    watching.watch(Files([str(tmp_path)]), None, told.extend, print)
+    files = Files([str(tmp_path)])
+    watching.watch(files, None, told.extend, print)
+    wait_for(lambda: files._known)
     for name, text in (("a.py", "y"), ("new/folder/b.py", "x"), ("a.py", "z"), ("new/folder/b.py", "y")):
         told.clear()
         path = write(tmp_path, name, text)

@@ -13,6 +13,7 @@ from tasktools.brokers import broker_of
 from tasktools.exceptions import AppError, ProjectError, UsageError
 from tasktools.management import developing
 from tasktools.management.base import TasktoolsCommand
+from tasktools.management.reloading import become
 from tasktools.management.running import RUN_EXIT_CODES
 
 
@@ -62,7 +63,7 @@ class Command(TasktoolsCommand):
         broker = self.broker(options) if {"worker", "beat"} & set(commands) else ""
         self.note(f"rundev: {', '.join(commands).replace('web', f'web{where}', 1)}{broker}")
         plan = {"commands": commands, "keep_going": options["keep_going"], "color": color}
-        developing.become_site({**plan, "color_stderr": developing.colored(self.stderr, options)})
+        become({"kind": "site", **plan, "color_stderr": developing.colored(self.stderr, options)})
 
     def broker(self, options: dict[str, Any]) -> str:
         """Name the broker. What a change of a file may mend is told, and the parts wait for that."""
