@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 
 .PHONY: demo test lint matrix smoke clean
 
-demo: $(STAMP)  ## worker, beat and a task on the private Valkey; under 10 s once installed
+demo: $(STAMP)  ## the whole site on the private Valkey: a task, a form, a tick; under 10 s once installed
 	$(BIN)/python -m project.demo_run
 
 test: $(STAMP)  ## the whole suite, with coverage

@@ -60,5 +60,7 @@ def test_make_demo__shows_the_task_and_a_tick_and_leaves_nothing_running() -> No
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "enqueue add 2 2 --wait\n4\n" in done.stdout
+    assert "Ann fills the form on http://127.0.0.1:" in done.stdout
+    assert ": Hello, Ann!\n" in done.stdout
     assert "beat has sent fetch-weather, and the worker has fetched it." in done.stdout
     assert "nothing is left running" in done.stdout
