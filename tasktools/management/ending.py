@@ -14,6 +14,7 @@ from tasktools.naming import shown
 
 def add_ending_options(parser: CommandParser) -> None:
     add = parser.add_argument_group("how it ends").add_argument
+    add("--reload-grace", default="30s", metavar="DURATION", help="how long tasks may go on in old code (30s)")
     add("--grace", metavar="DURATION", help="end within that time: warmly, then Celery's soft shutdown, then cold")
     add("--drain", action="store_true", help="end when its queues are empty and nothing runs")
     add("--max-tasks", metavar="N", help="end after N tasks")

@@ -54,7 +54,7 @@ def _plan(kind: str, options: dict[str, Any]) -> dict[str, Any]:
         "ignore": [str(path) for path in ignored()],
         "include": options["reload_include"],
         "since": time.time() - time.process_time(),
-        "grace": parse_duration(options["reload_grace"]).total_seconds(),
+        "grace": parse_duration(options.get("reload_grace", "0s")).total_seconds(),
         "color": sys.stderr.isatty() and not options["no_color"] and "NO_COLOR" not in os.environ,
     }
 

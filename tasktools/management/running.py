@@ -59,7 +59,6 @@ class RunCommand(TasktoolsCommand):
         add("--reload", action="store_true", help="start anew when a file changes; with DEBUG that is so without it")
         add("--noreload", action="store_true", help="do not")
         add("--reload-include", action="append", default=[], metavar="GLOB", help="files that count beside *.py, .env")
-        add("--reload-grace", default="30s", metavar="DURATION", help="how long tasks may go on in old code (30s)")
 
     def prepare(self, options: dict[str, Any]) -> None:
         if self._called_from_command_line:
@@ -132,10 +131,13 @@ def _may_be_mended(error: TasktoolsError, options: dict[str, Any]) -> bool:
 
 
 def reloads(options: dict[str, Any]) -> bool:
-    """Whether to start anew when a file changes: as runserver does, but not for a process that others manage."""
+    """Whether to start anew when a file changes: as runserver does, but not for a process that others manage.
+
+    Nor for a worker with a beat inside (-B): while the old one finishes its tasks there would be two.
+    """
     if options["noreload"] or options.get("detach"):
         return False
-    return bool(options["reload"] or (settings.DEBUG and not options.get("pidfile")))
+    return bool(options["reload"] or (settings.DEBUG and not options.get("pidfile") and not options.get("beat")))
 
 
 def _global_words(options: dict[str, Any], *, quiet: bool) -> list[str]:

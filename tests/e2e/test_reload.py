@@ -273,6 +273,7 @@ def test_worker_that_has_done_its_share__ends_the_supervisor(site: Site) -> None
 OFF = [
     (("--noreload",), "", False),
     (("--pidfile", "worker.pid"), "", False),
+    (("-B",), "", False),
     ((), "DEBUG = False", False),
     (("--reload",), "DEBUG = False", True),
 ]

@@ -25,14 +25,25 @@ class Command(RunCommand):
         super().add_own_options(parser)
         ending.add_ending_options(parser)
 
+    def prepare(self, options: dict[str, Any]) -> None:
+        self.limits = ending.limits_from(options)
+        self.grace = ending.seconds(options["grace"])
+        ending.seconds(options["reload_grace"])
+        alone = next((word for word in ("pidfile", "beat") if options["reload"] and options.get(word)), None)
+        if alone:
+            raise UsageError(
+                f"--reload and --{alone} exclude each other: for a while there are two workers.",
+                hint="run manage.py runbeat beside it" if alone == "beat" else f"leave out --{alone}",
+            )
+        super().prepare(options)
+
     def start(self, found: discovery.Found, words: Sequence[str], options: dict[str, Any]) -> int:
         if options.get("detach"):
             return self._detach(found.app, options)
-        limits = ending.limits_from(options)
-        self.intake = Intake(limits, supervised=self.line is not None)
-        if self.line is not None or limits:
+        self.intake = Intake(self.limits, supervised=self.line is not None)
+        if self.line is not None or self.limits:
             self.intake.install(found.app)
-        self.stop = Stop(self.note, every_second=sys.stderr.isatty(), grace=ending.seconds(options["grace"]))
+        self.stop = Stop(self.note, every_second=sys.stderr.isatty(), grace=self.grace)
         self.stop.install(found.app)
         warning = signal_warning()
         if warning:
