@@ -16,22 +16,30 @@ from celery.signals import beat_init
 PATIENCE = 5.0
 
 
-def end_between_ticks() -> None:
-    """Have the beat that is about to start in this process, in the main thread, end so on SIGTERM and SIGINT."""
-    beat_init.connect(lambda sender, **_: _Ending(sender), weak=False, dispatch_uid="tasktools.beating")
+def end_between_ticks(app: Any) -> None:
+    """Have the beat that `app` is about to start in this process, in the main thread, end so on SIGTERM and SIGINT."""
+
+    class Beat(app.Beat):
+        def install_sync_handler(self, service: Any) -> None:
+            _Ending(service)
+
+    app.Beat = Beat
 
 
 class _Ending:
-    """Stands between the signals and the service (celery.beat.Service), which has installed its handlers by now."""
+    """Stands between the signals and the service (celery.beat.Service)."""
 
     def __init__(self, service: Any) -> None:
         self.service = service
         self.ticking = False
         self.asked = False
-        self.tick = service.scheduler.tick
-        service.scheduler.tick = self._tick
+        beat_init.connect(self._wrap, sender=service, weak=False)
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, self._ask)
+
+    def _wrap(self, **_: Any) -> None:
+        self.tick = self.service.scheduler.tick
+        self.service.scheduler.tick = self._tick
 
     def _tick(self, *args: Any, **options: Any) -> Any:
         self.ticking = True

@@ -20,7 +20,7 @@ class Command(RunCommand):
     def start(self, found: discovery.Found, words: Sequence[str], options: dict[str, Any]) -> int:
         from tasktools.beating import end_between_ticks
 
-        end_between_ticks()
+        end_between_ticks(found.app)
         return super().start(found, words, options)
 
     def obey(self, line: supervised.Line, words: Sequence[str]) -> Sequence[str]:
