@@ -1,23 +1,26 @@
 """Whether a worker takes tasks: it can be paused, kept from reserving ahead, limited to a number, and drained.
 
 One consumer step of Celery (bootstep) does all of it. On Redis and Valkey a worker takes a message by BRPOP, once the
-channel's `can_consume` allows it; the step narrows that. Other brokers push: there the consumer is cancelled, and the
-broker gives what was reserved to another worker when this one has ended.
+channel's `can_consume` allows it; the step narrows that. Other brokers push: there the consumer is cancelled, what comes all
+the same goes back, and the broker gives what was reserved to another worker when this one has ended.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from amqp.exceptions import ChannelError
 from celery import bootsteps
 from celery.worker import state
 
 #: Seconds between two looks at whether a limited worker has done its share.
 PERIOD = 0.2
+
+#: How long a talk with the broker beside the worker's own may take, in seconds.
+LIMIT = 2.0
 
 
 @dataclass(kw_only=True)
@@ -45,6 +48,7 @@ class Intake:
         #: Asked of each message before it becomes a task: whether it shall go back to the queue; it pauses then.
         self.refuses: Callable[[], bool] = lambda: False
         self.paused = False
+        #: How many tasks have been begun.
         self.taken = 0
         self.began = time.monotonic()
         self._step: _IntakeStep | None = None
@@ -74,9 +78,14 @@ class Intake:
         if self._step:
             self._step.reopen()
 
+    @property
+    def is_full(self) -> bool:
+        """Whether as many tasks have been begun as there shall be."""
+        return self.limits.tasks is not None and self.taken >= self.limits.tasks
+
     def admits(self, room: int) -> bool:
         """Whether one more task may be taken by a worker that can run `room` at a time."""
-        if self.paused or (self.limits.tasks is not None and self.taken >= self.limits.tasks):
+        if self.paused or self.is_full:
             return False
         return not self.supervised or len(state.reserved_requests) < room
 
@@ -86,9 +95,7 @@ class Intake:
             return True
         if state.reserved_requests or state.active_requests:
             return False
-        if self.limits.tasks is not None and self.taken >= self.limits.tasks:
-            return True
-        return self.limits.drain and queued() == 0
+        return self.is_full or (self.limits.drain and queued() == 0)
 
 
 class _IntakeStep(bootsteps.StartStopStep):
@@ -102,6 +109,9 @@ class _IntakeStep(bootsteps.StartStopStep):
         #: The number of the connection that waits in BRPOP; None where the broker pushes.
         self.client_id: int | None = None
         self._timer: Any = None
+        self._beside: Any = None
+        # Before the strategies of the tasks are made, which keep hold of it.
+        consumer.on_task_request = self._counted(consumer.on_task_request)
 
     def start(self, consumer: Any) -> None:
         channel = consumer.task_consumer.channel
@@ -110,7 +120,6 @@ class _IntakeStep(bootsteps.StartStopStep):
                 self.client_id = channel.client.client_id()
             allowed = channel.qos.can_consume
             channel.qos.can_consume = lambda: self.intake.admits(self._room()) and allowed()
-        consumer.on_task_message.add(self._count)
         consumer.create_task_handler = _guarded(consumer.create_task_handler, self._refuses)
         self.intake._step = self
         if self.intake.paused:
@@ -122,34 +131,51 @@ class _IntakeStep(bootsteps.StartStopStep):
         self.intake._step = None
         if self._timer:
             self._timer.cancel()
+        if self._beside:
+            self._beside.release()
 
     def shut(self) -> None:
+        """Have the broker give no more messages; called from any thread."""
         if self.client_id is None:
             self.consumer.call_soon(self._cancel)
             return
-        # A BRPOP that waits at the server would still take the next task.
-        with self.consumer.app.connection_for_write() as connection:
+        # A BRPOP that waits at the server would still take the next task. If this fails it ends by itself in a second,
+        # and what it has taken goes back.
+        with contextlib.suppress(Exception), self._connection() as connection:
             connection.default_channel.client.execute_command("CLIENT", "UNBLOCK", self.client_id)
+
+    def reopen(self) -> None:
+        """Have it give them again; called from any thread."""
+        if self.client_id is None:
+            self.consumer.call_soon(self._consume)
+
+    def _consume(self) -> None:
+        if not self.intake.paused:
+            self.consumer.task_consumer.consume()
+
+    def _cancel(self) -> None:
+        self.consumer.task_consumer.cancel()
 
     def _refuses(self, message: Any) -> bool:
         """Whether a message that has been taken was put back to where it was, in front."""
-        if not self.intake.refuses():
+        if not (self.intake.refuses() or self.intake.is_full):
             return False
-        if self.client_id is None:
+        if self.consumer.connection.transport.driver_type != "redis":
             self._cancel()
         message.requeue()
         return True
 
-    def reopen(self) -> None:
-        if self.client_id is None:
-            self.consumer.call_soon(self.consumer.task_consumer.consume)
+    def _counted(self, begin: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """Return what begins a task and counts it: one that had waited for its time is left for another worker."""
 
-    def _cancel(self) -> None:
-        for queue in list(self.consumer.task_consumer.queues):
-            self.consumer.task_consumer.cancel_by_queue(queue.name)
+        def on_task_request(request: Any) -> Any:
+            if self.intake.is_full:
+                state.reserved_requests.discard(request)  # not acknowledged: it goes back when this worker ends
+                return None
+            self.intake.taken += 1
+            return begin(request)
 
-    def _count(self, request: Any) -> None:
-        self.intake.taken += 1
+        return on_task_request
 
     def _room(self) -> int:
         return int(getattr(self.consumer.controller, "max_concurrency", None) or self.consumer.pool.num_processes or 1)
@@ -159,9 +185,25 @@ class _IntakeStep(bootsteps.StartStopStep):
             state.should_stop = 0
 
     def _queued(self) -> int:
-        """Count what waits in this worker's queues; one that nobody has sent to yet may not be there."""
-        channel = self.consumer.connection.default_channel
-        return sum(_length(queue(channel)) for queue in self.consumer.task_consumer.queues)
+        """Count what waits in this worker's queues; one that nobody has sent to yet may not be there.
+
+        Over a connection of its own: the worker's is read from in another thread with some pools. Without an answer
+        something may wait.
+        """
+        names = [queue.name for queue in self.consumer.task_consumer.queues]
+        try:
+            self._beside = self._beside or self._connection()
+            return sum(_length(self._beside, name) for name in names)
+        except Exception:  # noqa: BLE001 - whatever the transport raises, it is asked again in a moment
+            self._beside = None
+            return 1
+
+    def _connection(self) -> Any:
+        app = self.consumer.app
+        options = dict(app.conf.broker_transport_options or {})
+        if self.consumer.connection.transport.driver_type == "redis":
+            options |= {"socket_timeout": LIMIT, "socket_connect_timeout": LIMIT}
+        return app.connection_for_read(connect_timeout=LIMIT, transport_options=options)
 
 
 def _guarded(create: Callable[..., Any], refuses: Callable[[Any], bool]) -> Callable[..., Any]:
@@ -172,8 +214,9 @@ def _guarded(create: Callable[..., Any], refuses: Callable[[Any], bool]) -> Call
     return create_task_handler
 
 
-def _length(queue: Any) -> int:
-    try:
-        return int(queue.queue_declare(passive=True).message_count)
-    except ChannelError:
-        return 0
+def _length(connection: Any, name: str) -> int:
+    with connection.channel() as channel:  # one that an error has closed serves no more
+        try:
+            return int(channel.queue_declare(name, passive=True).message_count)
+        except connection.channel_errors:
+            return 0

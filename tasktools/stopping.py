@@ -37,6 +37,8 @@ class Stop:
         self._reserved: dict[str, Any] = {}
         #: What ran when the stop became a cold one: of that only what succeeded has finished.
         self._cut: set[str] = set()
+        #: What Celery has given back to the broker.
+        self._back: set[str] = set()
         self._over = threading.Event()
         self._consumer: Any = None
 
@@ -46,7 +48,7 @@ class Stop:
             app.conf.worker_soft_shutdown_timeout = self.grace * SOFT_SHARE
         signals.worker_shutting_down.connect(lambda how, **_: self.begin(how), weak=False)
         signals.task_failure.connect(self._note_lost, weak=False)
-        signals.worker_ready.connect(lambda sender, **_: self._watch_cold(sender.controller), weak=False)
+        signals.worker_ready.connect(lambda sender, **_: self._watch(sender), weak=False)
 
     def be_replaced(self, grace: float) -> None:
         """Another worker is at work already: say once what is waited for, and for no more than `grace` seconds."""
@@ -59,7 +61,10 @@ class Stop:
             return
         self.began = time.monotonic()
         self._running = {request.id: request for request in list(state.active_requests)}
-        self._reserved = {r.id: r for r in list(state.reserved_requests) if r.id not in self._running}
+        waiting = [*state.reserved_requests, *getattr(state, "scheduled_requests", ())]  # the latter from Celery 5.7 on
+        self._reserved = {request.id: request for request in waiting if request.id not in self._running}
+        for request in self._all():
+            self._note_return(request)
         threading.Thread(target=self._tell, daemon=True, name="stop").start()
         if self.grace is not None:
             soft = self.grace * SOFT_SHARE
@@ -70,19 +75,38 @@ class Stop:
         if isinstance(exception, (WorkerLostError, Terminated)):
             self._cut.add(task_id)
 
-    def _watch_cold(self, worker: Any) -> None:
-        """Begin ahead of Celery's cold shutdown, which tells of itself when it has cancelled what runs."""
-        self._consumer = worker.consumer
-        wait = worker.wait_for_soft_shutdown
+    def _note_return(self, request: Any) -> None:
+        """Have it taken down when Celery gives the task back to the broker."""
+        reject = request._on_reject
 
-        def wait_for_soft_shutdown() -> Any:
-            self.begin("Cold")
-            try:
-                return wait()
-            finally:
-                self._cut |= {request.id for request in list(state.active_requests)}
+        def on_reject(log: Any, errors: Any, requeue: bool = False, **more: Any) -> Any:
+            if requeue:
+                self._back.add(request.id)
+            return reject(log, errors, requeue, **more)
 
-        worker.wait_for_soft_shutdown = wait_for_soft_shutdown
+        request._on_reject = on_reject
+
+    def _watch(self, consumer: Any) -> None:
+        """Begin with every stop: by a limit, by remote control, and ahead of a cold one, which tells when it has cancelled."""
+        if consumer is self._consumer:
+            return  # connected again
+        self._consumer, worker = consumer, consumer.controller
+        stop, wait, cancel = worker.stop, worker.wait_for_soft_shutdown, consumer.cancel_active_requests
+
+        def cancel_active_requests(*args: Any, **options: Any) -> Any:
+            self._cut |= {request.id for request in list(state.active_requests)}
+            return cancel(*args, **options)
+
+        worker.stop = self._begun(stop, "Warm")
+        worker.wait_for_soft_shutdown = self._begun(wait, "Cold")
+        consumer.cancel_active_requests = cancel_active_requests
+
+    def _begun(self, function: Callable[..., Any], how: str) -> Callable[..., Any]:
+        def wrapper(*args: Any, **options: Any) -> Any:
+            self.begin(how)
+            return function(*args, **options)
+
+        return wrapper
 
     def finish(self) -> None:
         """Say what became of each task; called when the worker has stopped."""
@@ -90,8 +114,9 @@ class Stop:
         if self.began is None:
             return
         self._sum_up("finished", [r for r in self._all() if r.id in self._ended()])
-        self._sum_up("went back to the queue", [r for r in self._left() if not r.acknowledged])
-        self._sum_up("cut off and lost", [r for r in self._left() if r.acknowledged])
+        left = self._left()
+        self._sum_up("went back to the queue", [r for r in left if r.id in self._back or not r.acknowledged])
+        self._sum_up("cut off and lost", [r for r in left if r.id not in self._back and r.acknowledged])
 
     def _tell(self) -> None:
         while not self._over.is_set():
@@ -141,6 +166,7 @@ class Stop:
     def _ended(self) -> set[str]:
         held = {*state.active_requests, *state.reserved_requests}
         gone = {r.id for r in self._all() if r.time_start is not None and r not in held}
+        gone -= self._back
         return {task_id for task_id in gone if task_id not in self._cut or task_id in state.successful_requests}
 
     def _left(self) -> list[Any]:

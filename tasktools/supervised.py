@@ -4,6 +4,7 @@
                       resume  take tasks again
                       leave   {"grace": seconds}: you have been replaced; SIGTERM follows
                       go      begin (beat)
+                      end     SIGTERM has been sent (whose handler fails in Celery 5.5 when nobody reads stdout any more)
     process says      {"say": "ready"}                     it has loaded the code
                       {"say": "stale", "paths": [...]}     it has paused: these files of its code are not as it loaded them
                       {"say": "hopeless"}                  it ends, and no change of a file would mend why
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import signal
 import socket
@@ -29,6 +31,8 @@ from tasktools.intake import Intake
 from tasktools.stopping import Stop
 from tasktools.supervisor.child import LINE
 
+logger = logging.getLogger(__name__)
+
 
 class Line:
     """This process's end of the line; a thread listens."""
@@ -37,6 +41,8 @@ class Line:
         self._socket = socket.socket(fileno=descriptor)
         #: How many processes the supervisor has started before this one.
         self.before = before
+        #: When this process began to load the code, as time.time().
+        self.since = began()
         self._socket.set_inheritable(False)
         self._go = threading.Event()
         self._answers: dict[str, Callable[..., None]] = {"go": self._go.set}
@@ -62,25 +68,33 @@ class Line:
         self._go.wait()
 
     def _listen(self) -> None:
-        with contextlib.suppress(OSError), self._socket.makefile("rb") as lines:
-            for line in lines:
-                message = json.loads(line)
-                answer = self._answers.get(message.pop("say"))
-                if answer:
-                    answer(**message)
-        os.kill(os.getpid(), signal.SIGTERM)
+        try:
+            with contextlib.suppress(OSError), self._socket.makefile("rb") as lines:
+                for line in lines:
+                    self._answer(json.loads(line))
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+            self._answer({"say": "end"})
+
+    def _answer(self, message: dict[str, Any]) -> None:
+        answer = self._answers.get(message.pop("say"))
+        try:
+            if answer:
+                answer(**message)
+        except Exception:
+            logger.exception("tasktools: an answer to the supervisor failed")
 
 
 class Sources:
     """The project's own modules that this process has loaded, and the time stamps and sizes that their files had."""
 
-    def __init__(self, roots: Sequence[Path], ignored: Sequence[Path] = (), *, since: float | None = None) -> None:
+    def __init__(self, roots: Sequence[Path], ignored: Sequence[Path] = (), *, since: float) -> None:
         """Of a file that was written after `since`, as time.time(), it is unknown what was loaded."""
         self.roots = tuple(f"{root.resolve()}{os.sep}" for root in roots)
         self.ignored = tuple(f"{path.resolve()}{os.sep}" for path in ignored)
         self._stamps: dict[str, tuple[int, int] | None] = {}
         self._modules = 0
-        self._since = time.time() - time.process_time() if since is None else since
+        self._since = since
         self._add_new()
 
     def changed(self) -> list[str]:
@@ -107,6 +121,21 @@ class Sources:
                 self._stamps[path] = stamp if stamp and stamp[0] <= self._since * 1e9 else None
 
 
+#: What both clocks are out by at most, in seconds; Python itself takes longer to come to the first module of a project.
+_CLOCK_TICKS = 0.02
+
+
+def began() -> float:
+    """Return when this process began, as time.time(); where the system does not tell, how long it has reckoned ago."""
+    try:
+        with open("/proc/uptime") as uptime, open("/proc/self/stat") as stat:
+            ticks = int(stat.read().rpartition(")")[2].split()[19])  # field 22 of proc(5), starttime
+            age = float(uptime.read().split()[0]) - ticks / os.sysconf("SC_CLK_TCK")
+            return time.time() - age + _CLOCK_TICKS
+    except (OSError, ValueError, IndexError):
+        return time.time() - time.process_time()
+
+
 def _stamp(path: str) -> tuple[int, int] | None:
     try:
         found = os.stat(path)
@@ -118,6 +147,7 @@ def _stamp(path: str) -> tuple[int, int] | None:
 def obey(line: Line, intake: Intake, sources: Sources, stop: Stop) -> None:
     """Have the worker that is about to start in this process do what the supervisor says."""
     from celery.signals import worker_ready
+    from celery.worker import state
 
     def resume() -> None:
         sources.renew()
@@ -130,6 +160,10 @@ def obey(line: Line, intake: Intake, sources: Sources, stop: Stop) -> None:
             line.say("stale", paths=changed)
         return bool(changed)
 
+    def end() -> None:
+        if state.should_stop is None:
+            state.should_stop = 0
+
     intake.refuses = is_stale
     worker_ready.connect(lambda **_: line.say("ready"), weak=False)
-    line.listen(pause=intake.pause, resume=resume, leave=stop.be_replaced)
+    line.listen(pause=intake.pause, resume=resume, leave=stop.be_replaced, end=end)

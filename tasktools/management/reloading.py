@@ -9,7 +9,6 @@ import socket
 import sys
 import sysconfig
 import threading
-import time
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,7 +18,7 @@ from django.utils.autoreload import get_child_arguments
 
 from tasktools import conf, supervisor
 from tasktools.durations import parse_duration
-from tasktools.supervised import Line
+from tasktools.supervised import Line, began
 
 
 def become_supervisor(kind: str, options: dict[str, Any]) -> Line:
@@ -39,7 +38,9 @@ def become_supervisor(kind: str, options: dict[str, Any]) -> Line:
     if not pid:
         ours.close()
         os.setsid()
-        return Line(theirs.detach())
+        line = Line(theirs.detach())
+        line.since = plan["since"]  # when what it was split off has begun
+        return line
     theirs.close()
     ours.set_inheritable(True)
     return become({**plan, "pid": pid, "line": ours.fileno()})
@@ -53,7 +54,7 @@ def _plan(kind: str, options: dict[str, Any]) -> dict[str, Any]:
         "roots": [str(root) for root in roots()],
         "ignore": [str(path) for path in ignored()],
         "include": options["reload_include"],
-        "since": time.time() - time.process_time(),
+        "since": began(),
         "grace": parse_duration(options.get("reload_grace", "0s")).total_seconds(),
         "color": sys.stderr.isatty() and not options["no_color"] and "NO_COLOR" not in os.environ,
     }
@@ -73,12 +74,13 @@ def roots() -> list[Path]:
         Path(path).resolve()
         for path in (*site.getsitepackages(), site.getusersitepackages(), sysconfig.get_path("stdlib"))
     ]
-    own = [Path.cwd(), conf.base_dir(), *(Path(config.path) for config in apps.get_app_configs())]
-    too_wide = {Path("/"), Path.home()}
+    base = conf.base_dir()
+    here = [Path.cwd()] if Path.cwd() in (base, *base.parents) or Path.cwd() != Path.home() else []
+    own = [*here, base, *(Path(config.path) for config in apps.get_app_configs())]
     return [
         path
         for path in dict.fromkeys(own)
-        if path not in too_wide and not any(path.resolve().is_relative_to(each) for each in installed)
+        if path != Path("/") and not any(path.resolve().is_relative_to(each) for each in installed)
     ]
 
 

@@ -59,7 +59,8 @@ class Loop:
         """Begin, and turn until a strategy calls `finish`; return the exit code."""
         signal.set_wakeup_fd(self._door, warn_on_full_buffer=False)
         for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGCHLD):
-            signal.signal(signum, lambda *_: None)
+            if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:  # nohup stays
+                signal.signal(signum, lambda *_: None)
         self.call(self.begin)
         while self.exit_code is None:
             self.tick()

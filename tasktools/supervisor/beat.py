@@ -42,6 +42,7 @@ class BeatReloader(Reloader):
 
     def due(self) -> None:
         """Kill one that does not end: two may never tick."""
+        super().due()
         current = self.current
         if current and current.told_to_end is not None and self.clock() - current.told_to_end > 2 * PATIENCE:
             current.kill()

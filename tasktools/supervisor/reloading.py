@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
 import time
 from collections.abc import Callable, Sequence
+from importlib.util import cache_from_source
 from typing import Any, NamedTuple
 
 from tasktools.supervisor.base import Loop
@@ -16,6 +18,9 @@ from tasktools.supervisor.watching import Files
 
 #: How long a process may take to end after it was told to end without delay, in seconds; then it is killed.
 PATIENCE = 5.0
+
+#: How long after the third signal what is left is killed, in seconds.
+FORCE = 1.5
 
 
 class Plan(NamedTuple):
@@ -48,7 +53,10 @@ class Reloader(Loop):
         super().__init__(say, clock)
         self.plan = plan
         self.files = files
+        self.begun = False
         self.stopping = 0
+        #: When the third signal came.
+        self.forced: float | None = None
         self.started = 0
         self._code = 0
         #: The process in charge, and the one that is loading the new code.
@@ -58,12 +66,16 @@ class Reloader(Loop):
         self.seen = self.clock()
 
     def begin(self) -> None:
-        """Take the first process over, or start it."""
-        if self.plan.pid is None or self.plan.line is None:
+        """Take the first process over, or start it; unless a signal was faster."""
+        self.begun = True
+        if self.plan.pid is not None and self.plan.line is not None:
+            self.started = 1
+            self.current = self._adopt(Child(self.plan.pid, socket.socket(fileno=self.plan.line), number=1))
+            if self.stopping:
+                self.current.end()
+        elif not self.stopping:
             self.current = self.start()
-            return
-        self.started = 1
-        self.current = self._adopt(Child(self.plan.pid, socket.socket(fileno=self.plan.line), number=1))
+        self._finish_if_alone()
 
     # what the strategies do
 
@@ -95,21 +107,37 @@ class Reloader(Loop):
         """Begin a reload because of these files."""
         if self.stopping:
             return
+        for path in paths:
+            forget_compiled(path)
         self.say(f"{named(paths)} changed, reloading")
         self.seen = self.clock()
         self.changed()
 
     def asked(self, signum: int) -> None:
-        """Hand a signal on to every process: Celery knows what one and what two of them mean. Three kill."""
+        """Hand a signal on to every process: Celery knows what one and two and three of them mean. A fourth kills."""
         self.stopping += 1
         signum = signal.SIGTERM if signum == signal.SIGHUP else signum
+        if self.stopping == 3:
+            self.forced = self.clock()
         for process in self.processes:
             process.told_to_end = process.told_to_end or self.clock()
-            if self.stopping > 2:
-                process.kill()
-            else:
-                process.send(signum)
+            process.send(signum)
+            if signum == signal.SIGTERM and isinstance(process, Child):
+                process.say("end")
+        if self.stopping > 3:
+            self._kill_all()
         self._finish_if_alone()
+
+    def due(self) -> None:
+        """Kill what does not end although it was told three times."""
+        if self.forced is not None and self.clock() - self.forced > FORCE:
+            self._kill_all()
+
+    def _kill_all(self) -> None:
+        self.forced = None
+        for process in self.processes:
+            self.say(f"process {process.pid} does not end, it is killed; what it ran is cut off")
+            process.kill()
 
     def ended(self, process: Process) -> None:
         assert isinstance(process, Child)
@@ -133,7 +161,7 @@ class Reloader(Loop):
             self.say(f"{what} ({child.told_end()}): waiting for a change")
 
     def _finish_if_alone(self) -> None:
-        if not self.processes:
+        if self.begun and self.stopping and not self.processes:
             self.finish(self._code)
 
     def _adopt(self, child: Child) -> Child:
@@ -166,6 +194,15 @@ class Reloader(Loop):
     def _release(self, child: Child) -> None:
         if child is self.current and not self.next:
             child.say("resume")
+
+
+def forget_compiled(path: str) -> None:
+    """Remove what Python has compiled of a file: it looks at seconds and size, and takes old for new within a second."""
+    if not path.endswith(".py"):
+        return
+    for optimization in ("", "1", "2"):
+        with contextlib.suppress(OSError, NotImplementedError):
+            os.unlink(cache_from_source(path, optimization=optimization))
 
 
 def named(paths: Sequence[str], most: int = 3) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -156,7 +157,7 @@ def notified(files: Files) -> Iterator[Iterable[str]]:
 
     while True:
         folders = files.folders()
-        known = set(folders)
+        known = {folder: _identity(folder) for folder in folders}
         looked = False
         for changes in watchfiles.watch(
             *folders,
@@ -174,8 +175,17 @@ def notified(files: Files) -> Iterator[Iterable[str]]:
                 looked = True
                 paths += files.touched()  # before the watch began
             yield paths
-            if any(path not in known and os.path.isdir(path) for path in paths):
-                break  # a new folder, to be watched too
+            if any(_identity(folder) != known.get(folder) for folder in {*paths, *map(os.path.dirname, paths)}):
+                break  # a folder has come, or gone, or another one has its place
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Return what tells a folder from another one of the same name; None for what is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino) if stat.S_ISDIR(found.st_mode) else None
 
 
 def polled(files: Files, sleep: Callable[[float], None] = time.sleep) -> Iterator[Iterable[str]]:

@@ -36,6 +36,7 @@ class WorkerReloader(Reloader):
 
     def due(self) -> None:
         """Kill those that do not end although their grace is over."""
+        super().due()
         for process in self.processes:
             if self.stopping or process.told_to_end is None or not isinstance(process, Child):
                 continue

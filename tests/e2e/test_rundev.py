@@ -39,7 +39,9 @@ def family(pid: int) -> list[int]:
 def part(rundev: Running, word: str) -> int:
     """Return the process id of one part."""
     for pid in family(rundev.process.pid)[1:]:
-        line = subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+        line = subprocess.run(
+            ["ps", "-ww", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False
+        ).stdout
         if word in line:
             return pid
     raise AssertionError(f"no process {word}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import sys
@@ -176,6 +177,79 @@ def test_max_tasks__ends_after_exactly_so_many(site: Site, pool: str) -> None:
     assert done.returncode == 0, done.stderr
     assert len(noted(site)) == 7
     assert queued(site) == 13
+
+
+@pytest.mark.parametrize("options", ["rate_limit='50/s'", "countdown"])
+def test_max_tasks__counts_those_that_wait_for_their_time_too(site: Site, options: str) -> None:
+    make(site)
+    later = options == "countdown"
+    if not later:
+        site.write(
+            "shop/tasks.py", TASKS.replace("@shared_task\n", f"@shared_task({options})\n").replace("LATE", "False")
+        )
+    record = str(site.root / "record")
+    code = f"""
+import django; django.setup()
+from shop.tasks import note
+for key in range(12): note.apply_async(({record!r}, key), countdown={0.1 if later else None})
+"""
+    assert site.run(sys.executable, "-c", code, env={"DJANGO_SETTINGS_MODULE": site.settings_module}).returncode == 0
+    done = site.manage("runworker", "--max-tasks", "3", "-c", "2", "--noreload", "--without-mingle")
+    assert done.returncode == 0, done.stderr
+    assert len(noted(site)) == 3
+    assert queued(site) == 9
+
+
+def test_max_tasks__on_a_broker_that_pushes(site: Site) -> None:
+    folder = site.root / "messages"
+    folder.mkdir()
+    options = dict.fromkeys(["data_folder_in", "data_folder_out", "control_folder"], str(folder))
+    fill(make(site, settings=f"CELERY_BROKER_URL = 'filesystem://'\nCELERY_BROKER_TRANSPORT_OPTIONS = {options}"), 20)
+    done = site.manage("runworker", "--max-tasks", "7", "-c", "2", "--noreload", "--without-mingle", "--without-gossip")
+    assert done.returncode == 0, done.stderr
+    assert len(noted(site)) == 7
+    assert queued(site) == 13
+
+
+def test_grace__holds_for_an_end_by_a_limit_too(site: Site) -> None:
+    worker = make(site).start_worker("--max-time", "3s", "--grace", "2s")
+    begin(site, worker, "60")
+    began = time.monotonic()
+    worker.process.wait(10)
+    assert time.monotonic() - began < 6.5
+    assert "cut off and lost: shop.tasks.slow[" in worker.output
+
+
+def test_grace__holds_for_a_shutdown_by_remote_control(site: Site) -> None:
+    worker = make(site).start_worker("--grace", "2s")
+    begin(site, worker, "60")
+    site.manage("celery", "control", "shutdown")
+    worker.process.wait(10)
+    assert "cut off and lost: shop.tasks.slow[" in worker.output
+
+
+def test_requeued_task__is_not_told_as_finished(site: Site) -> None:
+    """The whole group gets the signal, and the pool's processes with it."""
+    make(site, acks_late=True, settings="CELERY_TASK_REJECT_ON_WORKER_LOST = True")
+    worker = site.start_worker()
+    begin(site, worker, "60")
+    os.killpg(worker.process.pid, signal.SIGTERM)
+    worker.process.wait(20)
+    assert "went back to the queue: shop.tasks.slow[" in worker.output
+    assert "finished" not in worker.output
+    assert queued(site) == 1
+
+
+def test_signals_in_a_soft_shutdown__tell_what_went_back(site: Site) -> None:
+    make(site, acks_late=True, settings="CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 20")
+    worker = site.start_worker()
+    begin(site, worker, "60")
+    for text in ("initiate cold shutdown", "Initiating Soft Shutdown", "Waiting gracefully for cold shutdown"):
+        worker.process.send_signal(signal.SIGINT)
+        worker.wait_for_output(text)
+    worker.process.wait(30)
+    assert "went back to the queue: shop.tasks.slow[" in worker.output
+    assert queued(site) == 1
 
 
 def test_max_time__ends_warmly(site: Site) -> None:

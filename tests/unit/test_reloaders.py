@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -231,7 +232,23 @@ def test_beat__old_one_that_does_not_end_is_killed(beat: Bench) -> None:
     assert stubborn.exit_code == -signal.SIGKILL
 
 
-def test_signals__two_are_handed_on_and_the_third_kills(worker: Bench) -> None:
+@pytest.mark.parametrize("kind", [WorkerReloader, BeatReloader])
+@pytest.mark.parametrize("adopted", [True, False])
+def test_signal_before_it_has_begun__leaves_nothing(tmp_path: Path, kind: type[Reloader], adopted: bool) -> None:
+    plan = {}
+    if adopted:
+        ours, theirs = socket.socketpair()
+        theirs.close()
+        plan = {"pid": spawn([sys.executable, "-c", "import time; time.sleep(60)"]), "line": ours.detach()}
+    bench = Bench(tmp_path, kind, **plan)
+    bench.reloader.asked(signal.SIGTERM)
+    assert bench.reloader.exit_code is None
+    bench.reloader.begin()
+    bench.turn_until(lambda: bench.reloader.exit_code is not None)
+    assert bench.reloader.processes == []
+
+
+def test_signals__three_are_handed_on_and_what_is_left_is_killed(worker: Bench) -> None:
     worker.flag("stubborn")
     reloader = worker.reloader
     reloader.take_up(["a.py"])
@@ -242,7 +259,11 @@ def test_signals__two_are_handed_on_and_the_third_kills(worker: Bench) -> None:
     reloader.take_up(["a.py"])  # too late
     assert reloader.next is None
     reloader.asked(signal.SIGTERM)
+    worker.turn_until(lambda: True)
+    assert stubborn in reloader.processes
+    worker.now += 1.6
     worker.turn_until(lambda: reloader.exit_code == 128 + signal.SIGKILL)
+    assert any("it is killed; what it ran is cut off" in each for each in worker.said)
 
 
 def test_named__three_and_how_many_more() -> None:

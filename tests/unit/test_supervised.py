@@ -6,8 +6,10 @@ import importlib.util
 import json
 import os
 import socket
+import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,8 @@ import pytest
 from tasktools.supervised import Line, Sources
 from tasktools.supervisor.child import LINE, Child
 from tests.support import wait_for
+
+NOW = time.time()
 
 
 @pytest.fixture
@@ -34,11 +38,11 @@ def load(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_sources__unchanged(module: Path) -> None:
-    assert Sources([module.parent]).changed() == []
+    assert Sources([module.parent], since=NOW).changed() == []
 
 
 def test_sources__other_time_stamp_until_it_is_renewed(module: Path) -> None:
-    sources = Sources([module.parent])
+    sources = Sources([module.parent], since=NOW)
     os.utime(module, (2000, 2000))
     assert sources.changed() == [str(module)]
     sources.renew()
@@ -54,7 +58,7 @@ def test_sources__written_while_it_was_loaded(module: Path) -> None:
 
 
 def test_sources__module_that_is_loaded_later(module: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sources = Sources([module.parent])
+    sources = Sources([module.parent], since=NOW)
     later = module.with_name("loaded_later_for_the_test.py")
     later.write_text("")
     os.utime(later, (1000, 1000))
@@ -65,11 +69,36 @@ def test_sources__module_that_is_loaded_later(module: Path, monkeypatch: pytest.
 
 
 def test_sources__not_what_is_ignored_or_elsewhere(module: Path) -> None:
-    elsewhere = Sources([module.parent / "other"])
-    ignored = Sources([module.parent.parent], [module.parent])
+    elsewhere = Sources([module.parent / "other"], since=NOW)
+    ignored = Sources([module.parent.parent], [module.parent], since=NOW)
     os.utime(module, (2000, 2000))
     assert elsewhere.changed() == []
     assert str(module) not in ignored.changed()
+
+
+def test_line__an_answer_that_fails_does_not_end_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr(os, "kill", lambda pid, signum: ended.append(pid))
+    ours, theirs = socket.socketpair()
+    line = Line(theirs.detach())
+    child = Child(0, ours, number=1)
+    heard: list[str] = []
+    line.listen(pause=lambda: {}["nothing"], resume=lambda: heard.append("resume"))
+    child.say("pause")
+    child.say("resume")
+    wait_for(lambda: heard == ["resume"])
+    assert "an answer to the supervisor failed" in caplog.text
+    ours.close()
+    wait_for(lambda: ended == [os.getpid()])
+    line._socket.close()
+
+
+def test_began__is_when_the_process_began() -> None:
+    code = "import time; time.sleep(0.3); from tasktools.supervised import began; print(time.time() - began())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 0.3 < float(done.stdout) < 10
 
 
 def test_line__is_not_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,7 +55,7 @@ class Command(RunCommand):
 
     def obey(self, line: supervised.Line, words: Sequence[str]) -> Sequence[str]:
         """Change places with other workers as the supervisor says. Mingle and gossip would cost a second each time."""
-        sources = supervised.Sources(reloading.roots(), reloading.ignored())
+        sources = supervised.Sources(reloading.roots(), reloading.ignored(), since=line.since)
         supervised.obey(line, self.intake, sources, self.stop)
         return [*words, "--without-mingle", "--without-gossip"]
 
