@@ -25,6 +25,10 @@ SOFT_SHARE = 0.25
 CLEANING = 1.0
 
 
+#: How the consumer's method is called that cancels what runs, in Celery from 5.6 on and in 5.5.
+_CANCEL = ("cancel_active_requests", "cancel_all_unacked_requests")
+
+
 class Stop:
     """Follows the stop of the worker of this process, and tells of it line by line."""
 
@@ -91,7 +95,9 @@ class Stop:
         if consumer is self._consumer:
             return  # connected again
         self._consumer, worker = consumer, consumer.controller
-        stop, wait, cancel = worker.stop, worker.wait_for_soft_shutdown, consumer.cancel_active_requests
+        stop, wait = worker.stop, worker.wait_for_soft_shutdown
+        name = next(each for each in _CANCEL if hasattr(consumer, each))
+        cancel = getattr(consumer, name)
 
         def cancel_active_requests(*args: Any, **options: Any) -> Any:
             self._cut |= {request.id for request in list(state.active_requests)}
@@ -99,7 +105,7 @@ class Stop:
 
         worker.stop = self._begun(stop, "Warm")
         worker.wait_for_soft_shutdown = self._begun(wait, "Cold")
-        consumer.cancel_active_requests = cancel_active_requests
+        setattr(consumer, name, cancel_active_requests)
 
     def _begun(self, function: Callable[..., Any], how: str) -> Callable[..., Any]:
         def wrapper(*args: Any, **options: Any) -> Any:

@@ -95,6 +95,7 @@ def test_pidfile__is_the_new_beats_and_goes_with_it(site: Site) -> None:
     change(site, 2)
     beat.wait_for_output("new code runs")
     wait_for(lambda: pidfile.exists() and pidfile.read_text() not in ("", first))
+    wait_for(lambda: beat.output.count("beat: Starting...") == 2)
     assert beat.end() == 0
     assert not pidfile.exists()
 
