@@ -160,11 +160,11 @@ class Stop:
 
     def _restore(self) -> None:
         """Put back what was not acknowledged, where the client must do it (Redis): Celery has not come to it."""
-        qos = getattr(getattr(self._consumer.task_consumer, "channel", None), "qos", None)
-        restore = getattr(qos, "restore_unacked_once", None)
-        if restore:
+        qos: Any = getattr(getattr(self._consumer.task_consumer, "channel", None), "qos", None)
+        if hasattr(qos, "restore_by_tag"):  # which knows nothing any more of a message that has been restored
             with contextlib.suppress(Exception):  # we are leaving; the broker restores it after its visibility timeout
-                restore()
+                for tag in list(qos._delivered):
+                    qos.restore_by_tag(tag)
 
     def _all(self) -> list[Any]:
         return [*self._running.values(), *self._reserved.values()]

@@ -241,7 +241,7 @@ def test_requeued_task__is_not_told_as_finished(site: Site) -> None:
 
 
 def test_signals_in_a_soft_shutdown__tell_what_went_back(site: Site) -> None:
-    make(site, acks_late=True, settings="CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 20")
+    make(site, acks_late=True, settings="CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 6")
     worker = site.start_worker()
     begin(site, worker, "60")
     for text in ("initiate cold shutdown", "Initiating Soft Shutdown", "Waiting gracefully for cold shutdown"):
