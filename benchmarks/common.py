@@ -89,8 +89,13 @@ class Sites:
         """
         with self.client(OURS_DATABASE) as client:
             client.flushall()
+            self._await_rewritten(client)  # it may have begun by itself, and refuses a second one
             client.bgrewriteaof()
-            await_(lambda: not client.info("persistence")["aof_rewrite_in_progress"], "the server to rewrite its file")
+            self._await_rewritten(client)
+
+    @staticmethod
+    def _await_rewritten(client: redis.Redis) -> None:
+        await_(lambda: not client.info("persistence")["aof_rewrite_in_progress"], "the server to rewrite its file")
 
 
 @contextlib.contextmanager
@@ -158,7 +163,12 @@ def server(project: Path) -> Iterator[Path]:
 
 
 def timed(command: Sequence[str], root: Path) -> float:
-    """Run a command in `root` to its end, and return how long the whole process took, in seconds.
+    """Run a command in `root` to its end, and return how long the whole process took, in seconds."""
+    return finished(command, root)[0]
+
+
+def finished(command: Sequence[str], root: Path) -> tuple[float, str]:
+    """Run a command in `root` to its end; return how long the whole process took, in seconds, and its stdout.
 
     Raises RuntimeError with its output when it fails.
     """
@@ -169,7 +179,7 @@ def timed(command: Sequence[str], root: Path) -> float:
     seconds = time.perf_counter() - begin
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
-    return seconds
+    return seconds, done.stdout
 
 
 @contextlib.contextmanager

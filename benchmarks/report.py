@@ -47,10 +47,20 @@ class Target:
         return f"{'>=' if self.at_least else '<='} {self.limit:g}{self.unit and ' '}{self.unit}"
 
 
-def parser(description: str | None, counted: str = "pairs") -> argparse.ArgumentParser:
+@dataclass(frozen=True, kw_only=True)
+class Against:
+    """One of several that a side is compared with."""
+
+    side: Side
+    #: None for one that is shown and not judged.
+    target: Target | None = None
+
+
+def parser(description: str | None, counted: str = "pairs", number: int = PAIRS) -> argparse.ArgumentParser:
     """Return a parser with --pairs, or what else is counted, and the module's docstring as its help."""
     made = bare_parser(description)
-    made.add_argument(f"--{counted}", type=positive, default=PAIRS, metavar="N", help=f"{counted} to measure ({PAIRS})")
+    told = f"{counted} to measure ({number})"
+    made.add_argument(f"--{counted}", type=positive, default=number, metavar="N", help=told)
     return made
 
 
@@ -84,6 +94,22 @@ def report_ratio(
     print(f"ratio of medians     {ours.median / other.median:.3f}")
     print(f"pairwise ratios      median {figure:.3f}, {_spread(ratios)}")
     return verdict(figure, target)
+
+
+def report_ratios(title: str, ours: Side, others: Sequence[Against], unit: str, *, beside: Sequence[Side] = ()) -> bool:
+    """Print the table, and ours / other for each of the others; return whether all targets were met.
+
+    Judged is the median of the pairwise ratios. The sides `beside` stand in the table alone.
+    """
+    _print_table(title, (ours, *beside, *(other.side for other in others)), unit)
+    met = True
+    for other in others:
+        ratios = [a / b for a, b in zip(ours.samples, other.side.samples, strict=True)]
+        figure = statistics.median(ratios)
+        print(f"ratio to {other.side.name}: median {figure:.3f}, {_spread(ratios)}")
+        if other.target and not verdict(figure, other.target):
+            met = False
+    return met
 
 
 def report_difference(title: str, ours: Side, other: Side, target: Target, unit: str) -> bool:

@@ -1,4 +1,4 @@
-"""The reloaders that others use: watchfiles stands beside this Python, watchmedo gets a virtual environment of its own."""
+"""The tools that others use: watchfiles stands beside this Python, watchmedo and rq get virtual environments of their own."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from benchmarks.common import PYTHON, program, timed
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
-#: Kept from run to run; nothing looks for code in there, and git does not see it.
-WATCHMEDO_HOME = REPOSITORY / ".tasktools/benchmarks/watchmedo"
+#: Virtual environments, kept from run to run; nothing looks for code in there, and git does not see it.
+HOMES = REPOSITORY / ".tasktools/benchmarks"
 
 
 def watchfiles_command(command: Sequence[str]) -> list[str]:
@@ -30,10 +30,21 @@ def watchmedo_command(command: Sequence[str]) -> list[str]:
 
 def watchmedo() -> Path:
     """Return the path of watchmedo; the first time it is installed from the package index."""
-    path = WATCHMEDO_HOME / "bin/watchmedo"
+    return _installed("watchmedo", "watchdog[watchmedo]")
+
+
+def rq_python() -> Path:
+    """Return the Python that has rq; the first time it is installed from the package index."""
+    return _installed("rq", "rq").with_name("python")
+
+
+def _installed(program_name: str, requirement: str) -> Path:
+    """Return the path of a program in the virtual environment that is named after it; the first time it is made."""
+    home = HOMES / program_name
+    path = home / "bin" / program_name
     if not path.exists():
-        WATCHMEDO_HOME.mkdir(parents=True, exist_ok=True)
-        timed([PYTHON, "-m", "venv", "--clear", str(WATCHMEDO_HOME)], REPOSITORY)
-        pip = [str(WATCHMEDO_HOME / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        timed([*pip, "watchdog[watchmedo]"], REPOSITORY)
+        home.mkdir(parents=True, exist_ok=True)
+        timed([PYTHON, "-m", "venv", "--clear", str(home)], REPOSITORY)
+        pip = [str(home / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        timed([*pip, requirement], REPOSITORY)
     return path

@@ -62,12 +62,15 @@ def convert(word: str, annotation: Any) -> Any:
     if _is_model(annotation):
         return _model(word, annotation)
     if (origin or annotation) in (*_SEQUENCES, *_MAPPINGS):
-        return _typed(_read(word, json.loads, "JSON"), annotation)
+        return give_type(_read(word, json.loads, "JSON"), annotation)
     return _json_or_text(word)
 
 
-def _typed(value: Any, annotation: Any) -> Any:
-    """Give the parsed JSON `value` the type `annotation`: text in it is read as a word would be."""
+def give_type(value: Any, annotation: Any) -> Any:
+    """Give the parsed JSON `value` the type `annotation`: text in it is read as a word would be.
+
+    Raises NotConvertible, whose text names the type.
+    """
     annotation = _bare(annotation)
     kind = typing.get_origin(annotation) or annotation
     if kind in _SEQUENCES:
@@ -87,7 +90,7 @@ def _member(value: Any, members: tuple[Any, ...]) -> Any:
     """Give a parsed value the first of the types that it is of, or can be read as."""
     if value is None and type(None) in members:
         return None
-    return _first_of([each for each in members if each is not type(None)], lambda member: _typed(value, member))
+    return _first_of([each for each in members if each is not type(None)], lambda member: give_type(value, member))
 
 
 def _is_scalar(annotation: Any) -> bool:
@@ -105,14 +108,14 @@ def _items(value: Any, kind: type, of: tuple[Any, ...]) -> list[Any]:
     if kind is tuple and of and of[-1] is not Ellipsis:
         if len(of) != len(value):
             raise NotConvertible(f"a JSON array of {len(of)}")
-        return [_typed(item, each) for item, each in zip(value, of, strict=True)]
-    return [_typed(item, of[0]) for item in value] if of else value
+        return [give_type(item, each) for item, each in zip(value, of, strict=True)]
+    return [give_type(item, of[0]) for item in value] if of else value
 
 
 def _entries(value: Any, of: tuple[Any, ...]) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise NotConvertible("a JSON object")
-    return {key: _typed(item, of[1]) for key, item in value.items()} if of else value
+    return {key: give_type(item, of[1]) for key, item in value.items()} if of else value
 
 
 def _word_for(value: Any) -> str:

@@ -11,6 +11,7 @@
     ├── NotFinished               3   the task did not finish in time
     ├── NoTrace                   4   nothing is known of what was asked for
     └── Unreachable               69  broker, result backend or worker did not answer
+        ├── InDoubt                   it broke off: whether the last calls were sent cannot be known
         └── PrivateServerError        the private Valkey cannot be started
 
 Each is raised with one sentence and, where there is one, a hint: the command or the setting that mends it.
@@ -69,6 +70,13 @@ class NoTrace(TasktoolsError):
 
 class Unreachable(TasktoolsError):
     exit_code = 69
+
+
+class InDoubt(Unreachable):
+    def __init__(self, sentence: str, *, hint: str = "", calls: int = 0) -> None:
+        super().__init__(sentence, hint=hint)
+        #: How many calls are in doubt.
+        self.calls = calls
 
 
 class PrivateServerError(Unreachable):

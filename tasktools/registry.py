@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from tasktools.arguments import describe, signature_of
+from tasktools.calls import Call
 from tasktools.naming import short_names
 
 
@@ -49,6 +50,12 @@ def function_of(task: Any) -> Callable[..., Any]:
     return run
 
 
+def queue_of(app: Any, call: Call) -> str:
+    """Return the name of the queue that a call goes to."""
+    queue = call.options.get("queue")
+    return str(getattr(queue, "name", queue)) if queue else _queue(app, app.tasks.get(call.task))
+
+
 def shell_imports(app: Any) -> list[str]:
     """Return an import line for each task that a module holds under its own name, for SHELL_PLUS_IMPORTS."""
     functions = (inspect.unwrap(function_of(app.tasks[name])) for name in sorted(names(app)))
@@ -80,7 +87,8 @@ def _info(app: Any, name: str, short_name: str) -> TaskInfo:
 
 
 def _queue(app: Any, task: Any) -> str:
-    route = app.amqp.router.route(dict(task._get_exec_options()), task.name, (), {})
+    options = dict(task._get_exec_options()) if task is not None else {}
+    route = app.amqp.router.route(options, getattr(task, "name", ""), (), {})
     queue = route.get("queue", app.conf.task_default_queue)
     return str(getattr(queue, "name", queue))
 

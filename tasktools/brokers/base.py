@@ -27,6 +27,8 @@ class Broker(abc.ABC):
 
     #: Whether `find` can look for a message.
     supports_find = False
+    #: Whether many messages, and a mark with them, can be sent as a whole or not at all.
+    supports_transactions = False
 
     def __init__(self, app: Any) -> None:
         self.app = app

@@ -23,6 +23,7 @@ class RedisBroker(PortableBroker):
     """Redis and Valkey: what lies in a queue can be read without taking it."""
 
     supports_find = True
+    supports_transactions = True
 
     def options(self, limit: float) -> dict[str, Any]:
         return {"socket_timeout": limit, "socket_connect_timeout": limit}

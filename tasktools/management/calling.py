@@ -94,3 +94,8 @@ def _priority(typed: str) -> int:
     raise ArgumentError(
         f'The priority "{shown(typed)}" is no number from 0 to {HIGHEST_PRIORITY}.', hint="0 to 9 serves every broker"
     )
+
+
+def listens(app: Any) -> bool:
+    """Whether the result comes to this process alone, which has to say so when it sends (the rpc:// backend)."""
+    return bool(str(app.conf.result_backend or "").startswith("rpc"))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tasktools import render
+from tasktools.calls import Call
 from tasktools.durations import parse_duration
 from tasktools.exceptions import ArgumentError, NotFinished, NoTrace, TaskFailed, TasktoolsError
 from tasktools.management.base import TasktoolsCommand
@@ -108,3 +109,13 @@ def _waiting_hint(outcome: Outcome, timeout: float | None) -> str:
             "--wait waits for the result; what a killed worker had taken comes back after an hour (visibility timeout)"
         )
     return "--wait waits for the result"
+
+
+def require_result(app: Any, call: Call) -> None:
+    """Raise ArgumentError when the call leaves no result that one could wait for."""
+    if call.options.get("ignore_result"):
+        raise ArgumentError("With --ignore-result there is no result to --wait for.", hint="give one of them")
+    if not app.conf.task_always_eager and getattr(
+        app.tasks.get(call.task), "ignore_result", app.conf.task_ignore_result
+    ):
+        raise ArgumentError(f"{call.task} keeps no result (ignore_result) to --wait for.", hint="leave out --wait")

@@ -12,6 +12,7 @@ import pytest
 from celery import Celery
 from django.core.management import load_command_class
 
+from tasktools import startup
 from tests.conftest import Ran
 
 Run = Callable[..., Ran]
@@ -37,6 +38,7 @@ def typed(capsys: pytest.CaptureFixture[str]) -> Run:
 def elsewhere(app: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
     """Make apps for -A. Afterwards they are gone, and the suite's is the current one again."""
     monkeypatch.setenv("CELERY_SKIP_CHECKS", "1")
+    monkeypatch.setattr(startup, "found", startup.found)  # -A changes it
     made: list[Any] = []
 
     def make(**conf: Any) -> str:

@@ -8,10 +8,11 @@ from django.core.management.base import CommandParser
 
 from tasktools import discovery, publish, render, results, startup
 from tasktools.calls import Call
-from tasktools.exceptions import ArgumentError, TaskNameError
+from tasktools.exceptions import TaskNameError
 from tasktools.management.base import TasktoolsCommand
-from tasktools.management.calling import add_calling_options, calling_options
-from tasktools.management.outcomes import DEFAULT_WAIT, show, verdict, waiting_time
+from tasktools.management.bulk_options import add_bulk_options, require_consistent
+from tasktools.management.calling import add_calling_options, calling_options, listens
+from tasktools.management.outcomes import DEFAULT_WAIT, require_result, show, verdict, waiting_time
 
 
 class Command(TasktoolsCommand):
@@ -23,6 +24,7 @@ class Command(TasktoolsCommand):
         words = "an argument, or key=value; behind -- also words like -x"
         parser.add_argument("words", nargs="*", metavar="word", help=words)
         add_calling_options(parser)
+        add_bulk_options(parser)
         add = parser.add_argument_group("what is done with it").add_argument
         add("--wait", action="store_true", help="wait for the result and print it")
         add("--timeout", metavar="DURATION", help=f"how long --wait waits ({DEFAULT_WAIT}); exit code 3 then")
@@ -30,15 +32,19 @@ class Command(TasktoolsCommand):
         add("--unregistered", action="store_true", help="take the name as it is: another project's worker knows it")
 
     def run(self, *, name: str | None, words: list[str], **options: Any) -> None:
+        require_consistent(name, words, options)
+        if options["from_file"] is not None:
+            self._run_many(name, options)
+            return
         if name is None:
             raise TaskNameError("No task is named.", hint="manage.py enqueue NAME; manage.py showtasks lists the names")
         found = self.find_app(options["app"])
         timeout = waiting_time(options)
         call = self._prepare(found, name, words, options)
         if options["wait"]:
-            self._check_wait(found.app, call)
+            require_result(found.app, call)
         if options["dry_run"]:
-            self.print_json(call)
+            self.print_json(call._asdict())
             return
         startup.require_broker(found)
         if options["wait"] and not found.app.conf.task_always_eager:
@@ -51,20 +57,23 @@ class Command(TasktoolsCommand):
         else:
             self.stdout.write(render.as_json({"id": sent.id, "task": sent.task}) if options["as_json"] else sent.id)
 
+    def _run_many(self, name: str | None, options: dict[str, Any]) -> None:
+        from tasktools.management.bulking import send_file
+
+        found = self.find_app(options["app"])
+        self._load(found)
+        startup.require_broker(found)
+        send_file(self, found.app, name, options, listen=not self._called_from_command_line)
+
     def _prepare(self, found: discovery.Found, name: str, words: list[str], options: dict[str, Any]) -> Call:
-        problems = [] if options["unregistered"] else startup.load_tasks(found)
-        for problem in problems:
-            self.note(self.style.WARNING(render.error_text(problem)))
+        if not options["unregistered"]:
+            self._load(found)
         chosen = {key: options[key] for key in ("args_json", "kwargs_json", "unregistered")}
         return publish.prepare(found.app, name, words, options=calling_options(found.app, options), **chosen)
 
-    def _check_wait(self, app: Any, call: Call) -> None:
-        if call.options.get("ignore_result"):
-            raise ArgumentError("With --ignore-result there is no result to --wait for.", hint="give one of them")
-        if not app.conf.task_always_eager and getattr(
-            app.tasks.get(call.task), "ignore_result", app.conf.task_ignore_result
-        ):
-            raise ArgumentError(f"{call.task} keeps no result (ignore_result) to --wait for.", hint="leave out --wait")
+    def _load(self, found: discovery.Found) -> None:
+        for problem in startup.load_tasks(found):
+            self.note(self.style.WARNING(render.error_text(problem)))
 
     def _show_result(self, app: Any, sent: publish.Sent, timeout: float, options: dict[str, Any]) -> None:
         if not options["as_json"]:
@@ -78,8 +87,3 @@ class Command(TasktoolsCommand):
         show(self, outcome, options)
         # Of a task that ran here nobody keeps a traceback to hint at.
         verdict([outcome], {**options, "traceback": options["traceback"] or sent.eager}, timeout)
-
-
-def listens(app: Any) -> bool:
-    """Whether the result comes to this process alone, which has to say so when it sends (the rpc:// backend)."""
-    return bool(str(app.conf.result_backend or "").startswith("rpc"))

@@ -1,0 +1,51 @@
+"""What Celery would do at a Redis broker, written down instead of done: the commands of one or of many publishes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from kombu.utils.json import dumps
+
+
+class Command(NamedTuple):
+    """A command with one message."""
+
+    #: "lpush" or "publish".
+    name: str
+    #: The list, or the channel of a fanout exchange.
+    key: str
+    #: kombu's message, and its text at that moment: who is told of it afterwards may change it.
+    message: Any
+    value: str
+    #: Milliseconds after which the list expires, for a queue with `expires`.
+    expires: int | None = None
+
+
+class Recorder:
+    """Stands between kombu's channel and the server (kombu.transport.redis.Channel)."""
+
+    def __init__(self, channel: Any) -> None:
+        self.channel = channel
+        self._commands: list[Command] = []
+
+    @contextlib.contextmanager
+    def recording(self) -> Iterator[list[Command]]:
+        """Have what is published by the channel inside the block go into the list that is yielded."""
+        self._commands = []
+        self.channel._put, self.channel._put_fanout = self._put, self._put_fanout
+        try:
+            yield self._commands
+        finally:
+            del self.channel._put, self.channel._put_fanout
+
+    def _put(self, queue: str, message: Any, **_: Any) -> None:
+        channel = self.channel
+        expires = (getattr(channel, "_expires", None) or {}).get(queue)
+        key = channel._q_for_pri(queue, channel._get_message_priority(message, reverse=False))
+        self._commands.append(Command("lpush", key, message, dumps(message), expires))
+
+    def _put_fanout(self, exchange: str, message: Any, routing_key: str, **_: Any) -> None:
+        topic = self.channel._get_publish_topic(exchange, routing_key)
+        self._commands.append(Command("publish", topic, message, dumps(message)))

@@ -1,0 +1,286 @@
+"""Many calls at once.
+
+On Redis and Valkey a batch of messages is one transaction, and the mark of a run (`runs`) is in it. Most messages are made
+from a template of Celery's own (`messages`); whatever a template cannot be sure to reproduce takes Celery's own path, call
+by call, and is written down to be sent with its batch. Other brokers get each call by `apply_async`, batched where kombu
+can (kombu 5.7: Producer.batch).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from celery.result import denied_join_result
+from kombu.exceptions import KombuError
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError, WatchError
+from redis.retry import Retry
+
+from tasktools.brokers import broker_of
+from tasktools.brokers.recording import Command, Recorder
+from tasktools.calls import Call
+from tasktools.exceptions import ArgumentError, InDoubt, ProjectError, Unreachable
+from tasktools.health import HINT, connect, reason
+from tasktools.messages import new_tags, random_ids
+from tasktools.plans import Plan
+
+#: Calls in one batch unless another number is given.
+BATCH_SIZE = 500
+
+#: How long connecting, and one answer of the broker, may take, in seconds.
+LIMIT = 4.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Calls that have been sent together."""
+
+    #: The tasks' ids, in the order of the calls.
+    ids: list[str]
+    #: The tasks whose calls took Celery's own path, and why: {"shop.tasks.add": "receivers of before_task_publish"}.
+    slow: Mapping[str, str]
+
+
+@dataclass(kw_only=True)
+class Mark:
+    """What is written to the broker in the transaction of a batch: a hash of that name."""
+
+    key: str
+    values: Mapping[str, str]
+    #: What the hash holds before, as far as it must be that; an empty text stands for a field that is not there.
+    expected: Mapping[str, str] = field(default_factory=dict)
+
+
+def enqueue_many(app: Any, calls: Iterable[Call], *, batch_size: int = BATCH_SIZE) -> Iterator[Batch]:
+    """Send `calls` as `apply_async` would, `batch_size` of them at a time, and yield each batch when it has been sent.
+
+    Lazily: nothing is sent before the first batch is asked for, and `calls` may be endless. The arguments of a call are
+    checked as `apply_async` checks them. On Redis and Valkey a batch is sent as a whole or not at all.
+
+        for batch in enqueue_many(app, (Call(task="shop.tasks.add", args=(n, n)) for n in range(1_000_000))):
+            print(len(batch.ids))
+
+    Raises TypeError for a call that its task does not take, Unreachable when there is no broker (nothing was sent of the
+    batch), InDoubt when the broker broke off in the middle of a batch, and what receivers of signals raise.
+    """
+    left = iter(calls)
+    with Publisher(app) as publisher:
+        while some := list(islice(left, batch_size)):
+            for call in some:
+                _check(app.tasks.get(call.task), call)
+            yield publisher.send(some)
+
+
+def _check(task: Any, call: Call) -> None:
+    if task is not None and task.typing:
+        task.__header__(*call.args, **call.kwargs)
+
+
+class Publisher:
+    """Sends batch after batch over one connection. Use it as a context manager."""
+
+    def __init__(self, app: Any, *, listen: bool = True) -> None:
+        """Without `listen` no results are subscribed to; that switch of Celery's holds for the whole process."""
+        self.app = app
+        self.broker = broker_of(app)
+        self.listen = listen
+        self._plans: dict[Any, Plan] = {}
+        self._stack = contextlib.ExitStack()
+        self._connection: Any = None
+
+    def __enter__(self) -> Publisher:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(Exception):
+            self._stack.close()
+
+    @property
+    def is_atomic(self) -> bool:
+        """Whether a batch, and a mark with it, is sent as a whole or not at all."""
+        return self.broker.supports_transactions
+
+    def open(self) -> Any:
+        """Return the connection; made when it is first asked for.
+
+        Raises Unreachable when there is none within LIMIT.
+        """
+        if self._connection is None:
+            self.broker.prepare()
+            self._connection = connect(self.broker, LIMIT, consequence=" Nothing more was sent.")
+            self._stack.callback(self._connection.release)
+            self._producer = self.app.amqp.Producer(self._connection, auto_declare=False)
+            if self.is_atomic:
+                channel = self._connection.default_channel
+                self._recorder = Recorder(channel)
+                self._client = self._stack.enter_context(channel.conn_or_acquire())
+                # redis-py would send a transaction again whose answer was lost, and so twice.
+                self._client.set_retry(Retry(NoBackoff(), 0))
+        return self._connection
+
+    @staticmethod
+    def new_ids(calls: Sequence[Call]) -> list[str]:
+        """Return the ids that the calls will have: their own, or random ones."""
+        return [call.options.get("task_id") or new for call, new in zip(calls, random_ids(len(calls)), strict=True)]
+
+    def send(self, calls: Sequence[Call], mark: Mark | None = None, *, ids: list[str] | None = None) -> Batch:
+        """Send one batch, and the mark with it. The ids are new ones unless given (`new_ids`).
+
+        Raises Unreachable, InDoubt, and ProjectError when the project's own code fails on the way.
+        """
+        connection = self.open()
+        errors = (*connection.connection_errors, *connection.channel_errors, KombuError, OSError)
+        with contextlib.nullcontext() if self.listen else denied_join_result():
+            try:
+                ids = self.new_ids(calls) if ids is None else ids
+                if self.is_atomic:
+                    return self._send_at_once(calls, ids, mark)
+                return self._send_each(calls, ids)
+            except ArgumentError:
+                raise
+            except errors as error:
+                sentence = f"{self.broker.name} broke off: {reason(error)}."
+                raise InDoubt(sentence, hint=HINT, calls=len(calls)) from error
+
+    def read(self, key: str) -> dict[str, str]:
+        """Return a mark; empty when there is none."""
+        found: dict[bytes, bytes] = self._guarded(lambda client: client.hgetall(key))
+        return {name.decode(): value.decode() for name, value in found.items()}
+
+    def write(self, mark: Mark) -> None:
+        """Write a mark alone."""
+        self._guarded(lambda client: client.hset(mark.key, mapping=dict(mark.values)))
+
+    def length(self, queue: str) -> int:
+        """Return how many messages wait in a queue; 0 for one that does not exist."""
+        connection = self.open()
+        try:
+            return int(connection.default_channel.queue_declare(queue, passive=True).message_count)
+        except connection.channel_errors:
+            return 0
+
+    def _guarded(self, call: Callable[[Any], Any]) -> Any:
+        connection = self.open()
+        try:
+            return call(self._client)
+        except (*connection.connection_errors, *connection.channel_errors, OSError) as error:
+            raise Unreachable(f"{self.broker.name} broke off: {reason(error)}.", hint=HINT) from error
+
+    def _send_at_once(self, calls: Sequence[Call], ids: list[str], mark: Mark | None) -> Batch:
+        outgoing = Outgoing()
+        self._make(calls, ids, outgoing)  # nothing has been sent when this fails
+        with self._client.pipeline(transaction=True) as pipe:
+            if mark:
+                _watch(pipe, mark)
+                pipe.hset(mark.key, mapping=dict(mark.values))
+            outgoing.put_into(pipe)
+            try:
+                pipe.execute()
+            except WatchError as error:
+                if error.__context__ is None or not isinstance(error.__context__, RedisError):
+                    raise _Overtaken from None
+                raise error.__context__ from None  # the connection broke
+        return Batch(ids=ids, slow=outgoing.slow)
+
+    def _make(self, calls: Sequence[Call], ids: list[str], outgoing: Outgoing) -> None:
+        tags = new_tags(len(calls))
+        plan, task, options = None, "", None
+        for plan_ in self._plans.values():
+            plan_.forget_moment()
+        for number, call in enumerate(calls):
+            if plan is None or call.options is not options or call.task != task:
+                plan, task, options = self._plan(call), call.task, call.options
+            if plan.template is None:
+                self._record(call, ids[number], plan, outgoing)
+            else:
+                value = plan.template.render(call.args, call.kwargs, ids[number], tags[number])
+                for command in plan.commands:
+                    outgoing.add(command, value)
+
+    def _plan(self, call: Call) -> Plan:
+        try:
+            key: Any = (call.task, tuple(sorted((k, v) for k, v in call.options.items() if k != "task_id")))
+            if key not in self._plans:
+                self._plans[key] = Plan(self.app, call)
+            return self._plans[key]
+        except TypeError:  # an option that cannot be hashed
+            return Plan(self.app, call)
+
+    def _record(self, call: Call, task_id: str, plan: Plan, outgoing: Outgoing) -> None:
+        """Have Celery make the message, and learn from it."""
+        with self._recorder.recording() as commands:
+            self._apply(call, task_id, retry=False)
+        plan.learn(commands, call, task_id)
+        if plan.why:
+            outgoing.slow[call.task] = plan.why
+        for command in commands:
+            outgoing.add(command, command.value)
+
+    def _send_each(self, calls: Sequence[Call], ids: list[str]) -> Batch:
+        batch = getattr(self._producer, "batch", None) if getattr(self._producer, "supports_batch_publish", 0) else None
+        with batch(max_size=len(calls)) if batch else contextlib.nullcontext():
+            for number, call in enumerate(calls):
+                self._apply(call, ids[number], retry=False)
+        why = "this broker takes no transaction" + ("; batched by kombu" if batch else "")
+        return Batch(ids=ids, slow={call.task: why for call in calls})
+
+    def _apply(self, call: Call, task_id: str, **more: Any) -> None:
+        options = {**call.options, **more, "task_id": task_id, "producer": self._producer}
+        task = self.app.tasks.get(call.task)
+        try:
+            if task is None:
+                self.app.send_task(call.task, call.args, dict(call.kwargs), **options)
+            else:
+                task.apply_async(call.args, dict(call.kwargs), **options)
+        except (TypeError, ValueError, AttributeError, LookupError) as error:
+            told = f"{type(error).__name__}: {reason(error)}"
+            raise ProjectError(f"{call.task} could not be sent: {told}.", hint="--traceback shows where") from error
+
+
+_Overtaken = ArgumentError(
+    "Another process sends the same run: the mark has changed.", hint="wait for that one, or give the run another name"
+)
+
+
+def _watch(pipe: Any, mark: Mark) -> None:
+    """Have the transaction fail when the mark is, or will be, another one than expected. Raises ArgumentError."""
+    pipe.watch(mark.key)
+    found = pipe.hmget(mark.key, list(mark.expected)) if mark.expected else []
+    if [(each or b"").decode() for each in found] != list(mark.expected.values()):
+        raise _Overtaken
+    pipe.multi()
+
+
+@dataclass
+class Outgoing:
+    """The commands of one batch."""
+
+    lists: dict[str, list[str]] = field(default_factory=dict)
+    expires: dict[str, int] = field(default_factory=dict)
+    published: list[tuple[str, str]] = field(default_factory=list)
+    slow: dict[str, str] = field(default_factory=dict)
+
+    def add(self, command: Command, value: str) -> None:
+        """Add one message; in a list it stands behind the earlier ones."""
+        if command.name == "publish":
+            self.published.append((command.key, value))
+            return
+        values = self.lists.get(command.key)
+        if values is None:
+            values = self.lists[command.key] = []
+        values.append(value)
+        if command.expires is not None:
+            self.expires[command.key] = command.expires
+
+    def put_into(self, pipe: Any) -> None:
+        """Add the commands to a redis-py pipeline."""
+        for key, values in self.lists.items():
+            pipe.lpush(key, *values)
+        for key, milliseconds in self.expires.items():
+            pipe.pexpire(key, milliseconds)
+        for topic, value in self.published:
+            pipe.publish(topic, value)

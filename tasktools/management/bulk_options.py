@@ -1,0 +1,102 @@
+"""The options of enqueue --from, and what its sum looks like."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from tasktools.exceptions import ArgumentError, InDoubt
+from tasktools.management.base import TasktoolsCommand
+from tasktools.naming import shown
+
+#: Options that say how the calls of a file are sent, and mean nothing for a single one.
+_OF_FILES = ("csv", "check", "skip_bad", "ids", "resume", "rate", "max_queue", "batch_size", "start")
+
+#: Options of a single call.
+_OF_ONE = ("args_json", "kwargs_json", "task_id", "wait", "timeout", "dry_run", "unregistered")
+
+
+def add_bulk_options(parser: CommandParser) -> None:
+    add = parser.add_argument_group("many calls").add_argument
+    add("--from", dest="from_file", metavar="FILE", help="a call a line: JSON or CSV (.csv), plain or .gz; - is stdin")
+    add("--csv", action="store_true", help="the lines are CSV, whatever the file is called")
+    add("--check", action="store_true", help="read and check all lines, send nothing")
+    add("--skip-bad", metavar="FILE", help="write bad lines and what is wrong with them there, and go on")
+    add("--ids", metavar="FILE", help="write the ids of the tasks there")
+    add("--resume", metavar="RUN", help="name the run; the same command again sends what is missing")
+    add("--start", metavar="LINE", help="begin at that line")
+    add("--rate", metavar="N", help="send N calls a second at most")
+    add("--max-queue", metavar="N", help="wait while the queue is longer than that")
+    add("--batch-size", metavar="N", help="calls in one transaction (500)")
+
+
+def require_consistent(name: str | None, words: list[str], options: dict[str, Any]) -> None:
+    """Raise ArgumentError for options that do not go with --from, or not without it."""
+    many = options["from_file"] is not None
+    given = [each for each in (_OF_ONE if many else _OF_FILES) if options.get(each) not in (None, False)]
+    if given:
+        option = {"args_json": "--args", "kwargs_json": "--kwargs"}.get(given[0], f"--{given[0].replace('_', '-')}")
+        if many:
+            raise ArgumentError(f"{option} is for a single call, --from for many.", hint=f"leave out {option}")
+        raise ArgumentError(f"{option} is for the calls of a file.", hint="name the file with --from")
+    if many and words:
+        raise ArgumentError(f'With --from the arguments come from the file: "{shown(words[0])}" is one word too many.')
+    if options["check"] and (options["resume"] or options["skip_bad"] or options["ids"]):
+        raise ArgumentError("--check sends nothing: it takes no --resume, --skip-bad or --ids.", hint="leave them out")
+    if options["resume"] is not None and options["start"] is not None:
+        raise ArgumentError("--resume knows where to begin: it takes no --start.", hint="leave one of them out")
+
+
+def number(options: dict[str, Any], name: str) -> int | None:
+    """Return an option as a whole number from 1 on; None when it was not typed.
+
+    Raises ArgumentError.
+    """
+    typed = options[name]
+    if typed is None:
+        return None
+    text = str(typed)
+    if text.isascii() and text.isdigit() and int(text[:18]) > 0 and len(text) < 18:
+        return int(text)
+    raise ArgumentError(f'--{name.replace("_", "-")} "{shown(text)}" is no whole number.', hint="give 1 or more")
+
+
+def summary_text(told: dict[str, Any]) -> str:
+    """Return the sum in one line."""
+    if "good" in told:
+        return f"{told['lines']:,} lines: {told['good']:,} good, {told['bad']:,} bad. Nothing was sent."
+    before = f", {told['sent_before']:,} before" if told["sent_before"] else ""
+    bad = f", {told['bad']:,} bad lines skipped" if told["bad"] else ""
+    rate = f" in {told['seconds']:.1f} s, {told['per_second']:,} a second" if told["sent"] else ""
+    return f"{told['sent']:,} sent{before}{rate}{bad}."
+
+
+def path_text(slow: dict[str, str]) -> str:
+    if not slow:
+        return "All messages were made from templates of Celery's own."
+    return "\n".join(f"{task} took Celery's own path: {why}." for task, why in sorted(slow.items()))
+
+
+def tell_sum(command: TasktoolsCommand, told: dict[str, Any], slow: dict[str, str], options: dict[str, Any]) -> None:
+    """Print the sum of a run; with -v 2 also which path the messages took."""
+    if options["as_json"]:
+        command.print_json(told)
+    else:
+        command.note(summary_text(told))
+    if options["verbosity"] > 1 and "good" not in told:
+        command.note(path_text(slow))
+
+
+def told_doubt(error: InDoubt, lines: tuple[int, int], *, as_a_whole: bool, go_on: str) -> InDoubt:
+    """Return the error as somebody needs it who has a file: which lines are in doubt, and how to go on."""
+    first, last = lines
+    if as_a_whole:
+        return InDoubt(
+            f"{error.sentence} Lines {first} to {last} were sent as a whole or not at all.",
+            hint=f"the same command again sends just what is missing. {error.hint}",
+        )
+    return InDoubt(
+        f"{error.sentence} Lines {first} to {last} are in doubt: whether they were sent cannot be known.",
+        hint=f"{go_on} {error.hint}",
+    )

@@ -1,0 +1,251 @@
+"""enqueue --from: read, check, send in batches, and say truly how far it has come."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import itertools
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from tasktools import conf
+from tasktools.bulk import BATCH_SIZE, Publisher
+from tasktools.exceptions import ArgumentError, InDoubt, TasktoolsError
+from tasktools.lines import Source
+from tasktools.management.base import TasktoolsCommand
+from tasktools.management.bulk_options import number, tell_sum, told_doubt
+from tasktools.management.calling import calling_options
+from tasktools.management.feeding import Fed, Feeder
+from tasktools.management.progress import Meter
+from tasktools.naming import resolve
+from tasktools.registry import names, queue_of
+from tasktools.runs import Output, Progress, Run
+
+#: Seconds between two looks at a queue that is too long.
+QUEUE_PERIOD = 0.5
+
+#: How many bad lines --check names.
+MOST_NAMED = 20
+
+
+class Bulk:
+    """One run of enqueue --from."""
+
+    def __init__(self, command: TasktoolsCommand, app: Any, task: str | None, options: dict[str, Any]) -> None:
+        self.command = command
+        self.app = app
+        self.task = task
+        self.options = options
+        self.batch_size = number(options, "batch_size") or BATCH_SIZE
+        self.rate = number(options, "rate")
+        self.most = number(options, "max_queue")
+        self.began = time.monotonic()
+        self.progress = Progress(digest="", task=task or "")
+        self.first = self.progress
+        self.slow: dict[str, str] = {}
+        self.doubt: tuple[int, int] | None = None
+        self.ids: Output | None = None
+        self.bad: Output | None = None
+        self.run: Run | None = None
+        self.source = Source(options["from_file"])  # last: nobody closes it when this fails
+
+    def check(self, feeder: Feeder) -> None:
+        """Read everything, send nothing, and name what is bad."""
+        good = bad = 0
+        for fed in self._fed(feeder):
+            if fed is not None and fed.call is None:
+                bad += 1
+                if bad <= MOST_NAMED:
+                    self.command.note(f"Line {fed.number}: {fed.why}")
+            elif fed is not None:
+                good += 1
+        self.progress = replace(self.progress, bad=bad)
+        self._sum_up(lines=good + bad, checked=good)
+        self.command.end_with(1 if bad else 0, f"{bad} bad lines.")
+
+    def send(self, feeder: Feeder, *, listen: bool) -> None:
+        """Send what is to be sent, and sum up however it ends."""
+        with Publisher(self.app, listen=listen) as publisher:
+            summary = self.source.summary()
+            self._resume(publisher, summary.digest if summary else "")
+            meter = Meter(self.command, summary.lines if summary else None, self.progress.line)
+            ended = ""
+            try:
+                with meter:
+                    self._send_all(publisher, feeder, meter)
+            except InDoubt as error:
+                ended = "doubt"
+                raise self._doubtful(error) from error
+            except TasktoolsError:
+                ended = "error"
+                raise
+            except KeyboardInterrupt:
+                doubt = (
+                    f" Lines {self.doubt[0]} to {self.doubt[1]} are in doubt." if self.doubt and not self.run else ""
+                )
+                self.command.note(f"Interrupted.{doubt} {self._how_to_go_on(self.progress.line + 1)}")
+                raise
+            finally:
+                for file in (self.ids, self.bad):
+                    if file:
+                        file.close()
+                self._sum_up(ended=ended)
+
+    def _resume(self, publisher: Publisher, digest: str) -> None:
+        name = self.options["resume"]
+        if name is not None:
+            if not digest:
+                raise ArgumentError("A pipe cannot be resumed: it is gone when it has been read.", hint="name a file")
+            self.run = Run(name, publisher, conf.data_dir() / "runs")
+            self.progress = self.run.load(digest, self.task or "")
+            for line in self.progress.told(name):
+                self.command.note(line)
+        self.first = self.progress
+        sizes = (self.progress.ids_size, self.progress.bad_size) if self.progress.line else (None, None)
+        paths = (self.options["ids"], self.options["skip_bad"])
+        self.ids, self.bad = (Output(path, size) if path else None for path, size in zip(paths, sizes, strict=True))
+
+    def _send_all(self, publisher: Publisher, feeder: Feeder, meter: Meter) -> None:
+        for batch in self._batches(feeder):
+            bad = next((fed for fed in batch if fed.call is None), None)
+            if bad is not None and not self.options["skip_bad"]:
+                batch = batch[: batch.index(bad)]
+            if batch:
+                self._wait(publisher, batch, meter)
+                self._send_batch(publisher, batch)
+                meter.show(self.progress)
+            if bad is not None and not self.options["skip_bad"]:
+                raise ArgumentError(
+                    f"Line {bad.number} is bad: {bad.why} Nothing behind line {bad.number - 1} was sent.",
+                    hint=f"mend it. {self._how_to_go_on(bad.number)}",
+                )
+        if self.run and not self.progress.done:
+            self.progress = replace(self.progress, done=True)
+            self.run.finish(self.progress)
+
+    def _send_batch(self, publisher: Publisher, batch: list[Fed]) -> None:
+        calls = [fed.call for fed in batch if fed.call is not None]
+        bad = [json.dumps({"line": f.number, "error": f.why, "text": f.text}) for f in batch if f.call is None]
+        if self.bad:
+            self.bad.add(bad)
+        self.progress = replace(self.progress, bad_size=self.bad.size if self.bad else 0)
+        last = batch[-1].number
+        ids = publisher.new_ids(calls)
+        ids_before = self.ids.size if self.ids else 0
+        if self.ids:
+            self.ids.add(ids)
+        after = replace(
+            self.progress,
+            line=last,
+            begun=last,
+            sent=self.progress.sent + len(calls),
+            bad=self.progress.bad + len(bad),
+            ids_size=self.ids.size if self.ids else 0,
+        )
+        if self.run:
+            self.run.before(self.progress, last)
+        try:
+            if calls:
+                sent = publisher.send(calls, self.run.mark(self.progress, after) if self.run else None, ids=ids)
+                self.slow.update(sent.slow)
+            elif self.run:
+                self.run.finish(after)
+        except (InDoubt, KeyboardInterrupt):
+            self.doubt = (batch[0].number, last)
+            raise
+        except TasktoolsError:
+            if self.ids:
+                self.ids.cut(ids_before)
+            raise
+        if self.run:
+            self.run.after(after)
+        self.progress = after
+
+    def _batches(self, feeder: Feeder) -> Iterator[list[Fed]]:
+        """Yield lines in batches; fewer when none has come for a while, or the rate allows no more."""
+        size = min(self.batch_size, max(1, self.rate // 5)) if self.rate else self.batch_size
+        batch: list[Fed] = []
+        for fed in self._fed(feeder):
+            if fed is not None:
+                batch.append(fed)
+            if batch and (fed is None or len(batch) >= size or (fed.call is None and not self.options["skip_bad"])):
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+    def _fed(self, feeder: Feeder) -> Iterator[Fed | None]:
+        lines = self.source.lines()
+        name = self.options["from_file"].removesuffix(".gz")
+        is_csv = self.options["csv"] or name.endswith(".csv")
+        if is_csv and self.task is None:
+            raise ArgumentError(
+                "The rows of a CSV file hold arguments alone.", hint="name the task: enqueue NAME --from FILE"
+            )
+        fed = feeder.csv_rows(lines) if is_csv else feeder.json_lines(lines)
+        start = max(self.progress.line, (number(self.options, "start") or 1) - 1)
+        if not start:
+            return fed
+        return itertools.dropwhile(lambda each: each is not None and each.number <= start, fed)
+
+    def _wait(self, publisher: Publisher, batch: list[Fed], meter: Meter) -> None:
+        """Keep to the rate, and wait while a queue is too long."""
+        if self.rate:
+            due = self.began + (self.progress.sent - self.first.sent) / self.rate
+            time.sleep(max(0.0, due - time.monotonic()))
+        if self.most is None:
+            return
+        queues = {queue_of(self.app, fed.call) for fed in batch if fed.call}
+        for queue in queues:
+            while (length := publisher.length(queue)) > self.most:
+                meter.waits(f'the queue "{queue}" has {length} messages, more than {self.most}')
+                time.sleep(QUEUE_PERIOD)
+
+    def _doubtful(self, error: InDoubt) -> InDoubt:
+        lines = self.doubt or (0, 0)
+        whole = bool(self.run and self.run.publisher.is_atomic)
+        return told_doubt(error, lines, as_a_whole=whole, go_on=self._how_to_go_on(lines[1] + 1))
+
+    def _how_to_go_on(self, line: int) -> str:
+        if self.run:
+            return "The same command goes on where it stopped."
+        return f"To go on: the same command with --start {line}"
+
+    def _sum_up(self, *, ended: str = "", lines: int | None = None, checked: int | None = None) -> None:
+        seconds = time.monotonic() - self.began
+        sent = self.progress.sent - self.first.sent
+        told = {
+            "file": self.options["from_file"],
+            "task": self.task,
+            "run": self.options["resume"],
+            "lines": self.progress.line if lines is None else lines,
+            "sent": sent,
+            "sent_before": self.first.sent,
+            "bad": self.progress.bad,
+            "in_doubt": list(self.doubt) if self.doubt else None,
+            "complete": not ended and checked is None,
+            "seconds": round(seconds, 3),
+            "per_second": round(sent / seconds) if seconds else None,
+            **({} if checked is None else {"good": checked}),
+        }
+        tell_sum(self.command, told, self.slow, self.options)
+
+
+def send_file(command: TasktoolsCommand, app: Any, name: str | None, options: dict[str, Any], *, listen: bool) -> None:
+    """Do what `enqueue [NAME] --from FILE` asks for.
+
+    Raises ArgumentError for what was typed and for the first bad line, Unreachable and InDoubt.
+    """
+    task = resolve(name, names(app, builtin=True)) if name else None
+    feeder = Feeder(app, task, calling_options(app, options))
+    if not listen:  # the process is ours: what a line leaves behind is in no circle
+        gc.set_threshold(100_000, 50, 50)
+    bulk = Bulk(command, app, task, options)
+    with contextlib.closing(bulk.source):
+        if options["check"]:
+            bulk.check(feeder)
+        else:
+            bulk.send(feeder, listen=listen)

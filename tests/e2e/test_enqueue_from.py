@@ -1,0 +1,190 @@
+"""enqueue --from as a real process: what survives kills, a broker that goes, pipes that stop, and two at the same time."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from tests import crashes
+from tests.support import Site, refusing_port, wait_for
+
+FOLDER = """
+CELERY_BROKER_URL = "filesystem://"
+(BASE_DIR / "messages").mkdir(exist_ok=True)
+CELERY_BROKER_TRANSPORT_OPTIONS = dict.fromkeys(
+    ["data_folder_in", "data_folder_out", "control_folder"], str(BASE_DIR / "messages")
+)
+"""
+
+
+def write_calls(site: Site, count: int) -> Path:
+    path = site.root / "calls.jsonl"
+    path.write_text("".join(f"[{number}, 0]\n" for number in range(count)))
+    return path
+
+
+def queued(site: Site) -> int:
+    import redis
+
+    with redis.Redis(unix_socket_path=str(site.data / "valkey.sock")) as client:
+        return int(client.llen("celery"))
+
+
+def test_kills_of_command_and_server__every_line_runs_exactly_once(site: Site) -> None:
+    found = crashes.run(site, lines=4000, kills=5, seed=7)
+    assert sum(found.killed.values()) >= 3
+    assert found.good, found
+    assert found.ids == 4000
+
+
+def test_two_with_the_same_run__do_not_send_twice(site: Site) -> None:
+    write_calls(site.minimal(), 3000)
+    words = ("enqueue", "add", "--from", "calls.jsonl", "--resume", "run", "--batch-size", "10", "--rate", "1500")
+    both = [site.start_manage(*words), site.start_manage(*words)]
+    codes = sorted(each.process.wait(60) for each in both)
+    assert codes[1] == 2, [each.output for each in both]
+    assert any("Another process sends the same run" in each.output for each in both)
+    assert site.manage(*words[:6]).returncode == 0
+    assert queued(site) == 3000
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_signal__ends_and_can_be_resumed(site: Site, signum: int) -> None:
+    write_calls(site.minimal(), 5000)
+    words = ("enqueue", "add", "--from", "calls.jsonl", "--resume", "run", "--rate", "2000", "--batch-size", "100")
+    command = site.start_manage(*words)
+    wait_for(lambda: (site.data / "valkey.sock").exists() and queued(site) > 500)
+    code = command.end(signum)
+    assert code == (130 if signum == signal.SIGINT else -signal.SIGTERM)
+    if signum == signal.SIGINT:
+        assert "Interrupted. The same command goes on where it stopped." in command.output
+        assert re.search(r"^[\d,]+ sent in ", command.output, re.M)
+    sent = queued(site)
+    assert sent < 5000
+    done = site.manage(*words[:6], "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["sent"] == 5000 - sent
+    assert queued(site) == 5000
+
+
+def test_pipe_that_is_silent__what_has_come_is_sent(site: Site) -> None:
+    site.minimal()
+    command = subprocess.Popen(
+        [sys.executable, "manage.py", "enqueue", "add", "--from", "-"],
+        cwd=site.root,
+        env=site.variables(),
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert command.stdin is not None
+    command.stdin.write(b"[1, 2]\n[3, 4]\n[5, ")
+    command.stdin.flush()
+    try:
+        wait_for(lambda: (site.data / "valkey.sock").exists() and queued(site) == 2)
+        command.stdin.write(b"6]\n[7")
+        command.stdin.close()  # whoever wrote has died in the middle of a line
+        assert command.wait(20) == 2
+    finally:
+        command.kill()
+    assert command.stderr is not None
+    told = command.stderr.read().decode()
+    assert "3 sent" in told
+    assert "Line 4 is bad: it is not JSON" in told
+    command.stderr.close()
+    assert queued(site) == 3
+
+
+def test_max_queue__waits_until_a_worker_has_taken_some(site: Site) -> None:
+    write_calls(site.minimal(), 300)
+    words = ("--max-queue", "50", "--batch-size", "20")
+    command = site.start_manage("enqueue", "add", "--from", "calls.jsonl", *words)
+    command.wait_for_output('waiting: the queue "celery" has ')
+    assert queued(site) <= 70
+    site.start_worker()
+    assert command.process.wait(30) == 0
+    assert command.output.count("waiting: ") < 30
+
+
+def test_broker_without_transactions__says_which_lines_are_in_doubt(site: Site) -> None:
+    write_calls(site.minimal(settings=FOLDER), 2000)
+    words = ("enqueue", "add", "--from", "calls.jsonl", "--resume", "run", "--rate", "1000", "--batch-size", "100")
+    command = site.start_manage(*words)
+    messages = site.root / "messages"
+    wait_for(lambda: messages.exists() and len(list(messages.iterdir())) > 450)
+    command.end(signal.SIGKILL)
+    mark = json.loads((site.data / "runs" / "run.json").read_text())
+    done = site.manage(*words[:6], "--json")
+    assert done.returncode == 0, done.stderr
+    if mark["begun"] != mark["line"]:
+        doubt = rf"Lines {int(mark['line']) + 1} to {mark['begun']} are in doubt: they may have been sent, and are sent again\."
+        assert re.search(doubt, done.stderr)
+    assert json.loads(done.stdout)["sent"] == 2000 - int(mark["line"])
+    found = len([path for path in messages.iterdir() if path.name.endswith(".msg")])
+    assert 2000 <= found <= 2100  # at least once
+
+
+def test_broker_that_goes__is_told_with_how_to_go_on(site: Site) -> None:
+    site.minimal(settings=f"CELERY_BROKER_URL = 'redis://127.0.0.1:{refusing_port()}/0'")
+    write_calls(site, 10)
+    done = site.manage("enqueue", "add", "--from", "calls.jsonl")
+    assert done.returncode == 69
+    assert "cannot be reached" in done.stderr
+    assert "Nothing more was sent." in done.stderr
+    assert "0 sent." in done.stderr
+
+
+def test_terminal__shows_a_bar(site: Site) -> None:
+    write_calls(site.minimal(), 3000)
+    command = pexpect.spawn(
+        sys.executable,
+        ["manage.py", "enqueue", "add", "--from", "calls.jsonl", "--rate", "1500", "--batch-size", "100"],
+        cwd=str(site.root),
+        env={**site.variables(), "TERM": "xterm", "COLUMNS": "120"},
+        encoding="utf-8",
+        timeout=30,
+    )
+    try:
+        command.expect(r"\d+/3000")
+        command.expect("3,000 sent in")
+        command.expect(pexpect.EOF)
+    finally:
+        command.close(force=True)
+    assert command.exitstatus == 0
+
+
+def test_pipe_without_terminal__says_a_line_now_and_then(site: Site) -> None:
+    write_calls(site.minimal(), 7000)
+    done = site.manage("enqueue", "add", "--from", "calls.jsonl", "--rate", "1000", "--batch-size", "50")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^[\d,]+ of 7,000 lines, [\d,]+ a second, \d+ s left$", done.stderr, re.M)
+
+
+def test_million_lines__take_no_more_memory(site: Site) -> None:
+    """A tenth of it here; the whole stands in benchmarks."""
+    site.minimal()
+
+    def peak(count: int) -> int:
+        write_calls(site, count)
+        log = site.root / "log"
+        with log.open("wb") as output:
+            command = subprocess.Popen(
+                [sys.executable, "manage.py", "enqueue", "add", "--from", "calls.jsonl"],
+                cwd=site.root,
+                env=site.variables(),
+                stdout=output,
+                stderr=output,
+            )
+            _, status, usage = os.wait4(command.pid, 0)
+            command.returncode = os.waitstatus_to_exitcode(status)
+        assert command.returncode == 0, log.read_text()
+        return usage.ru_maxrss
+
+    assert peak(100_000) - peak(1000) < 30 * 1024
