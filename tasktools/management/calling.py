@@ -9,6 +9,7 @@ from django.core.management.base import CommandParser
 
 from tasktools.durations import parse_duration, parse_time
 from tasktools.exceptions import ArgumentError
+from tasktools.management.completing import completed_by, queue_names
 from tasktools.naming import shown
 from tasktools.results import check_id
 
@@ -21,7 +22,7 @@ def add_calling_options(parser: CommandParser) -> None:
     add = parser.add_argument_group("how it is called").add_argument
     add("--args", dest="args_json", metavar="JSON", help="positional arguments as a JSON array, before the words")
     add("--kwargs", dest="kwargs_json", metavar="JSON", help="keyword arguments as a JSON object")
-    add("--queue", help="the queue to send it to")
+    completed_by(add("--queue", help="the queue to send it to"), queue_names)
     add("--countdown", metavar="DURATION", help="run it that much later: 90, 90s, 5m, 1h30m, 2d")
     add("--eta", metavar="TIME", help="run it at that time: ISO 8601, without offset in the project's time zone")
     add("--expires", metavar="DURATION|TIME", help="drop it if it has not begun by then")

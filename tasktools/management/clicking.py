@@ -12,6 +12,7 @@ import click
 from django.core.management.base import CommandParser
 
 from tasktools.exceptions import UsageError
+from tasktools.management.completing import completed_by, listed, one_of, queue_names
 
 
 def options_of(name: str, app: Any = None) -> list[click.Option]:
@@ -42,7 +43,11 @@ def add_options(parser: CommandParser, options: Sequence[click.Option]) -> None:
                     *option.secondary_opts, action="store_const", const=False, **{**common, "help": argparse.SUPPRESS}
                 )
         else:
-            group.add_argument(*_sorted(option.opts), metavar=_metavar(option), **common)
+            action = group.add_argument(*_sorted(option.opts), metavar=_metavar(option), **common)
+            if isinstance(option.type, click.Choice):
+                completed_by(action, one_of(option.type.choices))
+            elif option.name in ("queues", "exclude_queues"):
+                completed_by(action, listed(queue_names))
     parser.add_argument(
         "config",
         nargs="*",

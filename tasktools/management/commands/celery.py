@@ -31,6 +31,14 @@ class Command(TasktoolsCommand):
         no_color = "--no-color" in words or "-C" in words
         self.execute(words=words, force_color=False, no_color=no_color, skip_checks=True, verbosity=1, traceback=False)
 
+    def candidates(self, words: list[str], prefix: str) -> list[str]:
+        """Complete as click does."""
+        from celery.bin.celery import celery
+        from click.shell_completion import ShellComplete
+
+        found = ShellComplete(celery, {}, "celery", "").get_completions(words, prefix)
+        return [item.value for item in found if item.type == "plain"]
+
     def run(self, *, words: Sequence[str], **options: Any) -> None:
         from tasktools.management.clicking import run_celery
 

@@ -8,6 +8,7 @@ from django.core.management.base import CommandParser
 
 from tasktools.exceptions import TaskNameError
 from tasktools.management.base import TasktoolsCommand
+from tasktools.management.completing import completed_by, task_names
 from tasktools.naming import shown
 
 
@@ -16,7 +17,8 @@ class Command(TasktoolsCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("pattern", nargs="?", default="", help="part of a name, or a pattern with * and ?")
+        pattern = "part of a name, or a pattern with * and ?"
+        completed_by(parser.add_argument("pattern", nargs="?", default="", help=pattern), task_names)
         parser.add_argument("--all", action="store_true", dest="builtin", help="Celery's own tasks too")
 
     def run(self, *, pattern: str, builtin: bool, **options: Any) -> None:
