@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from celery.result import denied_join_result
 from kombu.exceptions import KombuError
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, WatchError
 from redis.retry import Retry
 
 from tasktools.brokers import broker_of
-from tasktools.brokers.recording import Command, Recorder
+from tasktools.brokers.recording import Outgoing, Recorder
+from tasktools.brokers.transactions import Mark, transact
 from tasktools.calls import Call
 from tasktools.exceptions import ArgumentError, InDoubt, ProjectError, Unreachable
 from tasktools.health import HINT, connect, reason
@@ -43,16 +43,6 @@ class Batch:
     ids: list[str]
     #: The tasks whose calls took Celery's own path, and why: {"shop.tasks.add": "receivers of before_task_publish"}.
     slow: Mapping[str, str]
-
-
-@dataclass(kw_only=True)
-class Mark:
-    """What is written to the broker in the transaction of a batch: a hash of that name."""
-
-    key: str
-    values: Mapping[str, str]
-    #: What the hash holds before, as far as it must be that; an empty text stands for a field that is not there.
-    expected: Mapping[str, str] = field(default_factory=dict)
 
 
 def enqueue_many(app: Any, calls: Iterable[Call], *, batch_size: int = BATCH_SIZE) -> Iterator[Batch]:
@@ -173,17 +163,7 @@ class Publisher:
     def _send_at_once(self, calls: Sequence[Call], ids: list[str], mark: Mark | None) -> Batch:
         outgoing = Outgoing()
         self._make(calls, ids, outgoing)  # nothing has been sent when this fails
-        with self._client.pipeline(transaction=True) as pipe:
-            if mark:
-                _watch(pipe, mark)
-                pipe.hset(mark.key, mapping=dict(mark.values))
-            outgoing.put_into(pipe)
-            try:
-                pipe.execute()
-            except WatchError as error:
-                if error.__context__ is None or not isinstance(error.__context__, RedisError):
-                    raise _Overtaken from None
-                raise error.__context__ from None  # the connection broke
+        transact(self._client, outgoing, mark)
         return Batch(ids=ids, slow=outgoing.slow)
 
     def _make(self, calls: Sequence[Call], ids: list[str], outgoing: Outgoing) -> None:
@@ -239,48 +219,3 @@ class Publisher:
         except (TypeError, ValueError, AttributeError, LookupError) as error:
             told = f"{type(error).__name__}: {reason(error)}"
             raise ProjectError(f"{call.task} could not be sent: {told}.", hint="--traceback shows where") from error
-
-
-_Overtaken = ArgumentError(
-    "Another process sends the same run: the mark has changed.", hint="wait for that one, or give the run another name"
-)
-
-
-def _watch(pipe: Any, mark: Mark) -> None:
-    """Have the transaction fail when the mark is, or will be, another one than expected. Raises ArgumentError."""
-    pipe.watch(mark.key)
-    found = pipe.hmget(mark.key, list(mark.expected)) if mark.expected else []
-    if [(each or b"").decode() for each in found] != list(mark.expected.values()):
-        raise _Overtaken
-    pipe.multi()
-
-
-@dataclass
-class Outgoing:
-    """The commands of one batch."""
-
-    lists: dict[str, list[str]] = field(default_factory=dict)
-    expires: dict[str, int] = field(default_factory=dict)
-    published: list[tuple[str, str]] = field(default_factory=list)
-    slow: dict[str, str] = field(default_factory=dict)
-
-    def add(self, command: Command, value: str) -> None:
-        """Add one message; in a list it stands behind the earlier ones."""
-        if command.name == "publish":
-            self.published.append((command.key, value))
-            return
-        values = self.lists.get(command.key)
-        if values is None:
-            values = self.lists[command.key] = []
-        values.append(value)
-        if command.expires is not None:
-            self.expires[command.key] = command.expires
-
-    def put_into(self, pipe: Any) -> None:
-        """Add the commands to a redis-py pipeline."""
-        for key, values in self.lists.items():
-            pipe.lpush(key, *values)
-        for key, milliseconds in self.expires.items():
-            pipe.pexpire(key, milliseconds)
-        for topic, value in self.published:
-            pipe.publish(topic, value)

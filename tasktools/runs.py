@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from tasktools.bulk import Mark, Publisher
+from tasktools.brokers.transactions import Mark
+from tasktools.bulk import Publisher
 from tasktools.exceptions import ArgumentError
 from tasktools.naming import shown
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from kombu.utils.json import dumps
@@ -49,3 +50,34 @@ class Recorder:
     def _put_fanout(self, exchange: str, message: Any, routing_key: str, **_: Any) -> None:
         topic = self.channel._get_publish_topic(exchange, routing_key)
         self._commands.append(Command("publish", topic, message, dumps(message)))
+
+
+@dataclass
+class Outgoing:
+    """The commands of one batch."""
+
+    lists: dict[str, list[str]] = field(default_factory=dict)
+    expires: dict[str, int] = field(default_factory=dict)
+    published: list[tuple[str, str]] = field(default_factory=list)
+    slow: dict[str, str] = field(default_factory=dict)
+
+    def add(self, command: Command, value: str) -> None:
+        """Add one message; in a list it stands behind the earlier ones."""
+        if command.name == "publish":
+            self.published.append((command.key, value))
+            return
+        values = self.lists.get(command.key)
+        if values is None:
+            values = self.lists[command.key] = []
+        values.append(value)
+        if command.expires is not None:
+            self.expires[command.key] = command.expires
+
+    def put_into(self, pipe: Any) -> None:
+        """Add the commands to a redis-py pipeline."""
+        for key, values in self.lists.items():
+            pipe.lpush(key, *values)
+        for key, milliseconds in self.expires.items():
+            pipe.pexpire(key, milliseconds)
+        for topic, value in self.published:
+            pipe.publish(topic, value)

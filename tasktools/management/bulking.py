@@ -179,12 +179,10 @@ class Bulk:
 
     def _fed(self, feeder: Feeder) -> Iterator[Fed | None]:
         lines = self.source.lines()
-        name = self.options["from_file"].removesuffix(".gz")
-        is_csv = self.options["csv"] or name.endswith(".csv")
+        is_csv = self.options["csv"] or self.options["from_file"].removesuffix(".gz").endswith(".csv")
         if is_csv and self.task is None:
-            raise ArgumentError(
-                "The rows of a CSV file hold arguments alone.", hint="name the task: enqueue NAME --from FILE"
-            )
+            hint = "name the task: enqueue NAME --from FILE"
+            raise ArgumentError("The rows of a CSV file hold arguments alone.", hint=hint)
         fed = feeder.csv_rows(lines) if is_csv else feeder.json_lines(lines)
         start = max(self.progress.line, (number(self.options, "start") or 1) - 1)
         if not start:

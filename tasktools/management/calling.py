@@ -9,12 +9,20 @@ from django.core.management.base import CommandParser
 
 from tasktools.durations import parse_duration, parse_time
 from tasktools.exceptions import ArgumentError
-from tasktools.management.completing import completed_by, queue_names
+from tasktools.management.completing import completed_by, keywords, queue_names, task_names
 from tasktools.naming import shown
 from tasktools.results import check_id
 
 #: A message's priority is one byte (AMQP 0-9-1, basic properties).
 HIGHEST_PRIORITY = 255
+
+
+def add_call_words(parser: CommandParser) -> None:
+    """Add the name of a task and the words that become its arguments."""
+    naming = "the task: its full name, or as much of its end as is unique"
+    completed_by(parser.add_argument("name", nargs="?", help=naming), task_names)
+    words = "an argument, or key=value; behind -- also words like -x"
+    completed_by(parser.add_argument("words", nargs="*", metavar="word", help=words), keywords)
 
 
 def add_calling_options(parser: CommandParser) -> None:

@@ -15,7 +15,8 @@ import redis
 from celery import Celery
 
 from tasktools import conf
-from tasktools.bulk import Mark, Publisher, enqueue_many
+from tasktools.brokers.transactions import Mark
+from tasktools.bulk import Publisher, enqueue_many
 from tasktools.calls import Call
 from tasktools.exceptions import InDoubt, Unreachable
 

@@ -11,8 +11,7 @@ from tasktools.calls import Call
 from tasktools.exceptions import TaskNameError
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.bulk_options import add_bulk_options, require_consistent
-from tasktools.management.calling import add_calling_options, calling_options, listens
-from tasktools.management.completing import completed_by, keywords, task_names
+from tasktools.management.calling import add_call_words, add_calling_options, calling_options, listens
 from tasktools.management.outcomes import DEFAULT_WAIT, require_result, show, verdict, waiting_time
 
 
@@ -21,10 +20,7 @@ class Command(TasktoolsCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        naming = "the task: its full name, or as much of its end as is unique"
-        completed_by(parser.add_argument("name", nargs="?", help=naming), task_names)
-        words = "an argument, or key=value; behind -- also words like -x"
-        completed_by(parser.add_argument("words", nargs="*", metavar="word", help=words), keywords)
+        add_call_words(parser)
         add_calling_options(parser)
         add_bulk_options(parser)
         add = parser.add_argument_group("what is done with it").add_argument

@@ -1,0 +1,54 @@
+"""Messages and a mark, written to Redis or Valkey as a whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from redis.exceptions import RedisError, WatchError
+
+from tasktools.brokers.recording import Outgoing
+from tasktools.exceptions import ArgumentError
+
+
+@dataclass(kw_only=True)
+class Mark:
+    """What is written to the broker in the transaction of a batch: a hash of that name."""
+
+    key: str
+    values: Mapping[str, str]
+    #: What the hash holds before, as far as it must be that; an empty text stands for a field that is not there.
+    expected: Mapping[str, str] = field(default_factory=dict)
+
+
+def transact(client: Any, outgoing: Outgoing, mark: Mark | None) -> None:
+    """Send the commands, and write the mark, in one transaction of the redis-py `client`.
+
+    Raises ArgumentError when the mark is not as expected, and what redis-py raises.
+    """
+    with client.pipeline(transaction=True) as pipe:
+        if mark:
+            _watch(pipe, mark)
+            pipe.hset(mark.key, mapping=dict(mark.values))
+        outgoing.put_into(pipe)
+        try:
+            pipe.execute()
+        except WatchError as error:
+            if not isinstance(error.__context__, RedisError):
+                raise _overtaken() from None
+            raise error.__context__ from None  # the connection broke
+
+
+def _overtaken() -> ArgumentError:
+    hint = "wait for that one, or give the run another name"
+    return ArgumentError("Another process sends the same run: the mark has changed.", hint=hint)
+
+
+def _watch(pipe: Any, mark: Mark) -> None:
+    """Have the transaction fail when the mark is, or will be, another one than expected. Raises ArgumentError."""
+    pipe.watch(mark.key)
+    found = pipe.hmget(mark.key, list(mark.expected)) if mark.expected else []
+    if [(each or b"").decode() for each in found] != list(mark.expected.values()):
+        raise _overtaken()
+    pipe.multi()
