@@ -1,7 +1,7 @@
 """Many calls at once.
 
 On Redis and Valkey a batch of messages is one transaction, and the mark of a run (`runs`) is in it. Most messages are made
-from a template of Celery's own (`messages`); whatever a template cannot be sure to reproduce takes Celery's own path, call
+from a template of Celery's own (`templates`); whatever a template cannot be sure to reproduce takes Celery's own path, call
 by call, and is written down to be sent with its batch. Other brokers get each call by `apply_async`, batched where kombu
 can (kombu 5.7: Producer.batch).
 """
@@ -25,8 +25,8 @@ from tasktools.brokers.transactions import Mark, transact
 from tasktools.calls import Call
 from tasktools.exceptions import ArgumentError, InDoubt, ProjectError, Unreachable
 from tasktools.health import HINT, connect, reason
-from tasktools.messages import new_tags, random_ids
 from tasktools.plans import Plan
+from tasktools.templates import new_tags, random_ids
 
 #: Calls in one batch unless another number is given.
 BATCH_SIZE = 500

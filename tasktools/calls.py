@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
+#: For calls without; a dictionary, for serializers know no other mapping. Nobody writes to it.
+_NOTHING: Mapping[str, Any] = {}
 
 
 class Call(NamedTuple):

@@ -1,155 +1,123 @@
-"""The message of one call -> the messages of many, which differ in ids and arguments alone.
-
-Celery makes the first; a template is cut out of it and must give back that very message before it is used. So what is sent
-is what the installed Celery sends (its protocol 2), whatever that is, or the template is not used.
-"""
+"""The message that a call would be sent as -> the request that a worker would make of it. No broker is asked."""
 
 from __future__ import annotations
 
-import copy
-import json
-import os
-import re
-from binascii import b2a_base64
-from collections.abc import Callable, Mapping
-from operator import itemgetter
+from collections.abc import Mapping
+from datetime import datetime, timezone
 from typing import Any
 
-from celery.utils.saferepr import saferepr
-from kombu import serialization
-from kombu.compression import compress
-from kombu.utils.json import JSONEncoder, dumps
+from celery.utils import uuid
+from celery.utils.time import maybe_make_aware
+from kombu.utils.functional import maybe_list
 
-#: The part of a body behind the arguments, for a call without callbacks (celery.app.amqp.as_task_v2).
-EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
+from tasktools.calls import Call
+from tasktools.exceptions import ProjectError
+from tasktools.health import reason
 
-#: What differs from message to message.
-SLOTS = ("body", "id", "tag", "args", "kwargs")
-
-_MARK = "@@tasktools:{}@@"
-_MARKED = re.compile(re.escape(_MARK).replace(r"\{\}", "([a-z]+)"))
-
-#: Longest text and representation that are sure to be shown whole, in characters.
-_LONGEST_TEXT = 100
-_LONGEST_REPR = 900
-
-
-class Template:
-    """The text of a message with places for what differs."""
-
-    def __init__(
-        self, message: Mapping[str, Any], task_id: str, encode: Callable[[Any], str], represent: Represent
-    ) -> None:
-        """Cut the template out of `message`, kombu's for the call with `task_id`."""
-        marked: dict[str, Any] = copy.deepcopy(dict(message))
-        headers, properties = marked["headers"], marked["properties"]
-        marked["body"] = _MARK.format("body")
-        properties["delivery_tag"] = _MARK.format("tag")
-        headers["argsrepr"], headers["kwargsrepr"] = _MARK.format("args"), _MARK.format("kwargs")
-        for place, key in ((headers, "id"), (headers, "root_id"), (properties, "correlation_id")):
-            if place.get(key) == task_id:
-                place[key] = _MARK.format("id")
-        parts = _MARKED.split(dumps(marked))
-        self._text = "%s".join(part.replace("%", "%%") for part in parts[::2])
-        self._slots = itemgetter(*(SLOTS.index(slot) for slot in parts[1::2]))
-        self._encode = encode
-        self._represent = represent
-
-    def render(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], task_id: str, tag: str) -> str:
-        """Return the message of a call, as the broker gets it. What is put in needs no escapes but for the arguments."""
-        kwargs = kwargs if type(kwargs) is dict else dict(kwargs)
-        body = self._encode((args, kwargs, EMBED))
-        shown = self._represent(args), self._represent(kwargs)
-        text: str = self._text % self._slots((body, task_id, tag, *shown))
-        return text
+#: What `apply_async` takes and the message's headers and body carry.
+_CARRIED = (
+    "countdown",
+    "eta",
+    "expires",
+    "group_id",
+    "group_index",
+    "retries",
+    "chord",
+    "chain",
+    "reply_to",
+    "time_limit",
+    "soft_time_limit",
+    "root_id",
+    "parent_id",
+    "shadow",
+    "origin",
+    "ignore_result",
+    "replaced_task_nesting",
+    "stamped_headers",
+)
 
 
-class Represent:
-    """Celery's text of arguments for people (argsrepr), as JSON without its quotes."""
+def request_of(app: Any, call: Call, *, hostname: str) -> dict[str, Any]:
+    """Return `self.request` of `call` as a worker fills it, but for `is_eager`, which is true: no worker runs it.
 
-    def __init__(self, app: Any) -> None:
-        self._limit = app.amqp.argsrepr_maxsize
-        levels = app.conf.get("task_repr_maxlevels")  # Celery 5.6 and newer
-        self._options = {} if levels is None else {"maxlevels": levels}
+    The task's own options and routes count as in `apply_async` (Celery.send_task and AMQP._create_task_sender).
 
-    def __call__(self, value: Any) -> str:
-        if not value and type(value) is dict:
-            return "{}"
-        if _is_plain(value):
-            text = repr(value)
-            if len(text) < _LONGEST_REPR:
-                return text
-        return str(json.dumps(saferepr(value, self._limit, **self._options)))[1:-1]
-
-
-def _is_plain(value: Any) -> bool:
-    """Whether Celery's text of it is Python's, and no character of that is escaped in JSON."""
-    items = value
-    if type(value) is dict:
-        items = (*value, *value.values())
-    elif type(value) is not tuple:
-        return False
-    return _NUMBERS.issuperset(map(type, items)) or all(map(_is_plain_item, items))
-
-
-_NUMBERS = frozenset({int, float, bool, type(None)})
-
-
-def _is_plain_item(item: Any) -> bool:
-    if type(item) is str:
-        return len(item) < _LONGEST_TEXT and item.isascii() and item.isprintable() and not _ESCAPED.search(item)
-    return type(item) in _NUMBERS
-
-
-_ESCAPED = re.compile(r"""["'\\]""")
-
-
-def body_encoder(serializer: str, compression: str | None, body_encoding: str | None) -> Callable[[Any], str]:
-    """Return what turns a body into the text in the message: serialized, compressed, and as `body_encoding` says.
-
-    Raises KeyError for a body encoding that is unknown here.
+    Raises ProjectError when no message can be made, as when its route leads to an unknown queue.
     """
-    serialize = _serializer(serializer)
-    if body_encoding not in ("base64", None):
-        raise KeyError(body_encoding)
-
-    def encode(body: Any) -> str:
-        data = serialize(body)
-        if compression:
-            data = compress(data, compression)[0]
-        if body_encoding is None:
-            return json.dumps(data if isinstance(data, str) else data.decode())[1:-1]
-        return b2a_base64(data.encode() if isinstance(data, str) else data, newline=False).decode()
-
-    return encode
-
-
-def _serializer(name: str) -> Callable[[Any], Any]:
-    from kombu.utils import json as kombu_json
-
-    registered = serialization.registry._encoders.get(name)
-    if registered is not None and registered.encoder is kombu_json.dumps:
-        encode: Callable[[Any], str] = JSONEncoder().encode  # what json.dumps makes anew for each call
-        return encode
-    return lambda body: serialization.dumps(body, name)[2]
-
-
-def new_tags(count: int) -> list[str]:
-    """Return delivery tags: UUIDs of version 4 in form, random but for their last digits, which count."""
-    start = _uuid(os.urandom(16).hex())[:24]
-    return [f"{start}{number:012x}" for number in range(count)]
+    task = app.tasks[call.task]
+    try:
+        options = _options(app, task, call)
+        message = _message(app, task, call, options)
+        destination = _destination(app, options)
+    except Exception as error:
+        sentence = f"The message of {call.task} cannot be made: {type(error).__name__}: {reason(error)}."
+        hint = "mend its route (CELERY_TASK_ROUTES, CELERY_TASK_QUEUES); --traceback shows where"
+        raise ProjectError(sentence, hint=hint) from error
+    priority = options.get("priority")
+    properties = {**message.properties, "reply_to": options.get("reply_to") or app.thread_oid}
+    return {
+        **message.headers,
+        **(options.get("headers") or {}),
+        **message.body[2],
+        "args": list(call.args),
+        "kwargs": dict(call.kwargs),
+        "properties": properties if priority is None else {**properties, "priority": priority},
+        "reply_to": properties["reply_to"],
+        "correlation_id": properties["correlation_id"],
+        "hostname": hostname,
+        "delivery_info": {**destination, "priority": priority, "redelivered": False},
+        "is_eager": True,
+    }
 
 
-def random_ids(count: int) -> list[str]:
-    """Return random UUIDs of version 4 as text, as uuid.uuid4 gives them."""
-    digits = os.urandom(16 * count).hex()
-    return [_uuid(digits[at : at + 32]) for at in range(0, 32 * count, 32)]
+def _options(app: Any, task: Any, call: Call) -> dict[str, Any]:
+    args, kwargs = tuple(call.args), dict(call.kwargs)
+    options = {"ignore_result": task.ignore_result, **task._get_exec_options(), **call.options}
+    options["shadow"] = options.get("shadow") or task.shadow_name(args, kwargs, options)
+    routed: dict[str, Any] = app.amqp.router.route(options, task.name, args, kwargs, task)
+    return routed
 
 
-def _uuid(digits: str) -> str:
-    variant = _VARIANT[digits[16]]
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+def _message(app: Any, task: Any, call: Call, options: Mapping[str, Any]) -> Any:
+    return app.amqp.as_task_v2(
+        options.get("task_id") or uuid(),
+        task.name,
+        tuple(call.args),
+        dict(call.kwargs),
+        callbacks=maybe_list(options.get("link")),
+        errbacks=maybe_list(options.get("link_error")),
+        **{name: options[name] for name in _carried(options) if options.get(name) is not None},
+    )
 
 
-#: The two highest bits of the ninth byte are 10 (RFC 9562, section 4.1).
-_VARIANT = {f"{number:x}": f"{8 + number % 4:x}" for number in range(16)}
+def call_of(signature: Any) -> Call:
+    """Return a signature as a call."""
+    options = {name: value for name, value in signature.options.items() if value is not None}
+    return Call(task=signature.task, args=tuple(signature.args), kwargs=dict(signature.kwargs), options=options)
+
+
+def seconds_until(app: Any, call: Call) -> float:
+    """Return how long it is, in seconds, until `call` is to run."""
+    eta, countdown = call.options.get("eta"), call.options.get("countdown")
+    if countdown or eta is None:  # Celery too takes the countdown where both are given
+        return float(countdown or 0)
+    eta = datetime.fromisoformat(eta) if isinstance(eta, str) else eta
+    until: datetime = maybe_make_aware(eta, app.timezone)
+    return max(0.0, (until - datetime.now(timezone.utc)).total_seconds())
+
+
+def _carried(options: Mapping[str, Any]) -> list[str]:
+    return [*_CARRIED, *(options.get("stamped_headers") or ())]
+
+
+def _destination(app: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return exchange and routing key as the producer chooses them: a direct exchange is passed by."""
+    queue = options.get("queue") or app.conf.task_default_queue
+    queue = app.amqp.queues[queue] if isinstance(queue, str) else queue
+    exchange, key = options.get("exchange"), options.get("routing_key")
+    kind = options.get("exchange_type") or getattr(queue.exchange, "type", None) or "direct"
+    if (not exchange or not key) and kind == "direct":
+        return {"exchange": "", "routing_key": queue.name}
+    exchange = queue.exchange if exchange is None else exchange
+    name = getattr(exchange, "name", exchange) or app.conf.task_default_exchange
+    return {"exchange": name, "routing_key": key or queue.routing_key or app.conf.task_default_routing_key}

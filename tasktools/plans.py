@@ -17,7 +17,7 @@ from kombu import Producer
 
 from tasktools.brokers.recording import Command
 from tasktools.calls import Call
-from tasktools.messages import Represent, Template, body_encoder
+from tasktools.templates import Represent, Template, body_encoder
 
 #: Options of apply_async that a template knows; the rest takes Celery's own path.
 _KNOWN = frozenset(

@@ -9,16 +9,16 @@ from typing import Any
 
 from celery.result import denied_join_result
 from kombu.exceptions import KombuError
-from kombu.serialization import dumps
 
-from tasktools.arguments import Bound, bind, signature_of
+from tasktools import wire
+from tasktools.arguments import bind, signature_of
 from tasktools.brokers import broker_of
 from tasktools.brokers.base import Broker
 from tasktools.calls import Call
-from tasktools.exceptions import ArgumentError, ProjectError, TaskFailed, TasktoolsError, Unreachable
+from tasktools.exceptions import ProjectError, TaskFailed, TasktoolsError, Unreachable
 from tasktools.health import HINT, connect, reason
 from tasktools.limits import TimedOut, within
-from tasktools.naming import resolve, shown
+from tasktools.naming import resolve
 from tasktools.registry import function_of, names
 
 #: How long connecting and sending may each take, in seconds: together less than 5.
@@ -45,11 +45,13 @@ def prepare(
     args_json: str | None = None,
     kwargs_json: str | None = None,
     unregistered: bool = False,
+    send: bool = True,
     options: dict[str, Any] | None = None,
 ) -> Call:
     """Check a call as typed and return it: the name resolved, the words typed and bound, the whole fit for the wire.
 
-    With `unregistered` the name is taken as it is and the words by their looks. Nothing is sent and no broker is asked.
+    With `unregistered` the name is taken as it is and the words by their looks. Without `send` the call is meant for this
+    process, and need not be fit for the wire. Nothing is sent and no broker is asked.
 
     Raises TaskNameError and ArgumentError.
     """
@@ -57,7 +59,8 @@ def prepare(
     task = app.tasks.get(full_name)
     signature = None if task is None else signature_of(function_of(task))
     bound = bind(signature, words, args_json=args_json, kwargs_json=kwargs_json, task=full_name)
-    _check_wire(app, task, bound, full_name)
+    if send:
+        wire.write_arguments(app, task, full_name, bound.args, bound.kwargs)
     return Call(task=full_name, args=bound.args, kwargs=bound.kwargs, options=options or {})
 
 
@@ -115,15 +118,3 @@ def _send(app: Any, call: Call, connection: Any, listen: bool) -> Any:
 def _in_doubt(broker: Broker, what: str, call: Call) -> Unreachable:
     known = f" Ask later: manage.py taskresult {call.options['task_id']}" if call.options.get("task_id") else ""
     return Unreachable(f"{broker.name} {what}. Whether {call.task} was sent cannot be known.", hint=f"{HINT}.{known}")
-
-
-def _check_wire(app: Any, task: Any, bound: Bound, name: str) -> None:
-    """Serialize the arguments as the message will be: what fails here would fail in `.delay()` too."""
-    serializer = getattr(task, "serializer", None) or app.conf.task_serializer
-    try:
-        dumps((bound.args, bound.kwargs), serializer=serializer)
-    except Exception as error:
-        raise ArgumentError(
-            f'The arguments of {shown(name)} cannot be sent by the serializer "{serializer}": {reason(error)}.',
-            hint="give plain values (numbers, text, lists, dictionaries), or set another CELERY_TASK_SERIALIZER",
-        ) from error

@@ -43,9 +43,11 @@ class _Encoder(DjangoJSONEncoder):
 
 
 def _plain(value: Any) -> Any:
-    """Bring `value` into the forms that JSON has: text for keys, no infinite numbers, dataclasses as objects."""
+    """Bring `value` into the forms that JSON has: text for keys, no infinite numbers, dataclasses and named tuples as objects."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return _plain(value._asdict())
     if isinstance(value, Mapping):
         plain = (str, int, bool, type(None))
         return {key if isinstance(key, plain) else repr(key): _plain(item) for key, item in value.items()}

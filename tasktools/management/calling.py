@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
@@ -17,25 +18,27 @@ from tasktools.results import check_id
 HIGHEST_PRIORITY = 255
 
 
-def add_call_words(parser: CommandParser) -> None:
-    """Add the name of a task and the words that become its arguments."""
+def add_argument_options(parser: CommandParser) -> Callable[..., Any]:
+    """Add what every call has, sent or not; return the `add_argument` of its group."""
     naming = "the task: its full name, or as much of its end as is unique"
     completed_by(parser.add_argument("name", nargs="?", help=naming), task_names)
     words = "an argument, or key=value; behind -- also words like -x"
     completed_by(parser.add_argument("words", nargs="*", metavar="word", help=words), keywords)
+    add: Callable[..., Any] = parser.add_argument_group("how it is called").add_argument
+    add("--args", dest="args_json", metavar="JSON", help="positional arguments as a JSON array, before the words")
+    add("--kwargs", dest="kwargs_json", metavar="JSON", help="keyword arguments as a JSON object")
+    add("--task-id", metavar="ID", help="the id it gets, in place of a random one")
+    return add
 
 
 def add_calling_options(parser: CommandParser) -> None:
-    """Add --args, --kwargs and the options of `apply_async`."""
-    add = parser.add_argument_group("how it is called").add_argument
-    add("--args", dest="args_json", metavar="JSON", help="positional arguments as a JSON array, before the words")
-    add("--kwargs", dest="kwargs_json", metavar="JSON", help="keyword arguments as a JSON object")
+    """Add the name, the words, --args, --kwargs and the options of `apply_async`."""
+    add = add_argument_options(parser)
     completed_by(add("--queue", help="the queue to send it to"), queue_names)
     add("--countdown", metavar="DURATION", help="run it that much later: 90, 90s, 5m, 1h30m, 2d")
     add("--eta", metavar="TIME", help="run it at that time: ISO 8601, without offset in the project's time zone")
     add("--expires", metavar="DURATION|TIME", help="drop it if it has not begun by then")
     add("--priority", metavar="N", help="0 to 255; what it means is the broker's affair (Redis: 0 is first)")
-    add("--task-id", metavar="ID", help="the id it gets, in place of a random one")
     add("--ignore-result", action="store_true", help="have the worker keep no result")
 
 

@@ -65,6 +65,12 @@ def bound(self: Task, word: str) -> str:
     return f"{self.name} {word}"
 
 
+@shared_task(bind=True)
+def seen_request(self: Task, *values: int) -> dict[str, Any]:
+    """Return what self.request holds."""
+    return {name: value for name, value in vars(self.request).items() if not name.startswith("_")}
+
+
 @shared_task
 def fail(message: str = "broken") -> None:
     raise ValueError(message)
@@ -97,6 +103,12 @@ def snooze(seconds: float, path: str = "") -> str:
         with open(path, "a") as file:
             file.write("done\n")
     return "awake"
+
+
+@shared_task
+def announce_and_snooze(seconds: float) -> None:
+    print("begun", flush=True)
+    time.sleep(seconds)
 
 
 @shared_task(name="elsewhere.total")

@@ -20,6 +20,8 @@ from tests.support import REPOSITORY
 PACKAGE = Path(tasktools.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 COMMANDS = sorted(file.stem for file in (PACKAGE / "management/commands").glob("*.py") if not file.stem.startswith("_"))
+#: runtask runs one task, prints its result and ends.
+RUN_UNTIL_STOPPED = {name for name in COMMANDS if name.startswith("run")} - {"runtask"}
 
 LONGEST_FILE = 250
 LONGEST_FUNCTION = 40
@@ -114,7 +116,7 @@ def test_commands__no_option_takes_the_name_that_django_gives_the_words(name: st
 @pytest.mark.parametrize("name", COMMANDS)
 def test_commands__help_ends_with_the_exit_codes(name: str) -> None:
     parser = load_command_class("tasktools", name).create_parser("manage.py", name)
-    expected = RUN_EXIT_CODES if name.startswith("run") else EXIT_CODES
+    expected = RUN_EXIT_CODES if name in RUN_UNTIL_STOPPED else EXIT_CODES
     assert parser.format_help().endswith(f"\n{expected}\n")
 
 
@@ -123,7 +125,7 @@ def test_commands__data_can_be_had_as_json(name: str) -> None:
     command = load_command_class("tasktools", name)
     parser = command.create_parser("manage.py", name)
     assert ("--json" in parser._option_string_actions) is command.prints_data
-    assert command.prints_data is not name.startswith(("run", "celery", "completion"))
+    assert command.prints_data is (name not in {"celery", "completion", *RUN_UNTIL_STOPPED})
 
 
 @pytest.fixture

@@ -9,12 +9,11 @@ from uuid import UUID
 import pytest
 from celery import Celery
 
-from tasktools.arguments import Bound
 from tasktools.brokers import broker_of
 from tasktools.calls import Call
 from tasktools.exceptions import ArgumentError, TaskNameError
 from tasktools.health import HINT
-from tasktools.publish import _check_wire, _in_doubt, prepare
+from tasktools.publish import _in_doubt, prepare
 from tests.site.tasks import Colour
 
 
@@ -89,28 +88,6 @@ def test_prepare__a_value_that_the_message_cannot_carry(app: Any) -> None:
     assert caught.value.hint == (
         "give plain values (numbers, text, lists, dictionaries), or set another CELERY_TASK_SERIALIZER"
     )
-
-
-def test_check_wire__by_the_task_s_own_serializer(shop: Any) -> None:
-    _check_wire(shop, shop.tasks["shop.pickled"], Bound(args=(object(),), kwargs={}), "shop.pickled")
-    with pytest.raises(ArgumentError, match='"json"'):
-        _check_wire(shop, None, Bound(args=(object(),), kwargs={}), "shop.other")
-
-
-def test_check_wire__by_the_app_s_serializer(shop: Any) -> None:
-    shop.conf.task_serializer = "pickle"
-    _check_wire(shop, None, Bound(args=(object(),), kwargs={}), "shop.other")
-    shop.conf.task_serializer = "yaml-of-old"
-    with pytest.raises(ArgumentError) as caught:
-        _check_wire(shop, None, Bound(args=(1,), kwargs={}), "shop.other")
-    assert caught.value.sentence == (
-        'The arguments of shop.other cannot be sent by the serializer "yaml-of-old": No encoder installed for yaml-of-old.'
-    )
-
-
-def test_check_wire__keywords_too(shop: Any) -> None:
-    with pytest.raises(ArgumentError, match="cannot be sent"):
-        _check_wire(shop, None, Bound(args=(), kwargs={"x": object()}), "shop.other")
 
 
 def test_in_doubt__with_an_id_to_ask_for(shop: Any) -> None:

@@ -11,7 +11,7 @@ from tasktools.calls import Call
 from tasktools.exceptions import TaskNameError
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.bulk_options import add_bulk_options, require_consistent
-from tasktools.management.calling import add_call_words, add_calling_options, calling_options, listens
+from tasktools.management.calling import add_calling_options, calling_options, listens
 from tasktools.management.outcomes import DEFAULT_WAIT, require_result, show, verdict, waiting_time
 
 
@@ -20,7 +20,6 @@ class Command(TasktoolsCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        add_call_words(parser)
         add_calling_options(parser)
         add_bulk_options(parser)
         add = parser.add_argument_group("what is done with it").add_argument
@@ -42,7 +41,7 @@ class Command(TasktoolsCommand):
         if options["wait"]:
             require_result(found.app, call)
         if options["dry_run"]:
-            self.print_json(call._asdict())
+            self.print_json(call)
             return
         startup.require_broker(found)
         if options["wait"] and not found.app.conf.task_always_eager:

@@ -1,0 +1,126 @@
+"""What stands around a run of a task in this process: nothing is kept of it, and what happens is told."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from celery.app.trace import TraceInfo
+from celery.backends.base import DisabledBackend
+from celery.result import allow_join_result
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """The task has called update_state."""
+
+    state: str
+    meta: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Changed:
+    """The serializer has made another value of one."""
+
+    #: "argument 1", 'argument "key"', "progress", "result".
+    what: str
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Raised:
+    """The task has raised; its frames still hold their variables while this is told."""
+
+    error: BaseException
+    #: From the task's own frame on; for a retry that of the exception which led to it.
+    traceback: TracebackType | None
+    text: str
+    #: Whether it asks to be tried again.
+    retry: bool
+
+
+class NotingInfo(TraceInfo):
+    """Tells what the task has raised, ahead of what a worker does with it."""
+
+    def __init__(self, state: str, error: Any, note: Callable[[BaseException], None]) -> None:
+        super().__init__(state, error)
+        self.note = note
+
+    def handle_failure(self, *args: Any, **kwargs: Any) -> Any:
+        self.note(self.retval)
+        return super().handle_failure(*args, **kwargs)
+
+    def handle_retry(self, *args: Any, **kwargs: Any) -> Any:
+        self.note(self.retval)
+        return super().handle_retry(*args, **kwargs)
+
+
+class NotingBackend(DisabledBackend):
+    """Stands in for the result backend of one task: nothing is kept, progress and result are handed on."""
+
+    def __init__(
+        self,
+        app: Any,
+        task_id: str,
+        *,
+        on_progress: Callable[[str, Any], Any],
+        on_done: Callable[[Any, bool], None],
+    ) -> None:
+        """`on_progress` returns the meta as it came through; `on_done` gets the result, and whether it would be kept."""
+        super().__init__(app=app)
+        self.task_id, self.on_progress, self.on_done = task_id, on_progress, on_done
+        self.meta: dict[str, Any] = {"status": "STARTED", "result": None}
+
+    def store_result(self, task_id: str, result: Any, state: str, *args: Any, **kwargs: Any) -> Any:
+        if state == "STARTED" and isinstance(result, dict) and set(result) == {"pid", "hostname"}:
+            return result  # the tracer's own, for CELERY_TASK_TRACK_STARTED
+        meta = self.on_progress(state, result)
+        if task_id == self.task_id:
+            self.meta = {"status": state, "result": meta}
+        return result
+
+    def mark_as_done(self, task_id: str, result: Any, request: Any = None, store_result: bool = True, **_: Any) -> None:
+        self.on_done(result, store_result)
+
+    def mark_as_failure(self, *args: Any, **kwargs: Any) -> None: ...
+
+    def mark_as_retry(self, *args: Any, **kwargs: Any) -> None: ...
+
+    def get_task_meta(self, task_id: str, cache: bool = True) -> Any:
+        return self.meta if task_id == self.task_id else self.app.backend.get_task_meta(task_id)
+
+
+@contextlib.contextmanager
+def lent(task: Any, backend: Any) -> Iterator[None]:
+    """Have the task use `backend` meanwhile, and let self.replace wait for the replacement, which runs here as well."""
+    before, on_replace = task._backend, task.on_replace
+
+    def replaced(signature: Any) -> Any:
+        with allow_join_result():
+            return on_replace(signature)
+
+    task.backend, task.on_replace = backend, replaced
+    try:
+        yield
+    finally:
+        task.backend = before
+        del task.on_replace
+
+
+@contextlib.contextmanager
+def unheard_log() -> Iterator[None]:
+    """Keep the tracer's record of a failure off stderr where no logging is set up: the failure is told anyway."""
+    logger = logging.getLogger("celery.app.trace")
+    handler = logging.NullHandler()
+    heard = logger.hasHandlers()
+    if not heard:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
