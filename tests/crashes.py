@@ -59,7 +59,9 @@ def run(site: Site, *, lines: int, kills: int, seed: int) -> Found:
     commands, killed = 0, collections.Counter[str]()
     while True:
         # Slow enough to be hit in the middle.
-        command = site.start_manage(*words, str(max(1000, lines // 8) if kills > killed.total() else 10**9))
+        command = site.start_manage(
+            *words, str(max(500, lines // (kills + kills // 3)) if kills > killed.total() else 10**9)
+        )
         commands += 1
         if kills > killed.total():
             killed += _kill(site, command, chance)
