@@ -63,7 +63,7 @@ def run(site: Site, *, lines: int, kills: int, seed: int) -> Found:
             *words, str(max(500, lines // (kills + kills // 3)) if kills > killed.total() else 10**9)
         )
         commands += 1
-        if kills > killed.total():
+        while kills > killed.total() and command.process.poll() is None:
             killed += _kill(site, command, chance)
         if command.process.wait(120) == 0:
             break
