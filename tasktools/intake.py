@@ -8,6 +8,7 @@ the same goes back, and the broker gives what was reserved to another worker whe
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from celery.worker import state
 
 #: Seconds between two looks at whether a limited worker has done its share.
 PERIOD = 0.2
+
+#: How soon a full worker looks whether it has room again, where nothing tells it, in seconds.
+WAKE = 0.02
 
 #: How long a talk with the broker beside the worker's own may take, in seconds.
 LIMIT = 2.0
@@ -110,6 +114,8 @@ class _IntakeStep(bootsteps.StartStopStep):
         self.client_id: int | None = None
         self._timer: Any = None
         self._beside: Any = None
+        #: Whether the loop will be woken to look again.
+        self._woken = False
         # Before the strategies of the tasks are made, which keep hold of it.
         consumer.on_task_request = self._counted(consumer.on_task_request)
 
@@ -119,7 +125,7 @@ class _IntakeStep(bootsteps.StartStopStep):
             if self.intake.supervised:  # and so without mingle, which leaves a BRPOP behind that would answer this
                 self.client_id = channel.client.client_id()
             allowed = channel.qos.can_consume
-            channel.qos.can_consume = lambda: self.intake.admits(self._room()) and allowed()
+            channel.qos.can_consume = lambda: self._admits() and allowed()
         consumer.create_task_handler = _guarded(consumer.create_task_handler, self._refuses)
         self.intake._step = self
         if self.intake.paused:
@@ -177,7 +183,21 @@ class _IntakeStep(bootsteps.StartStopStep):
 
         return on_task_request
 
+    def _admits(self) -> bool:
+        if self.intake.admits(self._room()):
+            return True
+        if not (self.intake.paused or self.consumer.pool.uses_semaphore or self._woken):
+            # The end of a task in a thread wakes nobody.
+            self._woken = True
+            self.consumer.timer.call_after(WAKE, self._wake)
+        return False
+
+    def _wake(self) -> None:
+        self._woken = False
+
     def _room(self) -> int:
+        if self.consumer.hub is None:  # a loop that sleeps for seconds: it reserves ahead, and gives back when it ends
+            return sys.maxsize
         return int(getattr(self.consumer.controller, "max_concurrency", None) or self.consumer.pool.num_processes or 1)
 
     def _look(self) -> None:

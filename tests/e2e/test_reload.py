@@ -98,6 +98,20 @@ def test_load__every_task_runs_once_and_on_code_no_older_than_it(site: Site, poo
     assert found.good, found
 
 
+@pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
+def test_no_prefetch__does_not_hold_short_tasks_up(site: Site, pool: str) -> None:
+    start(site, "-P", pool)
+    code = """
+import django; django.setup()
+from shop.tasks import version
+[version.delay() for _ in range(200)][-1].get(timeout=20)
+"""
+    began = time.monotonic()
+    done = site.run(sys.executable, "-c", code, env={"DJANGO_SETTINGS_MODULE": site.settings_module})
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - began < 15
+
+
 def test_touched_file__is_no_change(site: Site) -> None:
     worker = start(site)
     os.utime(site.root / "shop/tasks.py")
