@@ -44,6 +44,8 @@ class Checker:
         self._rest = next((each for each in parameters if each.kind is inspect.Parameter.VAR_POSITIONAL), None)
         self._extra = next((each for each in parameters if each.kind is inspect.Parameter.VAR_KEYWORD), None)
         self._accepted = [_accepted(each.annotation) for each in self._positional]
+        #: Whether values stay what JSON knows, so that any serializer of JSON's kind carries them.
+        self.is_plain = all(map(_accepted, (each.annotation for each in parameters)))
         self._fewest = sum(1 for each in self._positional if each.default is inspect.Parameter.empty)
         #: Whether a call by place alone can be complete.
         self._by_place = not any(

@@ -150,14 +150,14 @@ class Output:
         """
         self.path = path
         try:
-            self._file = open(path, "wb" if size is None or not os.path.exists(path) else "r+b")  # noqa: SIM115
-            if size is not None:
-                self._file.truncate(size)
-                self._file.seek(size)
+            there = os.path.getsize(path) if size and os.path.exists(path) else 0
+            self.size = min(size or 0, there)  # somebody may have removed what a run had written
+            self._file = open(path, "r+b" if there else "wb")  # noqa: SIM115
+            self._file.truncate(self.size)
+            self._file.seek(self.size)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise ArgumentError(f'"{shown(path)}" cannot be written: {reason}.', hint="name another file") from error
-        self.size = size or 0
 
     def add(self, lines: list[str]) -> None:
         """Append lines, and have them on their way to the disk before this returns."""

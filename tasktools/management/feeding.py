@@ -15,6 +15,7 @@ from tasktools.lines import LONGEST_LINE, Line
 from tasktools.management.calling import calling_options
 from tasktools.naming import resolve, shown
 from tasktools.registry import function_of, names
+from tasktools.wire import write_arguments
 
 _FIELDS = ("task", "args", "kwargs", "options")
 _OPTIONS = ("queue", "countdown", "eta", "expires", "priority", "task_id", "ignore_result")
@@ -40,6 +41,8 @@ class Feeder:
         self.options = options
         self._checkers: dict[str, Checker] = {}
         self._names: dict[str, str] = {}
+        #: Tasks whose arguments the serializer may not carry.
+        self._risky: set[str] = set()
 
     def json_lines(self, lines: Iterator[Line | None]) -> Iterator[Fed | None]:
         """Yield what each line holds; None where there is none for a while. Empty lines hold nothing."""
@@ -85,10 +88,17 @@ class Feeder:
         task = self.task or ""
         checker = self._checkers.get(task) or self._checker(task)
         if type(value) is list:
-            return Call(task, *checker.values(value, {}), self.options)
-        if type(value) is dict:
-            return Call(task, *checker.values((), value), self.options)
-        raise ArgumentError("it is neither an array of arguments nor an object of keywords.")
+            bound = checker.values(value, {})
+        elif type(value) is dict:
+            bound = checker.values((), value)
+        else:
+            raise ArgumentError("it is neither an array of arguments nor an object of keywords.")
+        if task in self._risky:
+            self._check_wire(task, bound)
+        return Call(task, *bound, self.options)
+
+    def _check_wire(self, task: str, bound: Bound) -> None:
+        write_arguments(self.app, self.app.tasks.get(task), task, bound.args, bound.kwargs)
 
     def _whole(self, text: str) -> Call:
         value = _parsed(text)
@@ -119,10 +129,16 @@ class Feeder:
     def _checker(self, name: str) -> Checker:
         if name not in self._checkers:
             task = self.app.tasks.get(name)
-            self._checkers[name] = Checker(None if task is None else signature_of(function_of(task)), name)
+            checker = Checker(None if task is None else signature_of(function_of(task)), name)
+            serializer = getattr(task, "serializer", None) or self.app.conf.task_serializer
+            if not checker.is_plain or serializer not in ("json", "pickle"):
+                self._risky.add(name)
+            self._checkers[name] = checker
         return self._checkers[name]
 
     def _call(self, name: str, bound: Bound, options: Mapping[str, Any] | None = None) -> Call:
+        if name in self._risky:
+            self._check_wire(name, bound)
         return Call(
             task=name, args=bound.args, kwargs=bound.kwargs, options=self.options if options is None else options
         )

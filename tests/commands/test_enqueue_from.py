@@ -186,6 +186,17 @@ def test_bad_whole_call(typed: Run, tmp_path: Path, queue: str, line: str, sente
     assert f"Line 1 is bad: {sentence}" in ran.err
 
 
+@pytest.mark.parametrize("content", ['["5m"]', '{"length": "5m"}', '{"task": "span", "args": ["5m"]}'])
+def test_value_that_the_serializer_does_not_carry__is_a_bad_line(
+    typed: Run, tmp_path: Path, queue: str, content: str
+) -> None:
+    name = [] if "task" in content else ["span"]
+    ran = typed("enqueue", *name, "--from", write(tmp_path, content), "--queue", queue)
+    assert ran.code == 2
+    assert 'Line 1 is bad: The arguments of tests.site.tasks.span cannot be sent by the serializer "json"' in ran.err
+    assert "Traceback" not in ran.err
+
+
 CSV_BAD = [
     ("x,y\n1,2,3\n", "Line 2 is bad: it has 3 cells, the header 2."),
     ("x,y\n1,two\n", 'Line 2 is bad: "two" is not an integer'),
@@ -364,6 +375,16 @@ def test_resume__goes_on_and_ends(typed: Run, tmp_path: Path, queue: str, sent: 
     assert "is complete: 9 sent" in again.err
     assert sent() == []
     assert changed == path
+
+
+def test_resume__ids_that_somebody_has_removed_are_not_made_up(typed: Run, tmp_path: Path, queue: str) -> None:
+    path, ids = write(tmp_path, "[1, 2]\n[3, 4]\n[broken\n"), tmp_path / "ids"
+    words = ("enqueue", "add", "--from", path, "--queue", queue, "--resume", f"run-{uuid.uuid4()}", "--ids", str(ids))
+    assert typed(*words).code == 2
+    assert len(ids.read_text().split()) == 2
+    ids.unlink()
+    assert typed(*words, "--skip-bad", str(tmp_path / "bad")).code == 0
+    assert ids.read_bytes() == b""
 
 
 def test_resume__another_task_is_refused(typed: Run, tmp_path: Path, queue: str) -> None:
