@@ -8,7 +8,9 @@ the same goes back, and the broker gives what was reserved to another worker whe
 from __future__ import annotations
 
 import contextlib
+import socket
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -114,8 +116,8 @@ class _IntakeStep(bootsteps.StartStopStep):
         self.client_id: int | None = None
         self._timer: Any = None
         self._beside: Any = None
-        #: Whether the loop will be woken to look again.
-        self._woken = False
+        #: Wakes the loop to look again, where the pool's threads do not.
+        self._waker: _Waker | None = None
         # Before the strategies of the tasks are made, which keep hold of it.
         consumer.on_task_request = self._counted(consumer.on_task_request)
 
@@ -127,6 +129,8 @@ class _IntakeStep(bootsteps.StartStopStep):
             allowed = channel.qos.can_consume
             channel.qos.can_consume = lambda: self._admits() and allowed()
         consumer.create_task_handler = _guarded(consumer.create_task_handler, self._refuses)
+        if consumer.hub is not None and not consumer.pool.uses_semaphore:
+            self._waker = _Waker(consumer.hub)
         self.intake._step = self
         if self.intake.paused:
             self.shut()
@@ -139,6 +143,9 @@ class _IntakeStep(bootsteps.StartStopStep):
             self._timer.cancel()
         if self._beside:
             self._beside.release()
+        if self._waker:
+            self._waker.close()
+            self._waker = None
 
     def shut(self) -> None:
         """Have the broker give no more messages; called from any thread."""
@@ -186,14 +193,9 @@ class _IntakeStep(bootsteps.StartStopStep):
     def _admits(self) -> bool:
         if self.intake.admits(self._room()):
             return True
-        if not (self.intake.paused or self.consumer.pool.uses_semaphore or self._woken):
-            # The end of a task in a thread wakes nobody.
-            self._woken = True
-            self.consumer.timer.call_after(WAKE, self._wake)
+        if self._waker and not self.intake.paused:
+            self._waker.wake_soon()
         return False
-
-    def _wake(self) -> None:
-        self._woken = False
 
     def _room(self) -> int:
         if self.consumer.hub is None:  # a loop that sleeps for seconds: it reserves ahead, and gives back when it ends
@@ -224,6 +226,38 @@ class _IntakeStep(bootsteps.StartStopStep):
         if self.consumer.connection.transport.driver_type == "redis":
             options |= {"socket_timeout": LIMIT, "socket_connect_timeout": LIMIT}
         return app.connection_for_read(connect_timeout=LIMIT, transport_options=options)
+
+
+class _Waker:
+    """Has the loop look again after WAKE. Its own timers wait for a second at least (kombu's Hub.fire_timers)."""
+
+    def __init__(self, hub: Any) -> None:
+        self.hub = hub
+        self.inbox, self.door = socket.socketpair()
+        self.inbox.setblocking(False)
+        self.asked = False
+        hub.add_reader(self.inbox.fileno(), self._heard)
+
+    def wake_soon(self) -> None:
+        if not self.asked:
+            self.asked = True
+            timer = threading.Timer(WAKE, self._ring)
+            timer.daemon = True
+            timer.start()
+
+    def close(self) -> None:
+        self.hub.remove_reader(self.inbox.fileno())
+        self.inbox.close()
+        self.door.close()
+
+    def _ring(self) -> None:
+        with contextlib.suppress(OSError):  # closed meanwhile
+            self.door.send(b"\0")
+
+    def _heard(self) -> None:
+        self.asked = False
+        with contextlib.suppress(OSError):
+            self.inbox.recv(64)
 
 
 def _guarded(create: Callable[..., Any], refuses: Callable[[Any], bool]) -> Callable[..., Any]:
