@@ -13,6 +13,7 @@ from celery import Task, signals
 from celery.exceptions import Ignore, Reject, Retry
 
 from tasktools import startup
+from tasktools.durations import parse_time
 from tests.conftest import Ran
 from tests.support import Running, Site, refusing_port, silent_port
 
@@ -115,7 +116,7 @@ def test_result__json(typed: Run) -> None:
     before = datetime.now(timezone.utc)
     done = typed("runtask", "tasks.total", "1", "--json", "--task-id", "my id")
     outcome = json.loads(done.out)
-    assert before.timestamp() - 1 < datetime.fromisoformat(outcome.pop("date_done")).timestamp()
+    assert before.timestamp() - 1 < parse_time(outcome.pop("date_done"), timezone.utc).timestamp()
     assert outcome == {
         "id": "my id",
         "state": "SUCCESS",
