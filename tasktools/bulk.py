@@ -15,13 +15,14 @@ from itertools import islice
 from typing import Any
 
 from celery.result import denied_join_result
-from kombu.exceptions import KombuError
+from kombu.exceptions import EncodeError, KombuError
 from redis.backoff import NoBackoff
+from redis.exceptions import ResponseError
 from redis.retry import Retry
 
 from tasktools.brokers import broker_of
 from tasktools.brokers.recording import Outgoing, Recorder
-from tasktools.brokers.transactions import Mark, transact
+from tasktools.brokers.transactions import Mark, NotBegun, transact
 from tasktools.calls import Call
 from tasktools.exceptions import ArgumentError, InDoubt, ProjectError, Unreachable
 from tasktools.health import HINT, connect, reason
@@ -33,6 +34,10 @@ BATCH_SIZE = 500
 
 #: How long connecting, and one answer of the broker, may take, in seconds.
 LIMIT = 4.0
+
+
+#: How many kinds of calls are remembered.
+MOST_PLANS = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +71,8 @@ def enqueue_many(app: Any, calls: Iterable[Call], *, batch_size: int = BATCH_SIZ
 
 
 def _check(task: Any, call: Call) -> None:
+    if not isinstance(call.args, (list, tuple)) or not isinstance(call.kwargs, Mapping):
+        raise TypeError("the arguments of a call are a tuple and a mapping")
     if task is not None and task.typing:
         task.__header__(*call.args, **call.kwargs)
 
@@ -124,17 +131,30 @@ class Publisher:
         """
         connection = self.open()
         errors = (*connection.connection_errors, *connection.channel_errors, KombuError, OSError)
+        ids = self.new_ids(calls) if ids is None else ids
         with contextlib.nullcontext() if self.listen else denied_join_result():
+            if not self.is_atomic:
+                return self._send_each(calls, ids, errors)
+            outgoing = Outgoing()
             try:
-                ids = self.new_ids(calls) if ids is None else ids
-                if self.is_atomic:
-                    return self._send_at_once(calls, ids, mark)
-                return self._send_each(calls, ids)
-            except ArgumentError:
+                self._make(calls, ids, outgoing)
+            except (EncodeError, ArgumentError, ProjectError):
                 raise
             except errors as error:
-                sentence = f"{self.broker.name} broke off: {reason(error)}."
-                raise InDoubt(sentence, hint=HINT, calls=len(calls)) from error
+                raise Unreachable(f"{self._broke_off(error)} Nothing of the batch was sent.", hint=HINT) from error
+            self._transact(outgoing, mark, len(calls), errors)
+            return Batch(ids=ids, slow=outgoing.slow)
+
+    def _transact(self, outgoing: Outgoing, mark: Mark | None, calls: int, errors: tuple[Any, ...]) -> None:
+        try:
+            transact(self._client, outgoing, mark)
+        except (NotBegun, ResponseError) as error:
+            raise Unreachable(f"{self._broke_off(error)} Nothing of the batch was sent.", hint=HINT) from error
+        except errors as error:
+            raise InDoubt(self._broke_off(error), hint=HINT, calls=calls) from error
+
+    def _broke_off(self, error: BaseException) -> str:
+        return f"{self.broker.name} {'refuses' if isinstance(error, ResponseError) else 'broke off'}: {reason(error)}."
 
     def read(self, key: str) -> dict[str, str]:
         """Return a mark; empty when there is none."""
@@ -143,7 +163,8 @@ class Publisher:
 
     def write(self, mark: Mark) -> None:
         """Write a mark alone."""
-        self._guarded(lambda client: client.hset(mark.key, mapping=dict(mark.values)))
+        self.open()
+        self._transact(Outgoing(), mark, 0, (OSError,))
 
     def length(self, queue: str) -> int:
         """Return how many messages wait in a queue; 0 for one that does not exist."""
@@ -160,12 +181,6 @@ class Publisher:
         except (*connection.connection_errors, *connection.channel_errors, OSError) as error:
             raise Unreachable(f"{self.broker.name} broke off: {reason(error)}.", hint=HINT) from error
 
-    def _send_at_once(self, calls: Sequence[Call], ids: list[str], mark: Mark | None) -> Batch:
-        outgoing = Outgoing()
-        self._make(calls, ids, outgoing)  # nothing has been sent when this fails
-        transact(self._client, outgoing, mark)
-        return Batch(ids=ids, slow=outgoing.slow)
-
     def _make(self, calls: Sequence[Call], ids: list[str], outgoing: Outgoing) -> None:
         tags = new_tags(len(calls))
         plan, task, options = None, "", None
@@ -177,7 +192,10 @@ class Publisher:
             if plan.template is None:
                 self._record(call, ids[number], plan, outgoing)
             else:
-                value = plan.template.render(call.args, call.kwargs, ids[number], tags[number])
+                try:
+                    value = plan.template.render(call.args, call.kwargs, ids[number], tags[number])
+                except (TypeError, ValueError, OverflowError) as error:
+                    raise EncodeError(str(error)) from error  # as apply_async
                 for command in plan.commands:
                     outgoing.add(command, value)
 
@@ -185,6 +203,8 @@ class Publisher:
         try:
             key: Any = (call.task, tuple(sorted((k, v) for k, v in call.options.items() if k != "task_id")))
             if key not in self._plans:
+                if len(self._plans) >= MOST_PLANS:  # a file whose lines differ in their options
+                    self._plans.clear()
                 self._plans[key] = Plan(self.app, call)
             return self._plans[key]
         except TypeError:  # an option that cannot be hashed
@@ -200,11 +220,18 @@ class Publisher:
         for command in commands:
             outgoing.add(command, command.value)
 
-    def _send_each(self, calls: Sequence[Call], ids: list[str]) -> Batch:
+    def _send_each(self, calls: Sequence[Call], ids: list[str], errors: tuple[Any, ...]) -> Batch:
         batch = getattr(self._producer, "batch", None) if getattr(self._producer, "supports_batch_publish", 0) else None
-        with batch(max_size=len(calls)) if batch else contextlib.nullcontext():
-            for number, call in enumerate(calls):
-                self._apply(call, ids[number], retry=False)
+        begun = 0
+        try:
+            with batch(max_size=len(calls)) if batch else contextlib.nullcontext():
+                for call, task_id in zip(calls, ids, strict=True):
+                    begun += 1
+                    self._apply(call, task_id, retry=False)
+        except (*errors, ProjectError) as error:
+            if begun == 1 and isinstance(error, ProjectError):
+                raise
+            raise InDoubt(self._broke_off(error), hint=HINT, calls=len(calls)) from error
         why = "this broker takes no transaction" + ("; batched by kombu" if batch else "")
         return Batch(ids=ids, slow={call.task: why for call in calls})
 

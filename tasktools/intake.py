@@ -8,9 +8,7 @@ the same goes back, and the broker gives what was reserved to another worker whe
 from __future__ import annotations
 
 import contextlib
-import socket
 import sys
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,11 +17,10 @@ from typing import Any
 from celery import bootsteps
 from celery.worker import state
 
+from tasktools.waking import Waker
+
 #: Seconds between two looks at whether a limited worker has done its share.
 PERIOD = 0.2
-
-#: How soon a full worker looks whether it has room again, where nothing tells it, in seconds.
-WAKE = 0.02
 
 #: How long a talk with the broker beside the worker's own may take, in seconds.
 LIMIT = 2.0
@@ -117,7 +114,7 @@ class _IntakeStep(bootsteps.StartStopStep):
         self._timer: Any = None
         self._beside: Any = None
         #: Wakes the loop to look again, where the pool's threads do not.
-        self._waker: _Waker | None = None
+        self._waker: Waker | None = None
         # Before the strategies of the tasks are made, which keep hold of it.
         consumer.on_task_request = self._counted(consumer.on_task_request)
 
@@ -130,7 +127,7 @@ class _IntakeStep(bootsteps.StartStopStep):
             channel.qos.can_consume = lambda: self._admits() and allowed()
         consumer.create_task_handler = _guarded(consumer.create_task_handler, self._refuses)
         if consumer.hub is not None and not consumer.pool.uses_semaphore:
-            self._waker = _Waker(consumer.hub)
+            self._waker = Waker(consumer.hub)
         self.intake._step = self
         if self.intake.paused:
             self.shut()
@@ -226,38 +223,6 @@ class _IntakeStep(bootsteps.StartStopStep):
         if self.consumer.connection.transport.driver_type == "redis":
             options |= {"socket_timeout": LIMIT, "socket_connect_timeout": LIMIT}
         return app.connection_for_read(connect_timeout=LIMIT, transport_options=options)
-
-
-class _Waker:
-    """Has the loop look again after WAKE. Its own timers wait for a second at least (kombu's Hub.fire_timers)."""
-
-    def __init__(self, hub: Any) -> None:
-        self.hub = hub
-        self.inbox, self.door = socket.socketpair()
-        self.inbox.setblocking(False)
-        self.asked = False
-        hub.add_reader(self.inbox.fileno(), self._heard)
-
-    def wake_soon(self) -> None:
-        if not self.asked:
-            self.asked = True
-            timer = threading.Timer(WAKE, self._ring)
-            timer.daemon = True
-            timer.start()
-
-    def close(self) -> None:
-        self.hub.remove_reader(self.inbox.fileno())
-        self.inbox.close()
-        self.door.close()
-
-    def _ring(self) -> None:
-        with contextlib.suppress(OSError):  # closed meanwhile
-            self.door.send(b"\0")
-
-    def _heard(self) -> None:
-        self.asked = False
-        with contextlib.suppress(OSError):
-            self.inbox.recv(64)
 
 
 def _guarded(create: Callable[..., Any], refuses: Callable[[Any], bool]) -> Callable[..., Any]:

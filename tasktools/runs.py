@@ -103,12 +103,13 @@ class Run:
         if not self.publisher.is_atomic:
             self._write(progress)
 
-    def finish(self, progress: Progress) -> None:
-        """Note where it stands with no batch to send."""
-        if self.publisher.is_atomic:
-            self.publisher.write(Mark(key=KEY.format(self.name), values=_as_texts(progress)))
+    def finish(self, before: Progress, after: Progress) -> None:
+        """Note that it has come from `before` to `after` with no batch to send."""
+        mark = self.mark(before, after)
+        if mark:
+            self.publisher.write(mark)
         else:
-            self._write(progress)
+            self._write(after)
 
     def _read(self) -> Progress | None:
         if self.publisher.is_atomic:
@@ -144,14 +145,16 @@ class Output:
     """A file to which a run appends, and which is cut back to where the run's mark stands."""
 
     def __init__(self, path: str, size: int | None) -> None:
-        """Open it: anew without `size`, else to be continued behind so many bytes.
+        """Open it: anew without `size`, else to be continued behind so many bytes; -1 is its end.
 
         Raises ArgumentError when it cannot be written.
         """
         self.path = path
         try:
             there = os.path.getsize(path) if size and os.path.exists(path) else 0
-            self.size = min(size or 0, there)  # somebody may have removed what a run had written
+            self.size = (
+                there if size == -1 else min(size or 0, there)
+            )  # somebody may have removed what a run had written
             self._file = open(path, "r+b" if there else "wb")  # noqa: SIM115
             self._file.truncate(self.size)
             self._file.seek(self.size)

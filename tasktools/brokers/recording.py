@@ -20,8 +20,8 @@ class Command(NamedTuple):
     #: kombu's message, and its text at that moment: who is told of it afterwards may change it.
     message: Any
     value: str
-    #: Milliseconds after which the list expires, for a queue with `expires`.
-    expires: int | None = None
+    #: Of a queue with `expires`: its lists, one for each priority, and the milliseconds after which they expire.
+    expires: dict[str, int] | None = None
 
 
 class Recorder:
@@ -43,13 +43,16 @@ class Recorder:
 
     def _put(self, queue: str, message: Any, **_: Any) -> None:
         channel = self.channel
-        expires = (getattr(channel, "_expires", None) or {}).get(queue)
+        after = (getattr(channel, "_expires", None) or {}).get(queue)
+        expires = {channel._q_for_pri(queue, step): after for step in channel.priority_steps} if after else None
         key = channel._q_for_pri(queue, channel._get_message_priority(message, reverse=False))
         self._commands.append(Command("lpush", key, message, dumps(message), expires))
 
     def _put_fanout(self, exchange: str, message: Any, routing_key: str, **_: Any) -> None:
-        topic = self.channel._get_publish_topic(exchange, routing_key)
-        self._commands.append(Command("publish", topic, message, dumps(message)))
+        several = getattr(self.channel, "_get_publish_topics", None)  # kombu 5.7
+        topics = several(exchange, routing_key) if several else [self.channel._get_publish_topic(exchange, routing_key)]
+        for topic in topics:
+            self._commands.append(Command("publish", topic, message, dumps(message)))
 
 
 @dataclass
@@ -70,8 +73,8 @@ class Outgoing:
         if values is None:
             values = self.lists[command.key] = []
         values.append(value)
-        if command.expires is not None:
-            self.expires[command.key] = command.expires
+        if command.expires:
+            self.expires |= command.expires
 
     def put_into(self, pipe: Any) -> None:
         """Add the commands to a redis-py pipeline."""

@@ -22,14 +22,22 @@ class Mark:
     expected: Mapping[str, str] = field(default_factory=dict)
 
 
+class NotBegun(Exception):
+    """The connection broke ahead of the transaction."""
+
+
 def transact(client: Any, outgoing: Outgoing, mark: Mark | None) -> None:
     """Send the commands, and write the mark, in one transaction of the redis-py `client`.
 
-    Raises ArgumentError when the mark is not as expected, and what redis-py raises.
+    Raises ArgumentError when the mark is not as expected, NotBegun when nothing can have been sent, and what redis-py
+    raises.
     """
     with client.pipeline(transaction=True) as pipe:
         if mark:
-            _watch(pipe, mark)
+            try:
+                _watch(pipe, mark)
+            except (RedisError, OSError) as error:
+                raise NotBegun(str(error)) from error
             pipe.hset(mark.key, mapping=dict(mark.values))
         outgoing.put_into(pipe)
         try:

@@ -13,7 +13,7 @@ from typing import Any
 
 from tasktools import conf
 from tasktools.bulk import BATCH_SIZE, Publisher
-from tasktools.exceptions import ArgumentError, InDoubt, TasktoolsError
+from tasktools.exceptions import ArgumentError, InDoubt
 from tasktools.lines import Source
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.bulk_options import number, tell_sum, told_doubt
@@ -42,7 +42,7 @@ class Bulk:
         self.batch_size = number(options, "batch_size") or BATCH_SIZE
         self.rate = number(options, "rate")
         self.most = number(options, "max_queue")
-        self.began = time.monotonic()
+        self.began = self.paced = time.monotonic()
         self.progress = Progress(digest="", task=task or "")
         self.first = self.progress
         self.slow: dict[str, str] = {}
@@ -72,16 +72,13 @@ class Bulk:
             summary = self.source.summary()
             self._resume(publisher, summary.digest if summary else "")
             meter = Meter(self.command, summary.lines if summary else None, self.progress.line)
-            ended = ""
+            ended = "error"
             try:
                 with meter:
                     self._send_all(publisher, feeder, meter)
+                ended = ""
             except InDoubt as error:
-                ended = "doubt"
                 raise self._doubtful(error) from error
-            except TasktoolsError:
-                ended = "error"
-                raise
             except KeyboardInterrupt:
                 doubt = (
                     f" Lines {self.doubt[0]} to {self.doubt[1]} are in doubt." if self.doubt and not self.run else ""
@@ -103,8 +100,11 @@ class Bulk:
             self.progress = self.run.load(digest, self.task or "")
             for line in self.progress.told(name):
                 self.command.note(line)
-        self.first = self.progress
-        sizes = (self.progress.ids_size, self.progress.bad_size) if self.progress.line else (None, None)
+        start = number(self.options, "start") or 1
+        self.first = self.progress = replace(self.progress, line=max(self.progress.line, start - 1))
+        sizes: tuple[int | None, int | None] = (None, None)
+        if self.progress.line:
+            sizes = (-1, -1) if name is None else (self.progress.ids_size, self.progress.bad_size)
         paths = (self.options["ids"], self.options["skip_bad"])
         self.ids, self.bad = (Output(path, size) if path else None for path, size in zip(paths, sizes, strict=True))
 
@@ -123,15 +123,15 @@ class Bulk:
                     hint=f"mend it. {self._how_to_go_on(bad.number)}",
                 )
         if self.run and not self.progress.done:
-            self.progress = replace(self.progress, done=True)
-            self.run.finish(self.progress)
+            before, self.progress = self.progress, replace(self.progress, done=True, begun=self.progress.line or 1)
+            self.run.finish(before, self.progress)
 
     def _send_batch(self, publisher: Publisher, batch: list[Fed]) -> None:
         calls = [fed.call for fed in batch if fed.call is not None]
         bad = [json.dumps({"line": f.number, "error": f.why, "text": f.text}) for f in batch if f.call is None]
         if self.bad:
             self.bad.add(bad)
-        self.progress = replace(self.progress, bad_size=self.bad.size if self.bad else 0)
+        self.progress = replace(self.progress, bad_size=self.bad.size if self.bad else self.progress.bad_size)
         last = batch[-1].number
         ids = publisher.new_ids(calls)
         ids_before = self.ids.size if self.ids else 0
@@ -143,7 +143,7 @@ class Bulk:
             begun=last,
             sent=self.progress.sent + len(calls),
             bad=self.progress.bad + len(bad),
-            ids_size=self.ids.size if self.ids else 0,
+            ids_size=self.ids.size if self.ids else self.progress.ids_size,
         )
         if self.run:
             self.run.before(self.progress, last)
@@ -152,11 +152,11 @@ class Bulk:
                 sent = publisher.send(calls, self.run.mark(self.progress, after) if self.run else None, ids=ids)
                 self.slow.update(sent.slow)
             elif self.run:
-                self.run.finish(after)
+                self.run.finish(self.progress, after)
         except (InDoubt, KeyboardInterrupt):
             self.doubt = (batch[0].number, last)
             raise
-        except TasktoolsError:
+        except Exception:
             if self.ids:
                 self.ids.cut(ids_before)
             raise
@@ -184,7 +184,7 @@ class Bulk:
             hint = "name the task: enqueue NAME --from FILE"
             raise ArgumentError("The rows of a CSV file hold arguments alone.", hint=hint)
         fed = feeder.csv_rows(lines) if is_csv else feeder.json_lines(lines)
-        start = max(self.progress.line, (number(self.options, "start") or 1) - 1)
+        start = max(self.progress.line, (number(self.options, "start") or 1) - 1)  # the latter for --check
         if not start:
             return fed
         return itertools.dropwhile(lambda each: each is not None and each.number <= start, fed)
@@ -192,13 +192,14 @@ class Bulk:
     def _wait(self, publisher: Publisher, batch: list[Fed], meter: Meter) -> None:
         """Keep to the rate, and wait while a queue is too long."""
         if self.rate:
-            due = self.began + (self.progress.sent - self.first.sent) / self.rate
+            due = self.paced + (self.progress.sent - self.first.sent) / self.rate
             time.sleep(max(0.0, due - time.monotonic()))
         if self.most is None:
             return
         queues = {queue_of(self.app, fed.call) for fed in batch if fed.call}
         for queue in queues:
             while (length := publisher.length(queue)) > self.most:
+                self.paced += QUEUE_PERIOD
                 meter.waits(f'the queue "{queue}" has {length} messages, more than {self.most}')
                 time.sleep(QUEUE_PERIOD)
 

@@ -175,8 +175,9 @@ def _parsed(text: str) -> Any:
 
 def _rows(lines: Iterator[Line | None]) -> Iterator[Line | None]:
     """Put lines together whose quotes are not closed."""
-    begun = b""
+    begun, number = b"", 0
     for line in lines:
+        number = line.number if line else number
         if line is None or line.data is None:
             yield line
             continue
@@ -188,7 +189,7 @@ def _rows(lines: Iterator[Line | None]) -> Iterator[Line | None]:
             if data.strip():
                 yield Line(line.number, data)
     if begun:
-        yield Line(line.number if line else 0, begun[:-1])
+        yield Line(number, begun[:-1])
 
 
 def _row(text: str) -> list[str]:

@@ -98,7 +98,7 @@ CALLS = [Call(task="shop.add", args=(n,)) for n in range(10)]
 
 
 @pytest.mark.parametrize("forward", [True, False], ids=["answer lost", "transaction lost"])
-@pytest.mark.parametrize("word", [b"EXEC", b"LPUSH"])
+@pytest.mark.parametrize("word", [b"HSET", b"LPUSH"])
 def test_connection_that_breaks__is_told_and_nothing_is_sent_twice(
     tmp_path: Path, server: Path, queue: str, word: bytes, forward: bool
 ) -> None:

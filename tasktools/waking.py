@@ -1,0 +1,43 @@
+"""A worker's loop, woken from outside."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from typing import Any
+
+#: How soon a full worker looks whether it has room again, where nothing tells it, in seconds.
+WAKE = 0.02
+
+
+class Waker:
+    """Has the loop look again after WAKE. Its own timers wait for a second at least (kombu's Hub.fire_timers)."""
+
+    def __init__(self, hub: Any) -> None:
+        self.hub = hub
+        self.inbox, self.door = socket.socketpair()
+        self.inbox.setblocking(False)
+        self.asked = False
+        hub.add_reader(self.inbox.fileno(), self._heard)
+
+    def wake_soon(self) -> None:
+        if not self.asked:
+            self.asked = True
+            timer = threading.Timer(WAKE, self._ring)
+            timer.daemon = True
+            timer.start()
+
+    def close(self) -> None:
+        self.hub.remove_reader(self.inbox.fileno())
+        self.inbox.close()
+        self.door.close()
+
+    def _ring(self) -> None:
+        with contextlib.suppress(OSError):  # closed meanwhile
+            self.door.send(b"\0")
+
+    def _heard(self) -> None:
+        self.asked = False
+        with contextlib.suppress(OSError):
+            self.inbox.recv(64)
