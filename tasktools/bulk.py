@@ -21,6 +21,7 @@ from redis.exceptions import ResponseError
 from redis.retry import Retry
 
 from tasktools.brokers import broker_of
+from tasktools.brokers.portable import queue_length
 from tasktools.brokers.recording import Outgoing, Recorder
 from tasktools.brokers.transactions import Mark, NotBegun, transact
 from tasktools.calls import Call
@@ -34,7 +35,6 @@ BATCH_SIZE = 500
 
 #: How long connecting, and one answer of the broker, may take, in seconds.
 LIMIT = 4.0
-
 
 #: How many kinds of calls are remembered.
 MOST_PLANS = 100
@@ -158,7 +158,7 @@ class Publisher:
 
     def read(self, key: str) -> dict[str, str]:
         """Return a mark; empty when there is none."""
-        found: dict[bytes, bytes] = self._guarded(lambda client: client.hgetall(key))
+        found: dict[bytes, bytes] = self._guarded(lambda: self._client.hgetall(key))
         return {name.decode(): value.decode() for name, value in found.items()}
 
     def write(self, mark: Mark) -> None:
@@ -168,16 +168,12 @@ class Publisher:
 
     def length(self, queue: str) -> int:
         """Return how many messages wait in a queue; 0 for one that does not exist."""
-        connection = self.open()
-        try:
-            return int(connection.default_channel.queue_declare(queue, passive=True).message_count)
-        except connection.channel_errors:
-            return 0
+        return int(self._guarded(lambda: queue_length(self._connection, queue)))
 
-    def _guarded(self, call: Callable[[Any], Any]) -> Any:
+    def _guarded(self, call: Callable[[], Any]) -> Any:
         connection = self.open()
         try:
-            return call(self._client)
+            return call()
         except (*connection.connection_errors, *connection.channel_errors, OSError) as error:
             raise Unreachable(f"{self.broker.name} broke off: {reason(error)}.", hint=HINT) from error
 

@@ -17,6 +17,7 @@ from typing import Any
 from celery import bootsteps
 from celery.worker import state
 
+from tasktools.brokers.portable import queue_length
 from tasktools.waking import Waker
 
 #: Seconds between two looks at whether a limited worker has done its share.
@@ -212,7 +213,7 @@ class _IntakeStep(bootsteps.StartStopStep):
         names = [queue.name for queue in self.consumer.task_consumer.queues]
         try:
             self._beside = self._beside or self._connection()
-            return sum(_length(self._beside, name) for name in names)
+            return sum(queue_length(self._beside, name) for name in names)
         except Exception:  # noqa: BLE001 - whatever the transport raises, it is asked again in a moment
             self._beside = None
             return 1
@@ -231,11 +232,3 @@ def _guarded(create: Callable[..., Any], refuses: Callable[[Any], bool]) -> Call
         return lambda message: None if refuses(message) else handle(message)
 
     return create_task_handler
-
-
-def _length(connection: Any, name: str) -> int:
-    with connection.channel() as channel:  # one that an error has closed serves no more
-        try:
-            return int(channel.queue_declare(name, passive=True).message_count)
-        except connection.channel_errors:
-            return 0

@@ -143,7 +143,8 @@ def _split(chunks: Iterator[bytes | None]) -> Iterator[bytes | None]:
             yield None
             continue
         first, *more = chunk.split(b"\n")
-        rest = (rest + first)[: LONGEST_LINE + 1]
+        if len(rest) <= LONGEST_LINE:
+            rest += first
         if more:
             yield _bare(rest)
             yield from map(_bare, more[:-1])

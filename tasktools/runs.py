@@ -152,9 +152,8 @@ class Output:
         self.path = path
         try:
             there = os.path.getsize(path) if size and os.path.exists(path) else 0
-            self.size = (
-                there if size == -1 else min(size or 0, there)
-            )  # somebody may have removed what a run had written
+            # Somebody may have removed what a run had written.
+            self.size = there if size == -1 else min(size or 0, there)
             self._file = open(path, "r+b" if there else "wb")  # noqa: SIM115
             self._file.truncate(self.size)
             self._file.seek(self.size)

@@ -34,6 +34,10 @@ _LONGEST_TEXT = 100
 _LONGEST_REPR = 900
 
 
+#: An id that is the same in JSON.
+_PLAIN_ID = re.compile(r"[\w-]+", re.ASCII)
+
+
 class Template:
     """The text of a message with places for what differs."""
 
@@ -56,10 +60,12 @@ class Template:
         self._represent = represent
 
     def render(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], task_id: str, tag: str) -> str:
-        """Return the message of a call, as the broker gets it. What is put in needs no escapes but for the arguments."""
+        """Return the message of a call, as the broker gets it. What is put in is JSON already, but for an id that is typed."""
         kwargs = kwargs if type(kwargs) is dict else dict(kwargs)
         body = self._encode((args, kwargs, EMBED))
         shown = self._represent(args), self._represent(kwargs)
+        if not _PLAIN_ID.fullmatch(task_id):
+            task_id = json.dumps(task_id)[1:-1]
         text: str = self._text % self._slots((body, task_id, tag, *shown))
         return text
 

@@ -43,7 +43,7 @@ class Bulk:
         self.rate = number(options, "rate")
         self.most = number(options, "max_queue")
         self.began = self.paced = time.monotonic()
-        self.progress = Progress(digest="", task=task or "")
+        self.progress = Progress(digest="", task=task or "", line=(number(options, "start") or 1) - 1)
         self.first = self.progress
         self.slow: dict[str, str] = {}
         self.doubt: tuple[int, int] | None = None
@@ -100,8 +100,7 @@ class Bulk:
             self.progress = self.run.load(digest, self.task or "")
             for line in self.progress.told(name):
                 self.command.note(line)
-        start = number(self.options, "start") or 1
-        self.first = self.progress = replace(self.progress, line=max(self.progress.line, start - 1))
+        self.first = self.progress
         sizes: tuple[int | None, int | None] = (None, None)
         if self.progress.line:
             sizes = (-1, -1) if name is None else (self.progress.ids_size, self.progress.bad_size)
@@ -184,7 +183,7 @@ class Bulk:
             hint = "name the task: enqueue NAME --from FILE"
             raise ArgumentError("The rows of a CSV file hold arguments alone.", hint=hint)
         fed = feeder.csv_rows(lines) if is_csv else feeder.json_lines(lines)
-        start = max(self.progress.line, (number(self.options, "start") or 1) - 1)  # the latter for --check
+        start = self.progress.line
         if not start:
             return fed
         return itertools.dropwhile(lambda each: each is not None and each.number <= start, fed)

@@ -191,9 +191,10 @@ def test_times__are_those_of_the_moment(make: Make, client: redis.Redis) -> None
 
 
 def test_task_id__of_a_call_is_kept(make: Make, client: redis.Redis) -> None:
-    calls = [call(1, options={"task_id": f"mine-{n}"}) for n in range(3)]
+    names = ["mine-0", "mine-1", 'with "quotes" \\ and ä']
+    calls = [call(1, options={"task_id": name}) for name in names]
     [batch] = enqueue_many(make(), calls)
-    assert batch.ids == ["mine-0", "mine-1", "mine-2"]
+    assert batch.ids == names
     assert [json.loads(each)["headers"]["id"] for each in messages(client)["celery"]] == batch.ids
 
 

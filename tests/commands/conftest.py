@@ -14,6 +14,7 @@ from django.core.management import load_command_class
 
 from tasktools import startup
 from tests.conftest import Ran
+from tests.support import Site
 
 Run = Callable[..., Ran]
 
@@ -54,3 +55,14 @@ def elsewhere(app: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..
         each.close()
     app.set_current()
     app.set_default()
+
+
+@pytest.fixture
+def server_that_ends_with_the_suite(suite_site: Site) -> None:
+    """Have the suite end the private Valkey, which the first message of a test starts."""
+
+
+@pytest.fixture
+def queue() -> str:
+    """The name of a queue that nobody reads."""
+    return f"unread-{uuid.uuid4()}"

@@ -25,15 +25,7 @@ Run = Callable[..., Ran]
 TOTAL = "tests.site.tasks.total is called with (x: int, y: int = 2, *, factor: float = 1.0)"
 
 
-@pytest.fixture(autouse=True)
-def server_that_ends_with_the_suite(suite_site: Site) -> None:
-    """Have the suite end the private Valkey, which the first message of a test starts."""
-
-
-@pytest.fixture
-def queue() -> str:
-    """The name of a queue that nobody reads."""
-    return f"unread-{uuid.uuid4()}"
+pytestmark = pytest.mark.usefixtures("server_that_ends_with_the_suite")
 
 
 @pytest.fixture

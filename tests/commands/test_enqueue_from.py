@@ -22,15 +22,7 @@ Run = Callable[..., Ran]
 
 ADD = "project.demo.tasks.add"
 
-
-@pytest.fixture(autouse=True)
-def server_that_ends_with_the_suite(suite_site: Site) -> None:
-    """Have the suite end the private Valkey, which the first message of a test starts."""
-
-
-@pytest.fixture
-def queue() -> str:
-    return f"unread-{uuid.uuid4()}"
+pytestmark = pytest.mark.usefixtures("server_that_ends_with_the_suite")
 
 
 @pytest.fixture

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from typing import Any
 
 import pexpect
 import pytest
@@ -89,12 +92,13 @@ def test_grace__task_that_ends_within_it_finishes(site: Site) -> None:
     assert "finished: shop.tasks.slow[" in worker.output
 
 
-@pytest.mark.parametrize("reload", ["--reload", "--noreload"])
-def test_terminal__ctrl_c_tells_each_second_and_twice_is_cold(site: Site, reload: str) -> None:
-    make(site)
+@contextlib.contextmanager
+def in_a_terminal(site: Site, *words: str) -> Iterator[Any]:
+    """Start runworker in a terminal of its own, and send it a task when it is ready; the last word is its seconds."""
+    *options, seconds = words
     worker = pexpect.spawn(
         sys.executable,
-        ["manage.py", "runworker", reload, "-l", "INFO", "-c", "2", "--without-mingle"],
+        ["manage.py", "runworker", *options, "-l", "INFO", "-c", "2"],
         cwd=str(site.root),
         env={**site.variables(), "TERM": "dumb"},
         encoding="utf-8",
@@ -102,32 +106,27 @@ def test_terminal__ctrl_c_tells_each_second_and_twice_is_cold(site: Site, reload
     )
     try:
         worker.expect(" ready.")
-        assert site.manage("enqueue", "slow", "60").returncode == 0
+        assert site.manage("enqueue", "slow", seconds).returncode == 0
         worker.expect("received")
         worker.sendintr()
+        yield worker
+        worker.expect(pexpect.EOF)
+    finally:
+        worker.close(force=True)
+
+
+@pytest.mark.parametrize("reload", ["--reload", "--noreload"])
+def test_terminal__ctrl_c_tells_each_second_and_twice_is_cold(site: Site, reload: str) -> None:
+    with in_a_terminal(make(site), reload, "--without-mingle", "60") as worker:
         worker.expect(r"waiting for shop\.tasks\.slow\[[\w-]{36}\] \(\d+ s\)")
         worker.expect(r"waiting for shop\.tasks\.slow\[[\w-]{36}\] \(\d+ s\)")
         worker.sendintr()
         worker.expect(r"cut off and lost: shop\.tasks\.slow\[")
-        worker.expect(pexpect.EOF)
-    finally:
-        worker.close(force=True)
 
 
 def test_terminal__ctrl_c_once_is_warm(site: Site) -> None:
-    make(site)
-    command = ["manage.py", "runworker", "-l", "INFO", "-c", "1"]
-    environment = {**site.variables(), "TERM": "dumb"}
-    worker = pexpect.spawn(sys.executable, command, cwd=str(site.root), env=environment, encoding="utf-8", timeout=30)
-    try:
-        worker.expect(" ready.")
-        assert site.manage("enqueue", "slow", "2").returncode == 0
-        worker.expect("received")
-        worker.sendintr()
+    with in_a_terminal(make(site), "2") as worker:
         worker.expect(r"finished: shop\.tasks\.slow\[")
-        worker.expect(pexpect.EOF)
-    finally:
-        worker.close(force=True)
 
 
 def test_shell_as_pid_1__is_named(site: Site) -> None:
