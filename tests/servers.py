@@ -1,0 +1,335 @@
+"""Real servers for the tests: RabbitMQ and Redis as Debian packages them, each in a folder of its own, on loopback alone.
+
+    with Redis(folder) as server:
+        server.url          # redis://127.0.0.1:PORT/0
+        server.kill()       # as SIGKILL ends it; server.start() starts it again on the same port and data
+
+A server that is not installed raises NotInstalled, which names it: a test skips by that name (see `require`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.support import wait_for
+
+#: How long a server may take to start, in seconds: RabbitMQ needs some ten.
+START_LIMIT = 90.0
+
+#: The variable with which CI demands every server: what is missing is an error then, and no reason to skip.
+DEMANDED = "TESTS_DEMAND_SERVERS"
+
+
+class NotInstalled(Exception):
+    """A program that a test needs is not there; the text names it and its Debian package."""
+
+
+def require(name: str, package: str, *places: str) -> str:
+    """Return the path of a program. Raises NotInstalled."""
+    found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", *places]))
+    if found is None:
+        raise NotInstalled(f"{name} is not installed (apt-get install {package})")
+    return found
+
+
+def free_port() -> int:
+    """Return a TCP port of loopback on which nobody listens."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
+class Server:
+    """A server process in a process group of its own. Use it as a context manager; it is ended by its handle."""
+
+    name = "server"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> Any:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start it on the port and the data that it had before, and return when it answers."""
+        raise NotImplementedError
+
+    def stop(self, signum: int = signal.SIGTERM) -> None:
+        """End it and everything that it has started."""
+        for process in reversed(self.processes):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signum)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(20)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        self.processes.clear()
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self.stop(signal.SIGKILL)
+
+    def suspend(self) -> None:
+        """Have it listen and say nothing (SIGSTOP), until `resume`."""
+        for process in self.processes:
+            os.killpg(process.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        for process in self.processes:
+            os.killpg(process.pid, signal.SIGCONT)
+
+    def _spawn(self, *command: str, env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+        with (self.folder / "log").open("ab") as log:
+            process = subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env={**os.environ, **(env or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.processes.append(process)
+        return process
+
+    def _await(self, process: subprocess.Popen[bytes], is_up: Any) -> None:
+        def up() -> bool:
+            assert process.poll() is None, f"{self.name} ended: {(self.folder / 'log').read_text()[-2000:]}"
+            return bool(is_up())
+
+        try:
+            wait_for(up, START_LIMIT, self.name)
+        except BaseException:
+            self.stop()
+            raise
+
+
+class Redis(Server):
+    """redis-server; every write is in its append-only file before it is answered, so that a kill loses nothing."""
+
+    name = "redis-server"
+
+    def __init__(self, folder: Path, *, tls: bool = False, user: tuple[str, str, str] | None = None) -> None:
+        """With `tls` it listens on a TLS port alone. `user` is name, password and rules of the one user that may log in."""
+        super().__init__(folder)
+        self.program = require("redis-server", "redis-server")
+        self.port = free_port()
+        self.tls = tls
+        self.user = user
+        if tls:
+            make_certificate(folder)
+
+    @property
+    def url(self) -> str:
+        credentials = f"{self.user[0]}:{self.user[1]}@" if self.user else ""
+        if self.tls:
+            return (
+                f"rediss://{credentials}127.0.0.1:{self.port}/0"
+                f"?ssl_cert_reqs=required&ssl_ca_certs={self.folder / 'cert.pem'}"
+            )
+        return f"redis://{credentials}127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        lines = [
+            "bind 127.0.0.1",
+            f"port {0 if self.tls else self.port}",
+            f"dir {self.folder}",
+            "appendonly yes",
+            "appendfsync always",
+            'save ""',
+            "daemonize no",
+        ]
+        if self.tls:
+            lines += [
+                f"tls-port {self.port}",
+                f"tls-cert-file {self.folder / 'cert.pem'}",
+                f"tls-key-file {self.folder / 'key.pem'}",
+                f"tls-ca-cert-file {self.folder / 'cert.pem'}",
+                "tls-auth-clients no",
+            ]
+        if self.user:
+            name, password, rules = self.user
+            lines += ["user default off", f"user {name} on >{password} {rules}"]
+        file = self.folder / "redis.conf"
+        file.write_text("".join(f"{line}\n" for line in lines))
+        process = self._spawn(self.program, str(file))
+        self._await(process, self._answers)
+
+    def client(self) -> Any:
+        """Return a redis-py client of the server."""
+        import redis
+
+        return redis.Redis.from_url(self.url)
+
+    def _answers(self) -> bool:
+        import redis
+
+        with self.client() as client:
+            try:
+                client.execute_command("ECHO", "up")
+            except redis.exceptions.NoPermissionError:
+                return True
+            except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
+                return False
+        return True
+
+
+class Sentinel(Server):
+    """One redis-server and a sentinel that names it as "mymaster". `url` and `transport_options` are Celery's."""
+
+    name = "redis-sentinel"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.master = Redis(folder / "master")
+        self.port = free_port()
+
+    @property
+    def url(self) -> str:
+        return f"sentinel://127.0.0.1:{self.port}/0"
+
+    #: For broker_transport_options and result_backend_transport_options.
+    transport_options = {"master_name": "mymaster"}
+
+    def start(self) -> None:
+        self.master.start()
+        file = self.folder / "sentinel.conf"
+        file.write_text(
+            f"bind 127.0.0.1\nport {self.port}\ndir {self.folder}\n"
+            f"sentinel monitor mymaster 127.0.0.1 {self.master.port} 1\n"
+            "sentinel down-after-milliseconds mymaster 5000\n"
+        )
+        process = self._spawn(self.master.program, str(file), "--sentinel")
+        self._await(process, lambda: listens(self.port))
+
+    def stop(self, signum: int = signal.SIGTERM) -> None:
+        super().stop(signum)
+        self.master.stop(signum)
+
+
+class RabbitMQ(Server):
+    """rabbitmq-server with an epmd of its own. Queues and persistent messages outlive a kill."""
+
+    name = "rabbitmq-server"
+    _places = ("/usr/lib/rabbitmq/bin",)
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        require("rabbitmq-server", "rabbitmq-server", *self._places)  # its name is that of Debian's wrapper too
+        self.program = str(Path(*self._places, "rabbitmq-server"))
+        if not Path(self.program).exists():
+            self.program = require("rabbitmq-server", "rabbitmq-server")
+        self.epmd = require("epmd", "erlang-base")
+        self.port = free_port()
+        self.distribution_port = free_port()
+        self.epmd_port = free_port()
+
+    @property
+    def url(self) -> str:
+        return f"amqp://guest:guest@127.0.0.1:{self.port}//"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables by which this server, and rabbitmqctl for it, are found."""
+        folder = self.folder
+        return {
+            "HOME": str(folder),
+            "ERL_EPMD_PORT": str(self.epmd_port),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODENAME": f"tests{self.port}@localhost",
+            "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
+            "RABBITMQ_CONF_ENV_FILE": str(folder / "none"),
+            "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(folder / "logs"),
+            "RABBITMQ_PID_FILE": str(folder / "pid"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
+            "RABBITMQ_DIST_PORT": str(self.distribution_port),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1} +S 1:1",
+        }
+
+    def start(self) -> None:
+        (self.folder / "rabbitmq.conf").write_text(
+            f"listeners.tcp.1 = 127.0.0.1:{self.port}\n"
+            "log.console = true\nlog.console.level = warning\nlog.file = false\n"
+            "disk_free_limit.absolute = 50MB\n"
+        )
+        (self.folder / "plugins").write_text("[].\n")
+        self._spawn(self.epmd, "-port", str(self.epmd_port), "-address", "127.0.0.1", env=self.environment)
+        process = self._spawn(self.program, env=self.environment)
+        self._await(process, self._answers)
+
+    def _answers(self) -> bool:
+        import amqp
+
+        if not listens(self.port):
+            return False
+        try:
+            with amqp.Connection(f"127.0.0.1:{self.port}", connect_timeout=5, read_timeout=5):
+                return True
+        except (OSError, amqp.exceptions.AMQPError):
+            return False
+
+    def lengths(self) -> dict[str, tuple[int, int]]:
+        """Return, for each queue, how many messages are ready and how many are taken and not acknowledged (rabbitmqctl)."""
+        program = Path(self.program).with_name("rabbitmqctl")
+        words = ("-q", "list_queues", "name", "messages_ready", "messages_unacknowledged", "--no-table-headers")
+        ran = subprocess.run(
+            [str(program), *words],
+            env={**os.environ, **self.environment},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        rows = (line.split("\t") for line in ran.stdout.splitlines() if line.count("\t") == 2)
+        return {name: (int(ready), int(taken)) for name, ready, taken in rows}
+
+
+def make_certificate(folder: Path) -> None:
+    """Write key.pem and cert.pem, a certificate of its own for 127.0.0.1."""
+    program = require("openssl", "openssl")
+    subprocess.run(
+        [
+            *(program, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"),
+            *("-addext", "subjectAltName=IP:127.0.0.1"),
+            *("-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")),
+        ],
+        check=True,
+        capture_output=True,
+    )
+
+
+@contextlib.contextmanager
+def started(kind: type[Server], folder: Path, **options: Any) -> Iterator[Any]:
+    """Start a server for a fixture. One that is not installed skips the test by its name, unless CI demands it."""
+    import pytest
+
+    try:
+        server = kind(folder, **options)
+    except NotInstalled as error:
+        if os.environ.get(DEMANDED):
+            raise
+        pytest.skip(str(error))
+    with server:
+        yield server
