@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint matrix smoke clean
+.PHONY: demo test brokers lint matrix smoke clean
 
 demo: $(STAMP)  ## the whole site on the private Valkey: a task, a form, a tick; under 10 s once installed
 	$(BIN)/python -m project.demo_run
@@ -13,6 +13,11 @@ demo: $(STAMP)  ## the whole site on the private Valkey: a task, a form, a tick;
 test: $(STAMP)  ## the whole suite, with coverage
 	$(BIN)/coverage erase
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=
+
+brokers: $(STAMP)  ## one suite over every broker and pool, with real servers; writes the tables of docs/brokers.md
+	mkdir -p build
+	-$(BIN)/python -m pytest tests/matrix -m matrix -n 2 --dist loadgroup --junitxml=build/brokers.xml -o junit_family=xunit2
+	$(BIN)/python -m tests.matrix.table build/brokers.xml docs/brokers.md
 
 lint: $(STAMP)  ## style, types and the direction of imports
 	$(BIN)/ruff check .

@@ -40,6 +40,14 @@ def require(name: str, package: str, *places: str) -> str:
     return found
 
 
+def unless_installed(program: str) -> Any:
+    """Return the mark of a test that needs a program: it is skipped by that name, unless CI demands it."""
+    import pytest
+
+    missing = shutil.which(program) is None and not os.environ.get(DEMANDED)
+    return pytest.mark.skipif(missing, reason=f"{program} is not installed")
+
+
 def free_port() -> int:
     """Return a TCP port of loopback on which nobody listens."""
     with socket.socket() as listener:

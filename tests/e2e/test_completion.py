@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-import shutil
 import socket
 import sys
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from tests.servers import unless_installed
 from tests.support import LIMIT, REPOSITORY, Site, wait_for
 
 SCRIPTS = files("tasktools").joinpath("completions")
@@ -41,10 +41,7 @@ bindkey '^O' save
 
 
 def shells(*names: str) -> list[object]:
-    return [
-        pytest.param(name, marks=pytest.mark.skipif(shutil.which(name) is None, reason=f"{name} is not installed"))
-        for name in names
-    ]
+    return [pytest.param(name, marks=unless_installed(name)) for name in names]
 
 
 @pytest.fixture
