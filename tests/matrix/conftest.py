@@ -63,6 +63,8 @@ class Cell:
     kind: Kind
     server: Any
     pool: str
+    #: What the site's settings say of the broker.
+    settings: str
     record: Any
 
     @property
@@ -118,9 +120,10 @@ def cell(request: pytest.FixtureRequest, tmp_path: Path, servers: Any, record_pr
     story = re.sub(r"\[.*|test_", "", request.node.name)
     record_property("cell", f"{request.module.__name__.rpartition('.')[2]}|{story}|{broker}|{pool}")
     with Site(tmp_path) as site:
-        site.minimal(settings=settings_of(kind, server, site, f"{story}-{pool}"))
+        settings = settings_of(kind, server, site, f"{story}-{pool}")
+        site.minimal(settings=settings)
         site.write("shop/tasks.py", TASKS)
-        yield Cell(site, kind, server or Private(site), pool, record_property)
+        yield Cell(site, kind, server or Private(site), pool, settings, record_property)
 
 
 def cells(brokers: list[str], pools: list[str]) -> Any:

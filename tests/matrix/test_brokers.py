@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from tests import load
 from tests.matrix.brokers import KINDS
 from tests.matrix.conftest import Cell, cells
 from tests.support import wait_for
@@ -156,11 +157,8 @@ def limited(cell: Cell) -> None:
     assert sorted(cell.keys()) == list(range(40))
 
 
-def reload_under_load(cell: Cell, **options: object) -> None:
-    from tests import load
-
-    settings = (cell.site.root / "mysite/settings.py").read_text()
-    found = load.run(cell.site, reloads=4, pool=cell.pool, acks_late=False, settings=settings, **options)
+def reload_under_load(cell: Cell) -> None:
+    found = load.run(cell.site, reloads=4, pool=cell.pool, acks_late=False, settings=cell.settings)
     assert found.good, found
 
 
