@@ -1,8 +1,8 @@
 """What lies on the disk for this user alone: folders, the files in them, and the socket of the private Valkey.
 
-A folder must belong to this user, and nobody else may enter it. One that others may only look into is closed. One that
-others may write to is refused: there may be something of theirs in it. So is one of somebody else, for root as well: its
-owner could put a server of his own there, read the arguments of tasks and send tasks.
+A folder must belong to this user, and nobody else may enter it. One that others may only look into is closed if it serves
+nothing else. One that others may write to is refused: there may be something of theirs in it. So is one of somebody else,
+for root as well: its owner could put a server of his own there, read the arguments of tasks and send tasks.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import shlex
 import socket
 import stat
@@ -26,6 +27,11 @@ _KINDS = {
     stat.S_IFLNK: "a symbolic link",
     stat.S_IFIFO: "a named pipe",
 }
+
+#: What lies in a folder that serves nothing else: the server's files, sockets, marks of runs, beat's schedule.
+_OURS = re.compile(
+    r"valkey\..*|(start|server)\.lock|appendonlydir|\.gitignore|.*\.sock|runs|[0-9a-f]{16}|celerybeat-.*"
+)
 
 #: struct ucred of <sys/socket.h>: process, user, group.
 _PEER = "iII"
@@ -50,7 +56,7 @@ def make_private(folder: Path) -> None:
 
 
 def check_private(folder: Path) -> None:
-    """Return when `folder` belongs to this user alone, or is not there. It is closed if others may look into it.
+    """Return when `folder` belongs to this user alone, or is not there. It is closed if others may only look into it.
 
     A link to it belongs to this user or to root, and what it leads to is not changed.
 
@@ -72,7 +78,12 @@ def check_private(folder: Path) -> None:
 
 
 def _close(folder: Path) -> bool:
-    """Take the rights of others away, and return whether they have gone: some file systems keep no modes."""
+    """Take the rights of others away, and return whether they have gone: some file systems keep no modes.
+
+    A folder that serves something else too is left alone: others may need it.
+    """
+    if not all(_OURS.fullmatch(name) for name in os.listdir(folder)):
+        return False
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         if os.fstat(handle).st_uid == os.geteuid():
@@ -134,7 +145,8 @@ def _foreign(folder: Path, found: os.stat_result) -> PrivateServerError:
 def _open(folder: Path, found: os.stat_result) -> PrivateServerError:
     return PrivateServerError(
         f'The folder "{folder}" is not yours alone: others have a right to it (mode {stat.S_IMODE(found.st_mode):o}).',
-        hint=f"look whether all that is in it is yours, then: chmod 700 {shlex.quote(str(folder))}",
+        hint=f"look whether all that is in it is yours, then: chmod 700 {shlex.quote(str(folder))} "
+        "(or name a folder of its own in TASKTOOLS_DATA_DIR)",
     )
 
 

@@ -75,8 +75,20 @@ def test_make__what_is_there_is_left_as_it_is(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("bits", [0o755, 0o750, 0o711, 0o705, 0o740])
 def test_check__a_folder_of_ours_that_others_may_look_into_is_closed(tmp_path: Path, bits: int) -> None:
-    check_private(folder_with(tmp_path / "data", bits))
-    assert mode(tmp_path / "data") == 0o700
+    folder = tmp_path / "data"
+    make_private(folder)
+    for name in ("valkey.log", "start.lock", "appendonlydir", "runs", "0123abc.sock", "celerybeat-schedule.db"):
+        (folder / name).touch()
+    check_private(folder_with(folder, bits))
+    assert mode(folder) == 0o700
+
+
+def test_check__one_that_serves_something_else_keeps_its_mode(tmp_path: Path) -> None:
+    """TASKTOOLS_DATA_DIR may name a folder from which a web server reads."""
+    folder = folder_with(tmp_path / "var", 0o755)
+    (folder / "static").mkdir()
+    assert "(mode 755)" in refusal(folder).sentence
+    assert mode(folder) == 0o755
 
 
 @pytest.mark.parametrize("bits", [0o777, 0o775, 0o770, 0o702, 0o720])
@@ -84,7 +96,10 @@ def test_check__one_that_others_may_write_to_is_refused_with_its_mode(tmp_path: 
     folder = folder_with(tmp_path / "data", bits)
     error = refusal(folder)
     assert error.sentence == f'The folder "{folder}" is not yours alone: others have a right to it (mode {bits:o}).'
-    assert error.hint == f"look whether all that is in it is yours, then: chmod 700 {folder}"
+    assert error.hint == (
+        f"look whether all that is in it is yours, then: chmod 700 {folder} "
+        "(or name a folder of its own in TASKTOOLS_DATA_DIR)"
+    )
     assert mode(folder) == bits
 
 
