@@ -26,7 +26,7 @@ from tasktools.brokers.recording import Outgoing, Recorder
 from tasktools.brokers.transactions import Mark, NotBegun, transact
 from tasktools.calls import Call
 from tasktools.exceptions import ArgumentError, InDoubt, ProjectError, Unreachable
-from tasktools.health import HINT, connect, reason
+from tasktools.health import HINT, connect, reason, remedy
 from tasktools.plans import Plan
 from tasktools.templates import new_tags, random_ids
 
@@ -141,7 +141,7 @@ class Publisher:
             except (EncodeError, ArgumentError, ProjectError):
                 raise
             except errors as error:
-                raise Unreachable(f"{self._broke_off(error)} Nothing of the batch was sent.", hint=HINT) from error
+                raise self._unsent(error) from error
             self._transact(outgoing, mark, len(calls), errors)
             return Batch(ids=ids, slow=outgoing.slow)
 
@@ -149,9 +149,13 @@ class Publisher:
         try:
             transact(self._client, outgoing, mark)
         except (NotBegun, ResponseError) as error:
-            raise Unreachable(f"{self._broke_off(error)} Nothing of the batch was sent.", hint=HINT) from error
+            raise self._unsent(error) from error
         except errors as error:
             raise InDoubt(self._broke_off(error), hint=HINT, calls=calls) from error
+
+    def _unsent(self, error: BaseException) -> Unreachable:
+        told = f"{self._broke_off(error)} This batch was not sent."
+        return Unreachable(told, hint=remedy(self.broker.name, error))
 
     def _broke_off(self, error: BaseException) -> str:
         return f"{self.broker.name} {'refuses' if isinstance(error, ResponseError) else 'broke off'}: {reason(error)}."

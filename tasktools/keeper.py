@@ -18,7 +18,7 @@ import socket
 import subprocess
 import sys
 import time
-from typing import BinaryIO, NoReturn
+from typing import BinaryIO, NamedTuple, NoReturn
 
 PERIOD = 0.5  # seconds between two looks at the clients
 STOP_LIMIT = 10  # seconds that a server may take to end
@@ -35,7 +35,10 @@ def main(server: str, folder: str, path: str, linger: float) -> None:
     os.setsid()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     os.set_inheritable(lock, True)
-    process = subprocess.Popen(command(server, folder, path), pass_fds=[lock], preexec_fn=end_with_parent)
+    # Python ignores SIGXFSZ, and so shall the server: at a limit of file sizes a write fails, and nothing is lost.
+    process = subprocess.Popen(
+        command(server, folder, path), pass_fds=[lock], preexec_fn=end_with_parent, restore_signals=False
+    )
     with open("valkey.pid", "w") as file:
         file.write(str(process.pid))
     signal.signal(signal.SIGTERM, lambda *_: process.terminate())
@@ -76,23 +79,26 @@ def end_with_parent() -> None:
 
 
 def keep(process: subprocess.Popen[bytes], path: str, linger: float) -> None:
-    """Watch the clients; return when the server has been told to end or has ended by itself."""
+    """Watch the clients; return when the server has been told to end or has ended by itself.
+
+    A server that could not write what it has answered is kept: it tries again each second, and all of it is lost with it.
+    """
     connection: BinaryIO | None = None
     last_used = time.monotonic()
-    mark = 0
+    mark = came = 0
     while process.poll() is None:
         time.sleep(min(PERIOD, max(linger / 4, 0.05)) if mark else 0.01)
-        before, mark = mark, inode(path)
-        if before and mark != before:
-            return  # the socket has gone, with or without its folder: nobody can reach the server any more
+        mark = mark or inode(path)
         try:
             connection = connection or connect(path)
-            used = clients(connection) > 1
+            seen = look(connection)
         except OSError:
-            connection, used = None, True
-        if used:
-            last_used = time.monotonic()
-        elif time.monotonic() - last_used >= linger and connection and end(process, connection, path):
+            connection, seen = None, Seen()
+        if mark and inode(path) != mark and seen.is_written:
+            return  # the socket has gone, with or without its folder: nobody can reach the server any more
+        if seen.is_used(came) or not seen.is_written:
+            last_used, came = time.monotonic(), seen.came
+        elif time.monotonic() - last_used >= linger and connection and end(process, connection, path, came):
             return
 
 
@@ -104,11 +110,11 @@ def inode(path: str) -> int:
         return 0
 
 
-def end(process: subprocess.Popen[bytes], connection: BinaryIO, path: str) -> bool:
+def end(process: subprocess.Popen[bytes], connection: BinaryIO, path: str, came: int) -> bool:
     """End the server unless somebody starts one or has just come: nobody may be cut off.
 
-    The socket is moved out of sight first; who connected before is then seen among the clients, who comes later starts
-    anew and waits for the lock.
+    The socket is moved out of sight first; who connected before is then counted, who comes later starts a server again
+    and waits for the lock. It looks twice: a connection may have been made, and not yet been accepted, at the first look.
     """
     start = os.open("start.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -118,7 +124,7 @@ def end(process: subprocess.Popen[bytes], connection: BinaryIO, path: str) -> bo
         return False
     try:
         os.rename(path, path + ".ending")
-        if clients(connection) > 1 or clients(connection) > 1:
+        if any(seen.is_used(came) or not seen.is_written for seen in (look(connection), look(connection))):
             os.rename(path + ".ending", path)
             return False
         stop(process)
@@ -147,16 +153,35 @@ def connect(path: str) -> BinaryIO:
     return connection.makefile("rwb", buffering=0)  # type: ignore[return-value]
 
 
-def clients(connection: BinaryIO) -> int:
-    """Return how many clients the server has, this one included; at least 2 while it still reads its data."""
-    connection.write(b"INFO clients\r\n")
+class Seen(NamedTuple):
+    """What the server says of itself."""
+
+    #: Its clients, the keeper included; at least 2 where nobody knows, as while it reads its data.
+    clients: int = 2
+    #: How many have come since it started. Those that had gone again between two looks are among them.
+    came: int = 0
+    #: Whether all that it has answered has been written to its file.
+    is_written: bool = True
+
+    def is_used(self, came: int) -> bool:
+        """Whether somebody is there, or has been there since so many had come."""
+        return self.clients > 1 or self.came != came
+
+
+def look(connection: BinaryIO) -> Seen:
+    connection.write(b"INFO\r\n")
     header = line(connection)
     if header.startswith(b"-"):
-        return 2
+        return Seen()
     body = b""
     while len(body) < int(header[1:]) + 2:  # a bulk string: $LENGTH, then so many bytes and a line end
         body += connection.read(65536) or hung_up()
-    return int(body.split(b"connected_clients:", 1)[1].split(b"\r\n", 1)[0])
+    told = dict(each.split(b":", 1) for each in body.split(b"\r\n") if b":" in each)
+    return Seen(
+        clients=int(told[b"connected_clients"]),
+        came=int(told[b"total_connections_received"]),
+        is_written=told.get(b"aof_last_write_status", b"ok") == b"ok",
+    )
 
 
 def line(connection: BinaryIO) -> bytes:

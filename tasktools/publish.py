@@ -16,7 +16,7 @@ from tasktools.brokers import broker_of
 from tasktools.brokers.base import Broker
 from tasktools.calls import Call
 from tasktools.exceptions import ProjectError, TaskFailed, TasktoolsError, Unreachable
-from tasktools.health import HINT, connect, reason
+from tasktools.health import HINT, connect, is_disk_full, reason, remedy
 from tasktools.limits import TimedOut, within
 from tasktools.naming import resolve
 from tasktools.registry import function_of, names
@@ -86,6 +86,9 @@ def publish(app: Any, call: Call, *, listen: bool = True) -> Sent:
     except TasktoolsError:
         raise
     except (*connection.connection_errors, *connection.channel_errors, KombuError, OSError) as error:
+        if is_disk_full(error):
+            told = f"{broker.name} refuses: {reason(error)}. Nothing was sent."
+            raise Unreachable(told, hint=remedy(broker.name, error)) from error
         raise _in_doubt(broker, f"broke off: {reason(error)}", call) from error
     except Exception as error:
         told = f"{type(error).__name__}: {reason(error)}"

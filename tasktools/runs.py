@@ -17,6 +17,7 @@ from typing import Any
 from tasktools.brokers.transactions import Mark
 from tasktools.bulk import Publisher
 from tasktools.exceptions import ArgumentError
+from tasktools.folders import make_folder
 from tasktools.naming import shown
 
 KEY = "tasktools:run:{}"
@@ -123,7 +124,8 @@ class Run:
             raise ArgumentError(f'The mark of the run, "{self.path}", cannot be read: {error}.') from error
 
     def _write(self, progress: Progress) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path.parent.parent)
+        make_folder(self.path.parent)
         new = self.path.with_suffix(".new")
         with new.open("w") as file:
             json.dump(_as_texts(progress), file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterable
@@ -11,6 +12,8 @@ from typing import Any
 from tasktools.brokers import broker_of
 from tasktools.brokers.base import PRIVATE_SOCKET, STOCK_SOCKET
 from tasktools.brokers.portable import masked
+from tasktools.exceptions import PrivateServerError
+from tasktools.folders import make_private, runtime_folder
 from tasktools.registry import names
 
 
@@ -43,21 +46,23 @@ def schedule_file(configured: str, places: Iterable[Path]) -> Path | None:
 
     None when the configured one can.
 
-    Raises OSError when none of the places can be written.
+    A place is for this user alone: what beat keeps there is pickled, and whoever can write it can run code as beat.
+
+    Raises OSError or PrivateServerError, which say why the last of the places does not do.
     """
     path = Path(configured)
     if _is_writable(path.parent) and not (path.exists() and not os.access(path, os.W_OK)):
         return None
-    error: OSError | None = None
+    error: Exception = PermissionError(errno.EACCES, "no folder can be written")
     for place in places:
         try:
-            place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as caught:
+            make_private(place)
+        except (OSError, PrivateServerError) as caught:
             error = caught
             continue
         if _is_writable(place):
             return place / path.name
-    raise error or PermissionError(13, "no folder can be written")
+    raise error
 
 
 def _is_writable(folder: Path) -> bool:
@@ -72,6 +77,7 @@ def _is_writable(folder: Path) -> bool:
 
 
 def runtime_place(folder: Path, temporary: Path) -> Path:
-    """Return a folder below `temporary` that belongs to this user and to the project whose data folder is `folder`."""
+    """Return a folder in `temporary` that belongs to this user and to the project whose data folder is `folder`."""
     project = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
-    return temporary / f"tasktools-{os.geteuid()}" / project
+    own = runtime_folder(temporary)
+    return own.with_name(f"{own.name}-{project}")

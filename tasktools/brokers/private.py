@@ -6,6 +6,7 @@ are in private_redis.py, which kombu and Celery import by name at the first use 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from kombu.transport import TRANSPORT_ALIASES
@@ -49,6 +50,11 @@ def prepare() -> None:
     """
     if chosen_home is not None:
         embedded.ensure_listening(chosen_home)
+
+
+def folder_of(text: str) -> Path | None:
+    """Return the data folder of this process's private server if `text` holds its address."""
+    return chosen_home.folder if chosen_home is not None and str(chosen_home.socket) in text else None
 
 
 def refuse(conf: Any, error: TasktoolsError) -> None:

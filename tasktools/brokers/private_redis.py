@@ -14,24 +14,33 @@ from kombu.transport import redis as kombu_redis
 from tasktools import embedded
 from tasktools.brokers import private
 from tasktools.brokers.base import STOCK_SOCKET
-from tasktools.folders import check_private
+from tasktools.exceptions import PrivateServerError
+from tasktools.folders import check_peer
 
 
 class _Starting:
-    """Mixin of a redis connection class: a connect that nobody answers starts the server and tries once more."""
+    """Mixin of a redis connection class: a connect that nobody answers starts the server and tries once more.
+
+    Nothing is said to a server that is not this user's.
+    """
 
     def _connect(self) -> Any:
         connect = super()._connect  # type: ignore[misc]
         home = private.chosen_home
         if home is None:
             return connect()
-        if home.shares_folder:
-            check_private(home.socket.parent)
+        embedded.check(home)
         try:
-            return connect()
+            connection = connect()
         except OSError:
             embedded.ensure(home)
-            return connect()
+            connection = connect()
+        try:
+            check_peer(connection, home.socket)
+        except PrivateServerError:
+            connection.close()
+            raise
+        return connection
 
 
 class Connection(_Starting, redis.UnixDomainSocketConnection):

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from tasktools.exceptions import ArgumentError, InDoubt
+from tasktools.exceptions import ArgumentError, InDoubt, Unreachable
 from tasktools.management.base import TasktoolsCommand
 from tasktools.naming import shown
 
@@ -88,8 +88,10 @@ def tell_sum(command: TasktoolsCommand, told: dict[str, Any], slow: dict[str, st
         command.note(path_text(slow))
 
 
-def told_doubt(error: InDoubt, lines: tuple[int, int], *, as_a_whole: bool, go_on: str) -> InDoubt:
+def told_doubt(error: Unreachable, lines: tuple[int, int], *, as_a_whole: bool, go_on: str) -> Unreachable:
     """Return the error as somebody needs it who has a file: which lines are in doubt, and how to go on."""
+    if not isinstance(error, InDoubt):
+        return Unreachable(error.sentence, hint=f"{error.hint}. {go_on}")
     first, last = lines
     if as_a_whole:
         return InDoubt(

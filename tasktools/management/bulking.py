@@ -13,7 +13,7 @@ from typing import Any
 
 from tasktools import conf
 from tasktools.bulk import BATCH_SIZE, Publisher
-from tasktools.exceptions import ArgumentError, InDoubt
+from tasktools.exceptions import ArgumentError, InDoubt, Unreachable
 from tasktools.lines import Source
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.bulk_options import number, tell_sum, told_doubt
@@ -77,7 +77,7 @@ class Bulk:
                 with meter:
                     self._send_all(publisher, feeder, meter)
                 ended = ""
-            except InDoubt as error:
+            except Unreachable as error:
                 raise self._doubtful(error) from error
             except KeyboardInterrupt:
                 doubt = (
@@ -202,8 +202,8 @@ class Bulk:
                 meter.waits(f'the queue "{queue}" has {length} messages, more than {self.most}')
                 time.sleep(QUEUE_PERIOD)
 
-    def _doubtful(self, error: InDoubt) -> InDoubt:
-        lines = self.doubt or (0, 0)
+    def _doubtful(self, error: Unreachable) -> Unreachable:
+        lines = self.doubt or (0, self.progress.line)
         whole = bool(self.run and self.run.publisher.is_atomic)
         return told_doubt(error, lines, as_a_whole=whole, go_on=self._how_to_go_on(lines[1] + 1))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -235,11 +236,49 @@ def test_no_server_program__is_one_sentence_with_the_three_ways_out(site: Site) 
     )
 
 
-def test_broken_data__shows_what_the_server_said(site: Site) -> None:
+def test_broken_data__shows_what_the_server_said_and_how_to_go_on(site: Site) -> None:
     site.minimal()
     (site.data / "appendonlydir").mkdir(parents=True, mode=0o700)
     (site.data / "appendonlydir" / "appendonly.aof.manifest").write_text("nonsense\n")
     done = site.manage("enqueue", "add", "2", "2")
     assert done.returncode == 69
-    assert done.stderr.startswith(f'The private Valkey in "{site.data}" did not start: ')
-    assert f"Hint: see {site.data}/valkey.log" in done.stderr
+    assert done.stderr.startswith(
+        f'The private Valkey in "{site.data}" did not start: Invalid AOF manifest file format\n'
+    )
+    assert f"Hint: to start with nothing: rm -r {site.data}/appendonlydir (calls that wait and kept" in done.stderr
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux limits a process that runs")
+def test_full_disk__nothing_that_was_answered_is_lost(site: Site) -> None:
+    """A limit of file sizes stands for the disk: the write fails likewise."""
+    site.minimal(settings="TASKTOOLS_LINGER = '500ms'")
+    embedded.ensure(embedded.Home(folder=site.data, linger=0.5))
+    with client(site) as connection:
+        connection.rpush("answered", "before")
+        pid = server_of(site)
+        size = max(file.stat().st_size for file in (site.data / "appendonlydir").iterdir())
+        _, most = resource.prlimit(pid, resource.RLIMIT_FSIZE, (size + 10, resource.RLIM_INFINITY))
+        assert connection.rpush("answered", "x" * 100) == 2
+        refused = site.manage("enqueue", "add", "2", "2")
+    assert refused.returncode == 69
+    assert "refuses: MISCONF Errors writing to the AOF file: " in refused.stderr
+    assert "Nothing was sent.\n" in refused.stderr
+    assert f'Hint: make room on the disk of "{site.data}": ' in refused.stderr
+    time.sleep(2)  # several times the linger: what must not happen can only be waited for
+    assert site.server_pid() == pid
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, most))
+    site.await_server_end()
+    embedded.ensure(embedded.Home(folder=site.data, linger=0.5))
+    with client(site) as connection:
+        assert connection.llen("answered") == 2
+
+
+def test_link_that_leads_to_itself__is_an_error_and_not_amqp(site: Site) -> None:
+    site.minimal()
+    site.data.symlink_to(site.data.name)
+    refused = f'The private Valkey cannot keep its data in "{site.data}": Too many levels of symbolic links.\n'
+    done = site.manage("enqueue", "add", "2", "2")
+    assert (done.returncode, done.stderr.startswith(refused)) == (69, True), done.stderr
+    script = "import django; django.setup(); from shop.tasks import add; add.apply_async((1, 1), retry=False)"
+    direct = site.run(sys.executable, "-c", script, env={"DJANGO_SETTINGS_MODULE": "mysite.settings"})
+    assert f"tasktools.exceptions.PrivateServerError: {refused}" in direct.stderr

@@ -41,6 +41,14 @@ def test_data_dir__empty_is_not_set(settings: Any) -> None:
     assert conf.data_dir() == Path("/somewhere/.tasktools")
 
 
+@pytest.mark.parametrize("value", [5, b"/data", ["data"], "/da\0ta", Path("/da\0ta")])
+def test_data_dir__what_is_no_path(settings: Any, value: Any) -> None:
+    settings.TASKTOOLS_DATA_DIR = value
+    with pytest.raises(ConfigurationError) as caught:
+        conf.data_dir()
+    assert caught.value.sentence == f'TASKTOOLS_DATA_DIR is "{value!r}", which is no path.'
+
+
 def test_base_dir__without_the_setting_the_folder_of_the_settings_package(settings: Any) -> None:
     settings.BASE_DIR, settings.SETTINGS_MODULE = None, "tests.settings"
     assert conf.base_dir() == REPOSITORY

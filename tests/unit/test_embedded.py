@@ -1,15 +1,22 @@
 from __future__ import annotations
 
+import errno
 import os
+import socket
 import stat
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tasktools import embedded
-from tasktools.embedded import LONGEST_SOCKET, Home, ensure, find_server, runtime_folder
+from tasktools.brokers import private
+from tasktools.brokers.private_redis import Connection
+from tasktools.embedded import LONGEST_SOCKET, Home, check, ensure, ensure_listening
 from tasktools.exceptions import PrivateServerError
+from tasktools.folders import runtime_folder
+from tests.unit.test_folders import ordinary_user, place
 
 
 def folder_of_length(length: int) -> Path:
@@ -76,21 +83,6 @@ def test_socket__elsewhere_it_is_the_same_by_whatever_way_one_comes(tmp_path: Pa
     assert Home(folder=link).socket == Home(folder=real).socket
 
 
-def test_runtime_folder__is_this_user_s_and_no_variable_moves_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    for name in ("TMPDIR", "XDG_RUNTIME_DIR", "HOME"):
-        monkeypatch.setenv(name, str(tmp_path))
-    assert runtime_folder() == Path(f"/tmp/tasktools-{os.geteuid()}")
-
-
-def executable(path: Path) -> Path:
-    path.parent.mkdir(exist_ok=True)
-    path.write_text("#!/bin/sh\n")
-    path.chmod(0o755)
-    return path
-
-
 @pytest.fixture
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The only folder on PATH, and no server that came as a wheel."""
@@ -99,34 +91,12 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "bin"
 
 
-@pytest.mark.parametrize("name", ["valkey-server", "redis-server"])
-def test_find_server__on_the_path(programs: Path, name: str) -> None:
-    program = executable(programs / name)
-    assert find_server() == str(program)
-
-
-def test_find_server__valkey_goes_before_redis(programs: Path) -> None:
-    executable(programs / "redis-server")
-    program = executable(programs / "valkey-server")
-    assert find_server() == str(program)
-
-
-def test_find_server__the_wheel_goes_before_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    executable(tmp_path / "valkey-server")
-    found = Path(find_server())
-    assert found.parent != tmp_path
-    assert os.access(found, os.X_OK)
-
-
-def test_find_server__none_names_the_three_ways_out(programs: Path) -> None:
-    with pytest.raises(PrivateServerError) as caught:
-        find_server()
-    assert caught.value.sentence == "No broker is configured, and no Valkey or Redis server is installed."
-    assert caught.value.hint == (
-        "pip install 'django-tasktools[dev]' (it brings a server), install redis-server or valkey-server, "
-        "or set CELERY_BROKER_URL"
-    )
+def test_runtime_folder__is_this_user_s_and_no_variable_moves_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("TMPDIR", "XDG_RUNTIME_DIR", "HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+    assert runtime_folder() == Path(f"/tmp/tasktools-{os.geteuid()}")
 
 
 def test_ensure__a_folder_that_cannot_be_made(unwritable: Path) -> None:
@@ -143,22 +113,60 @@ def test_ensure__a_folder_that_is_a_file(tmp_path: Path) -> None:
     assert error.sentence == f'The private Valkey cannot keep its data in "{tmp_path / "data"}": Not a directory.'
 
 
-def test_ensure__a_folder_in_which_nothing_can_be_written(tmp_path: Path) -> None:
-    # For root every folder can be written, but a file cannot take the place of a folder.
-    (tmp_path / "start.lock").mkdir()
+@pytest.mark.parametrize("name", ["start.lock", "server.lock", "valkey.log", "valkey.pid", "valkey.sock"])
+@pytest.mark.parametrize("kind", ["a folder", "a named pipe", "a symbolic link"])
+def test_ensure__what_is_no_file_in_the_place_of_one(tmp_path: Path, name: str, kind: str) -> None:
+    place(tmp_path / name, kind)
     error = refusal(Home(folder=tmp_path))
-    assert error.sentence == f'The private Valkey cannot keep its data in "{tmp_path}": Is a directory.'
+    assert error.sentence == f'The private Valkey cannot use "{tmp_path / name}": it is {kind}.'
+
+
+@pytest.mark.parametrize("target", ["data", "nowhere"], ids=["a loop", "nowhere"])
+def test_ensure__a_link_that_leads_to_no_folder(tmp_path: Path, target: str) -> None:
+    """The socket's path is asked for at start-up, where an error would leave the app with Celery's amqp://localhost."""
+    folder = tmp_path / "data"
+    folder.symlink_to(target)
+    home = Home(folder=folder)
+    assert home.socket.name == "valkey.sock"
+    error = refusal(home)
+    reason = "Too many levels of symbolic links" if target == "data" else "No such file or directory"
+    assert error.sentence == f'The private Valkey cannot keep its data in "{folder}": {reason}.'
+    if target == "data":
+        with pytest.raises(PrivateServerError, match="Too many levels of symbolic links"):
+            check(home)
+
+
+@pytest.mark.parametrize("name", ["start.lock", "server.lock", "valkey.log"])
+def test_ensure__a_file_that_cannot_be_opened(name: str) -> None:
+    with ordinary_user() as folder:
+        (folder / name).touch(mode=0o000)
+        error = refusal(Home(folder=folder))
+    assert "Permission denied" in error.sentence
+    assert name in error.sentence
+
+
+def test_ensure__a_folder_that_cannot_be_written() -> None:
+    with ordinary_user() as folder:
+        folder.chmod(0o500)
+        error = refusal(Home(folder=folder))
+    assert error.sentence == f'The private Valkey cannot keep its data in "{folder}": Permission denied (start.lock).'
+
+
+def test_ensure__a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: object, *_: object, **__: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(os, "open", full)
+    error = refusal(Home(folder=tmp_path))
+    assert error.sentence == (
+        f'The private Valkey cannot keep its data in "{tmp_path}": No space left on device (start.lock).'
+    )
 
 
 def test_ensure__a_folder_of_somebody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     owner = tmp_path.stat().st_uid
     monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
-    error = refusal(Home(folder=tmp_path))
-    assert error.sentence == (
-        f'The folder "{tmp_path}" of the private Valkey is not yours alone: user {owner} owns it, '
-        f"you are {owner + 1}, and no one else may have a right to it."
-    )
-    assert error.hint == "remove it, take it back with chown and chmod 700, or name another one in TASKTOOLS_DATA_DIR"
+    assert refusal(Home(folder=tmp_path)).sentence.startswith(f'The folder "{tmp_path}" is not yours: user {owner} ')
 
 
 def test_ensure__the_runtime_folder_of_somebody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,8 +175,53 @@ def test_ensure__the_runtime_folder_of_somebody_else(tmp_path: Path, monkeypatch
     planted.symlink_to(victim)
     monkeypatch.setattr(embedded, "runtime_folder", lambda: planted)
     error = refusal(Home(folder=tmp_path / "my site"))
-    assert error.sentence.startswith(f'The folder "{planted}" of the private Valkey ')
+    assert error.sentence.startswith(f'The folder "{planted}" is not yours alone: ')
     assert list(victim.iterdir()) == []
+
+
+@pytest.fixture
+def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+    """A folder of another user, with a socket in it on which he listens."""
+    home = Home(folder=tmp_path)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(home.socket))
+        listener.listen()
+        owner = tmp_path.stat().st_uid
+        monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+        yield home
+        listener.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            listener.accept()  # nobody has come
+
+
+def test_ensure_listening__not_at_a_server_of_somebody_else(planted: Home) -> None:
+    with pytest.raises(PrivateServerError, match="is not yours: user"):
+        ensure_listening(planted)
+
+
+def test_connection__not_to_a_server_of_somebody_else(planted: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(private, "chosen_home", planted)
+    with pytest.raises(PrivateServerError, match="is not yours: user"):
+        Connection(path=str(planted.socket)).connect()
+
+
+@pytest.mark.skipif(not hasattr(socket, "SO_PEERCRED"), reason="only Linux tells who serves")
+def test_connection__nothing_is_said_where_the_folder_was_changed_for_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at the folder and the connection."""
+    home, owner = Home(folder=tmp_path), os.geteuid()
+    monkeypatch.setattr(private, "chosen_home", home)
+    monkeypatch.setattr(embedded, "check", lambda home: None)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(home.socket))
+        listener.listen()
+        monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+        with pytest.raises(PrivateServerError, match="The server at"):
+            Connection(path=str(home.socket)).connect()
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.recv(100) == b""
 
 
 def test_ensure__no_server_is_said_before_anything_is_started(programs: Path, tmp_path: Path) -> None:
@@ -179,11 +232,11 @@ def test_ensure__no_server_is_said_before_anything_is_started(programs: Path, tm
     assert (folder / ".gitignore").read_text() == "*\n"
 
 
-def test_ensure__a_folder_that_was_there_is_left_as_it_is(programs: Path, tmp_path: Path) -> None:
+def test_ensure__a_folder_that_was_there_is_closed(programs: Path, tmp_path: Path) -> None:
     folder = tmp_path / "data"
     folder.mkdir(mode=0o755)
     refusal(Home(folder=folder))
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o755
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert not (folder / ".gitignore").exists()
 
 
@@ -198,13 +251,3 @@ def test_python__under_a_server_that_embeds_the_interpreter(monkeypatch: pytest.
     monkeypatch.setattr(sys, "executable", "/usr/sbin/uwsgi")
     monkeypatch.setattr(sys, "prefix", "/venv")
     assert embedded._python() == "/venv/bin/python3"
-
-
-@pytest.mark.parametrize(
-    ("text", "line"), [("one\ntwo\n\n", "two"), ("", "it said nothing."), (None, "it said nothing.")]
-)
-def test_last_line__of_what_the_server_said(tmp_path: Path, text: str | None, line: str) -> None:
-    log = tmp_path / "valkey.log"
-    if text is not None:
-        log.write_text(text)
-    assert embedded._last_line(log) == line

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from celery import Celery
 
+from tasktools.exceptions import PrivateServerError
+from tasktools.folders import runtime_folder
 from tasktools.workers import backend_uri, runtime_place, schedule_file, summary
 
 
@@ -110,6 +112,29 @@ def test_schedule_file__a_file_of_somebody_else_is_left_alone(tmp_path: Path, mo
     assert schedule_file(str(configured), [tmp_path / "mine"]) == tmp_path / "mine" / "beat"
 
 
+def test_schedule_file__leaves_the_folder_of_sockets_alone(tmp_path: Path, unwritable: Path) -> None:
+    """It was made with the mode of the umask, and then refused to every project whose socket lies there."""
+    before = os.umask(0o002)
+    try:
+        found = schedule_file(str(unwritable / "beat"), [runtime_place(Path("/site/.tasktools"), tmp_path)])
+    finally:
+        os.umask(before)
+    assert found is not None
+    made = [found.parent, *found.parent.parents][: -len(tmp_path.parents) - 1]
+    assert [each.stat().st_mode & 0o777 for each in made] == [0o700]
+    assert not runtime_folder(tmp_path).exists()
+
+
+def test_schedule_file__not_where_others_may_write(tmp_path: Path, unwritable: Path) -> None:
+    """A schedule is pickled: who can write it can run code as beat."""
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o775)
+    places = [tmp_path / "open", tmp_path / "mine"]
+    assert schedule_file(str(unwritable / "beat"), places) == tmp_path / "mine" / "beat"
+    with pytest.raises(PrivateServerError, match=r"others have a right to it \(mode 775\)"):
+        schedule_file(str(unwritable / "beat"), places[:1])
+
+
 def test_schedule_file__no_place_can_be_written(unwritable: Path) -> None:
     with pytest.raises(NotADirectoryError):
         schedule_file(str(unwritable / "beat"), [unwritable])
@@ -122,7 +147,7 @@ def test_schedule_file__no_place_at_all(unwritable: Path) -> None:
 
 def test_runtime_place__belongs_to_this_user_and_this_project(tmp_path: Path) -> None:
     project = hashlib.sha256(b"/site/.tasktools").hexdigest()[:16]
-    expected = tmp_path / f"tasktools-{os.geteuid()}" / project
+    expected = tmp_path / f"tasktools-{os.geteuid()}-{project}"
     assert runtime_place(Path("/site/.tasktools"), tmp_path) == expected
     assert runtime_place(Path("/other/.tasktools"), tmp_path) != expected
     assert not expected.exists()

@@ -9,7 +9,7 @@ from typing import Any
 
 from tasktools import conf, discovery, supervised
 from tasktools.checks.schedule import unsilenced
-from tasktools.exceptions import ConfigurationError
+from tasktools.exceptions import ConfigurationError, PrivateServerError
 from tasktools.management.running import RunCommand
 
 
@@ -48,9 +48,10 @@ class Command(RunCommand):
             path = schedule_file(
                 configured, [conf.data_dir(), runtime_place(conf.data_dir(), Path(tempfile.gettempdir()))]
             )
-        except OSError as error:
+        except (OSError, PrivateServerError) as error:
+            why = f"{error.strerror}." if isinstance(error, OSError) else error.sentence
             raise ConfigurationError(
-                f'Beat cannot write its schedule "{configured}": {error.strerror}.',
+                f'Beat cannot write its schedule "{configured}", nor is there another place for it. {why}',
                 hint="name a writable file with --schedule",
             ) from error
         if path is None:
