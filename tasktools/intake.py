@@ -15,6 +15,7 @@ from typing import Any
 from celery import bootsteps
 from celery.worker import state
 
+from tasktools import mailbox
 from tasktools.brokers.portable import queue_length
 from tasktools.delivery import Asked, Pushed
 from tasktools.waking import Waker
@@ -68,6 +69,8 @@ class Intake:
                 self.intake = intake
 
         app.steps["consumer"].add(IntakeStep)
+        if self.supervised:
+            mailbox.separate(app)
 
     def pause(self) -> None:
         """Take no more tasks, and go on with those that run."""
