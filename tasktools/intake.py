@@ -1,13 +1,11 @@
 """Whether a worker takes tasks: it can be paused, kept from reserving ahead, limited to a number, and drained.
 
-One consumer step of Celery (bootstep) does all of it. On Redis and Valkey a worker takes a message by BRPOP, once the
-channel's `can_consume` allows it; the step narrows that. Other brokers push: there the consumer is cancelled, what comes all
-the same goes back, and the broker gives what was reserved to another worker when this one has ended.
+One consumer step of Celery (bootstep) does all of it. How a broker is kept from giving messages is told in delivery.py; what
+one that pushes has given ahead, it gives to another worker when this one has ended.
 """
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import time
 from collections.abc import Callable
@@ -17,7 +15,9 @@ from typing import Any
 from celery import bootsteps
 from celery.worker import state
 
+from tasktools import mailbox
 from tasktools.brokers.portable import queue_length
+from tasktools.delivery import Asked, Pushed
 from tasktools.waking import Waker
 
 #: Seconds between two looks at whether a limited worker has done its share.
@@ -69,6 +69,8 @@ class Intake:
                 self.intake = intake
 
         app.steps["consumer"].add(IntakeStep)
+        if self.supervised:
+            mailbox.separate(app)
 
     def pause(self) -> None:
         """Take no more tasks, and go on with those that run."""
@@ -83,13 +85,18 @@ class Intake:
             self._step.reopen()
 
     @property
+    def is_shut(self) -> bool:
+        """Whether no task may be taken now, whatever room there is."""
+        return self.paused or self.is_full
+
+    @property
     def is_full(self) -> bool:
         """Whether as many tasks have been begun as there shall be."""
         return self.limits.tasks is not None and self.taken >= self.limits.tasks
 
     def admits(self, room: int) -> bool:
         """Whether one more task may be taken by a worker that can run `room` at a time."""
-        if self.paused or self.is_full:
+        if self.is_shut:
             return False
         return not self.supervised or len(state.reserved_requests) < room
 
@@ -103,30 +110,28 @@ class Intake:
 
 
 class _IntakeStep(bootsteps.StartStopStep):
-    """The step in the blueprint of one consumer; Celery makes it anew after each lost connection."""
+    """The step in the blueprint of one consumer; Celery stops and starts it again when the connection is lost."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
     intake: Intake
 
     def __init__(self, consumer: Any, **options: Any) -> None:
         self.consumer = consumer
-        #: The number of the connection that waits in BRPOP; None where the broker pushes.
-        self.client_id: int | None = None
+        self._delivery: Asked | Pushed | None = None
         self._timer: Any = None
         self._beside: Any = None
         #: Wakes the loop to look again, where the pool's threads do not.
         self._waker: Waker | None = None
         # Before the strategies of the tasks are made, which keep hold of it.
         consumer.on_task_request = self._counted(consumer.on_task_request)
+        consumer.create_task_handler = _guarded(consumer.create_task_handler, self._refuses)
 
     def start(self, consumer: Any) -> None:
-        channel = consumer.task_consumer.channel
         if consumer.connection.transport.driver_type == "redis":
-            if self.intake.supervised:  # and so without mingle, which leaves a BRPOP behind that would answer this
-                self.client_id = channel.client.client_id()
-            allowed = channel.qos.can_consume
-            channel.qos.can_consume = lambda: self._admits() and allowed()
-        consumer.create_task_handler = _guarded(consumer.create_task_handler, self._refuses)
+            # Supervised, and so without mingle, which leaves a BRPOP behind that would answer in the place of ours.
+            self._delivery = Asked(consumer, self._admits, self._connection if self.intake.supervised else None)
+        else:
+            self._delivery = Pushed(consumer, lambda: self.intake.is_shut)
         if consumer.hub is not None and not consumer.pool.uses_semaphore:
             self._waker = Waker(consumer.hub)
         self.intake._step = self
@@ -139,6 +144,8 @@ class _IntakeStep(bootsteps.StartStopStep):
         self.intake._step = None
         if self._timer:
             self._timer.cancel()
+        if self._delivery:
+            self._delivery.close()
         if self._beside:
             self._beside.release()
         if self._waker:
@@ -147,33 +154,19 @@ class _IntakeStep(bootsteps.StartStopStep):
 
     def shut(self) -> None:
         """Have the broker give no more messages; called from any thread."""
-        if self.client_id is None:
-            self.consumer.call_soon(self._cancel)
-            return
-        # A BRPOP that waits at the server would still take the next task. If this fails it ends by itself in a second,
-        # and what it has taken goes back.
-        with contextlib.suppress(Exception), self._connection() as connection:
-            connection.default_channel.client.execute_command("CLIENT", "UNBLOCK", self.client_id)
+        if self._delivery:
+            self._delivery.shut()
 
     def reopen(self) -> None:
         """Have it give them again; called from any thread."""
-        if self.client_id is None:
-            self.consumer.call_soon(self._consume)
-
-    def _consume(self) -> None:
-        if not self.intake.paused:
-            self.consumer.task_consumer.consume()
-
-    def _cancel(self) -> None:
-        self.consumer.task_consumer.cancel()
+        if self._delivery:
+            self._delivery.reopen()
 
     def _refuses(self, message: Any) -> bool:
-        """Whether a message that has been taken was put back to where it was, in front."""
-        if not (self.intake.refuses() or self.intake.is_full):
+        """Whether a message that has been given goes back to where it was, in front."""
+        if self._delivery is None or not (self.intake.is_shut or self.intake.refuses()):
             return False
-        if self.consumer.connection.transport.driver_type != "redis":
-            self._cancel()
-        message.requeue()
+        self._delivery.refuse(message)
         return True
 
     def _counted(self, begin: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -1,6 +1,6 @@
 """Reload after reload under a steady load: every task exactly once, and none on older code than it was sent with.
 
-    python -m tests.load [--reloads 200] [--pool prefork|threads|solo] [--acks-late]
+    python -m tests.load [--reloads 200] [--pool prefork|threads|solo] [--acks-late] [--broker private|redis|rabbitmq]
 
 Prints what it found, and ends with 1 when a task is missing, ran twice, or ran on code older than its sending.
 The tests run it with a few reloads.
@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import argparse
 import collections
+import contextlib
 import sys
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.servers import BROKERS, broker
 from tests.support import Running, Site, wait_for
 
 TASKS = """
@@ -72,10 +74,10 @@ class Found:
         return not (self.missing or self.repeated or self.outdated)
 
 
-def run(site: Site, *, reloads: int, pool: str, acks_late: bool) -> Found:
+def run(site: Site, *, reloads: int, pool: str, acks_late: bool, settings: str = "") -> Found:
     """Reload so many times while tasks are sent, wait for the last task, and return what the tasks have recorded."""
     tasks = TASKS.replace("LATE", str(acks_late))
-    site.minimal(settings='TASKTOOLS_LINGER = "20s"')
+    site.minimal(settings=f'TASKTOOLS_LINGER = "20s"\n{settings}')
     file = site.write("shop/tasks.py", tasks)
     record, stop = site.root / "record", site.root / "stop"
     worker = site.start_manage("runworker", "-l", "INFO", "-P", pool, "-c", "4")
@@ -133,15 +135,19 @@ def main() -> int:
     parser.add_argument("--reloads", type=int, default=200)
     parser.add_argument("--pool", default="prefork")
     parser.add_argument("--acks-late", action="store_true")
+    parser.add_argument("--broker", default="private", choices=BROKERS)
     parser.add_argument("--log", type=Path, help="where to put what the worker printed")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, Site(Path(folder)) as site:
-        found = run(site, reloads=options.reloads, pool=options.pool, acks_late=options.acks_late)
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        settings = stack.enter_context(broker(options.broker, folder / "broker"))
+        site = stack.enter_context(Site(folder / "site"))
+        found = run(site, reloads=options.reloads, pool=options.pool, acks_late=options.acks_late, settings=settings)
         if options.log:
             options.log.write_text(site.running[0].output)
     late = "acks_late" if options.acks_late else "acks early"
     print(
-        f"{options.pool}, {late}: {options.reloads} reloads in {found.seconds:.0f} s, {found.sent} tasks; "
+        f"{options.broker}, {options.pool}, {late}: {options.reloads} reloads in {found.seconds:.0f} s, {found.sent} tasks; "
         f"missing {found.missing}, begun more than once {found.repeated}, on older code than sent with {found.outdated}"
     )
     return 0 if found.good else 1

@@ -314,6 +314,22 @@ class RabbitMQ(Server):
         return {name: (int(ready), int(taken)) for name, ready, taken in rows}
 
 
+#: The brokers that a script can be told by name; "private" is the private Valkey, which needs no settings.
+BROKERS: dict[str, type[Redis] | type[RabbitMQ] | None] = {"private": None, "redis": Redis, "rabbitmq": RabbitMQ}
+
+
+@contextlib.contextmanager
+def broker(name: str, folder: Path) -> Iterator[str]:
+    """Start the broker of this name, and yield the settings of a project that uses it and keeps its results."""
+    kind = BROKERS[name]
+    if kind is None:
+        yield ""
+        return
+    with kind(folder) as server:
+        results = server.url if isinstance(server, Redis) else f"file://{folder}"
+        yield f"CELERY_BROKER_URL = {server.url!r}\nCELERY_RESULT_BACKEND = {results!r}\n"
+
+
 def make_certificate(folder: Path) -> None:
     """Write key.pem and cert.pem, a certificate of its own for 127.0.0.1."""
     program = require("openssl", "openssl")
