@@ -133,7 +133,7 @@ class _IntakeStep(bootsteps.StartStopStep):
         if self.intake.paused:
             self.shut()
         if self.intake.limits:
-            self._timer = consumer.timer.call_repeatedly(PERIOD, self._look)
+            self._look_soon()
 
     def stop(self, consumer: Any) -> None:
         self.intake._step = None
@@ -161,11 +161,12 @@ class _IntakeStep(bootsteps.StartStopStep):
             self.consumer.call_soon(self._consume)
 
     def _consume(self) -> None:
-        if not self.intake.paused:
+        if not self.intake.paused and self.consumer.task_consumer is not None:
             self.consumer.task_consumer.consume()
 
     def _cancel(self) -> None:
-        self.consumer.task_consumer.cancel()
+        if self.consumer.task_consumer is not None:  # else the connection is lost, or the worker stops
+            self.consumer.task_consumer.cancel()
 
     def _refuses(self, message: Any) -> bool:
         """Whether a message that has been taken was put back to where it was, in front."""
@@ -200,9 +201,15 @@ class _IntakeStep(bootsteps.StartStopStep):
             return sys.maxsize
         return int(getattr(self.consumer.controller, "max_concurrency", None) or self.consumer.pool.num_processes or 1)
 
+    def _look_soon(self) -> None:
+        """Look in a moment. What gevent's and eventlet's timers repeat cannot be cancelled."""
+        self._timer = self.consumer.timer.call_after(PERIOD, self._look)
+
     def _look(self) -> None:
         if self.intake.has_done_enough(self._queued):
             state.should_stop = 0
+        elif self.intake._step is self:  # it has not stopped meanwhile
+            self._look_soon()
 
     def _queued(self) -> int:
         """Count what waits in this worker's queues; one that nobody has sent to yet may not be there.
@@ -210,8 +217,8 @@ class _IntakeStep(bootsteps.StartStopStep):
         Over a connection of its own: the worker's is read from in another thread with some pools. Without an answer
         something may wait.
         """
-        names = [queue.name for queue in self.consumer.task_consumer.queues]
         try:
+            names = [queue.name for queue in self.consumer.task_consumer.queues]
             self._beside = self._beside or self._connection()
             return sum(queue_length(self._beside, name) for name in names)
         except Exception:  # noqa: BLE001 - whatever the transport raises, it is asked again in a moment
