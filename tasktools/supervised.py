@@ -47,6 +47,11 @@ class Line:
         self._go = threading.Event()
         self._answers: dict[str, Callable[..., None]] = {"go": self._go.set}
 
+    @staticmethod
+    def is_there() -> bool:
+        """Whether the supervisor has started this process, which has not taken its line yet."""
+        return LINE in os.environ
+
     @classmethod
     def from_environment(cls) -> Line | None:
         """Return the line of a process that the supervisor has started; its own children shall not know of it."""
