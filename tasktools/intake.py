@@ -18,7 +18,7 @@ from celery import bootsteps
 from celery.worker import state
 
 from tasktools.brokers.portable import queue_length
-from tasktools.waking import Waker
+from tasktools.waking import Waker, look_again_soon
 
 #: Seconds between two looks at whether a limited worker has done its share.
 PERIOD = 0.2
@@ -126,6 +126,8 @@ class _IntakeStep(bootsteps.StartStopStep):
                 self.client_id = channel.client.client_id()
             allowed = channel.qos.can_consume
             channel.qos.can_consume = lambda: self._admits() and allowed()
+            if consumer.pool.is_green:
+                look_again_soon(consumer.connection, self._admits)
         consumer.create_task_handler = _guarded(consumer.create_task_handler, self._refuses)
         if consumer.hub is not None and not consumer.pool.uses_semaphore:
             self._waker = Waker(consumer.hub)
@@ -197,7 +199,9 @@ class _IntakeStep(bootsteps.StartStopStep):
         return False
 
     def _room(self) -> int:
-        if self.consumer.hub is None:  # a loop that sleeps for seconds: it reserves ahead, and gives back when it ends
+        if (
+            self.consumer.hub is None and not self.consumer.pool.is_green
+        ):  # a loop that sleeps for seconds: it reserves ahead, and gives back when it ends
             return sys.maxsize
         return int(getattr(self.consumer.controller, "max_concurrency", None) or self.consumer.pool.num_processes or 1)
 
