@@ -29,7 +29,7 @@ def is_patched(pool: str) -> bool:
 def switches() -> bool:
     """Whether to wait means here to let other greenlets run: a signal handler may then not wait, nor raise.
 
-    It runs in the greenlet of the event loop, which nothing may block, and which does not hand an exception on.
+    It runs in the greenlet of the event loop, which nothing may block. gevent prints what is raised there; eventlet's ends.
     """
     return any(_are_patched(pool, "socket") for pool in POOLS)
 
