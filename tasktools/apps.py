@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from django.apps import AppConfig, apps
 
@@ -23,12 +24,17 @@ def after_start_up(call: Callable[[], None]) -> None:
 
     Django has no signal for that moment; it sets `apps.ready_event`, which its autoreloader waits for.
     """
-    event = apps.ready_event
-    announce = event.set
+    apps.ready_event = _Announcing(apps, apps.ready_event, call)  # type: ignore[assignment]
 
-    def announce_then_call() -> None:
-        event.set = announce  # type: ignore[method-assign]
-        announce()
-        call()
 
-    event.set = announce_then_call  # type: ignore[method-assign]
+class _Announcing:
+    def __init__(self, registry: Any, event: Any, call: Callable[[], None]) -> None:
+        self.registry, self.event, self.call = registry, event, call
+
+    def set(self) -> None:
+        self.registry.ready_event = self.event
+        self.event.set()
+        self.call()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.event, name)

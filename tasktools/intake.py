@@ -18,7 +18,7 @@ from celery.worker import state
 from tasktools import mailbox
 from tasktools.brokers.portable import queue_length
 from tasktools.delivery import Asked, Pushed
-from tasktools.waking import Waker
+from tasktools.waking import Waker, look_again_soon
 
 #: Seconds between two looks at whether a limited worker has done its share.
 PERIOD = 0.2
@@ -130,6 +130,8 @@ class _IntakeStep(bootsteps.StartStopStep):
         if consumer.connection.transport.driver_type == "redis":
             # Supervised, and so without mingle, which leaves a BRPOP behind that would answer in the place of ours.
             self._delivery = Asked(consumer, self._admits, self._connection if self.intake.supervised else None)
+            if consumer.pool.is_green:
+                look_again_soon(consumer.connection, self._admits)
         else:
             self._delivery = Pushed(consumer, lambda: self.intake.is_shut)
         if consumer.hub is not None and not consumer.pool.uses_semaphore:
@@ -138,7 +140,7 @@ class _IntakeStep(bootsteps.StartStopStep):
         if self.intake.paused:
             self.shut()
         if self.intake.limits:
-            self._timer = consumer.timer.call_repeatedly(PERIOD, self._look)
+            self._look_soon()
 
     def stop(self, consumer: Any) -> None:
         self.intake._step = None
@@ -189,13 +191,21 @@ class _IntakeStep(bootsteps.StartStopStep):
         return False
 
     def _room(self) -> int:
-        if self.consumer.hub is None:  # a loop that sleeps for seconds: it reserves ahead, and gives back when it ends
+        if (
+            self.consumer.hub is None and not self.consumer.pool.is_green
+        ):  # a loop that sleeps for seconds: it reserves ahead, and gives back when it ends
             return sys.maxsize
         return int(getattr(self.consumer.controller, "max_concurrency", None) or self.consumer.pool.num_processes or 1)
+
+    def _look_soon(self) -> None:
+        """Look in a moment. What gevent's and eventlet's timers repeat cannot be cancelled."""
+        self._timer = self.consumer.timer.call_after(PERIOD, self._look)
 
     def _look(self) -> None:
         if self.intake.has_done_enough(self._queued):
             state.should_stop = 0
+        elif self.intake._step is self:  # it has not stopped meanwhile
+            self._look_soon()
 
     def _queued(self) -> int:
         """Count what waits in this worker's queues; one that nobody has sent to yet may not be there.
@@ -203,8 +213,8 @@ class _IntakeStep(bootsteps.StartStopStep):
         Over a connection of its own: the worker's is read from in another thread with some pools. Without an answer
         something may wait.
         """
-        names = [queue.name for queue in self.consumer.task_consumer.queues]
         try:
+            names = [queue.name for queue in self.consumer.task_consumer.queues]
             self._beside = self._beside or self._connection()
             return sum(queue_length(self._beside, name) for name in names)
         except Exception:  # noqa: BLE001 - whatever the transport raises, it is asked again in a moment

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Generic, NoReturn, TypeVar
 
+from tasktools import monkey
+
 T = TypeVar("T")
 
 
@@ -25,11 +27,15 @@ def within(seconds: float, call: Callable[..., T], *args: Any) -> T:
     """Return `call(*args)`, interrupted by the alarm clock after `seconds`, or run in a thread where there is none.
 
     In the main thread the call keeps all that belongs to its thread and context. No socket option bounds every wait of
-    every transport, and an alarm does, but for the look-up of a host name: see `within_thread`.
+    every transport, and an alarm does, but for the look-up of a host name: see `within_thread`. On gevent and eventlet
+    an alarm would ring in the greenlet of their loop.
 
     Raises TimedOut after `seconds`, and whatever the call raises.
     """
-    if threading.current_thread() is not threading.main_thread() or signal.getitimer(signal.ITIMER_REAL)[0]:
+    alarm_is_ours = (
+        threading.current_thread() is threading.main_thread() and not signal.getitimer(signal.ITIMER_REAL)[0]
+    )
+    if not alarm_is_ours or monkey.switches():
         return within_thread(seconds, call, *args)
     return _alarmed(seconds, call, *args)
 

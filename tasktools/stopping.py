@@ -6,6 +6,7 @@ Celery's own steps stay: SIGTERM is warm (finish what runs), SIGQUIT is cold, af
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import os
 import signal
@@ -19,6 +20,8 @@ from billiard.exceptions import Terminated, WorkerLostError
 from celery import signals
 from celery.concurrency.base import BasePool
 from celery.worker import state
+
+from tasktools.greenlets import let_cold_stop_wait, report_terminated
 
 #: Of the time that a stop is given, the part kept for Celery's soft shutdown, and for cleaning up behind it, in seconds.
 SOFT_SHARE = 0.25
@@ -50,6 +53,7 @@ class Stop:
         """Have it begin with the first signal that ends the worker."""
         if self.grace is not None:
             app.conf.worker_soft_shutdown_timeout = self.grace * SOFT_SHARE
+        let_cold_stop_wait()
         signals.worker_shutting_down.connect(lambda how, **_: self.begin(how), weak=False)
         signals.task_failure.connect(self._note_lost, weak=False)
         signals.worker_ready.connect(lambda sender, **_: self._watch(sender), weak=False)
@@ -69,7 +73,7 @@ class Stop:
         self._reserved = {request.id: request for request in waiting if request.id not in self._running}
         for request in self._all():
             self._note_return(request)
-        threading.Thread(target=self._tell, daemon=True, name="stop").start()
+        _start(self._tell)
         if self.grace is not None:
             soft = self.grace * SOFT_SHARE
             self._press_after(max(0.0, self.grace - soft - CLEANING), soft=soft)
@@ -95,6 +99,7 @@ class Stop:
         if consumer is self._consumer:
             return  # connected again
         self._consumer, worker = consumer, consumer.controller
+        report_terminated(consumer.pool)
         stop, wait = worker.stop, worker.wait_for_soft_shutdown
         name = next(each for each in _CANCEL if hasattr(consumer, each))
         cancel = getattr(consumer, name)
@@ -134,7 +139,7 @@ class Stop:
             self._over.wait(1)
 
     def _press_after(self, warm: float, *, soft: float) -> None:
-        threading.Thread(target=self._press, args=(warm, soft), daemon=True, name="grace").start()
+        _start(self._press, warm, soft)
 
     def _press(self, warm: float, soft: float) -> None:
         """Warm, then soft and cold (SIGQUIT), then out: each for so many seconds."""
@@ -182,6 +187,14 @@ class Stop:
     def _sum_up(self, what: str, requests: list[Any]) -> None:
         if requests:
             self.say(f"{what}: {', '.join(_name(request) for request in requests)}")
+
+
+def _start(call: Callable[..., None], *args: Any) -> None:
+    """Begin `call` in a thread (a greenlet on gevent and eventlet).
+
+    threading.Thread waits until the thread runs. In a signal handler that may never be, and on these pools nothing may wait.
+    """
+    _thread.start_new_thread(call, args)
 
 
 def pool_processes() -> list[int]:

@@ -7,6 +7,7 @@
                       end     SIGTERM has been sent (whose handler fails in Celery 5.5 when nobody reads stdout any more)
     process says      {"say": "ready"}                     it has loaded the code
                       {"say": "stale", "paths": [...]}     it has paused: these files of its code are not as it loaded them
+                      {"say": "done"}                      it ends as it was to; one that ends without it is started again
                       {"say": "hopeless"}                  it ends, and no change of a file would mend why
 
 When the line breaks, the supervisor has gone: the process ends warmly.
@@ -46,6 +47,11 @@ class Line:
         self._socket.set_inheritable(False)
         self._go = threading.Event()
         self._answers: dict[str, Callable[..., None]] = {"go": self._go.set}
+
+    @staticmethod
+    def is_there() -> bool:
+        """Whether the supervisor has started this process, which has not taken its line yet."""
+        return LINE in os.environ
 
     @classmethod
     def from_environment(cls) -> Line | None:

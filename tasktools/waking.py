@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+from collections.abc import Callable
 from typing import Any
 
 #: How soon a full worker looks whether it has room again, where nothing tells it, in seconds.
@@ -41,3 +42,16 @@ class Waker:
         self.asked = False
         with contextlib.suppress(OSError):
             self.inbox.recv(64)
+
+
+def look_again_soon(connection: Any, admits: Callable[[], bool]) -> None:
+    """Have the loop of gevent and eventlet, which has no hub, look again after WAKE as long as it may take nothing.
+
+    It waits for two seconds otherwise (celery.worker.loops.synloop).
+    """
+    drain = connection.drain_events
+
+    def drain_events(timeout: float | None = None, **options: Any) -> Any:
+        return drain(timeout=timeout if admits() else WAKE, **options)
+
+    connection.drain_events = drain_events

@@ -1,6 +1,7 @@
 """Reload after reload under a steady load: every task exactly once, and none on older code than it was sent with.
 
-    python -m tests.load [--reloads 200] [--pool prefork|threads|solo] [--acks-late] [--broker private|redis|rabbitmq]
+    python -m tests.load [--reloads 200] [--pool prefork|threads|solo|gevent|eventlet] [-c 4] [--acks-late]
+                         [--broker private|redis|rabbitmq]
 
 Prints what it found, and ends with 1 when a task is missing, ran twice, or ran on code older than its sending.
 The tests run it with a few reloads.
@@ -74,13 +75,13 @@ class Found:
         return not (self.missing or self.repeated or self.outdated)
 
 
-def run(site: Site, *, reloads: int, pool: str, acks_late: bool, settings: str = "") -> Found:
+def run(site: Site, *, reloads: int, pool: str, acks_late: bool, concurrency: int = 4, settings: str = "") -> Found:
     """Reload so many times while tasks are sent, wait for the last task, and return what the tasks have recorded."""
     tasks = TASKS.replace("LATE", str(acks_late))
     site.minimal(settings=f'TASKTOOLS_LINGER = "20s"\n{settings}')
     file = site.write("shop/tasks.py", tasks)
     record, stop = site.root / "record", site.root / "stop"
-    worker = site.start_manage("runworker", "-l", "INFO", "-P", pool, "-c", "4")
+    worker = site.start_manage("runworker", "-l", "INFO", "-P", pool, "-c", str(concurrency))
     worker.wait_for_output(" ready.")
     slow = "150" if pool == "solo" else "40"
     sender = site.start(
@@ -134,6 +135,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--reloads", type=int, default=200)
     parser.add_argument("--pool", default="prefork")
+    parser.add_argument("-c", "--concurrency", type=int, default=4)
     parser.add_argument("--acks-late", action="store_true")
     parser.add_argument("--broker", default="private", choices=BROKERS)
     parser.add_argument("--log", type=Path, help="where to put what the worker printed")
@@ -142,7 +144,8 @@ def main() -> int:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         settings = stack.enter_context(broker(options.broker, folder / "broker"))
         site = stack.enter_context(Site(folder / "site"))
-        found = run(site, reloads=options.reloads, pool=options.pool, acks_late=options.acks_late, settings=settings)
+        chosen = {"pool": options.pool, "acks_late": options.acks_late, "concurrency": options.concurrency}
+        found = run(site, reloads=options.reloads, settings=settings, **chosen)
         if options.log:
             options.log.write_text(site.running[0].output)
     late = "acks_late" if options.acks_late else "acks early"

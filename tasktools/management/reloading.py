@@ -16,22 +16,25 @@ from django.apps import apps
 from django.conf import settings
 from django.utils.autoreload import get_child_arguments
 
-from tasktools import conf, supervisor
+from tasktools import conf, monkey, supervisor
 from tasktools.durations import parse_duration
 from tasktools.supervised import Line, began
 
 
-def become_supervisor(kind: str, options: dict[str, Any]) -> Line:
+def become_supervisor(kind: str, options: dict[str, Any], *, pool: str | None = None) -> Line:
     """Split in two: a new process goes on as the worker, this one becomes the supervisor. Return the worker's line.
 
     Django and Celery are loaded already, so the worker starts as quickly as one without a supervisor; this process puts
     all of that away (exec) and keeps its process id, which shells and process managers know. Where the project has
-    started threads by now, which a new process would not have, the supervisor starts the worker from the beginning.
+    started threads by now, which a new process would not have, the supervisor starts the worker from the beginning; so it
+    does where the worker's process is to be patched for `pool` ahead of all imports.
     """
     plan = _plan(kind, options)
     sys.stdout.flush()  # or both would write what waits
     sys.stderr.flush()
-    if threading.active_count() > 1:
+    if pool and options.get("pool") == pool:  # one that the settings name may be another one after the next change
+        plan["command"] = monkey.command(pool, plan["command"])
+    if pool or threading.active_count() > 1:
         become(plan)
     ours, theirs = socket.socketpair()
     pid = os.fork()
@@ -50,7 +53,7 @@ def _plan(kind: str, options: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of supervisor.reloading.Plan, but for the first process."""
     return {
         "kind": kind,
-        "command": get_child_arguments(),
+        "command": [str(word) for word in get_child_arguments()],
         "roots": [str(root) for root in roots()],
         "ignore": [str(path) for path in ignored()],
         "include": options["reload_include"],

@@ -89,7 +89,10 @@ class RunCommand(TasktoolsCommand):
             *words,
             *self.further_words(found, options),
         ]
-        self.end_with(self.start(found, words, options), f"celery {self.celery_command} has ended with an error.")
+        code = self.start(found, words, options)
+        if self.line is not None and not code:
+            self.line.say("done")
+        self.end_with(code, f"celery {self.celery_command} has ended with an error.")
 
     def introduce(self, found: discovery.Found, options: dict[str, Any]) -> None:
         """Say what is about to start, and name a broker that does not answer: Celery decides what then."""

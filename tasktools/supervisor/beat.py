@@ -38,7 +38,7 @@ class BeatReloader(Reloader):
             if self.next and self.next.ready:
                 self._hand_over(self.next)
             elif not self.next:
-                self.wait_for_change(child, "beat ended by itself")
+                self.start_later(child, "beat ended by itself")
 
     def due(self) -> None:
         """Kill one that does not end: two may never tick."""
@@ -51,4 +51,4 @@ class BeatReloader(Reloader):
         self.current, self.next = child, None
         child.say("go")
         if child.number > 1:
-            self.say(f"new code runs after {self.clock() - self.seen:.2f} s")
+            self.say_ready(child)

@@ -24,6 +24,12 @@ class Child(Process):
         #: 1 for the first one that was started.
         self.number = number
         self.ready = False
+        #: When it said so, by the loop's clock.
+        self.ready_at = 0.0
+        #: Whether it has said that it has ended as it was to.
+        self.done = False
+        #: Whether it was started because the one before it had ended by itself.
+        self.again = False
         #: Whether it has said that no change of a file will mend what keeps it from starting.
         self.hopeless = False
         self._rest = b""

@@ -22,6 +22,13 @@ PATIENCE = 5.0
 #: How long after the third signal what is left is killed, in seconds.
 FORCE = 1.5
 
+#: How long to wait before a process that has ended by itself is started again, in seconds: each time twice as long.
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 60.0
+
+#: One that has run for so long has not failed at its start: the next pause is the first again.
+STEADY = 60.0
+
 
 class Plan(NamedTuple):
     """What the supervisor is asked to do; it comes as JSON from the command that has become it."""
@@ -64,6 +71,9 @@ class Reloader(Loop):
         self.next: Child | None = None
         #: When the change was seen that `next` is for.
         self.seen = self.clock()
+        #: When a process is to be started again, and how long that pause is.
+        self._again: float | None = None
+        self._pause = FIRST_PAUSE / 2
 
     def begin(self) -> None:
         """Take the first process over, or start it; unless a signal was faster."""
@@ -111,6 +121,7 @@ class Reloader(Loop):
             forget_compiled(path)
         self.say(f"{named(paths)} changed, reloading")
         self.seen = self.clock()
+        self._again = None
         self.changed()
 
     def asked(self, signum: int) -> None:
@@ -129,7 +140,11 @@ class Reloader(Loop):
         self._finish_if_alone()
 
     def due(self) -> None:
-        """Kill what does not end although it was told three times."""
+        """Start again what has ended by itself, and kill what does not end although it was told three times."""
+        if self._again is not None and self.clock() >= self._again and not self.stopping:
+            self._again = None
+            self.next = self.start()
+            self.next.again = True
         if self.forced is not None and self.clock() - self.forced > FORCE:
             self._kill_all()
 
@@ -160,6 +175,20 @@ class Reloader(Loop):
         else:
             self.say(f"{what} ({child.told_end()}): waiting for a change")
 
+    def start_later(self, child: Child, what: str) -> None:
+        """Start a process again after a pause, which grows as long as none has run for a while."""
+        ran = self.clock() - child.ready_at
+        self._pause = FIRST_PAUSE if ran >= STEADY else min(2 * self._pause, LONGEST_PAUSE)
+        self._again = self.clock() + self._pause
+        self.say(f"{what} ({child.told_end()}): it starts again in {self._pause:g} s")
+
+    def is_busy(self) -> bool:
+        return self._again is not None or super().is_busy()
+
+    def say_ready(self, child: Child) -> None:
+        """Say that a process other than the first has taken over."""
+        self.say("it runs again" if child.again else f"new code runs after {self.clock() - self.seen:.2f} s")
+
     def _finish_if_alone(self) -> None:
         if self.begun and self.stopping and not self.processes:
             self.finish(self._code)
@@ -176,10 +205,10 @@ class Reloader(Loop):
     def _hear(self, child: Child, message: dict[str, Any]) -> None:
         word = message["say"]
         if word == "ready" and not child.ready:
-            child.ready = True
+            child.ready, child.ready_at = True, self.clock()
             self.ready(child)
-        elif word == "hopeless":
-            child.hopeless = True
+        elif word in ("hopeless", "done"):
+            setattr(child, word, True)
         elif word == "stale":
             self._look(child, message["paths"])
 

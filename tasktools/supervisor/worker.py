@@ -21,7 +21,7 @@ class WorkerReloader(Reloader):
         if child is not self.next:
             return
         former, self.current, self.next = self.current, child, None
-        self.say(f"new code runs after {self.clock() - self.seen:.2f} s")
+        self.say_ready(child)
         if former:
             former.say("leave", grace=self.plan.grace)
             former.end()
@@ -49,13 +49,17 @@ class WorkerReloader(Reloader):
         if self.current:
             self.current.say("resume")
             self.say(f"the new code did not start ({how}): the old worker goes on until the next change")
+        elif child.again:
+            self.wait_for_change(child, "the worker did not start")
         else:
             self.say(f"the new code did not start ({how}): waiting for the next change")
 
     def _lost_current(self, child: Child) -> None:
         if self.next:
             return
-        if child.ready and child.exit_code == 0:
-            self.finish(0)  # it has done what it was started for
+        if child.done:
+            self.finish(0)
+        elif child.ready and not child.hopeless:
+            self.start_later(child, "the worker ended by itself")
         else:
-            self.wait_for_change(child, "the worker ended by itself" if child.ready else "the worker did not start")
+            self.wait_for_change(child, "the worker did not start")

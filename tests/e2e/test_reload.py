@@ -328,15 +328,44 @@ def test_supervisor_killed__worker_ends_warmly_and_soon(site: Site) -> None:
     assert record.read_text() == "began on 1\nended on 1\n"
 
 
-def test_worker_killed__is_said_and_the_next_change_starts_another(site: Site) -> None:
+def test_worker_killed__is_said_and_another_starts(site: Site) -> None:
     worker = start(site)
     [child] = children(worker.process.pid)
     pool = children(child)
     os.kill(child, signal.SIGKILL)
-    worker.wait_for_output("reload: the worker ended by itself (SIGKILL): waiting for a change")
+    worker.wait_for_output("reload: the worker ended by itself (SIGKILL): it starts again in 1 s")
     wait_for(lambda: not any(map(lives, pool)))
+    worker.wait_for_output("reload: it runs again")
     write_version(site, 2)
     assert running_version(site) == "2"
+
+
+@pytest.mark.parametrize("ends", ["sys.exit()", "os._exit(0)"])
+def test_task_that_ends_a_solo_worker__others_run_all_the_same(site: Site, ends: str) -> None:
+    site.minimal()
+    site.write(
+        "shop/tasks.py",
+        f"""
+        import os, sys
+        from celery import shared_task
+
+        @shared_task
+        def leave():
+            {ends}
+
+        @shared_task
+        def version():
+            return 1
+        """,
+    )
+    worker = site.start_manage("runworker", "-P", "solo", "-l", "INFO")
+    worker.wait_for_output(" ready.")
+    assert site.manage("enqueue", "leave").returncode == 0
+    assert running_version(site) == "1"
+    assert re.search(
+        r"^reload: the worker ended by itself \(exit code [01]\): it starts again in 1 s$", worker.output, re.M
+    )
+    assert worker.end() == 0
 
 
 def test_pool_process_killed__celery_replaces_it(site: Site) -> None:

@@ -115,7 +115,8 @@ def test_beat_killed__is_said(site: Site) -> None:
     pid = beat.process.pid
     [child] = [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     os.kill(child, signal.SIGKILL)
-    beat.wait_for_output("reload: beat ended by itself (SIGKILL): waiting for a change")
+    beat.wait_for_output("reload: beat ended by itself (SIGKILL): it starts again in 1 s")
+    beat.wait_for_output("reload: it runs again")
     change(site, 5)
     wait_for(lambda: 5 in sent(site))
 

@@ -31,6 +31,9 @@ said = False
 while True:
     if os.path.exists("hopeless") and not said:
         line.sendall(b'{"say": "hopeless"}\\n')
+    if os.path.exists("done"):
+        line.sendall(b'{"say": "done"}\\n')
+        sys.exit(0)
     if os.path.exists("exit"):
         sys.exit(int(open("exit").read()))
     if os.path.exists("ready") and not said:
@@ -167,8 +170,9 @@ def test_worker__that_does_not_end_is_killed_after_the_grace(worker: Bench) -> N
 
 
 def test_worker__that_has_done_its_share_ends_all(worker: Bench) -> None:
-    worker.flag("exit", "0")
+    worker.flag("done")
     worker.turn_until(lambda: worker.reloader.exit_code == 0)
+    assert worker.said == []
 
 
 @pytest.mark.parametrize("kind", [WorkerReloader, BeatReloader])
@@ -182,6 +186,72 @@ def test_first_one_that_ends__is_waited_for_unless_it_is_hopeless(tmp_path: Path
     bench.reloader.take_up(["a.py"])
     bench.turn_until(lambda: len(bench.said) > 2 or bench.reloader.exit_code is not None)
     bench.end()
+
+
+def end_by_itself(bench: Bench, code: str = "1") -> None:
+    """Have the one in charge end, and see that it is to be started again."""
+    said = len(bench.said)
+    bench.flag("exit", code)
+    bench.turn_until(lambda: len(bench.said) > said)
+    bench.flag("exit", on=False)
+
+
+def come_back(bench: Bench, seconds: float) -> None:
+    """Let so much time pass, and see it run again then and not before."""
+    number = bench.reloader.started
+    bench.now += seconds - 0.1
+    bench.turn_until(lambda: True)
+    assert bench.reloader.started == number
+    assert bench.reloader.is_busy()
+    bench.now += 0.1
+    bench.turn_until(lambda: bench.reloader.current is not None)
+    assert bench.said[-1] == "reload: it runs again"
+
+
+@pytest.mark.parametrize(("kind", "name", "code"), [("worker", "the worker", "0"), ("beat", "beat", "3")])
+def test_ended_by_itself__starts_again_after_a_pause_that_grows(
+    request: pytest.FixtureRequest, kind: str, name: str, code: str
+) -> None:
+    bench = request.getfixturevalue(kind)
+    for pause in (1, 2, 4):
+        end_by_itself(bench, code)
+        assert bench.said[-1] == f"reload: {name} ended by itself (exit code {code}): it starts again in {pause} s"
+        come_back(bench, pause)
+    bench.reloader._pause = 40
+    end_by_itself(bench, code)
+    assert bench.said[-1].endswith("in 60 s")
+    come_back(bench, 60)
+    bench.now += 60
+    end_by_itself(bench, code)
+    assert bench.said[-1].endswith("in 1 s")
+
+
+def test_ended_by_itself__change_does_not_wait_for_the_pause(worker: Bench) -> None:
+    end_by_itself(worker)
+    worker.reloader.take_up(["a.py"])
+    worker.turn_until(lambda: worker.reloader.current is not None)
+    assert worker.said[-1] == "reload: new code runs after 0.00 s"
+    worker.now += 60
+    worker.turn_until(lambda: True)
+    assert worker.reloader.started == 2
+
+
+def test_ended_by_itself__one_that_does_not_start_again_is_waited_for(worker: Bench) -> None:
+    end_by_itself(worker)
+    worker.flag("ready", on=False)
+    worker.flag("exit", "2")
+    worker.now += 1
+    worker.turn_until(lambda: "did not start" in worker.said[-1])
+    assert worker.said[-1] == "reload: the worker did not start (exit code 2): waiting for a change"
+    assert not worker.reloader.is_busy()
+
+
+def test_ended_by_itself__signal_ends_the_pause(worker: Bench) -> None:
+    end_by_itself(worker)
+    worker.reloader.asked(signal.SIGTERM)
+    worker.now += 2
+    worker.turn_until(lambda: worker.reloader.exit_code == 0)
+    assert worker.reloader.started == 1
 
 
 def test_hopeless_first_one__ends_with_its_code(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from tasktools.management import patching
 from tasktools.management.base import TasktoolsCommand
 
 #: What Django has read already when it looked for the settings (ManagementUtility.execute).
@@ -42,6 +43,9 @@ class Command(TasktoolsCommand):
     def run(self, *, words: Sequence[str], **options: Any) -> None:
         from tasktools.management.clicking import run_celery
 
+        pool = patching.pool_of_words(words)
+        if pool and patching.lacks_patches(pool, own_process=self._called_from_command_line):
+            patching.start_again(pool)
         os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
         found = None if _names_app(words) else self.find_app(None)
         if found and self._called_from_command_line:

@@ -12,8 +12,8 @@ from django.utils.autoreload import get_child_arguments
 from tasktools import discovery, supervised
 from tasktools.exceptions import UsageError
 from tasktools.intake import Intake
-from tasktools.management import ending, reloading
-from tasktools.management.running import RunCommand
+from tasktools.management import ending, patching, reloading
+from tasktools.management.running import RunCommand, reloads
 from tasktools.stopping import Stop, signal_warning
 
 
@@ -35,6 +35,11 @@ class Command(RunCommand):
                 f"--reload and --{alone} exclude each other: for a while there are two workers.",
                 hint="run manage.py runbeat beside it" if alone == "beat" else f"leave out --{alone}",
             )
+        pool = patching.pool_of_worker(options.get("pool"), lambda: self.find_app(options["app"]).app)
+        if not options.get("detach") and patching.lacks_patches(pool, own_process=self._called_from_command_line):
+            if reloads(options) and not supervised.Line.is_there():
+                reloading.become_supervisor(self.celery_command, options, pool=pool)
+            patching.start_again(pool)
         super().prepare(options)
 
     def start(self, found: discovery.Found, words: Sequence[str], options: dict[str, Any]) -> int:
