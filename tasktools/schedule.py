@@ -11,9 +11,9 @@ from celery.beat import PersistentScheduler, ScheduleEntry
 from celery.schedules import BaseSchedule
 from celery.utils.imports import symbol_by_name
 
-from tasktools.arguments import describe, signature_of
+from tasktools.arguments import describe
 from tasktools.naming import close_matches
-from tasktools.registry import function_of, names
+from tasktools.registry import names, signature_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,11 +66,11 @@ def _faults_of(app: Any, key: str, entry: Any) -> Iterator[Fault]:
 
 
 def _misfit(task: Any, key: str, entry: dict[str, Any]) -> Iterator[Fault]:
-    signature = signature_of(function_of(task))
+    signature = signature_of(task)
     try:
-        signature.bind(*(entry.get("args") or ()), **(entry.get("kwargs") or {}))
+        signature.check(entry.get("args") or (), entry.get("kwargs") or {})
     except TypeError as error:
-        hint = f"{task.name} is called with {describe(signature)}"
+        hint = f"{task.name} is called with {describe(signature.shown)}"
         yield Fault(kind="arguments", entry=key, sentence=f'its arguments do not fit "{task.name}": {error}', hint=hint)
 
 

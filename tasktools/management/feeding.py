@@ -7,14 +7,14 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from tasktools.arguments import Bound, signature_of
+from tasktools.arguments import Bound
 from tasktools.calls import Call
 from tasktools.checker import Checker
 from tasktools.exceptions import ArgumentError, TasktoolsError
 from tasktools.lines import LONGEST_LINE, Line
 from tasktools.management.calling import calling_options
 from tasktools.naming import resolve, shown
-from tasktools.registry import function_of, names
+from tasktools.registry import names, signature_of
 from tasktools.wire import write_arguments
 
 _FIELDS = ("task", "args", "kwargs", "options")
@@ -74,7 +74,7 @@ class Feeder:
             )
         known = self._checker(self.task or "")
         for name in header:
-            known._called(name)
+            known.require_keyword(name)
         return header
 
     def _cells(self, header: list[str], text: str) -> Call:
@@ -129,7 +129,7 @@ class Feeder:
     def _checker(self, name: str) -> Checker:
         if name not in self._checkers:
             task = self.app.tasks.get(name)
-            checker = Checker(None if task is None else signature_of(function_of(task)), name)
+            checker = Checker(None if task is None else signature_of(task), name)
             serializer = getattr(task, "serializer", None) or self.app.conf.task_serializer
             if not checker.is_plain or serializer not in ("json", "pickle"):
                 self._risky.add(name)
