@@ -55,11 +55,11 @@ def signature_of(task: Any) -> TaskSignature:
     """Return what a task takes: what `task.apply_async` of the installed Celery accepts is never refused."""
     header = getattr(task, "__header__", None) if task.typing else None  # a task that is a class has none
     return task_signature(
-        function_of(task), header, sends=_has_own(task, "apply_async"), calls=_has_own(task, "__call__")
+        function_of(task), header, sends=has_own(task, "apply_async"), calls=has_own(task, "__call__")
     )
 
 
-def _has_own(task: Any, method: str) -> bool:
+def has_own(task: Any, method: str) -> bool:
     """Whether a task has a method that is not Celery's."""
     holder = next(each for each in type(task).__mro__ if method in vars(each))
     return method in vars(task) or not holder.__module__.startswith("celery.")

@@ -12,14 +12,21 @@ from tasktools.health import reason
 from tasktools.naming import shown
 
 
-def write_arguments(app: Any, task: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+def serializer_of(app: Any, task: Any) -> str:
+    """Return the name of the serializer of a task's messages; `task` is None where only its name is known."""
+    return str(getattr(task, "serializer", None) or app.conf.task_serializer)
+
+
+def write_arguments(
+    app: Any, task: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], *, serializer: str | None = None
+) -> Any:
     """Return the arguments as kombu writes them into the message: content type, encoding, data.
 
-    `task` is None where only its name is known.
+    `task` is None where only its name is known. The serializer is the task's, unless given.
 
     Raises ArgumentError when the serializer cannot carry them: `.delay()` would fail too.
     """
-    serializer = str(getattr(task, "serializer", None) or app.conf.task_serializer)
+    serializer = serializer or serializer_of(app, task)
     try:
         return dumps((args, kwargs), serializer=serializer)
     except Exception as error:

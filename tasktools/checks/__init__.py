@@ -8,7 +8,17 @@ from django.core.checks import register as register_check
 TAG = "tasktools"
 
 #: Every id that the checks can give.
-IDS = ("tasktools.E002", "tasktools.W001", "tasktools.W002", "tasktools.W010", "tasktools.E011", "tasktools.E012")
+IDS = (
+    "tasktools.E002",
+    "tasktools.W001",
+    "tasktools.W002",
+    "tasktools.W010",
+    "tasktools.E011",
+    "tasktools.W011",
+    "tasktools.E012",
+    "tasktools.E013",
+    "tasktools.W013",
+)
 
 
 def register() -> None:
