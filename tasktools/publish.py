@@ -61,6 +61,8 @@ def prepare(
     bound = bind(signature, words, args_json=args_json, kwargs_json=kwargs_json, task=full_name)
     if send:
         wire.write_arguments(app, task, full_name, bound.args, bound.kwargs)
+    if send and not unregistered:  # another project's workers may accept it
+        wire.require_read(app, task, full_name)
     return Call(task=full_name, args=bound.args, kwargs=bound.kwargs, options=options or {})
 
 

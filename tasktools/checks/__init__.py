@@ -18,12 +18,14 @@ IDS = (
     "tasktools.E012",
     "tasktools.E013",
     "tasktools.W013",
+    "tasktools.W020",
+    "tasktools.W021",
 )
 
 
 def register() -> None:
     """Register the checks with Django; called by the app config."""
-    from tasktools.checks import broker, project, schedule
+    from tasktools.checks import broker, project, schedule, serialization
 
-    for check in (project.check, broker.check, schedule.check):
+    for check in (project.check, broker.check, schedule.check, serialization.check):
         register_check(check, TAG)
