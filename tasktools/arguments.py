@@ -6,19 +6,17 @@ keyword if the task takes a parameter of that name (or **kwargs), else it is an 
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
-import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 from tasktools.conversion import NotConvertible, convert
 from tasktools.exceptions import ArgumentError
 from tasktools.naming import shown
-
-_KEYWORD_KINDS = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-_POSITIONAL_KINDS = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+from tasktools.signatures import ANYTHING, KEYWORD_KINDS, POSITIONAL_KINDS, Reading, TaskSignature
 
 
 class Bound(NamedTuple):
@@ -28,20 +26,8 @@ class Bound(NamedTuple):
     kwargs: dict[str, Any]
 
 
-def signature_of(function: Callable[..., Any]) -> inspect.Signature:
-    """Return the signature of `function` with its annotations resolved one by one.
-
-    An annotation that cannot be resolved (a name imported under TYPE_CHECKING only) counts as none.
-    """
-    signature = inspect.signature(function)
-    names = getattr(inspect.unwrap(function), "__globals__", {})
-    return signature.replace(
-        parameters=[p.replace(annotation=_resolved(p.annotation, names)) for p in signature.parameters.values()]
-    )
-
-
 def bind(
-    signature: inspect.Signature | None,
+    signature: TaskSignature | None,
     words: Sequence[str] = (),
     *,
     args_json: str | None = None,
@@ -52,15 +38,14 @@ def bind(
 
     Raises ArgumentError when a word is not of its parameter's type, or the whole is not a call that the task takes.
     """
-    binder = _Binder(signature or _ANY, task)
     args = _json_of(args_json, list, "--args", "an array, as in '[2, 2]'") if args_json is not None else []
-    for key, value in (
-        _json_of(kwargs_json, dict, "--kwargs", "an object, as in '{\"x\": 2}'") if kwargs_json is not None else {}
-    ).items():
-        binder.keyword(key, value)
-    for word in words:
-        binder.word(word, args)
-    return binder.finish(args)
+    kwargs = _json_of(kwargs_json, dict, "--kwargs", "an object, as in '{\"x\": 2}'") if kwargs_json is not None else {}
+    signature = signature or ANYTHING
+    *readings, last = signature.readings
+    for reading in readings:
+        with contextlib.suppress(ArgumentError):
+            return _Binder(signature, reading, task).bind(words, args, kwargs)
+    return _Binder(signature, last, task).bind(words, args, kwargs)
 
 
 def describe(signature: inspect.Signature) -> str:
@@ -79,15 +64,24 @@ class _Plain:
 
 
 class _Binder:
-    def __init__(self, signature: inspect.Signature, task: str) -> None:
-        self.parameters = signature.parameters
+    def __init__(self, signature: TaskSignature, reading: Reading, task: str) -> None:
         self.signature = signature
+        self.reading = reading
         self.task = task
         self.kwargs: dict[str, Any] = {}
+        self.parameters = reading.signature.parameters
         kinds = {p.kind: p for p in self.parameters.values()}
         self.rest = kinds.get(inspect.Parameter.VAR_POSITIONAL)
         self.extra = kinds.get(inspect.Parameter.VAR_KEYWORD)
-        self.positional = [p for p in self.parameters.values() if p.kind in _POSITIONAL_KINDS]
+        self.positional = [p for p in self.parameters.values() if p.kind in POSITIONAL_KINDS]
+
+    def bind(self, words: Sequence[str], args_given: Sequence[Any], kwargs_given: Mapping[str, Any]) -> Bound:
+        args = list(args_given)
+        for key, value in kwargs_given.items():
+            self.keyword(key, value)
+        for word in words:
+            self.word(word, args)
+        return self.finish(args)
 
     def word(self, word: str, args: list[Any]) -> None:
         key, equals, value = word.partition("=")
@@ -95,31 +89,41 @@ class _Binder:
         if parameter is not None:
             self.keyword(key, self._typed(value, parameter, key))
             return
-        target = self.positional[len(args)] if len(args) < len(self.positional) else self.rest
+        target = self.reading.at(len(args), self.positional) or self.rest
         if target is None:
             self._refuse_word(word, len(args) + 1)
         args.append(self._typed(word, target, target.name))
 
     def keyword(self, key: str, value: Any) -> None:
-        if self._named(key) is None:
+        if not self.signature.takes_keyword(key):
             self._fail(f'{self.task} takes no keyword "{shown(key)}".')
         if key in self.kwargs:
             self._fail(f'"{shown(key)}" is given twice.')
         self.kwargs[key] = value
 
     def finish(self, args: list[Any]) -> Bound:
-        for parameter in self.positional[: len(args)]:
-            if parameter.name in self.kwargs and parameter.kind in _KEYWORD_KINDS:
-                self._fail(f'"{parameter.name}" is given twice, once by its place and once by its name.')
+        if self.reading.whole:
+            self._require_whole(args)
         try:
-            self.signature.bind(*args, **self.kwargs)
+            self.signature.check(args, self.kwargs)
         except TypeError as error:
             self._fail(f"{self.task}: {error}.")
         return Bound(args=tuple(args), kwargs=self.kwargs)
 
+    def _require_whole(self, args: list[Any]) -> None:
+        for parameter in self.positional[: len(args)]:
+            if parameter.name in self.kwargs and parameter.kind in KEYWORD_KINDS:
+                self._fail(f'"{parameter.name}" is given twice, once by its place and once by its name.')
+        if self.signature.exact:
+            return  # the check that follows is the same, and more lenient where Celery's is
+        try:
+            self.reading.signature.bind(*args, **self.kwargs)
+        except TypeError as error:
+            self._fail(f"{self.task}: {error}.")
+
     def _named(self, key: str) -> inspect.Parameter | None:
         parameter = self.parameters.get(key)
-        if parameter is not None and parameter.kind in _KEYWORD_KINDS:
+        if parameter is not None and parameter.kind in KEYWORD_KINDS:
             return parameter
         return self.extra if key.isidentifier() else None
 
@@ -136,15 +140,7 @@ class _Binder:
         self._fail(f'"{shown(word)}" is one word too many: it is number {place}.')
 
     def _fail(self, sentence: str) -> NoReturn:
-        raise ArgumentError(sentence, hint=f"{self.task} is called with {describe(self.signature)}")
-
-
-_ANY = inspect.Signature(
-    [
-        inspect.Parameter("args", inspect.Parameter.VAR_POSITIONAL),
-        inspect.Parameter("kwargs", inspect.Parameter.VAR_KEYWORD),
-    ]
-)
+        raise ArgumentError(sentence, hint=f"{self.task} is called with {describe(self.signature.shown)}")
 
 
 def _json_of(text: str, kind: type, option: str, form: str) -> Any:
@@ -157,16 +153,6 @@ def _json_of(text: str, kind: type, option: str, form: str) -> Any:
             f'{option} is "{shown(text)}", which is not {form.split(",")[0]}.', hint=f"{option} takes {form}"
         )
     return value
-
-
-def _resolved(annotation: Any, names: Mapping[str, Any]) -> Any:
-    if annotation is inspect.Parameter.empty:
-        return annotation
-    holder = types.SimpleNamespace(__annotations__={"it": annotation})
-    try:
-        return typing.get_type_hints(holder, dict(names), {})["it"]
-    except Exception:  # noqa: BLE001 - whatever a project's annotation raises, it then types nothing
-        return inspect.Parameter.empty
 
 
 def _readable(parameter: inspect.Parameter) -> inspect.Parameter:

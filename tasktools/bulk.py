@@ -73,7 +73,7 @@ def enqueue_many(app: Any, calls: Iterable[Call], *, batch_size: int = BATCH_SIZ
 def _check(task: Any, call: Call) -> None:
     if not isinstance(call.args, (list, tuple)) or not isinstance(call.kwargs, Mapping):
         raise TypeError("the arguments of a call are a tuple and a mapping")
-    if task is not None and task.typing:
+    if task is not None and task.typing and hasattr(task, "__header__"):  # a task that is a class has none
         task.__header__(*call.args, **call.kwargs)
 
 

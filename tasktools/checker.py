@@ -15,6 +15,7 @@ from tasktools.arguments import Bound, describe
 from tasktools.conversion import NotConvertible, convert, give_type
 from tasktools.exceptions import ArgumentError
 from tasktools.naming import shown
+from tasktools.signatures import ANYTHING, POSITIONAL_KINDS, TaskSignature
 
 #: What a value of JSON may be for a parameter of that annotation, and is then taken as it is.
 _PLAIN: dict[Any, frozenset[type]] = {
@@ -29,18 +30,20 @@ _PLAIN: dict[Any, frozenset[type]] = {
     inspect.Parameter.empty: frozenset({int, float, str, bool, list, dict, type(None)}),
 }
 
-_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-
 
 class Checker:
     """Checks calls of one task against its signature; None takes anything."""
 
-    def __init__(self, signature: inspect.Signature | None, task: str) -> None:
-        self.signature = signature
+    def __init__(self, signature: TaskSignature | None, task: str, *, reading: int = 0) -> None:
+        self.signature = signature or ANYTHING
         self.task = task
-        parameters = list(signature.parameters.values()) if signature else []
+        self._reading = self.signature.readings[reading]
+        more = reading + 1 < len(self.signature.readings)
+        #: For calls that do not fit this reading of the signature.
+        self._next = Checker(self.signature, task, reading=reading + 1) if more else None
+        parameters = list(self._reading.signature.parameters.values())
         self._parameters = {each.name: each for each in parameters}
-        self._positional = [each for each in parameters if each.kind in _POSITIONAL]
+        self._positional = [each for each in parameters if each.kind in POSITIONAL_KINDS]
         self._rest = next((each for each in parameters if each.kind is inspect.Parameter.VAR_POSITIONAL), None)
         self._extra = next((each for each in parameters if each.kind is inspect.Parameter.VAR_KEYWORD), None)
         self._accepted = [_accepted(each.annotation) for each in self._positional]
@@ -48,7 +51,7 @@ class Checker:
         self.is_plain = all(map(_accepted, (each.annotation for each in parameters)))
         self._fewest = sum(1 for each in self._positional if each.default is inspect.Parameter.empty)
         #: Whether a call by place alone can be complete.
-        self._by_place = not any(
+        self._by_place = self.signature.exact and not any(
             each.kind is inspect.Parameter.KEYWORD_ONLY and each.default is inspect.Parameter.empty
             for each in parameters
         )
@@ -60,11 +63,16 @@ class Checker:
         """
         if self._takes(args, kwargs):
             return Bound(tuple(args), {})
-        if self.signature is None:
+        if self.signature is ANYTHING:
             return Bound(args=tuple(args), kwargs=dict(kwargs))
-        typed = [self._typed(value, self._at(place)) for place, value in enumerate(args)]
-        named = {key: self._typed(value, self._called(key), key) for key, value in kwargs.items()}
-        return self._bound(typed, named)
+        try:
+            typed = [self._typed(value, self._at(place)) for place, value in enumerate(args)]
+            named = {key: self._typed(value, self._called(key), key) for key, value in kwargs.items()}
+            return self._bound(typed, named)
+        except ArgumentError:
+            if self._next is None:
+                raise
+        return self._next.values(args, kwargs)
 
     def cells(self, cells: Mapping[str, str]) -> Bound:
         """Return the cells of a row, by the names of their columns, as arguments: words, typed by the signature.
@@ -74,13 +82,23 @@ class Checker:
         Raises ArgumentError when the task does not take the call.
         """
         given = {key: cell for key, cell in cells.items() if cell or not self._has_default(key)}
-        named = {key: self._read(cell, self._called(key), key) for key, cell in given.items()}
-        by_place = []
-        for each in self._positional:
-            if each.kind is not inspect.Parameter.POSITIONAL_ONLY or each.name not in named:
-                break
-            by_place.append(named.pop(each.name))
-        return self._bound(by_place, named)
+        try:
+            named = {key: self._read(cell, self._called(key), key) for key, cell in given.items()}
+            by_place = []
+            for each in self._positional:
+                if each.kind is not inspect.Parameter.POSITIONAL_ONLY or each.name not in named:
+                    break
+                by_place.append(named.pop(each.name))
+            return self._bound(by_place, named)
+        except ArgumentError:
+            if self._next is None:
+                raise
+        return self._next.cells(cells)
+
+    def require_keyword(self, key: str) -> None:
+        """Raise ArgumentError for a name that no argument of the task can have."""
+        if key not in self._parameters and not self.signature.takes_keyword(key):
+            self._fail(f'{self.task} takes no keyword "{shown(key)}".')
 
     def _takes(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
         """Whether it is a call by place, each value of its parameter's type: most are."""
@@ -93,27 +111,25 @@ class Checker:
         return True
 
     def _bound(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Bound:
-        if self.signature is not None:
-            try:
-                self.signature.bind(*args, **kwargs)
-            except TypeError as error:
-                self._fail(f"{self.task}: {error}.")
+        try:
+            if self._reading.whole:
+                self._reading.signature.bind(*args, **kwargs)
+            self.signature.check(args, kwargs)
+        except TypeError as error:
+            self._fail(f"{self.task}: {error}.")
         return Bound(args=tuple(args), kwargs=kwargs)
 
     def _at(self, place: int) -> inspect.Parameter | None:
-        return self._positional[place] if place < len(self._positional) else self._rest
+        return self._reading.at(place, self._positional) or self._rest
 
     def _called(self, key: str) -> inspect.Parameter | None:
+        self.require_keyword(key)
         found = self._parameters.get(key)
         variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-        if found is not None and found.kind not in variable:
-            return found
-        if self.signature is not None and self._extra is None:
-            self._fail(f'{self.task} takes no keyword "{shown(key)}".')
-        return self._extra
+        return found if found is not None and found.kind not in variable else self._extra
 
     def _has_default(self, key: str) -> bool:
-        found = self._parameters.get(key)
+        found = self.signature.shown.parameters.get(key)
         return found is not None and found.default is not inspect.Parameter.empty
 
     def _typed(self, value: Any, parameter: inspect.Parameter | None, name: str = "") -> Any:
@@ -134,7 +150,7 @@ class Checker:
         self._fail(f'"{shown(str(value))}" is not {error}, which "{name}" of {self.task} takes.')
 
     def _fail(self, sentence: str) -> typing.NoReturn:
-        hint = f"{self.task} is called with {describe(self.signature)}" if self.signature else ""
+        hint = "" if self.signature is ANYTHING else f"{self.task} is called with {describe(self.signature.shown)}"
         raise ArgumentError(sentence, hint=hint)
 
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import enum
-import inspect
 import typing
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from tasktools import registry
-from tasktools.arguments import signature_of
 from tasktools.exceptions import TaskNameError
 from tasktools.naming import resolve, short_names
-
-_KEYWORDS = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+from tasktools.signatures import KEYWORD_KINDS
 
 
 def task_names(app: Any) -> set[str]:
@@ -38,8 +35,8 @@ def keywords(app: Any, typed: str, words: Collection[str], prefix: str) -> Itera
         return
     given = {word.partition("=")[0] for word in words if "=" in word}
     key, equals, _ = prefix.partition("=")
-    for parameter in signature_of(registry.function_of(task)).parameters.values():
-        if parameter.kind not in _KEYWORDS or parameter.name in given:
+    for parameter in registry.signature_of(task).shown.parameters.values():
+        if parameter.kind not in KEYWORD_KINDS or parameter.name in given:
             continue
         if not equals:
             yield f"{parameter.name}="

@@ -66,6 +66,15 @@ def convert(word: str, annotation: Any) -> Any:
     return _json_or_text(word)
 
 
+def types_words(annotation: Any) -> bool:
+    """Whether words of that annotation are read by it, and not by their looks."""
+    annotation = _bare(annotation)
+    kind = typing.get_origin(annotation) or annotation
+    if kind in (typing.Union, types.UnionType):
+        return all(map(types_words, typing.get_args(annotation)))
+    return _is_scalar(annotation) or _is_model(annotation) or kind in (*_SEQUENCES, *_MAPPINGS)
+
+
 def give_type(value: Any, annotation: Any) -> Any:
     """Give the parsed JSON `value` the type `annotation`: text in it is read as a word would be.
 

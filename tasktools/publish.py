@@ -11,7 +11,7 @@ from celery.result import denied_join_result
 from kombu.exceptions import KombuError
 
 from tasktools import wire
-from tasktools.arguments import bind, signature_of
+from tasktools.arguments import bind, describe
 from tasktools.brokers import broker_of
 from tasktools.brokers.base import Broker
 from tasktools.calls import Call
@@ -19,7 +19,7 @@ from tasktools.exceptions import ProjectError, TaskFailed, TasktoolsError, Unrea
 from tasktools.health import HINT, connect, is_disk_full, reason, remedy
 from tasktools.limits import TimedOut, within
 from tasktools.naming import resolve
-from tasktools.registry import function_of, names
+from tasktools.registry import names, signature_of
 
 #: How long connecting and sending may each take, in seconds: together less than 5.
 CONNECT_LIMIT = 2.5
@@ -57,11 +57,23 @@ def prepare(
     """
     full_name = name if unregistered else resolve(name, names(app, builtin=True))
     task = app.tasks.get(full_name)
-    signature = None if task is None else signature_of(function_of(task))
+    signature = None if task is None else signature_of(task)
     bound = bind(signature, words, args_json=args_json, kwargs_json=kwargs_json, task=full_name)
     if send:
         wire.write_arguments(app, task, full_name, bound.args, bound.kwargs)
+    if send and not unregistered:  # another project's workers may accept it
+        wire.require_read(app, task, full_name)
     return Call(task=full_name, args=bound.args, kwargs=bound.kwargs, options=options or {})
+
+
+def doubt(app: Any, call: Call) -> str:
+    """Return what speaks against a call that `apply_async` accepts, "" if nothing is known: Celery does not check them all."""
+    task = app.tasks.get(call.task)
+    signature = None if task is None else signature_of(task)
+    why = signature.misfit(call.args, call.kwargs) if signature else ""
+    return (
+        f"{call.task} takes {describe(signature.shown)}: {why}. Celery does not check it." if signature and why else ""
+    )
 
 
 def publish(app: Any, call: Call, *, listen: bool = True) -> Sent:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from tasktools.arguments import describe, signature_of
+from tasktools.arguments import describe
 from tasktools.calls import Call
 from tasktools.naming import short_names
+from tasktools.signatures import TaskSignature, task_signature
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,20 @@ def function_of(task: Any) -> Callable[..., Any]:
     return run
 
 
+def signature_of(task: Any) -> TaskSignature:
+    """Return what a task takes: what `task.apply_async` of the installed Celery accepts is never refused."""
+    header = getattr(task, "__header__", None) if task.typing else None  # a task that is a class has none
+    return task_signature(
+        function_of(task), header, sends=has_own(task, "apply_async"), calls=has_own(task, "__call__")
+    )
+
+
+def has_own(task: Any, method: str) -> bool:
+    """Whether a task has a method that is not Celery's."""
+    holder = next(each for each in type(task).__mro__ if method in vars(each))
+    return method in vars(task) or not holder.__module__.startswith("celery.")
+
+
 def queue_of(app: Any, call: Call) -> str:
     """Return the name of the queue that a call goes to."""
     queue = call.options.get("queue")
@@ -79,7 +94,7 @@ def _info(app: Any, name: str, short_name: str) -> TaskInfo:
     return TaskInfo(
         name=name,
         short_name=short_name,
-        signature=describe(signature_of(function)),
+        signature=describe(signature_of(task).shown),
         queue=_queue(app, task),
         defined_in=_place(inspect.unwrap(function)),
         doc=next(iter(inspect.cleandoc(function.__doc__ or "").splitlines()), ""),

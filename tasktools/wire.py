@@ -5,21 +5,67 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kombu.serialization import dumps, loads, prepare_accept_content
+from kombu.exceptions import SerializerNotInstalled
+from kombu.serialization import dumps, loads, prepare_accept_content, registry
+from kombu.utils.functional import maybe_list
 
 from tasktools.exceptions import ArgumentError
 from tasktools.health import reason
 from tasktools.naming import shown
 
+#: The packages that kombu's further serializers need.
+_PACKAGES = {"yaml": "PyYAML", "msgpack": "msgpack"}
 
-def write_arguments(app: Any, task: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+
+def why_unread(serializer: str, accept: Any) -> str:
+    """Return why nobody reads what a serializer writes who accepts `accept` (names, content types), "" if it is read."""
+    if serializer not in registry._encoders and serializer != "raw":  # as kombu's dumps looks it up
+        return f'the serializer "{shown(str(serializer))}" is not installed'
+    names = maybe_list(accept)
+    try:
+        accepted = prepare_accept_content(names)
+    except (SerializerNotInstalled, TypeError) as error:
+        return f"of what is accepted, {reason(error)}"
+    content_type = registry.name_to_type.get(serializer)
+    if accepted is None or content_type is None or content_type in accepted:
+        return ""
+    return f'the serializer is "{shown(serializer)}", and {", ".join(sorted(names)) or "nothing"} is accepted'
+
+
+def how_to_read(serializer: str, setting: str) -> str:
+    """Return the hint to `why_unread`; `setting` is CELERY_ACCEPT_CONTENT or CELERY_RESULT_ACCEPT_CONTENT."""
+    if serializer not in registry._encoders:
+        package = _PACKAGES.get(serializer)
+        return f"pip install {package}" if package else "register it with kombu.serialization, or choose json"
+    return f'{setting} = ["json", "{shown(serializer)}"], or choose a serializer that is accepted'
+
+
+def require_read(app: Any, task: Any, name: str) -> None:
+    """Raise ArgumentError where no worker of this app reads the messages of a task: each would throw them away."""
+    serializer = serializer_of(app, task)
+    why = "" if app.conf.task_always_eager else why_unread(serializer, app.conf.accept_content)
+    if why:
+        raise ArgumentError(
+            f"No worker of this project reads {shown(name)}: {why}.",
+            hint=how_to_read(serializer, "CELERY_ACCEPT_CONTENT"),
+        )
+
+
+def serializer_of(app: Any, task: Any) -> str:
+    """Return the name of the serializer of a task's messages; `task` is None where only its name is known."""
+    return str(getattr(task, "serializer", None) or app.conf.task_serializer)
+
+
+def write_arguments(
+    app: Any, task: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], *, serializer: str | None = None
+) -> Any:
     """Return the arguments as kombu writes them into the message: content type, encoding, data.
 
-    `task` is None where only its name is known.
+    `task` is None where only its name is known. The serializer is the task's, unless given.
 
     Raises ArgumentError when the serializer cannot carry them: `.delay()` would fail too.
     """
-    serializer = str(getattr(task, "serializer", None) or app.conf.task_serializer)
+    serializer = serializer or serializer_of(app, task)
     try:
         return dumps((args, kwargs), serializer=serializer)
     except Exception as error:

@@ -8,12 +8,24 @@ from django.core.checks import register as register_check
 TAG = "tasktools"
 
 #: Every id that the checks can give.
-IDS = ("tasktools.E002", "tasktools.W001", "tasktools.W002", "tasktools.W010", "tasktools.E011", "tasktools.E012")
+IDS = (
+    "tasktools.E002",
+    "tasktools.W001",
+    "tasktools.W002",
+    "tasktools.W010",
+    "tasktools.E011",
+    "tasktools.W011",
+    "tasktools.E012",
+    "tasktools.E013",
+    "tasktools.W013",
+    "tasktools.W020",
+    "tasktools.W021",
+)
 
 
 def register() -> None:
     """Register the checks with Django; called by the app config."""
-    from tasktools.checks import broker, project, schedule
+    from tasktools.checks import broker, project, schedule, serialization
 
-    for check in (project.check, broker.check, schedule.check):
+    for check in (project.check, broker.check, schedule.check, serialization.check):
         register_check(check, TAG)

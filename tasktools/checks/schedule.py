@@ -1,8 +1,9 @@
-"""W010, E011, E012: every entry of the beat schedule can run."""
+"""W010, E011, W011, E012, E013, W013: every entry of the beat schedule can run."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
@@ -11,13 +12,25 @@ from django.core.checks import Warning as CheckWarning
 from tasktools import startup
 
 if TYPE_CHECKING:
-    from tasktools.schedule import Fault
+    from tasktools.entries import Fault
+
+
+class _Kind(NamedTuple):
+    message: Callable[..., CheckMessage]
+    id: str
+    verdict: str = "cannot run"
+    #: Whether beat does not start with it.
+    refused: bool = True
+
 
 #: A task that this project does not know may be another one's: a warning, and beat alone refuses it.
 _KINDS = {
-    "task": (CheckWarning, "tasktools.W010"),
-    "arguments": (Error, "tasktools.E011"),
-    "schedule": (Error, "tasktools.E012"),
+    "task": _Kind(CheckWarning, "tasktools.W010"),
+    "arguments": _Kind(Error, "tasktools.E011"),
+    "unfit": _Kind(CheckWarning, "tasktools.W011", "is sent, and is likely to fail", refused=False),
+    "schedule": _Kind(Error, "tasktools.E012"),
+    "options": _Kind(Error, "tasktools.E013"),
+    "unused": _Kind(CheckWarning, "tasktools.W013", "is sent without what is meant", refused=False),
 }
 
 
@@ -31,15 +44,15 @@ def check(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     return [_message(fault) for fault in faults(found.app)]
 
 
-def unsilenced(app: Any) -> list[CheckMessage]:
+def unsilenced(app: Any, scheduler: str) -> list[CheckMessage]:
     """Return what keeps beat from starting: every fault whose id SILENCED_SYSTEM_CHECKS does not name."""
     from tasktools.schedule import faults
 
-    messages = (_message(fault) for fault in faults(app))
-    return [message for message in messages if message.id not in settings.SILENCED_SYSTEM_CHECKS]
+    refused = (fault for fault in faults(app, scheduler=scheduler) if _KINDS[fault.kind].refused)
+    return [message for message in map(_message, refused) if message.id not in settings.SILENCED_SYSTEM_CHECKS]
 
 
 def _message(fault: Fault) -> CheckMessage:
-    kind, check_id = _KINDS[fault.kind]
-    text = f'The beat schedule\'s entry "{fault.entry}" cannot run: {fault.sentence}.'
-    return kind(text, hint=fault.hint, id=check_id)
+    kind = _KINDS[fault.kind]
+    text = f'The beat schedule\'s entry "{fault.entry}" {kind.verdict}: {fault.sentence}.'
+    return kind.message(text, hint=fault.hint, id=kind.id)

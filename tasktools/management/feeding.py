@@ -7,15 +7,15 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from tasktools.arguments import Bound, signature_of
+from tasktools.arguments import Bound
 from tasktools.calls import Call
 from tasktools.checker import Checker
 from tasktools.exceptions import ArgumentError, TasktoolsError
 from tasktools.lines import LONGEST_LINE, Line
 from tasktools.management.calling import calling_options
 from tasktools.naming import resolve, shown
-from tasktools.registry import function_of, names
-from tasktools.wire import write_arguments
+from tasktools.registry import names, signature_of
+from tasktools.wire import require_read, serializer_of, write_arguments
 
 _FIELDS = ("task", "args", "kwargs", "options")
 _OPTIONS = ("queue", "countdown", "eta", "expires", "priority", "task_id", "ignore_result")
@@ -43,6 +43,8 @@ class Feeder:
         self._names: dict[str, str] = {}
         #: Tasks whose arguments the serializer may not carry.
         self._risky: set[str] = set()
+        if task:
+            self._checker(task)  # what is wrong with the task is no fault of a line
 
     def json_lines(self, lines: Iterator[Line | None]) -> Iterator[Fed | None]:
         """Yield what each line holds; None where there is none for a while. Empty lines hold nothing."""
@@ -74,7 +76,7 @@ class Feeder:
             )
         known = self._checker(self.task or "")
         for name in header:
-            known._called(name)
+            known.require_keyword(name)
         return header
 
     def _cells(self, header: list[str], text: str) -> Call:
@@ -129,8 +131,9 @@ class Feeder:
     def _checker(self, name: str) -> Checker:
         if name not in self._checkers:
             task = self.app.tasks.get(name)
-            checker = Checker(None if task is None else signature_of(function_of(task)), name)
-            serializer = getattr(task, "serializer", None) or self.app.conf.task_serializer
+            checker = Checker(None if task is None else signature_of(task), name)
+            serializer = serializer_of(self.app, task)
+            require_read(self.app, task, name)
             if not checker.is_plain or serializer not in ("json", "pickle"):
                 self._risky.add(name)
             self._checkers[name] = checker

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 from datetime import timedelta
 from typing import Any
 
@@ -32,3 +33,18 @@ def test_E011__fires_for_arguments_that_the_task_does_not_take(shop: Any, given:
 )
 def test_E011__is_silent_for_arguments_that_it_takes(shop: Any, given: dict[str, Any]) -> None:
     assert checked(shop, {"task": "shop.reckon", "schedule": timedelta(minutes=1), **given}) == []
+
+
+def test_E011__is_silent_for_what_celery_accepts_of_a_decorated_task(shop: Any) -> None:
+    def injected(function: Any) -> Any:
+        @functools.wraps(function)
+        def outer(*args: Any, **kwargs: Any) -> Any:
+            return function("session", *args, **kwargs)
+
+        return outer
+
+    @shop.task(name="shop.stock", shared=False)
+    @injected
+    def stock(session: Any, sku: str) -> None: ...
+
+    assert checked(shop, {"task": "shop.stock", "schedule": timedelta(minutes=1), "args": ["A1"]}) == []

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from celery import Task
 
 from tasktools import publish
 from tasktools.brokers import broker_of
@@ -272,6 +273,41 @@ def test_dry_run__needs_no_broker(run_command: Run, elsewhere: Callable[..., str
     done = run_command("enqueue", "-A", name, "echo", "1", "--dry-run", "--eta", "2050-07-31T18:00")
     assert json.loads(done.out)["options"] == {"eta": "2050-07-31T18:00:00Z"}
     assert (done.err, done.code) == ("", 0)
+
+
+@pytest.mark.parametrize("words", [("echo", "1", "--dry-run"), ("echo", "--from", "{}", "--check")])
+def test_serializer__that_no_worker_accepts(
+    run_command: Run, elsewhere: Callable[..., str], tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    lines = tmp_path / "lines"
+    lines.write_text("[1]\n")
+    name = elsewhere(broker_url="memory://", task_serializer="pickle")
+    done = run_command("enqueue", "-A", name, *(word.format(lines) for word in words))
+    assert done.err.splitlines() == [
+        'No worker of this project reads tests.site.tasks.echo: the serializer is "pickle", and json is accepted.',
+        'Hint: CELERY_ACCEPT_CONTENT = ["json", "pickle"], or choose a serializer that is accepted',
+    ]
+    assert (done.out, done.code) == ("", 2)
+
+
+def test_serializer__that_another_project_s_workers_may_accept(run_command: Run, elsewhere: Callable[..., str]) -> None:
+    name = elsewhere(broker_url="memory://", task_serializer="pickle")
+    done = run_command("enqueue", "-A", name, "echo", "1", "--dry-run", "--unregistered")
+    assert (done.err, done.code) == ("", 0)
+
+
+def test_dry_run__of_what_celery_does_not_check(run_command: Run, elsewhere: Callable[..., str]) -> None:
+    class Post(Task):
+        name = "shop.post"
+
+        def run(self, word: str) -> None: ...
+
+    name = elsewhere(broker_url="memory://")
+    sys.modules[name.partition(":")[0]].app.register_task(Post())
+    done = run_command("enqueue", "-A", name, "post", "a", "b", "--dry-run")
+    assert json.loads(done.out)["args"] == ["a", "b"]
+    assert done.err == "shop.post takes (word: str): too many positional arguments. Celery does not check it.\n"
+    assert done.code == 0
 
 
 def test_words__behind_two_dashes_look_like_options(run_command: Run) -> None:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from tasktools.arguments import Bound, bind, describe, signature_of
+from tasktools.arguments import Bound, bind, describe
 from tasktools.exceptions import ArgumentError
+from tasktools.signatures import plain, signature_of
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -34,7 +35,7 @@ def texts(name: str = "", size: Literal["S", "L", 3] = "S") -> None: ...
 
 
 def call(function: Callable[..., Any], *words: str, **json: str) -> Bound:
-    return bind(signature_of(function), words, task="shop.task", **json)
+    return bind(plain(signature_of(function)), words, task="shop.task", **json)
 
 
 def refusal(function: Callable[..., Any], *words: str, **json: str) -> ArgumentError:

@@ -9,7 +9,8 @@ from celery import Celery
 from celery.schedules import crontab
 from celery.schedules import schedule as every
 
-from tasktools.schedule import Fault, faults, keeps_file
+from tasktools.entries import Fault
+from tasktools.schedule import faults, keeps_file
 
 
 @pytest.fixture
@@ -99,13 +100,6 @@ def test_faults__arguments_that_the_task_does_not_take(shop: Any, given: dict[st
             hint="shop.reckon is called with (x: int, y: int = 2)",
         )
     ]
-
-
-@pytest.mark.parametrize("given", [{"args": 5}, {"args": [1], "kwargs": [2]}])
-def test_faults__arguments_that_are_no_list_or_dictionary(shop: Any, given: dict[str, Any]) -> None:
-    (fault,) = found(shop, nightly={"task": "shop.reckon", "schedule": 10, **given})
-    assert fault.kind == "arguments"
-    assert fault.sentence.startswith('its arguments do not fit "shop.reckon": ')
 
 
 @pytest.mark.parametrize("schedule", [None, "10", "* * * * *", True, [10]])

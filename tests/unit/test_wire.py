@@ -8,7 +8,15 @@ import pytest
 from celery import Celery
 
 from tasktools.exceptions import ArgumentError
-from tasktools.wire import arguments_through, result_through, same, write_arguments
+from tasktools.wire import (
+    arguments_through,
+    how_to_read,
+    require_read,
+    result_through,
+    same,
+    why_unread,
+    write_arguments,
+)
 
 
 @pytest.fixture
@@ -77,3 +85,47 @@ def test_result__by_the_result_serializer(shop: Any) -> None:
 )
 def test_same__looks_inside(one: Any, other: Any, expected: bool) -> None:
     assert same(one, other) is expected
+
+
+@pytest.mark.parametrize(
+    ("serializer", "accept", "why"),
+    [
+        ("json", ["json"], ""),
+        ("json", {"application/json"}, ""),
+        ("json", "json", ""),
+        ("json", None, ""),
+        ("raw", ["json"], ""),
+        ("pickle", ["json"], 'the serializer is "pickle", and json is accepted'),
+        ("pickle", ["json", "application/x-python-serialize"], ""),
+        ("json", [], 'the serializer is "json", and nothing is accepted'),
+        ("pickel", ["json"], 'the serializer "pickel" is not installed'),
+        ("json", [5], "of what is accepted, argument of type 'int' is not iterable"),
+        ("pickle", "json", 'the serializer is "pickle", and json is accepted'),
+        ("json", ["jsn"], "of what is accepted, No encoder/decoder installed for jsn"),
+    ],
+)
+def test_why_unread__names_what_does_not_fit(serializer: str, accept: Any, why: str) -> None:
+    assert why_unread(serializer, accept) == why
+
+
+@pytest.mark.parametrize(
+    ("serializer", "hint"),
+    [
+        ("pickle", 'X = ["json", "pickle"], or choose a serializer that is accepted'),
+        ("nosuch", "register it with kombu.serialization, or choose json"),
+    ],
+)
+def test_how_to_read__by_the_setting(serializer: str, hint: str) -> None:
+    assert how_to_read(serializer, "X") == hint
+
+
+def test_require_read__by_the_task_s_own_serializer(shop: Any) -> None:
+    with pytest.raises(ArgumentError) as caught:
+        require_read(shop, shop.tasks["shop.pickled"], "shop.pickled")
+    assert caught.value.sentence == (
+        'No worker of this project reads shop.pickled: the serializer is "pickle", and json is accepted.'
+    )
+    assert caught.value.hint == 'CELERY_ACCEPT_CONTENT = ["json", "pickle"], or choose a serializer that is accepted'
+    require_read(shop, None, "shop.other")
+    shop.conf.task_always_eager = True
+    require_read(shop, shop.tasks["shop.pickled"], "shop.pickled")

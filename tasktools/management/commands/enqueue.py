@@ -66,7 +66,11 @@ class Command(TasktoolsCommand):
         if not options["unregistered"]:
             self._load(found)
         chosen = {key: options[key] for key in ("args_json", "kwargs_json", "unregistered")}
-        return publish.prepare(found.app, name, words, options=calling_options(found.app, options), **chosen)
+        call = publish.prepare(found.app, name, words, options=calling_options(found.app, options), **chosen)
+        doubt = publish.doubt(found.app, call)
+        if doubt:
+            self.note(self.style.WARNING(doubt))
+        return call
 
     def _load(self, found: discovery.Found) -> None:
         for problem in startup.load_tasks(found):

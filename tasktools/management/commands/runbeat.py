@@ -35,12 +35,12 @@ class Command(RunCommand):
         from tasktools.schedule import keeps_file
         from tasktools.workers import runtime_place, schedule_file
 
-        refused = unsilenced(found.app)
+        scheduler = options.get("scheduler") or found.app.conf.beat_scheduler
+        refused = unsilenced(found.app, scheduler)
         if refused:
             more = "".join(f" {message.msg}" for message in refused[1:])
             hint = f'{refused[0].hint} (to have it all the same: SILENCED_SYSTEM_CHECKS = ["{refused[0].id}"])'
             raise ConfigurationError(f"{refused[0].msg}{more}", hint=hint)
-        scheduler = options.get("scheduler") or found.app.conf.beat_scheduler
         if options.get("schedule") or not keeps_file(scheduler):
             return []
         configured = found.app.conf.beat_schedule_filename

@@ -1,0 +1,46 @@
+"""W020, W021: what is sent and what is stored can be read again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.checks import CheckMessage
+from django.core.checks import Warning as CheckWarning
+
+from tasktools import startup
+
+#: What CELERY_* holds for an app that nobody has touched.
+_USUAL = "json"
+
+
+def check(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Warn of a serializer that no worker or client of this project reads. Others may, so that `migrate` runs."""
+    found = startup.found
+    if found is None:
+        return []
+    conf = found.app.conf
+    tasks, results = (conf.task_serializer, conf.accept_content), (conf.result_serializer, conf.result_accept_content)
+    if tasks[0] == results[0] == _USUAL and _USUAL in (tasks[1] or ()) and results[1] is None:
+        return []
+    from tasktools import wire  # it needs the rest of kombu, which a site that changes none of this does not
+
+    return [
+        CheckWarning(f"{subject}: {why}.", hint=wire.how_to_read(serializer, setting), id=check_id)
+        for subject, setting, serializer, accept, check_id in (
+            (
+                "No worker of this project reads its tasks",
+                "CELERY_ACCEPT_CONTENT",
+                tasks[0],
+                tasks[1],
+                "tasktools.W020",
+            ),
+            (
+                "Nobody reads the results",
+                "CELERY_RESULT_ACCEPT_CONTENT",
+                results[0],
+                results[1] or tasks[1],
+                "tasktools.W021",
+            ),
+        )
+        if (why := wire.why_unread(serializer, accept))
+    ]

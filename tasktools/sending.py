@@ -1,0 +1,89 @@
+"""The options of `apply_async`: their names, and what each takes. Of the others Celery takes any, and most do nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from datetime import date
+from typing import Any, NamedTuple
+
+from dateutil.parser import isoparse
+from kombu import Queue, compression
+from kombu.serialization import registry
+
+
+class Option(NamedTuple):
+    """What an option takes."""
+
+    form: str = ""
+    #: Whether a value is taken; None where anything may be.
+    takes: Callable[[Any], bool] | None = None
+
+
+def option_fault(name: str, value: Any) -> str:
+    """Return what is wrong with the value of an option, "" if nothing: with it no message can be made, or no worker reads it."""
+    if name in ("args", "kwargs", "producer"):
+        return "no option: apply_async gets it already"
+    option = OPTIONS.get(name)
+    if option is None or option.takes is None or (value is None and name != "headers"):
+        return ""
+    return "" if option.takes(value) else f"not {option.form}"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
+
+
+def _is_time(value: Any) -> bool:
+    try:
+        return isinstance(value, date) or bool(isoparse(value))
+    except (TypeError, ValueError):
+        return False
+
+
+def _is_serializer(value: Any) -> bool:
+    return isinstance(value, str) and (value in registry._encoders or value == "raw")  # as kombu's dumps looks it up
+
+
+def _is_compression(value: Any) -> bool:
+    try:
+        compression.get_encoder(value)
+    except (KeyError, TypeError):
+        return False
+    return True
+
+
+def _is_priority(value: Any) -> bool:
+    return isinstance(value, int) and 0 <= value <= 255
+
+
+_TEXT = Option("text", lambda value: isinstance(value, str))
+_SECONDS = Option("a number of seconds", _is_number)
+_TIME = Option("a time, as datetime or in ISO 8601", _is_time)
+
+#: By name: what `Task.apply_async`, `Celery.send_task` and kombu's `Producer.publish` read.
+OPTIONS: Mapping[str, Option] = {
+    "countdown": _SECONDS,
+    "eta": _TIME,
+    "expires": Option("a number of seconds or a time", lambda value: _is_number(value) or _is_time(value)),
+    "queue": Option("the name of a queue", lambda value: isinstance(value, (str, Queue))),
+    "priority": Option("a whole number from 0 to 255", _is_priority),
+    "serializer": Option("the name of a serializer", _is_serializer),
+    "compression": Option("the name of a compression", _is_compression),
+    "headers": Option("a dictionary", lambda value: isinstance(value, dict)),
+    "retry_policy": Option("a dictionary", lambda value: isinstance(value, Mapping)),
+    "time_limit": _SECONDS,
+    "soft_time_limit": _SECONDS,
+    "task_id": _TEXT,
+    **dict.fromkeys(
+        (
+            *("exchange", "routing_key", "exchange_type", "delivery_mode", "declare", "mandatory", "immediate"),
+            *("retry", "timeout", "confirm_timeout", "connection", "router", "result_cls", "publisher", "route_name"),
+            *("link", "link_error", "add_to_parent", "ignore_result", "shadow", "reply_to", "correlation_id"),
+            *("group_id", "group_index", "retries", "chord", "chain", "root_id", "parent_id", "stamped_headers"),
+            *("content_type", "content_encoding", "expiration", "user_id", "app_id", "message_id", "timestamp"),
+            *("origin", "argsrepr", "kwargsrepr", "replaced_task_nesting", "task_type", "event_dispatcher"),
+        ),
+        Option(),
+    ),
+}
