@@ -17,10 +17,11 @@ from typing import Any
 from celery.result import denied_join_result
 from kombu.exceptions import EncodeError, KombuError
 from redis.backoff import NoBackoff
-from redis.exceptions import ResponseError
+from redis.exceptions import NoPermissionError, ResponseError
 from redis.retry import Retry
 
 from tasktools.brokers import broker_of
+from tasktools.brokers.keys import Keys
 from tasktools.brokers.portable import queue_length
 from tasktools.brokers.recording import Outgoing, Recorder
 from tasktools.brokers.transactions import Mark, NotBegun, transact
@@ -112,11 +113,10 @@ class Publisher:
             self._stack.callback(self._connection.release)
             self._producer = self.app.amqp.Producer(self._connection, auto_declare=False)
             if self.is_atomic:
-                channel = self._connection.default_channel
-                self._recorder = Recorder(channel)
-                self._client = self._stack.enter_context(channel.conn_or_acquire())
+                self._keys = Keys(self._connection.default_channel)
+                self._recorder = Recorder(self._keys)
                 # redis-py would send a transaction again whose answer was lost, and so twice.
-                self._client.set_retry(Retry(NoBackoff(), 0))
+                self._keys.client.set_retry(Retry(NoBackoff(), 0))
         return self._connection
 
     @staticmethod
@@ -147,7 +147,7 @@ class Publisher:
 
     def _transact(self, outgoing: Outgoing, mark: Mark | None, calls: int, errors: tuple[Any, ...]) -> None:
         try:
-            transact(self._client, outgoing, mark)
+            transact(self._keys, outgoing, mark)
         except (NotBegun, ResponseError) as error:
             raise Unreachable(f"{self._broke_off(error)} Nothing of the batch was sent.", hint=HINT) from error
         except errors as error:
@@ -157,8 +157,13 @@ class Publisher:
         return f"{self.broker.name} {'refuses' if isinstance(error, ResponseError) else 'broke off'}: {reason(error)}."
 
     def read(self, key: str) -> dict[str, str]:
-        """Return a mark; empty when there is none."""
-        found: dict[bytes, bytes] = self._guarded(lambda: self._client.hgetall(key))
+        """Return a mark by its name (`Mark.key`); empty when there is none."""
+        try:
+            found: dict[bytes, bytes] = self._guarded(lambda: self._keys.client.hgetall(self._keys.full(key)))
+        except Unreachable as error:
+            if isinstance(error.__cause__, NoPermissionError):
+                error.hint = f"allow the broker's user the key {self._keys.full(key)}, which --resume reads and writes"
+            raise
         return {name.decode(): value.decode() for name, value in found.items()}
 
     def write(self, mark: Mark) -> None:
@@ -175,7 +180,7 @@ class Publisher:
         try:
             return call()
         except (*connection.connection_errors, *connection.channel_errors, OSError) as error:
-            raise Unreachable(f"{self.broker.name} broke off: {reason(error)}.", hint=HINT) from error
+            raise Unreachable(self._broke_off(error), hint=HINT) from error
 
     def _make(self, calls: Sequence[Call], ids: list[str], outgoing: Outgoing) -> None:
         tags = new_tags(len(calls))
