@@ -13,6 +13,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
+from tasktools import nesting
 from tasktools.conversion import NotConvertible, convert
 from tasktools.exceptions import ArgumentError
 from tasktools.naming import shown
@@ -50,7 +51,8 @@ def bind(
 ) -> Bound:
     """Bind the words (and the JSON of --args and --kwargs) to `signature`; None takes anything.
 
-    Raises ArgumentError when a word is not of its parameter's type, or the whole is not a call that the task takes.
+    Raises ArgumentError when a word is not of its parameter's type, an argument is nested too deeply, or the whole is not a
+    call that the task takes.
     """
     binder = _Binder(signature or _ANY, task)
     args = _json_of(args_json, list, "--args", "an array, as in '[2, 2]'") if args_json is not None else []
@@ -115,6 +117,7 @@ class _Binder:
             self.signature.bind(*args, **self.kwargs)
         except TypeError as error:
             self._fail(f"{self.task}: {error}.")
+        nesting.require_shallow((*args, *self.kwargs.values()))
         return Bound(args=tuple(args), kwargs=self.kwargs)
 
     def _named(self, key: str) -> inspect.Parameter | None:
@@ -150,7 +153,9 @@ _ANY = inspect.Signature(
 def _json_of(text: str, kind: type, option: str, form: str) -> Any:
     try:
         value = json.loads(text)
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise nesting.TooDeep from None
+    except ValueError as error:
         raise ArgumentError(f"{option} is not JSON: {error}.", hint=f"{option} takes {form}") from None
     if not isinstance(value, kind):
         raise ArgumentError(

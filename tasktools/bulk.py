@@ -17,14 +17,15 @@ from typing import Any
 from celery.result import denied_join_result
 from kombu.exceptions import EncodeError, KombuError
 from redis.backoff import NoBackoff
-from redis.exceptions import NoPermissionError, ResponseError
+from redis.exceptions import ResponseError
 from redis.retry import Retry
 
+from tasktools import nesting
 from tasktools.brokers import broker_of
 from tasktools.brokers.keys import Keys
 from tasktools.brokers.portable import queue_length
 from tasktools.brokers.recording import Outgoing, Recorder
-from tasktools.brokers.transactions import Mark, NotBegun, transact
+from tasktools.brokers.transactions import Mark, NotBegun, read_mark, transact
 from tasktools.calls import Call
 from tasktools.exceptions import ArgumentError, InDoubt, ProjectError, Unreachable
 from tasktools.health import HINT, connect, reason
@@ -54,14 +55,15 @@ class Batch:
 def enqueue_many(app: Any, calls: Iterable[Call], *, batch_size: int = BATCH_SIZE) -> Iterator[Batch]:
     """Send `calls` as `apply_async` would, `batch_size` of them at a time, and yield each batch when it has been sent.
 
-    Lazily: nothing is sent before the first batch is asked for, and `calls` may be endless. The arguments of a call are
-    checked as `apply_async` checks them. On Redis and Valkey a batch is sent as a whole or not at all.
+    Lazily: nothing is sent before the first batch is asked for, and `calls` may be endless. Arguments are checked as by
+    `apply_async`. On Redis and Valkey a batch is sent as a whole or not at all.
 
         for batch in enqueue_many(app, (Call(task="shop.tasks.add", args=(n, n)) for n in range(1_000_000))):
             print(len(batch.ids))
 
-    Raises TypeError for a call that its task does not take, Unreachable when there is no broker (nothing was sent of the
-    batch), InDoubt when the broker broke off in the middle of a batch, and what receivers of signals raise.
+    Raises TypeError for a call that its task does not take, TooDeep for one that no worker could read, Unreachable when there
+    is no broker (nothing was sent of the batch), InDoubt when the broker broke off in the middle of a batch, and what receivers
+    of signals raise.
     """
     left = iter(calls)
     with Publisher(app) as publisher:
@@ -74,6 +76,7 @@ def enqueue_many(app: Any, calls: Iterable[Call], *, batch_size: int = BATCH_SIZ
 def _check(task: Any, call: Call) -> None:
     if not isinstance(call.args, (list, tuple)) or not isinstance(call.kwargs, Mapping):
         raise TypeError("the arguments of a call are a tuple and a mapping")
+    nesting.require_shallow((*call.args, *call.kwargs.values()))
     if task is not None and task.typing:
         task.__header__(*call.args, **call.kwargs)
 
@@ -158,13 +161,8 @@ class Publisher:
 
     def read(self, key: str) -> dict[str, str]:
         """Return a mark by its name (`Mark.key`); empty when there is none."""
-        try:
-            found: dict[bytes, bytes] = self._guarded(lambda: self._keys.client.hgetall(self._keys.full(key)))
-        except Unreachable as error:
-            if isinstance(error.__cause__, NoPermissionError):
-                error.hint = f"allow the broker's user the key {self._keys.full(key)}, which --resume reads and writes"
-            raise
-        return {name.decode(): value.decode() for name, value in found.items()}
+        found: dict[str, str] = self._guarded(lambda: read_mark(self._keys, key))
+        return found
 
     def write(self, mark: Mark) -> None:
         """Write a mark alone."""
@@ -185,8 +183,8 @@ class Publisher:
     def _make(self, calls: Sequence[Call], ids: list[str], outgoing: Outgoing) -> None:
         tags = new_tags(len(calls))
         plan, task, options = None, "", None
-        for plan_ in self._plans.values():
-            plan_.forget_moment()
+        for each in self._plans.values():
+            each.forget_moment()
         for number, call in enumerate(calls):
             if plan is None or call.options is not options or call.task != task:
                 plan, task, options = self._plan(call), call.task, call.options

@@ -7,6 +7,7 @@ from typing import Any
 
 from kombu.serialization import dumps, loads, prepare_accept_content
 
+from tasktools import nesting
 from tasktools.exceptions import ArgumentError
 from tasktools.health import reason
 from tasktools.naming import shown
@@ -17,8 +18,10 @@ def write_arguments(app: Any, task: Any, name: str, args: Sequence[Any], kwargs:
 
     `task` is None where only its name is known.
 
-    Raises ArgumentError when the serializer cannot carry them: `.delay()` would fail too.
+    Raises ArgumentError when the serializer cannot carry them: `.delay()` would fail too. Raises TooDeep for what it carries
+    and a worker could not read.
     """
+    nesting.require_shallow((*args, *kwargs.values()))
     serializer = str(getattr(task, "serializer", None) or app.conf.task_serializer)
     try:
         return dumps((args, kwargs), serializer=serializer)

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from redis.exceptions import RedisError, ResponseError, WatchError
+from redis.exceptions import NoPermissionError, RedisError, ResponseError, WatchError
 
 from tasktools.brokers.keys import Keys
 from tasktools.brokers.recording import Outgoing
-from tasktools.exceptions import ArgumentError
+from tasktools.exceptions import ArgumentError, ConfigurationError
 
 
 @dataclass(kw_only=True)
@@ -51,6 +51,21 @@ def transact(keys: Keys, outgoing: Outgoing, mark: Mark | None) -> None:
             if not isinstance(error.__context__, RedisError):
                 raise _overtaken() from None
             raise error.__context__ from None  # the connection broke
+
+
+def read_mark(keys: Keys, name: str) -> dict[str, str]:
+    """Return the mark of that name; empty when there is none.
+
+    Raises ConfigurationError when the broker's user may not read it, and what redis-py raises.
+    """
+    try:
+        found = keys.client.hgetall(keys.full(name))
+    except NoPermissionError as error:
+        raise ConfigurationError(
+            f'The broker\'s user may not read the key "{keys.full(name)}", in which --resume keeps how far a run has come.',
+            hint="allow the user that key (ACL SETUSER), or leave out --resume",
+        ) from error
+    return {name.decode(): value.decode() for name, value in found.items()}
 
 
 def _overtaken() -> ArgumentError:

@@ -14,6 +14,7 @@ from tasktools.lines import LONGEST_LINE, Line
 from tasktools.management.calling import calling_options
 from tasktools.management.rows import Row, cells, rows
 from tasktools.naming import resolve, shown
+from tasktools.nesting import TooDeep, may_be_deep, require_shallow
 from tasktools.registry import function_of, names
 from tasktools.wire import write_arguments
 
@@ -101,10 +102,15 @@ class Feeder:
         found = cells(text)
         if len(found) != len(header):
             raise ArgumentError(f"it has {len(found)} cells, the header {len(header)}.")
-        return self._call(self.task or "", self._checker(self.task or "").cells(dict(zip(header, found, strict=True))))
+        bound = self._checker(self.task or "").cells(dict(zip(header, found, strict=True)))
+        if may_be_deep(text):
+            require_shallow((*bound.args, *bound.kwargs.values()))
+        return self._call(self.task or "", bound)
 
     def _arguments(self, text: str) -> Call:
         value = _parsed(text)
+        if may_be_deep(text) and type(value) in (list, dict):
+            require_shallow(value)
         task = self.task or ""
         checker = self._checkers.get(task) or self._checker(task)
         if type(value) is list:
@@ -130,6 +136,8 @@ class Feeder:
         args, kwargs, options = value.get("args", []), value.get("kwargs", {}), value.get("options", {})
         if type(args) is not list or type(kwargs) is not dict or type(options) is not dict:
             raise ArgumentError('"args" is an array, "kwargs" and "options" are objects.')
+        if may_be_deep(text):
+            require_shallow([*args, *kwargs.values(), options])
         name = self._resolved(value["task"])
         return self._call(name, self._checker(name).values(args, kwargs), self._own_options(options))
 
@@ -190,4 +198,4 @@ def _parsed(text: str) -> Any:
     except ValueError as error:
         raise ArgumentError(f"it is not JSON: {error}.") from None
     except RecursionError:
-        raise ArgumentError("its JSON is nested too deeply.") from None
+        raise TooDeep from None

@@ -121,7 +121,7 @@ BAD = [
     ("null", b"[1, null]\n", '"None" is not an integer'),
     ("invalid UTF-8", b'[1, "\xff"]\n', "it is not UTF-8: byte 6 is 0xff."),
     ("too long", b"[1, " + b"2" * (LONGEST_LINE + 10) + b"]\n", "it is longer than 16 MB."),
-    ("too deep", b"[" * 100_000 + b"\n", "its JSON is nested too deeply."),
+    ("too deep", b"[" * 100_000 + b"\n", "An argument is nested more than 100 levels deep"),
     ("ends mid-line", b'[1, 2]\n[3, "unfin', "it is not JSON: "),
 ]
 
