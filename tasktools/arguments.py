@@ -13,6 +13,7 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
+from tasktools import nesting
 from tasktools.conversion import NotConvertible, convert
 from tasktools.exceptions import ArgumentError
 from tasktools.naming import shown
@@ -36,7 +37,8 @@ def bind(
 ) -> Bound:
     """Bind the words (and the JSON of --args and --kwargs) to `signature`; None takes anything.
 
-    Raises ArgumentError when a word is not of its parameter's type, or the whole is not a call that the task takes.
+    Raises ArgumentError when a word is not of its parameter's type, an argument is nested too deeply, or the whole is not a
+    call that the task takes.
     """
     args = _json_of(args_json, list, "--args", "an array, as in '[2, 2]'") if args_json is not None else []
     kwargs = _json_of(kwargs_json, dict, "--kwargs", "an object, as in '{\"x\": 2}'") if kwargs_json is not None else {}
@@ -108,6 +110,7 @@ class _Binder:
             self.signature.check(args, self.kwargs)
         except TypeError as error:
             self._fail(f"{self.task}: {error}.")
+        nesting.require_shallow((*args, *self.kwargs.values()))
         return Bound(args=tuple(args), kwargs=self.kwargs)
 
     def _require_whole(self, args: list[Any]) -> None:
@@ -146,7 +149,9 @@ class _Binder:
 def _json_of(text: str, kind: type, option: str, form: str) -> Any:
     try:
         value = json.loads(text)
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise nesting.TooDeep from None
+    except ValueError as error:
         raise ArgumentError(f"{option} is not JSON: {error}.", hint=f"{option} takes {form}") from None
     if not isinstance(value, kind):
         raise ArgumentError(

@@ -20,10 +20,12 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
 from redis.retry import Retry
 
+from tasktools import nesting
 from tasktools.brokers import broker_of
+from tasktools.brokers.keys import Keys
 from tasktools.brokers.portable import queue_length
 from tasktools.brokers.recording import Outgoing, Recorder
-from tasktools.brokers.transactions import Mark, NotBegun, transact
+from tasktools.brokers.transactions import Mark, NotBegun, read_mark, transact
 from tasktools.calls import Call
 from tasktools.exceptions import ArgumentError, InDoubt, ProjectError, Unreachable
 from tasktools.health import HINT, connect, reason, remedy
@@ -53,14 +55,15 @@ class Batch:
 def enqueue_many(app: Any, calls: Iterable[Call], *, batch_size: int = BATCH_SIZE) -> Iterator[Batch]:
     """Send `calls` as `apply_async` would, `batch_size` of them at a time, and yield each batch when it has been sent.
 
-    Lazily: nothing is sent before the first batch is asked for, and `calls` may be endless. The arguments of a call are
-    checked as `apply_async` checks them. On Redis and Valkey a batch is sent as a whole or not at all.
+    Lazily: nothing is sent before the first batch is asked for, and `calls` may be endless. Arguments are checked as by
+    `apply_async`. On Redis and Valkey a batch is sent as a whole or not at all.
 
         for batch in enqueue_many(app, (Call(task="shop.tasks.add", args=(n, n)) for n in range(1_000_000))):
             print(len(batch.ids))
 
-    Raises TypeError for a call that its task does not take, Unreachable when there is no broker (nothing was sent of the
-    batch), InDoubt when the broker broke off in the middle of a batch, and what receivers of signals raise.
+    Raises TypeError for a call that its task does not take, TooDeep for one that no worker could read, Unreachable when there
+    is no broker (nothing was sent of the batch), InDoubt when the broker broke off in the middle of a batch, and what receivers
+    of signals raise.
     """
     left = iter(calls)
     with Publisher(app) as publisher:
@@ -73,6 +76,7 @@ def enqueue_many(app: Any, calls: Iterable[Call], *, batch_size: int = BATCH_SIZ
 def _check(task: Any, call: Call) -> None:
     if not isinstance(call.args, (list, tuple)) or not isinstance(call.kwargs, Mapping):
         raise TypeError("the arguments of a call are a tuple and a mapping")
+    nesting.require_shallow((*call.args, *call.kwargs.values()))
     if task is not None and task.typing and hasattr(task, "__header__"):  # a task that is a class has none
         task.__header__(*call.args, **call.kwargs)
 
@@ -112,11 +116,10 @@ class Publisher:
             self._stack.callback(self._connection.release)
             self._producer = self.app.amqp.Producer(self._connection, auto_declare=False)
             if self.is_atomic:
-                channel = self._connection.default_channel
-                self._recorder = Recorder(channel)
-                self._client = self._stack.enter_context(channel.conn_or_acquire())
+                self._keys = Keys(self._connection.default_channel)
+                self._recorder = Recorder(self._keys)
                 # redis-py would send a transaction again whose answer was lost, and so twice.
-                self._client.set_retry(Retry(NoBackoff(), 0))
+                self._keys.client.set_retry(Retry(NoBackoff(), 0))
         return self._connection
 
     @staticmethod
@@ -147,7 +150,7 @@ class Publisher:
 
     def _transact(self, outgoing: Outgoing, mark: Mark | None, calls: int, errors: tuple[Any, ...]) -> None:
         try:
-            transact(self._client, outgoing, mark)
+            transact(self._keys, outgoing, mark)
         except (NotBegun, ResponseError) as error:
             raise self._unsent(error) from error
         except errors as error:
@@ -161,9 +164,9 @@ class Publisher:
         return f"{self.broker.name} {'refuses' if isinstance(error, ResponseError) else 'broke off'}: {reason(error)}."
 
     def read(self, key: str) -> dict[str, str]:
-        """Return a mark; empty when there is none."""
-        found: dict[bytes, bytes] = self._guarded(lambda: self._client.hgetall(key))
-        return {name.decode(): value.decode() for name, value in found.items()}
+        """Return a mark by its name (`Mark.key`); empty when there is none."""
+        found: dict[str, str] = self._guarded(lambda: read_mark(self._keys, key))
+        return found
 
     def write(self, mark: Mark) -> None:
         """Write a mark alone."""
@@ -179,13 +182,13 @@ class Publisher:
         try:
             return call()
         except (*connection.connection_errors, *connection.channel_errors, OSError) as error:
-            raise Unreachable(f"{self.broker.name} broke off: {reason(error)}.", hint=HINT) from error
+            raise Unreachable(self._broke_off(error), hint=HINT) from error
 
     def _make(self, calls: Sequence[Call], ids: list[str], outgoing: Outgoing) -> None:
         tags = new_tags(len(calls))
         plan, task, options = None, "", None
-        for plan_ in self._plans.values():
-            plan_.forget_moment()
+        for each in self._plans.values():
+            each.forget_moment()
         for number, call in enumerate(calls):
             if plan is None or call.options is not options or call.task != task:
                 plan, task, options = self._plan(call), call.task, call.options

@@ -31,6 +31,7 @@ from typing import Any
 
 from django.utils.dateparse import parse_datetime
 
+from tasktools import nesting
 from tasktools.durations import parse_duration
 from tasktools.exceptions import ArgumentError
 
@@ -46,7 +47,7 @@ class NotConvertible(ValueError):
 def convert(word: str, annotation: Any) -> Any:
     """Return `word` as a value of `annotation`, by the table at the top.
 
-    Raises NotConvertible, whose text names the type.
+    Raises NotConvertible, whose text names the type, and TooDeep.
     """
     annotation = _bare(annotation)
     if isinstance(annotation, type) and annotation in _SCALARS:
@@ -62,7 +63,7 @@ def convert(word: str, annotation: Any) -> Any:
     if _is_model(annotation):
         return _model(word, annotation)
     if (origin or annotation) in (*_SEQUENCES, *_MAPPINGS):
-        return give_type(_read(word, json.loads, "JSON"), annotation)
+        return give_type(_read(word, nesting.loads, "JSON"), annotation)
     return _json_or_text(word)
 
 
@@ -145,6 +146,8 @@ def _fits(value: Any, annotation: Any) -> bool:
 def _read(word: str, read: Callable[[str], Any], name: str) -> Any:
     try:
         return read(word)
+    except nesting.TooDeep:
+        raise
     except (ValueError, InvalidOperation, ArgumentError, RecursionError):
         raise NotConvertible(name) from None
 
@@ -190,8 +193,8 @@ def _one_line(error: Exception) -> str:
 
 def _json_or_text(word: str) -> Any:
     try:
-        return json.loads(word, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
+        return nesting.loads(word, parse_constant=_refuse_constant)
+    except ValueError:
         return word
 
 

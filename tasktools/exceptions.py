@@ -10,12 +10,13 @@
     ├── TaskFailed                1   the task ran and failed, or was revoked
     ├── NotFinished               3   the task did not finish in time
     ├── NoTrace                   4   nothing is known of what was asked for
+    ├── OutputError               74  a file or a stream could not be written
     └── Unreachable               69  broker, result backend or worker did not answer
         ├── InDoubt                   it broke off: whether the last calls were sent cannot be known
         └── PrivateServerError        the private Valkey cannot be started
 
 Each is raised with one sentence and, where there is one, a hint: the command or the setting that mends it.
-69 is EX_UNAVAILABLE of sysexits.h.
+69 is EX_UNAVAILABLE of sysexits.h, 74 its EX_IOERR.
 """
 
 from __future__ import annotations
@@ -68,6 +69,10 @@ class NoTrace(TasktoolsError):
     exit_code = 4
 
 
+class OutputError(TasktoolsError):
+    exit_code = 74
+
+
 class Unreachable(TasktoolsError):
     exit_code = 69
 
@@ -91,4 +96,5 @@ EXIT_CODES = """exit codes:
   3    not finished in time
   4    no trace of what was asked for
   69   broker, result backend or worker unreachable
+  74   a file or a stream could not be written
   130  interrupted"""

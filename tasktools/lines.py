@@ -57,7 +57,7 @@ class Source:
                 raise ArgumentError("--from - reads stdin, which is a terminal.", hint="pipe into it, or name a file")
         else:
             self._file = _opened(name)
-        self.is_regular = stat.S_ISREG(os.fstat(self._file.fileno()).st_mode) and name != "-"
+        self.is_regular = stat.S_ISREG(self.status.st_mode) and name != "-"
 
     def summary(self) -> Summary | None:
         """Count and digest the lines of a regular file; None for a pipe, whose end nobody knows."""
@@ -92,6 +92,11 @@ class Source:
             raise ArgumentError(
                 f'"{shown(self.name)}" cannot be read on behind line {number}: {error}.', hint="make it anew"
             ) from error
+
+    @property
+    def status(self) -> os.stat_result:
+        """What the system says of the file."""
+        return os.fstat(self._file.fileno())
 
     def close(self) -> None:
         if self._file is not sys.stdin.buffer:

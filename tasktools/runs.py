@@ -7,13 +7,13 @@ two is in doubt, and sent again.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from tasktools import outputs
 from tasktools.brokers.transactions import Mark
 from tasktools.bulk import Publisher
 from tasktools.exceptions import ArgumentError
@@ -70,12 +70,21 @@ class Run:
         self.name = name
         self.publisher = publisher
         self.path = folder / f"{name}.json"
+        self._lock: int | None = None
+
+    def close(self) -> None:
+        """Let other processes have the run."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def load(self, digest: str, task: str) -> Progress:
         """Return where the run stands; at the beginning for a new one.
 
-        Raises ArgumentError when it was begun with another file or task.
+        Raises ArgumentError when it was begun with another file or task, or another process sends it and that is known.
         """
+        if not self.publisher.is_atomic:
+            self._hold()
         found = self._read()
         if found is None:
             return Progress(digest=digest, task=task)
@@ -123,15 +132,31 @@ class Run:
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise ArgumentError(f'The mark of the run, "{self.path}", cannot be read: {error}.') from error
 
+    def _hold(self) -> None:
+        """Keep other processes from the run: its mark, a file, cannot tell that it was overtaken."""
+        path = self.path.with_suffix(".lock")
+        try:
+            make_folder(self.path.parent.parent)
+            make_folder(self.path.parent)
+            self._lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            outputs.lock(self._lock)
+        except BlockingIOError:
+            self.close()
+            hint = "wait for that one, or give the run another name"
+            raise ArgumentError(f'Another process sends the run "{self.name}" at this time.', hint=hint) from None
+        except OSError as error:
+            raise outputs.refuse_writing(path, error) from error
+
     def _write(self, progress: Progress) -> None:
-        make_folder(self.path.parent.parent)
-        make_folder(self.path.parent)
         new = self.path.with_suffix(".new")
-        with new.open("w") as file:
-            json.dump(_as_texts(progress), file)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self.path)
+        try:
+            with new.open("w") as file:
+                json.dump(_as_texts(progress), file)
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(self.path)
+        except OSError as error:
+            raise outputs.refuse_writing(self.path, error) from error
 
 
 def _as_texts(progress: Progress) -> dict[str, str]:
@@ -141,42 +166,3 @@ def _as_texts(progress: Progress) -> dict[str, str]:
 def _from_texts(texts: dict[str, str]) -> Progress:
     kinds: dict[str, Any] = {"digest": str, "task": str, "done": lambda text: text == "1"}
     return Progress(**{each.name: kinds.get(each.name, int)(texts[each.name]) for each in fields(Progress)})
-
-
-class Output:
-    """A file to which a run appends, and which is cut back to where the run's mark stands."""
-
-    def __init__(self, path: str, size: int | None) -> None:
-        """Open it: anew without `size`, else to be continued behind so many bytes; -1 is its end.
-
-        Raises ArgumentError when it cannot be written.
-        """
-        self.path = path
-        try:
-            there = os.path.getsize(path) if size and os.path.exists(path) else 0
-            # Somebody may have removed what a run had written.
-            self.size = there if size == -1 else min(size or 0, there)
-            self._file = open(path, "r+b" if there else "wb")  # noqa: SIM115
-            self._file.truncate(self.size)
-            self._file.seek(self.size)
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise ArgumentError(f'"{shown(path)}" cannot be written: {reason}.', hint="name another file") from error
-
-    def add(self, lines: list[str]) -> None:
-        """Append lines, and have them on their way to the disk before this returns."""
-        if lines:
-            data = "".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace")
-            self._file.write(data)
-            self._file.flush()
-            self.size += len(data)
-
-    def cut(self, size: int) -> None:
-        """Take back what stands behind so many bytes: it was not sent."""
-        self._file.truncate(size)
-        self._file.seek(size)
-        self.size = size
-
-    def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self._file.close()

@@ -9,6 +9,7 @@ from kombu.exceptions import SerializerNotInstalled
 from kombu.serialization import dumps, loads, prepare_accept_content, registry
 from kombu.utils.functional import maybe_list
 
+from tasktools import nesting
 from tasktools.exceptions import ArgumentError
 from tasktools.health import reason
 from tasktools.naming import shown
@@ -63,8 +64,10 @@ def write_arguments(
 
     `task` is None where only its name is known. The serializer is the task's, unless given.
 
-    Raises ArgumentError when the serializer cannot carry them: `.delay()` would fail too.
+    Raises ArgumentError when the serializer cannot carry them: `.delay()` would fail too. Raises TooDeep for what it carries
+    and a worker could not read.
     """
+    nesting.require_shallow((*args, *kwargs.values()))
     serializer = serializer or serializer_of(app, task)
     try:
         return dumps((args, kwargs), serializer=serializer)

@@ -60,6 +60,10 @@ class PortableBroker(Broker):
 def queue_length(connection: Any, name: str) -> int:
     """Return how many messages wait in a queue; 0 for one that does not exist. `connection` is kombu's."""
     with connection.channel() as channel:  # one that an error has closed serves no more
+        if connection.transport.driver_type == "redis":  # kombu asks EXISTS, without the keys' prefix
+            from tasktools.brokers.keys import Keys
+
+            return Keys(channel).length(name)
         try:
             return int(channel.queue_declare(name, passive=True).message_count)
         except connection.channel_errors:

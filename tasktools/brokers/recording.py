@@ -9,13 +9,15 @@ from typing import Any, NamedTuple
 
 from kombu.utils.json import dumps
 
+from tasktools.brokers.keys import Keys
+
 
 class Command(NamedTuple):
     """A command with one message."""
 
     #: "lpush" or "publish".
     name: str
-    #: The list, or the channel of a fanout exchange.
+    #: The full key of the list, or of the channel of a fanout exchange.
     key: str
     #: kombu's message, and its text at that moment: who is told of it afterwards may change it.
     message: Any
@@ -27,8 +29,9 @@ class Command(NamedTuple):
 class Recorder:
     """Stands between kombu's channel and the server (kombu.transport.redis.Channel)."""
 
-    def __init__(self, channel: Any) -> None:
-        self.channel = channel
+    def __init__(self, keys: Keys) -> None:
+        self.keys = keys
+        self.channel = keys.channel
         self._commands: list[Command] = []
 
     @contextlib.contextmanager
@@ -44,15 +47,15 @@ class Recorder:
     def _put(self, queue: str, message: Any, **_: Any) -> None:
         channel = self.channel
         after = (getattr(channel, "_expires", None) or {}).get(queue)
-        expires = {channel._q_for_pri(queue, step): after for step in channel.priority_steps} if after else None
-        key = channel._q_for_pri(queue, channel._get_message_priority(message, reverse=False))
+        expires = dict.fromkeys(self.keys.lists(queue), after) if after else None
+        key = self.keys.full(channel._q_for_pri(queue, channel._get_message_priority(message, reverse=False)))
         self._commands.append(Command("lpush", key, message, dumps(message), expires))
 
     def _put_fanout(self, exchange: str, message: Any, routing_key: str, **_: Any) -> None:
         several = getattr(self.channel, "_get_publish_topics", None)  # kombu 5.7
         topics = several(exchange, routing_key) if several else [self.channel._get_publish_topic(exchange, routing_key)]
         for topic in topics:
-            self._commands.append(Command("publish", topic, message, dumps(message)))
+            self._commands.append(Command("publish", self.keys.full(topic), message, dumps(message)))
 
 
 @dataclass

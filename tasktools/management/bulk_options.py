@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from typing import Any
 
 from django.core.management.base import CommandParser
 
-from tasktools.exceptions import ArgumentError, InDoubt, Unreachable
+from tasktools.exceptions import ArgumentError, InDoubt, OutputError, Unreachable
+from tasktools.lines import Source
 from tasktools.management.base import TasktoolsCommand
 from tasktools.naming import shown
+from tasktools.outputs import identity
+from tasktools.runs import Progress
 
 #: Options that say how the calls of a file are sent, and mean nothing for a single one.
 _OF_FILES = ("csv", "check", "skip_bad", "ids", "resume", "rate", "max_queue", "batch_size", "start")
@@ -102,3 +107,27 @@ def told_doubt(error: Unreachable, lines: tuple[int, int], *, as_a_whole: bool, 
         f"{error.sentence} Lines {first} to {last} are in doubt: whether they were sent cannot be known.",
         hint=f"{go_on} {error.hint}",
     )
+
+
+def taken_files(source: Source) -> dict[tuple[int, int], str]:
+    """Return the files that no output may be, and what each is."""
+    taken = {identity(source.status): "the file that --from reads"}
+    for handle in (1, 2):
+        with contextlib.suppress(OSError):
+            taken.setdefault(identity(os.fstat(handle)), "where this command prints")
+    return taken
+
+
+def unwritten(error: OutputError, progress: Progress, go_on: str) -> OutputError:
+    """Return the error as somebody needs it who has a file: what was sent, and how to go on."""
+    return OutputError(f"{error.sentence} Nothing after line {progress.line} was sent.", hint=f"{error.hint}. {go_on}")
+
+
+def stopped_at(line: int, why: str, *, is_end: bool, run: bool) -> ArgumentError:
+    """Return the error of a run that stops at a bad line; `is_end` says that nothing after it can be read."""
+    hint = f"fix it. To go on: the same command with --start {line}"
+    if run:
+        hint = f"{hint} in place of --resume, for a run keeps to the file that it began with"
+    if run and not is_end:
+        hint = f"{hint}. Or skip it: the same command with --skip-bad FILE"
+    return ArgumentError(f"Line {line} is bad: {why} Nothing after line {line - 1} was sent.", hint=hint)

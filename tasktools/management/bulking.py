@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import itertools
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,19 +12,18 @@ from typing import Any
 
 from tasktools import conf
 from tasktools.bulk import BATCH_SIZE, Publisher
-from tasktools.exceptions import ArgumentError, InDoubt, Unreachable
+from tasktools.exceptions import ArgumentError, InDoubt, OutputError, Unreachable
 from tasktools.lines import Source
 from tasktools.management.base import TasktoolsCommand
-from tasktools.management.bulk_options import number, tell_sum, told_doubt
+from tasktools.management.bulk_options import number, stopped_at, taken_files, tell_sum, told_doubt, unwritten
 from tasktools.management.calling import calling_options
 from tasktools.management.feeding import Fed, Feeder
+from tasktools.management.pacing import Pace
 from tasktools.management.progress import Meter
 from tasktools.naming import resolve
+from tasktools.outputs import Outputs
 from tasktools.registry import names, queue_of
-from tasktools.runs import Output, Progress, Run
-
-#: Seconds between two looks at a queue that is too long.
-QUEUE_PERIOD = 0.5
+from tasktools.runs import Progress, Run
 
 #: How many bad lines --check names.
 MOST_NAMED = 20
@@ -40,15 +38,13 @@ class Bulk:
         self.task = task
         self.options = options
         self.batch_size = number(options, "batch_size") or BATCH_SIZE
-        self.rate = number(options, "rate")
-        self.most = number(options, "max_queue")
-        self.began = self.paced = time.monotonic()
+        self.pace = Pace(number(options, "rate"), number(options, "max_queue"))
+        self.began = time.monotonic()
         self.progress = Progress(digest="", task=task or "", line=(number(options, "start") or 1) - 1)
         self.first = self.progress
         self.slow: dict[str, str] = {}
         self.doubt: tuple[int, int] | None = None
-        self.ids: Output | None = None
-        self.bad: Output | None = None
+        self.files: Outputs
         self.run: Run | None = None
         self.source = Source(options["from_file"])  # last: nobody closes it when this fails
 
@@ -68,7 +64,11 @@ class Bulk:
 
     def send(self, feeder: Feeder, *, listen: bool) -> None:
         """Send what is to be sent, and sum up however it ends."""
-        with Publisher(self.app, listen=listen) as publisher:
+        taken = taken_files(self.source)
+        with (
+            Publisher(self.app, listen=listen) as publisher,
+            Outputs(self.options["ids"], self.options["skip_bad"], taken=taken) as self.files,
+        ):
             summary = self.source.summary()
             self._resume(publisher, summary.digest if summary else "")
             meter = Meter(self.command, summary.lines if summary else None, self.progress.line)
@@ -79,16 +79,16 @@ class Bulk:
                 ended = ""
             except Unreachable as error:
                 raise self._doubtful(error) from error
+            except OutputError as error:
+                raise unwritten(error, self.progress, self._how_to_go_on(self.progress.line + 1)) from error
             except KeyboardInterrupt:
-                doubt = (
-                    f" Lines {self.doubt[0]} to {self.doubt[1]} are in doubt." if self.doubt and not self.run else ""
-                )
+                first, last = self.doubt or (0, 0)
+                doubt = f" Lines {first} to {last} are in doubt." if last and not self.run else ""
                 self.command.note(f"Interrupted.{doubt} {self._how_to_go_on(self.progress.line + 1)}")
                 raise
             finally:
-                for file in (self.ids, self.bad):
-                    if file:
-                        file.close()
+                if self.run:
+                    self.run.close()
                 self._sum_up(ended=ended)
 
     def _resume(self, publisher: Publisher, digest: str) -> None:
@@ -101,76 +101,86 @@ class Bulk:
             for line in self.progress.told(name):
                 self.command.note(line)
         self.first = self.progress
-        sizes: tuple[int | None, int | None] = (None, None)
-        if self.progress.line:
-            sizes = (-1, -1) if name is None else (self.progress.ids_size, self.progress.bad_size)
-        paths = (self.options["ids"], self.options["skip_bad"])
-        self.ids, self.bad = (Output(path, size) if path else None for path, size in zip(paths, sizes, strict=True))
+        if not self.progress.line:
+            self.files.begin(None, None)
+        elif name is None:
+            self.files.begin(-1, -1)
+        else:
+            self.files.begin(self.progress.ids_size, self.progress.bad_size)
 
     def _send_all(self, publisher: Publisher, feeder: Feeder, meter: Meter) -> None:
         for batch in self._batches(feeder):
-            bad = next((fed for fed in batch if fed.call is None), None)
-            if bad is not None and not self.options["skip_bad"]:
+            bad = next((fed for fed in batch if fed.call is None and self._stops(fed)), None)
+            if bad is not None:
                 batch = batch[: batch.index(bad)]
             if batch:
-                self._wait(publisher, batch, meter)
+                queues = {queue_of(self.app, fed.call) for fed in batch if fed.call} if self.pace.most else ()
+                self.pace.wait(publisher, queues, self.progress.sent - self.first.sent, meter)
                 self._send_batch(publisher, batch)
                 meter.show(self.progress)
-            if bad is not None and not self.options["skip_bad"]:
-                raise ArgumentError(
-                    f"Line {bad.number} is bad: {bad.why} Nothing behind line {bad.number - 1} was sent.",
-                    hint=f"mend it. {self._how_to_go_on(bad.number)}",
-                )
+            if bad is not None:
+                raise self._stopped(bad)
         if self.run and not self.progress.done:
             before, self.progress = self.progress, replace(self.progress, done=True, begun=self.progress.line or 1)
             self.run.finish(before, self.progress)
 
+    def _stops(self, bad: Fed) -> bool:
+        return bad.is_end or not self.options["skip_bad"]
+
+    def _stopped(self, bad: Fed) -> ArgumentError:
+        """Return the error for a bad line at which the run stops; one that cannot be skipped is written down first."""
+        if self.options["skip_bad"]:
+            self.files.add([], [bad.as_json()])
+            self.progress = replace(self.progress, bad=self.progress.bad + 1)
+        return stopped_at(bad.number, bad.why, is_end=bad.is_end, run=self.options["resume"] is not None)
+
     def _send_batch(self, publisher: Publisher, batch: list[Fed]) -> None:
         calls = [fed.call for fed in batch if fed.call is not None]
-        bad = [json.dumps({"line": f.number, "error": f.why, "text": f.text}) for f in batch if f.call is None]
-        if self.bad:
-            self.bad.add(bad)
-        self.progress = replace(self.progress, bad_size=self.bad.size if self.bad else self.progress.bad_size)
-        last = batch[-1].number
+        bad = [fed.as_json() for fed in batch if fed.call is None]
         ids = publisher.new_ids(calls)
-        ids_before = self.ids.size if self.ids else 0
-        if self.ids:
-            self.ids.add(ids)
-        after = replace(
-            self.progress,
-            line=last,
-            begun=last,
-            sent=self.progress.sent + len(calls),
-            bad=self.progress.bad + len(bad),
-            ids_size=self.ids.size if self.ids else self.progress.ids_size,
-        )
-        if self.run:
-            self.run.before(self.progress, last)
+        sizes = self.files.sizes
+        self.files.add(ids, bad)
+        before, after = self.progress, self._after(len(calls), len(bad), batch[-1].upto)
         try:
+            if self.run:
+                self.run.before(before, after.line)
             if calls:
-                sent = publisher.send(calls, self.run.mark(self.progress, after) if self.run else None, ids=ids)
+                sent = publisher.send(calls, self.run.mark(before, after) if self.run else None, ids=ids)
                 self.slow.update(sent.slow)
             elif self.run:
-                self.run.finish(self.progress, after)
+                self.run.finish(before, after)
         except (InDoubt, KeyboardInterrupt):
-            self.doubt = (batch[0].number, last)
+            self.doubt = (batch[0].number, after.line)
             raise
         except Exception:
-            if self.ids:
-                self.ids.cut(ids_before)
+            self.files.cut(*sizes)
             raise
+        self.progress = after
         if self.run:
             self.run.after(after)
-        self.progress = after
+
+    def _after(self, sent: int, bad: int, line: int) -> Progress:
+        """Return where the run stands when a batch that ends with that line has been sent."""
+        now = self.progress
+        ids_size, bad_size = self.files.sizes
+        return replace(
+            now,
+            line=line,
+            begun=line,
+            sent=now.sent + sent,
+            bad=now.bad + bad,
+            ids_size=ids_size if self.files.ids else now.ids_size,
+            bad_size=bad_size if self.files.bad else now.bad_size,
+        )
 
     def _batches(self, feeder: Feeder) -> Iterator[list[Fed]]:
         """Yield lines in batches; fewer when none has come for a while, or the rate allows no more."""
-        size = min(self.batch_size, max(1, self.rate // 5)) if self.rate else self.batch_size
+        size = self.pace.batch_size(self.batch_size)
         batch: list[Fed] = []
         for fed in self._fed(feeder):
             if fed is not None:
                 batch.append(fed)
-            if batch and (fed is None or len(batch) >= size or (fed.call is None and not self.options["skip_bad"])):
+            if batch and (fed is None or len(batch) >= size or (fed.call is None and self._stops(fed))):
                 yield batch
                 batch = []
         if batch:
@@ -187,20 +197,6 @@ class Bulk:
         if not start:
             return fed
         return itertools.dropwhile(lambda each: each is not None and each.number <= start, fed)
-
-    def _wait(self, publisher: Publisher, batch: list[Fed], meter: Meter) -> None:
-        """Keep to the rate, and wait while a queue is too long."""
-        if self.rate:
-            due = self.paced + (self.progress.sent - self.first.sent) / self.rate
-            time.sleep(max(0.0, due - time.monotonic()))
-        if self.most is None:
-            return
-        queues = {queue_of(self.app, fed.call) for fed in batch if fed.call}
-        for queue in queues:
-            while (length := publisher.length(queue)) > self.most:
-                self.paced += QUEUE_PERIOD
-                meter.waits(f'the queue "{queue}" has {length} messages, more than {self.most}')
-                time.sleep(QUEUE_PERIOD)
 
     def _doubtful(self, error: Unreachable) -> Unreachable:
         lines = self.doubt or (0, self.progress.line)

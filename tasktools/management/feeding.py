@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -13,7 +12,9 @@ from tasktools.checker import Checker
 from tasktools.exceptions import ArgumentError, TasktoolsError
 from tasktools.lines import LONGEST_LINE, Line
 from tasktools.management.calling import calling_options
+from tasktools.management.rows import Row, cells, rows
 from tasktools.naming import resolve, shown
+from tasktools.nesting import TooDeep, may_be_deep, require_shallow
 from tasktools.registry import names, signature_of
 from tasktools.wire import require_read, serializer_of, write_arguments
 
@@ -30,6 +31,19 @@ class Fed(NamedTuple):
     #: The line as it stands, and what is wrong with it.
     text: str = ""
     why: str = ""
+    #: The last line of a row of CSV that has several.
+    last: int = 0
+    #: Whether nothing behind it can be read.
+    is_end: bool = False
+
+    @property
+    def upto(self) -> int:
+        """The last of its lines."""
+        return self.last or self.number
+
+    def as_json(self) -> str:
+        """Return what the file of --skip-bad says of it."""
+        return json.dumps({"line": self.number, "error": self.why, "text": self.text})
 
 
 class Feeder:
@@ -56,17 +70,24 @@ class Feeder:
                 yield _fed(line, make)
 
     def csv_rows(self, lines: Iterator[Line | None]) -> Iterator[Fed | None]:
-        """Yield what each row behind the header holds. A row with a quoted line break has the number of its last line."""
-        rows = _rows(lines)
-        first = next((row for row in rows if row is not None), None)
+        """Yield what each row after the header holds. A row of several lines has the number of its first."""
+        read = rows(lines)
+        first = next((row for row in read if row is not None), None)
         header = self._header(first) if first else []
-        for row in rows:
-            yield None if row is None else _fed(row, lambda text: self._cells(header, text))
+        for row in read:
+            if row is None:
+                yield None
+            elif row.endless:
+                yield Fed(row.number, None, _shown_text(row), row.endless, row.last, is_end=True)
+            else:
+                yield _fed(row, lambda text: self._cells(header, text), row.last)
 
-    def _header(self, line: Line) -> list[str]:
+    def _header(self, line: Row) -> list[str]:
         """Return the names of the columns. Raises ArgumentError: without them nothing can be read."""
         try:
-            header = [name.strip() for name in _row(_text(line).removeprefix("\ufeff"))]
+            if line.endless:
+                raise ArgumentError(line.endless, hint="close the quote, or make the row shorter")
+            header = [name.strip() for name in cells(_text(line).removeprefix("\ufeff"))]
         except ArgumentError as error:
             raise ArgumentError(f"Line 1, the header, cannot be read: {error.sentence}", hint=error.hint) from error
         twice = next((name for name in header if header.count(name) > 1 or not name), None)
@@ -80,13 +101,18 @@ class Feeder:
         return header
 
     def _cells(self, header: list[str], text: str) -> Call:
-        cells = _row(text)
-        if len(cells) != len(header):
-            raise ArgumentError(f"it has {len(cells)} cells, the header {len(header)}.")
-        return self._call(self.task or "", self._checker(self.task or "").cells(dict(zip(header, cells, strict=True))))
+        found = cells(text)
+        if len(found) != len(header):
+            raise ArgumentError(f"it has {len(found)} cells, the header {len(header)}.")
+        bound = self._checker(self.task or "").cells(dict(zip(header, found, strict=True)))
+        if may_be_deep(text):
+            require_shallow((*bound.args, *bound.kwargs.values()))
+        return self._call(self.task or "", bound)
 
     def _arguments(self, text: str) -> Call:
         value = _parsed(text)
+        if may_be_deep(text) and type(value) in (list, dict):
+            require_shallow(value)
         task = self.task or ""
         checker = self._checkers.get(task) or self._checker(task)
         if type(value) is list:
@@ -112,6 +138,8 @@ class Feeder:
         args, kwargs, options = value.get("args", []), value.get("kwargs", {}), value.get("options", {})
         if type(args) is not list or type(kwargs) is not dict or type(options) is not dict:
             raise ArgumentError('"args" is an array, "kwargs" and "options" are objects.')
+        if may_be_deep(text):
+            require_shallow([*args, *kwargs.values(), options])
         name = self._resolved(value["task"])
         return self._call(name, self._checker(name).values(args, kwargs), self._own_options(options))
 
@@ -147,14 +175,14 @@ class Feeder:
         )
 
 
-def _fed(line: Line, make: Callable[[str], Call]) -> Fed:
+def _fed(line: Line | Row, make: Callable[[str], Call], last: int = 0) -> Fed:
     try:
-        return Fed(line.number, make(_text(line)))
+        return Fed(line.number, make(_text(line)), "", "", last)
     except TasktoolsError as error:
-        return Fed(line.number, None, _shown_text(line), error.sentence)
+        return Fed(line.number, None, _shown_text(line), error.sentence, last)
 
 
-def _text(line: Line) -> str:
+def _text(line: Line | Row) -> str:
     if line.data is None:
         raise ArgumentError(f"it is longer than {LONGEST_LINE >> 20} MB.")
     try:
@@ -163,7 +191,7 @@ def _text(line: Line) -> str:
         raise ArgumentError(f"it is not UTF-8: byte {error.start + 1} is 0x{line.data[error.start]:02x}.") from None
 
 
-def _shown_text(line: Line) -> str:
+def _shown_text(line: Line | Row) -> str:
     return "" if line.data is None else line.data.decode("utf-8", "backslashreplace")
 
 
@@ -173,30 +201,4 @@ def _parsed(text: str) -> Any:
     except ValueError as error:
         raise ArgumentError(f"it is not JSON: {error}.") from None
     except RecursionError:
-        raise ArgumentError("its JSON is nested too deeply.") from None
-
-
-def _rows(lines: Iterator[Line | None]) -> Iterator[Line | None]:
-    """Put lines together whose quotes are not closed."""
-    begun, number = b"", 0
-    for line in lines:
-        number = line.number if line else number
-        if line is None or line.data is None:
-            yield line
-            continue
-        data = begun + line.data
-        if data.count(b'"') % 2 and len(data) <= LONGEST_LINE:
-            begun = data + b"\n"
-        else:
-            begun = b""
-            if data.strip():
-                yield Line(line.number, data)
-    if begun:
-        yield Line(number, begun[:-1])
-
-
-def _row(text: str) -> list[str]:
-    try:
-        return next(csv.reader([text], strict=True))
-    except (csv.Error, StopIteration) as error:
-        raise ArgumentError(f"it is no row of CSV: {error}.") from None
+        raise TooDeep from None

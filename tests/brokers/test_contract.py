@@ -13,7 +13,7 @@ import pytest
 from celery import Celery
 
 from tasktools.brokers import broker_of
-from tasktools.brokers import redis as redis_adapter
+from tasktools.brokers import keys as redis_keys
 from tasktools.brokers.base import Broker, Trace
 from tasktools.brokers.portable import PortableBroker
 from tasktools.brokers.redis import RedisBroker
@@ -317,7 +317,7 @@ def test_find__with_prefixed_keys(make: Make, app: Any, suite_site: Any) -> None
 
 
 def test_find__of_a_long_queue_both_ends_are_read(finder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redis_adapter, "MOST_READ", 4)
+    monkeypatch.setattr(redis_keys, "MOST_READ", 4)
     ids = [send(finder) for _ in range(6)]
     found = [find(broker_of(finder), task_id) is not None for task_id in ids]
     assert found == [True, True, False, False, True, True]
@@ -327,7 +327,7 @@ def test_find__of_a_long_queue_both_ends_are_read(finder: Any, monkeypatch: pyte
 def test_find__of_a_queue_that_is_not_long_all_is_read(
     finder: Any, monkeypatch: pytest.MonkeyPatch, length: int
 ) -> None:
-    monkeypatch.setattr(redis_adapter, "MOST_READ", 4)
+    monkeypatch.setattr(redis_keys, "MOST_READ", 4)
     ids = [send(finder) for _ in range(length)]
     assert all(find(broker_of(finder), task_id) for task_id in ids)
 

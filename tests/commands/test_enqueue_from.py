@@ -121,7 +121,7 @@ BAD = [
     ("null", b"[1, null]\n", '"None" is not an integer'),
     ("invalid UTF-8", b'[1, "\xff"]\n', "it is not UTF-8: byte 6 is 0xff."),
     ("too long", b"[1, " + b"2" * (LONGEST_LINE + 10) + b"]\n", "it is longer than 16 MB."),
-    ("too deep", b"[" * 100_000 + b"\n", "its JSON is nested too deeply."),
+    ("too deep", b"[" * 100_000 + b"\n", "An argument is nested more than 100 levels deep"),
     ("ends mid-line", b'[1, 2]\n[3, "unfin', "it is not JSON: "),
 ]
 
@@ -136,7 +136,7 @@ def test_bad_line__stops_the_run_and_what_stood_before_is_sent(
     number = 4 if b"unfin" in content else 3
     assert ran.code == 2
     assert f"Line {number} is bad: {sentence}" in ran.err
-    assert f"Nothing behind line {number - 1} was sent." in ran.err
+    assert f"Nothing after line {number - 1} was sent." in ran.err
     assert f"the same command with --start {number}" in ran.err
     assert ran.err.startswith(f"{number - 1} sent")
     assert len(sent()) == number - 1
@@ -192,7 +192,7 @@ def test_value_that_the_serializer_does_not_carry__is_a_bad_line(
 CSV_BAD = [
     ("x,y\n1,2,3\n", "Line 2 is bad: it has 3 cells, the header 2."),
     ("x,y\n1,two\n", 'Line 2 is bad: "two" is not an integer'),
-    ('x,y\n1,"2\n', "Line 2 is bad: it is no row of CSV: "),
+    ('x,y\n1,"2\n', "Line 2 is bad: the quote that opens there is never closed."),
     ("x,z\n1,2\n", f'{ADD} takes no keyword "z".'),
     ("x,x\n1,2\n", 'The header names "x" twice or not at all.'),
     ("x,\n1,2\n", 'The header names "" twice or not at all.'),
@@ -350,7 +350,10 @@ def test_resume__goes_on_and_ends(typed: Run, tmp_path: Path, queue: str, sent: 
     )
     stopped = typed(*words)
     assert stopped.code == 2
-    assert "The same command goes on where it stopped." in stopped.err
+    assert (
+        "Hint: fix it. To go on: the same command with --start 7 in place of --resume, for a run keeps" in stopped.err
+    )
+    assert "Or skip it: the same command with --skip-bad FILE" in stopped.err
     changed = write(tmp_path, "\n".join(lines))
     refused = typed(*words)
     assert refused.code == 2

@@ -37,7 +37,7 @@ def test_docstring__draws_the_tree_that_is_there() -> None:
 
 
 def test_docstring__draws_every_exit_code_beside_its_class() -> None:
-    assert {code for _, code in drawn().values()} == {1, 2, 3, 4, 69}
+    assert {code for _, code in drawn().values()} == {1, 2, 3, 4, 69, 74}
 
 
 def test_exit_codes__the_table_lists_those_of_the_classes_and_done_and_interrupted() -> None:
@@ -54,6 +54,7 @@ def test_exit_codes__the_table_is_what_the_commands_promise() -> None:
         "  3    not finished in time",
         "  4    no trace of what was asked for",
         "  69   broker, result backend or worker unreachable",
+        "  74   a file or a stream could not be written",
         "  130  interrupted",
     ]
 

@@ -1,0 +1,73 @@
+"""The keys of a Redis or Valkey that kombu's channel uses, and the client by which they are read and written.
+
+kombu's own client adds `global_keyprefix` to some commands (HSET, LPUSH, WATCH) and not to others (HGETALL, HMGET, EXISTS), and
+which ones differs between its versions. This client leaves names as they are, and `full` is the one place that adds the prefix.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import redis
+
+#: How many messages of one queue are read when one is looked for.
+MOST_READ = 10_000
+
+#: How many times 1,000 keys are looked through for queues.
+MOST_SCANS = 100
+
+#: What a pattern of SCAN gives a meaning of its own.
+_SPECIAL = re.compile(r"([*?\[\]\\^-])")
+
+
+class Keys:
+    """The keys of one channel (kombu.transport.redis.Channel)."""
+
+    def __init__(self, channel: Any) -> None:
+        self.channel = channel
+        self.prefix: str = getattr(channel, "global_keyprefix", "") or ""
+        self.client: Any = redis.Redis(connection_pool=channel.pool)
+
+    def full(self, name: str) -> str:
+        """Return the key or the pub/sub channel as the server knows it."""
+        return self.prefix + name
+
+    def lists(self, queue: str) -> list[str]:
+        """Return the lists of a queue, one for each priority."""
+        return [self.full(self.channel._q_for_pri(queue, step)) for step in self.channel.priority_steps]
+
+    def length(self, queue: str) -> int:
+        """Return how many messages wait in a queue; 0 for one that does not exist."""
+        return sum(int(self.client.llen(key)) for key in self.lists(queue))
+
+    def queues(self) -> Iterator[str]:
+        """Yield the queues that any producer has made (`enqueue --queue` makes one).
+
+        kombu keeps the bindings of an exchange as a set of its own, each as `routing key SEP pattern SEP queue`
+        (kombu.transport.redis.Channel._queue_bind). Only the first keys of a large database are looked through.
+        """
+        pattern = _SPECIAL.sub(r"\\\1", self.full(self.channel.keyprefix_queue % "")) + "*"
+        cursor, tables = 0, []
+        for _ in range(MOST_SCANS):
+            cursor, some = self.client.scan(cursor, match=pattern, count=1000)
+            tables += some
+            if not cursor:
+                break
+        bindings = (binding for table in tables for binding in self.client.smembers(table))
+        yield from (binding.decode().split(self.channel.sep)[-1] for binding in bindings)
+
+    def reserved(self) -> Iterator[bytes]:
+        """Yield what workers have taken and not acknowledged."""
+        entries = self.client.hscan_iter(self.full(self.channel.unacked_key), count=1000)
+        return (message for _, message in islice(entries, MOST_READ))
+
+    def messages(self, queue: str) -> Iterator[bytes]:
+        """Yield what waits in a queue; of a list longer than MOST_READ both ends."""
+        for key in self.lists(queue):
+            length = self.client.llen(key)
+            yield from self.client.lrange(key, 0, MOST_READ // 2 - 1)
+            if length > MOST_READ // 2:
+                yield from self.client.lrange(key, max(-MOST_READ // 2, MOST_READ // 2 - length), -1)

@@ -1,0 +1,39 @@
+"""enqueue --rate and --max-queue: no faster than a worker likes it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+
+from tasktools.bulk import Publisher
+from tasktools.management.progress import Meter
+
+#: Seconds between two looks at a queue that is too long.
+QUEUE_PERIOD = 0.5
+
+
+class Pace:
+    """When the next batch may be sent."""
+
+    def __init__(self, rate: int | None, most: int | None) -> None:
+        """So many calls a second, and so many messages in a queue; None for any number."""
+        self.rate = rate
+        self.most = most
+        self._began = time.monotonic()
+
+    def batch_size(self, size: int) -> int:
+        """Return how many calls a batch of at most `size` has: with a rate, those of a fifth of a second."""
+        return min(size, max(1, self.rate // 5)) if self.rate else size
+
+    def wait(self, publisher: Publisher, queues: Collection[str], sent: int, meter: Meter) -> None:
+        """Return when the next batch may go to `queues`; `sent` calls have been sent."""
+        if self.rate:
+            due = self._began + sent / self.rate
+            time.sleep(max(0.0, due - time.monotonic()))
+        if self.most is None:
+            return
+        for queue in queues:
+            while (length := publisher.length(queue)) > self.most:
+                self._began += QUEUE_PERIOD
+                meter.waits(f'the queue "{queue}" has {length} messages, more than {self.most}')
+                time.sleep(QUEUE_PERIOD)
