@@ -13,7 +13,7 @@ from celery.utils.imports import symbol_by_name
 
 from tasktools.arguments import describe, signature_of
 from tasktools.naming import close_matches
-from tasktools.registry import function_of, names
+from tasktools.registry import finalize, function_of, names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,11 @@ class Fault:
 
 
 def faults(app: Any) -> Iterator[Fault]:
-    """Yield what cannot run in the schedule of `app`, whose tasks must have been imported."""
+    """Yield what cannot run in the schedule of `app`, whose tasks must have been imported.
+
+    Raises ProjectError when one of the tasks cannot be made.
+    """
+    finalize(app)
     schedule = app.conf.beat_schedule or {}
     if not isinstance(schedule, Mapping):
         hint = 'write CELERY_BEAT_SCHEDULE = {"name": {"task": ..., "schedule": ...}}'
