@@ -1,11 +1,14 @@
-"""The app config."""
+"""The app config. Whatever fails in it, the site starts: what went wrong is a warning of the system checks."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from django.apps import AppConfig, apps
+
+from tasktools.exceptions import ProjectError, TasktoolsError, project_code
 
 
 class TasktoolsConfig(AppConfig):
@@ -13,10 +16,15 @@ class TasktoolsConfig(AppConfig):
     verbose_name = "Celery commands"
 
     def ready(self) -> None:
-        from tasktools import checks, startup
+        try:
+            with project_code(_unloadable):
+                from tasktools import checks, startup
 
-        checks.register()
-        after_start_up(startup.run)
+                checks.register()
+        except TasktoolsError as error:
+            _go_without(error)
+        else:
+            after_start_up(startup.run)
 
 
 def after_start_up(call: Callable[[], None]) -> None:
@@ -24,17 +32,59 @@ def after_start_up(call: Callable[[], None]) -> None:
 
     Django has no signal for that moment; it sets `apps.ready_event`, which its autoreloader waits for.
     """
-    apps.ready_event = _Announcing(apps, apps.ready_event, call)  # type: ignore[assignment]
+    registry: Any = apps  # its types know no event but Python's own
+    try:
+        registry.ready_event = _ReadyEvent(registry.ready_event, call)
+    except AttributeError:  # a registry that somebody has changed
+        from django.core.signals import request_started
+
+        request_started.connect(lambda **_: call(), weak=False, dispatch_uid="tasktools.after_start_up")
 
 
-class _Announcing:
-    def __init__(self, registry: Any, event: Any, call: Callable[[], None]) -> None:
-        self.registry, self.event, self.call = registry, event, call
+class _ReadyEvent:
+    """Stands for `apps.ready_event` until it is set. The event itself stays as it is: gevent's lets no method be replaced."""
+
+    def __init__(self, event: Any, call: Callable[[], None]) -> None:
+        self._event = event
+        self._call = call
 
     def set(self) -> None:
-        self.registry.ready_event = self.event
-        self.event.set()
-        self.call()
+        registry: Any = apps
+        if registry.ready_event is self:
+            registry.ready_event = self._event
+        self._event.set()
+        self._call()
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.event, name)
+        return getattr(self._event, name)
+
+
+def _unloadable(error: BaseException) -> ProjectError:
+    from tasktools.shadowing import explained
+
+    sentence = f"tasktools cannot be loaded: {type(error).__name__}: {' '.join(str(error).split())}."
+    return explained(error) or ProjectError(sentence, hint="pip install --upgrade django-tasktools")
+
+
+def _go_without(error: TasktoolsError) -> None:
+    """Have the checks and every command of tasktools say why there is no Celery; the rest of the site works."""
+    from django.core.checks import Warning as CheckWarning
+    from django.core.checks import register
+    from django.core.management import BaseCommand, CommandError, get_commands
+
+    from tasktools.render import error_json, error_text
+
+    class Command(BaseCommand):
+        def run_from_argv(self, argv: list[str]) -> NoReturn:
+            self.stderr.write(error_json(error) if "--json" in argv else error_text(error))
+            sys.exit(error.exit_code)
+
+        def print_help(self, prog_name: str, subcommand: str) -> NoReturn:
+            self.run_from_argv([prog_name, subcommand])
+
+        def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> NoReturn:
+            raise CommandError(error_text(error), returncode=error.exit_code)
+
+    register(lambda **_: [CheckWarning(error.sentence, hint=error.hint, id="tasktools.W002")], "tasktools")
+    commands: dict[str, Any] = get_commands()  # type: ignore[assignment]  # a command may stand in it, loaded
+    commands.update({name: Command() for name, app in commands.items() if app == TasktoolsConfig.name})

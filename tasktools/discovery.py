@@ -25,7 +25,7 @@ from django.utils.module_loading import module_has_submodule
 
 from tasktools import conf
 from tasktools.appnames import holders, is_own, name_of
-from tasktools.exceptions import AppError, ProjectError, TasktoolsError
+from tasktools.exceptions import AppError, ProjectError, TasktoolsError, project_code
 from tasktools.naming import shown
 
 _NAME = re.compile(r"\w+(\.\w+)*(:\w+(\.\w+)*)?")
@@ -60,8 +60,12 @@ def find(name: str | None = None) -> Found:
     return _only(strong) or _only(_in_usual_modules()) or _only(weak) or ready_made()
 
 
-class Unsettled(Exception):
+class Unsettled(AppError):
     """The module that may hold the app is half imported: it has called django.setup() itself. Ask again later."""
+
+    def __init__(self, module: str) -> None:
+        sentence = f'The module "{module}", which may hold the Celery app, is still being imported.'
+        super().__init__(sentence, hint="leave django.setup() out of it: manage.py and the web server call it")
 
 
 def ready_made() -> Found:
@@ -106,25 +110,10 @@ def is_fallback(app: Any) -> bool:
 def _load(name: str, origin: str) -> Found:
     """Import what -A or TASKTOOLS_APP names, by Celery's own rules (celery.app.utils.find_app)."""
     hint = _form(origin)
-    module = name.partition(":")[0]
-    if not _NAME.fullmatch(name):
-        raise AppError(f'{origin} names "{shown(name)}", which is no module name.', hint=hint)
-    try:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise AppError(f'{origin} names "{shown(str(name))}", which is no module name.', hint=hint)
+    with project_code(lambda error: _unfound(name, origin, error)):
         app = find_app(name)
-    except ModuleNotFoundError as error:
-        if (
-            ":" in name and isinstance(error.__context__, AttributeError) and error.name == name
-        ):  # find_app's second try
-            raise _without_app(name, origin, module, error.__context__) from error
-        if error.name and (module == error.name or module.startswith(f"{error.name}.")):
-            raise AppError(
-                f'{origin} names "{shown(name)}", and there is no module "{error.name}".', hint=hint
-            ) from error
-        raise broken(module, error) from error
-    except AttributeError as error:
-        raise _without_app(name, origin, module, error) from error
-    except Exception as error:
-        raise broken(module, error) from error
     app = app._get_current_object() if hasattr(app, "_get_current_object") else app
     if not isinstance(app, Celery):
         raise AppError(f'{origin} names "{shown(name)}", which is a {type(app).__name__}, not a Celery app.', hint=hint)
@@ -135,10 +124,18 @@ def _form(origin: str) -> str:
     return f"give {origin} as module:attribute, as in proj.celery:app"
 
 
-def _without_app(name: str, origin: str, module: str, error: Exception) -> TasktoolsError:
-    if _raised_by_project(error):
-        return broken(module, error)
-    return AppError(f'{origin} names "{shown(name)}", which holds no Celery app.', hint=_form(origin))
+def _unfound(name: str, origin: str, error: BaseException) -> TasktoolsError:
+    module = name.partition(":")[0]
+    why: BaseException | None = error
+    if isinstance(error, ModuleNotFoundError):
+        if error.name and (module == error.name or module.startswith(f"{error.name}.")):
+            return AppError(
+                f'{origin} names "{shown(name)}", and there is no module "{error.name}".', hint=_form(origin)
+            )
+        why = error.__context__ if ":" in name and error.name == name else None  # find_app's second try
+    if isinstance(why, AttributeError) and not _raised_by_project(why):
+        return AppError(f'{origin} names "{shown(name)}", which holds no Celery app.', hint=_form(origin))
+    return broken(module, why if isinstance(why, AttributeError) else error)
 
 
 def _raised_by_project(error: BaseException) -> bool:
@@ -191,20 +188,19 @@ def _roots() -> Iterable[str]:
 def _exists(root: str, name: str) -> bool:
     if not root:
         return name != "celery" and importlib.util.find_spec(name) is not None
-    try:
-        return module_has_submodule(importlib.import_module(root), name)
-    except ImportError:
-        return False
+    with project_code(lambda error: broken(root, error)):
+        try:
+            return module_has_submodule(importlib.import_module(root), name)
+        except ImportError:
+            return False
 
 
 def _import(name: str) -> ModuleType:
-    try:
+    with project_code(lambda error: broken(name, error)):
         return importlib.import_module(name)
-    except Exception as error:
-        raise broken(name, error) from error
 
 
-def broken(module: str, error: Exception) -> ProjectError:
+def broken(module: str, error: BaseException) -> ProjectError:
     return ProjectError(
         f'The module "{shown(module)}" cannot be imported: {told(error)}.',
         hint=f'manage.py shell -c "import {module}" shows where',

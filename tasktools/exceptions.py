@@ -21,6 +21,11 @@ Each is raised with one sentence and, where there is one, a hint: the command or
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+
 
 class TasktoolsError(Exception):
     """Base of all errors; `exit_code` is what a command ends with."""
@@ -86,6 +91,23 @@ class InDoubt(Unreachable):
 
 class PrivateServerError(Unreachable):
     pass
+
+
+@contextlib.contextmanager
+def project_code(blame: Callable[[BaseException], TasktoolsError]) -> Iterator[None]:
+    """Run code of the project: whatever it raises becomes the error that `blame` makes of it.
+
+    exit() and a cancellation too, which are no Exceptions: they must end no process that merely imports a module. A
+    TasktoolsError and KeyboardInterrupt stay what they are.
+    """
+    try:
+        yield
+    except (TasktoolsError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        if sys.stdin is not None and sys.stdin.closed:
+            sys.stdin = open(os.devnull)  # noqa: SIM115 - exit() has closed it, and libraries ask whether it is a terminal
+        raise blame(error) from error
 
 
 #: The table that every --help ends with.

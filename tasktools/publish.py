@@ -19,7 +19,7 @@ from tasktools.exceptions import ProjectError, TaskFailed, TasktoolsError, Unrea
 from tasktools.health import HINT, connect, is_disk_full, reason, remedy
 from tasktools.limits import TimedOut, within
 from tasktools.naming import resolve
-from tasktools.registry import names, signature_of
+from tasktools.registry import finalize, names, signature_of
 
 #: How long connecting and sending may each take, in seconds: together less than 5.
 CONNECT_LIMIT = 2.5
@@ -53,8 +53,9 @@ def prepare(
     With `unregistered` the name is taken as it is and the words by their looks. Without `send` the call is meant for this
     process, and need not be fit for the wire. Nothing is sent and no broker is asked.
 
-    Raises TaskNameError and ArgumentError.
+    Raises TaskNameError, ArgumentError, and ProjectError when a task of the project cannot be made.
     """
+    finalize(app)
     full_name = name if unregistered else resolve(name, names(app, builtin=True))
     task = app.tasks.get(full_name)
     signature = None if task is None else signature_of(task)

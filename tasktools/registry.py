@@ -7,10 +7,14 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from types import TracebackType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from tasktools.arguments import describe
 from tasktools.calls import Call
+from tasktools.discovery import told
+from tasktools.exceptions import ProjectError, project_code
 from tasktools.naming import short_names
 from tasktools.signatures import TaskSignature, task_signature
 
@@ -32,8 +36,45 @@ class TaskInfo:
     doc: str
 
 
+#: What finalize has raised for an app.
+_unfinished: WeakKeyDictionary[Any, ProjectError] = WeakKeyDictionary()
+
+
+def finalize(app: Any) -> None:
+    """Have Celery make the tasks of `app`.
+
+    Raises ProjectError, every time, when one of them cannot be made: a lambda, a task class that raises. Celery raises
+    once, and has a part of the tasks from then on.
+    """
+
+    def blame(error: BaseException) -> ProjectError:
+        name = _in_the_making(error.__traceback__)
+        sentence = f'The task "{name}" cannot be registered' if name else "The tasks cannot be registered"
+        hint = "the same command with --traceback shows where"
+        return _unfinished.setdefault(app, ProjectError(f"{sentence}: {told(error)}.", hint=hint))
+
+    if app in _unfinished:
+        raise _unfinished[app]
+    with project_code(blame):
+        app.finalize(auto=True)
+
+
+def _in_the_making(trace: TracebackType | None) -> str:
+    """Return the name of the task that Celery was making (celery.app.base.Celery._task_from_fun), "" if it was none."""
+    name = ""
+    while trace is not None:
+        frame, trace = trace.tb_frame, trace.tb_next
+        if frame.f_code.co_name == "_task_from_fun":
+            name = str(frame.f_locals.get("name") or "")
+    return name
+
+
 def names(app: Any, *, builtin: bool = False) -> set[str]:
-    """Return the names of the registered tasks; those of Celery itself (celery.*) only with `builtin`."""
+    """Return the names of the registered tasks; those of Celery itself (celery.*) only with `builtin`.
+
+    Raises ProjectError when one of them cannot be made (`finalize`).
+    """
+    finalize(app)
     return {name for name in app.tasks if builtin or not name.startswith("celery.")}
 
 

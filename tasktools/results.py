@@ -15,6 +15,7 @@ from tasktools.brokers.portable import masked
 from tasktools.exceptions import ConfigurationError, UsageError
 from tasktools.health import reach, reason
 from tasktools.naming import shown
+from tasktools.shadowing import explained
 
 #: Longest id that is looked up; Celery's own have 36 characters.
 LONGEST_ID = 255
@@ -80,7 +81,7 @@ def check_backend(app: Any) -> None:
     try:
         backend = app.backend
     except Exception as error:
-        raise ConfigurationError(
+        raise explained(error) or ConfigurationError(
             f'The result backend "{masked(app.conf.result_backend)}" cannot be used: {reason(error)}.',
             hint="mend CELERY_RESULT_BACKEND, or install its library",
         ) from error

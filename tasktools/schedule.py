@@ -10,13 +10,17 @@ from celery.beat import PersistentScheduler, ScheduleEntry
 from celery.utils.imports import symbol_by_name
 
 from tasktools.entries import Entry, Fault
+from tasktools.registry import finalize
 
 
 def faults(app: Any, *, scheduler: str | None = None) -> Iterator[Fault]:
     """Yield what cannot run in the schedule of `app`, whose tasks must have been imported.
 
     `scheduler` is the class that beat is started with, by its dotted name; without it the one of the settings is likely.
+
+    Raises ProjectError when one of the tasks cannot be made.
     """
+    finalize(app)
     schedule = app.conf.beat_schedule or {}
     if not isinstance(schedule, Mapping):
         hint = 'write CELERY_BEAT_SCHEDULE = {"name": {"task": ..., "schedule": ...}}'

@@ -23,7 +23,7 @@ from django.utils.module_loading import module_has_submodule
 
 from tasktools import conf, discovery
 from tasktools.embedded import Home
-from tasktools.exceptions import ProjectError, TasktoolsError
+from tasktools.exceptions import ConfigurationError, ProjectError, TasktoolsError, project_code
 
 #: The app of this process; None before start-up, and when none could be found.
 found: discovery.Found | None = None
@@ -33,27 +33,45 @@ problems: list[TasktoolsError] = []
 
 
 def run(**_: Any) -> None:
-    """Find or make the app, and get it ready for `.delay()` in this process. Called once, at the end of django.setup()."""
+    """Find or make the app, and get it ready for `.delay()` in this process. Called once, at the end of django.setup().
+
+    Raises nothing but KeyboardInterrupt.
+    """
     global found
     request_started.disconnect(run)
+    found = None
     problems.clear()
+    try:
+        with project_code(_unforeseen):
+            found = _settle()
+    except TasktoolsError as error:
+        problems.append(error)
+    if problems:
+        request_started.connect(_log_problems)
+
+
+def _settle() -> discovery.Found | None:
     chosen = None
     try:
-        chosen = discovery.find()
-        choose_broker(chosen)
+        with project_code(_unforeseen):
+            chosen = discovery.find()
+            choose_broker(chosen)
     except discovery.Unsettled:
         request_started.connect(run)  # a web process has imported its app by its first request
-        return
+        return None
     except TasktoolsError as error:
         problems.append(error)
         _refuse(error, chosen)
-    else:
-        discovery.make_default(chosen.app)
-        if chosen.ready_made:
-            problems.extend(load_tasks(chosen))
-        found = chosen
-    if problems:
-        request_started.connect(_log_problems)
+        return None
+    discovery.make_default(chosen.app)
+    if chosen.ready_made:
+        problems.extend(load_tasks(chosen))
+    return chosen
+
+
+def _unforeseen(error: BaseException) -> ConfigurationError:
+    hint = "python manage.py check --tag tasktools"
+    return ConfigurationError(f"The Celery app cannot be made ready: {discovery.told(error)}.", hint=hint)
 
 
 def _refuse(error: TasktoolsError, chosen: discovery.Found | None) -> None:
@@ -93,6 +111,19 @@ def choose_broker(chosen: discovery.Found) -> None:
         app.on_after_configure.connect(configure, weak=False, dispatch_uid="tasktools.choose_broker")
 
 
+def read_settings(chosen: discovery.Found) -> None:
+    """Have the app read its settings. Raises ProjectError when it cannot: their module is missing, or they contradict."""
+
+    def blame(error: BaseException) -> ProjectError:
+        told = (
+            f"The settings of the Celery app {chosen.name or chosen.app.main} cannot be read: {discovery.told(error)}."
+        )
+        return ProjectError(told, hint="the same command with --traceback shows where")
+
+    with project_code(blame):
+        chosen.app.conf.broker_url  # noqa: B018 - reads them
+
+
 def require_broker(chosen: discovery.Found) -> None:
     """Raise ConfigurationError when the ready-made app has no broker and needs one."""
     from tasktools.brokers import private
@@ -111,14 +142,16 @@ def load_tasks(chosen: discovery.Found) -> list[ProjectError]:
     if chosen.ready_made:
         return list(_import_tasks(chosen.app))
     try:
-        with _without_checks():
+        with project_code(_not_imported), _without_checks():
             chosen.app.loader.import_default_modules()
-    except Exception as error:  # noqa: BLE001 - a task module may raise anything; all of it is told
-        sentence = f"The tasks cannot be imported: {discovery.told(error)}."
-        problem = ProjectError(sentence, hint="the same command with --traceback shows where")
-        problem.__cause__ = error
-        return [problem]
+    except ProjectError as error:
+        return [error]
     return []
+
+
+def _not_imported(error: BaseException) -> ProjectError:
+    hint = "the same command with --traceback shows where"
+    return ProjectError(f"The tasks cannot be imported: {discovery.told(error)}.", hint=hint)
 
 
 @contextlib.contextmanager
@@ -138,10 +171,11 @@ def _without_checks() -> Iterator[None]:
 def _import_tasks(app: Any) -> Iterator[ProjectError]:
     for name in [*_task_modules(), *(app.conf.imports or ()), *(app.conf.include or ())]:
         try:
-            importlib.import_module(name)
-        except Exception as error:  # noqa: BLE001 - a task module may raise anything; all of it is told
+            with project_code(lambda error, name=name: discovery.broken(name, error)):  # type: ignore[misc]
+                importlib.import_module(name)
+        except ProjectError as error:
             autoreload_started.connect(_watch(name), weak=False)
-            yield discovery.broken(name, error)
+            yield error
 
 
 def _watch(module: str) -> Callable[..., None]:

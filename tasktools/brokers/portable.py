@@ -7,6 +7,7 @@ from typing import Any
 
 from tasktools.brokers.base import PRIVATE_SOCKET, STOCK_SOCKET, Broker
 from tasktools.exceptions import ConfigurationError, TasktoolsError
+from tasktools.shadowing import explained
 
 
 class PortableBroker(Broker):
@@ -25,7 +26,7 @@ class PortableBroker(Broker):
         except TasktoolsError:
             raise
         except ImportError as error:
-            raise ConfigurationError(
+            raise explained(error) or ConfigurationError(
                 f'The broker "{masked(url)}" needs a library that is not installed: {error}.',
                 hint="install it; Celery names it as an extra: pip install 'celery[redis]', 'celery[sqs]', ...",
             ) from error

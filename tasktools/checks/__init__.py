@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from django.core.checks import CheckMessage
 from django.core.checks import register as register_check
 
 #: The tag under which `manage.py check --tag tasktools` runs them.
@@ -27,5 +30,11 @@ def register() -> None:
     """Register the checks with Django; called by the app config."""
     from tasktools.checks import broker, project, schedule, serialization
 
-    for check in (project.check, broker.check, schedule.check, serialization.check):
-        register_check(check, TAG)
+    def check(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+        """Run them all; what code of the project raises on the way is a message, and given once."""
+        messages: list[CheckMessage] = []
+        for each in (project.check, project.check_tasks, broker.check, schedule.check, serialization.check):
+            messages += (message for message in project.guarded(each) if message not in messages)
+        return messages
+
+    register_check(check, TAG)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.core.checks import CheckMessage
 from django.core.checks import Warning as CheckWarning
 
@@ -12,11 +10,12 @@ from tasktools.exceptions import ConfigurationError
 from tasktools.registry import names
 
 
-def check(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+def check() -> list[CheckMessage]:
     """Warn of a broker that was not configured; the commands that need one refuse to run without."""
     found = startup.found
     if found is None:
         return []
+    startup.read_settings(found)
     try:
         startup.require_broker(found)
     except ConfigurationError as error:

@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
 
-from tasktools import startup
-from tasktools.exceptions import ProjectError, TasktoolsError
+from tasktools import discovery, registry, startup
+from tasktools.exceptions import ProjectError, TasktoolsError, project_code
 
 
-def check(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+def check() -> list[CheckMessage]:
     """Say again what went wrong at start-up."""
     return [_message(problem) for problem in startup.problems]
+
+
+def check_tasks() -> list[CheckMessage]:
+    """Have Celery make the tasks that start-up has imported; those of an app of the project's own are imported later."""
+    found = startup.found
+    if found is not None and found.ready_made:
+        registry.finalize(found.app)
+    return []
+
+
+def guarded(check: Callable[[], list[CheckMessage]]) -> list[CheckMessage]:
+    """Run a check; what it trips over in the project is its message: no check of ours may end the command with a traceback."""
+    try:
+        with project_code(_tripped):
+            return check()
+    except TasktoolsError as error:
+        return [_message(error)]
+
+
+def _tripped(error: BaseException) -> ProjectError:
+    hint = "manage.py showtasks --traceback shows where"
+    return ProjectError(f"The Celery app of this project cannot be checked: {discovery.told(error)}.", hint=hint)
 
 
 def _message(problem: TasktoolsError) -> CheckMessage:

@@ -34,10 +34,13 @@ _KINDS = {
 }
 
 
-def check(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+def check() -> list[CheckMessage]:
     """Check the schedule of the project's app; an app without one costs nothing."""
     found = startup.found
-    if found is None or not found.app.conf.beat_schedule or startup.load_tasks(found):
+    if found is None:
+        return []
+    startup.read_settings(found)
+    if not found.app.conf.beat_schedule or startup.load_tasks(found):
         return []
     from tasktools.schedule import faults  # imports celery.beat, which a site without a schedule does not need
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.core.checks import CheckMessage
 from django.core.checks import Warning as CheckWarning
 
@@ -13,11 +11,12 @@ from tasktools import startup
 _USUAL = "json"
 
 
-def check(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+def check() -> list[CheckMessage]:
     """Warn of a serializer that no worker or client of this project reads. Others may, so that `migrate` runs."""
     found = startup.found
     if found is None:
         return []
+    startup.read_settings(found)
     conf = found.app.conf
     tasks, results = (conf.task_serializer, conf.accept_content), (conf.result_serializer, conf.result_accept_content)
     if tasks[0] == results[0] == _USUAL and _USUAL in (tasks[1] or ()) and results[1] is None:

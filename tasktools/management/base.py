@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
-from django_extensions.management.utils import signalcommand
 
 from tasktools import discovery, render, startup
 from tasktools.exceptions import EXIT_CODES, TaskFailed, TasktoolsError, UsageError
+from tasktools.shadowing import explained
 
 INTERRUPTED = 130
 
@@ -38,8 +38,10 @@ class TasktoolsCommand(BaseCommand):
     epilog = EXIT_CODES
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        kwargs = {"epilog": self.epilog, "formatter_class": _HelpFormatter, "allow_abbrev": False, **kwargs}
-        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        parser = super().create_parser(
+            prog_name, subcommand, **kwargs
+        )  # some projects' own takes no more than Django's
+        parser.epilog, parser.formatter_class, parser.allow_abbrev = self.epilog, _HelpFormatter, False
         parser.parse_args = parser.parse_intermixed_args  # type: ignore[method-assign]  # `enqueue add --wait 2 2`
         parser._negative_number_matcher = _NEGATIVE_NUMBER  # argparse's own takes -1e5 for an option
         parser.error = _usage_error(parser.prog)  # type: ignore[assignment, method-assign]
@@ -57,8 +59,9 @@ class TasktoolsCommand(BaseCommand):
         self._called_from_command_line = True
         try:
             super().run_from_argv(argv)
-        except UsageError as error:  # from the parser
-            self._end(error, {"as_json": self.prints_data and "--json" in argv, "traceback": "--traceback" in argv})
+        except (UsageError, ImportError, AttributeError) as error:  # from the parser
+            options = {"as_json": self.prints_data and "--json" in argv, "traceback": "--traceback" in argv}
+            self._end(_known(error), options)
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         try:
@@ -68,6 +71,8 @@ class TasktoolsCommand(BaseCommand):
             return super().execute(*args, **options)
         except TasktoolsError as error:
             self._end(error, options)
+        except (ImportError, AttributeError) as error:
+            self._end(_known(error), options)
         except KeyboardInterrupt:
             if not self._called_from_command_line:
                 raise
@@ -85,9 +90,10 @@ class TasktoolsCommand(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         self._signalling_run(**options)
 
-    @signalcommand  # type: ignore[untyped-decorator]
     def _signalling_run(self, **options: Any) -> None:
-        self.run(**options)
+        from django_extensions.management.utils import signalcommand
+
+        signalcommand(type(self).run)(self, **options)
 
     def run(self, *args: Any, **options: Any) -> None:
         raise NotImplementedError
@@ -98,9 +104,11 @@ class TasktoolsCommand(BaseCommand):
             if startup.found is None:
                 startup.run()  # again: the error that it kept is raised below
             if startup.found is not None:
+                startup.read_settings(startup.found)
                 return startup.found
         found = discovery.find(name)
         startup.choose_broker(found)
+        startup.read_settings(found)
         if self._called_from_command_line:  # this process is the command's own
             discovery.make_default(found.app, force=True)
             startup.found = found
@@ -142,6 +150,17 @@ class TasktoolsCommand(BaseCommand):
         text = render.error_json(error) if options.get("as_json") else render.error_text(error)
         self.stderr.write(text, (lambda line: line) if options.get("as_json") else None)
         sys.exit(error.exit_code)
+
+
+def _known(error: Exception) -> TasktoolsError:
+    """Return the error of tasktools that stands for `error`; raise `error` itself where none does."""
+    if isinstance(error, TasktoolsError):
+        return error
+    hidden = explained(error)
+    if hidden is None:
+        raise error
+    hidden.__cause__ = error
+    return hidden
 
 
 _NEGATIVE_NUMBER = re.compile(r"-(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$", re.ASCII)

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from celery import Celery, Task
 from django.core.checks import Warning as CheckWarning
 from django.core.checks import run_checks
 
 from tasktools import checks, startup
+from tasktools.discovery import Found
 from tasktools.exceptions import ProjectError
 
 
@@ -25,3 +29,57 @@ def test_W002__fires_for_a_module_that_cannot_be_imported(monkeypatch: pytest.Mo
 def test_W002__is_silent_where_everything_can_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(startup, "problems", [])
     assert run_checks(tags=[checks.TAG]) == []
+
+
+class Failing(Task):
+    abstract = True
+
+    def __init__(self) -> None:
+        raise RuntimeError("no database")
+
+
+def test_W002__fires_once_for_a_task_that_celery_cannot_make(shop: Any) -> None:
+    @shop.task(name="shop.failing", base=Failing, shared=False)
+    def failing() -> None:
+        pass
+
+    shop.conf.beat_schedule = {"nightly": {"task": "shop.failing", "schedule": 5}}
+    sentence = 'The task "shop.failing" cannot be registered: RuntimeError: no database.'
+    hint = "the same command with --traceback shows where"
+    expected = [CheckWarning(sentence, hint=hint, id="tasktools.W002")]
+    assert run_checks(tags=[checks.TAG]) == expected
+    assert run_checks(tags=[checks.TAG]) == expected
+
+
+def test_W002__fires_for_a_lambda(shop: Any) -> None:
+    shop.task(shared=False)(lambda x: x)
+    (message,) = run_checks(tags=[checks.TAG])
+    assert message.id == "tasktools.W002"
+    assert message.msg.startswith('The task "tests.checks.test_W002.<lambda>" cannot be registered: SyntaxError: ')
+
+
+def test_W002__fires_for_settings_that_celery_cannot_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = Celery("own", set_as_current=False)
+    app.config_from_object("no_such_module_of_this_test")
+    monkeypatch.setattr(startup, "found", Found(app=app))
+    (message,) = run_checks(tags=[checks.TAG])
+    assert message.id == "tasktools.W002"
+    assert message.msg == (
+        "The settings of the Celery app own cannot be read: "
+        "ModuleNotFoundError: No module named 'no_such_module_of_this_test'."
+    )
+    app.close()
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no"), SystemExit("no")])
+def test_W002__fires_where_code_of_the_project_raises_in_a_check(
+    monkeypatch: pytest.MonkeyPatch, shop: Any, error: BaseException
+) -> None:
+    def fail(app: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("tasktools.schedule.faults", fail)
+    shop.conf.beat_schedule = {"nightly": {"task": "shop.reckon", "schedule": 5}}
+    (message,) = run_checks(tags=[checks.TAG])
+    assert message.id == "tasktools.W002"
+    assert message.msg == f"The Celery app of this project cannot be checked: {type(error).__name__}: no."

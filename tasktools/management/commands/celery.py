@@ -12,8 +12,8 @@ from django.core.management.base import CommandParser
 from tasktools.management import patching
 from tasktools.management.base import TasktoolsCommand
 
-#: What Django has read already when it looked for the settings (ManagementUtility.execute).
-_DJANGO_OPTIONS = ("--settings", "--pythonpath")
+#: What Django has read already when it looked for the settings (ManagementUtility.execute), and django-configurations.
+_DJANGO_OPTIONS = ("--settings", "--pythonpath", "--configuration")
 
 
 class Command(TasktoolsCommand):
