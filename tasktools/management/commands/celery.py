@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -42,7 +41,6 @@ class Command(TasktoolsCommand):
     def run(self, *, words: Sequence[str], **options: Any) -> None:
         from tasktools.management.clicking import run_celery
 
-        os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
         found = None if _names_app(words) else self.find_app(None)
         if found and self._called_from_command_line:
             sys.argv = ["celery", *(["-A", found.name] if found.name else []), *words]  # what --detach starts again
