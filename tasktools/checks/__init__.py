@@ -8,7 +8,15 @@ from django.core.checks import register as register_check
 TAG = "tasktools"
 
 #: Every id that the checks can give.
-IDS = ("tasktools.E002", "tasktools.W001", "tasktools.W002", "tasktools.W010", "tasktools.E011", "tasktools.E012")
+IDS = (
+    "tasktools.E002",
+    "tasktools.W001",
+    "tasktools.W002",
+    "tasktools.W003",
+    "tasktools.W010",
+    "tasktools.E011",
+    "tasktools.E012",
+)
 
 
 def register() -> None:
