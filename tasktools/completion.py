@@ -7,7 +7,7 @@ import typing
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
-from tasktools import registry
+from tasktools import naming, registry
 from tasktools.exceptions import TaskNameError
 from tasktools.naming import resolve, short_names
 from tasktools.signatures import KEYWORD_KINDS
@@ -17,6 +17,11 @@ def task_names(app: Any) -> set[str]:
     """Return what enqueue takes for the registered tasks: the shortest name and the full name of each."""
     names = registry.names(app)
     return names | set(short_names(names).values())
+
+
+def is_known(app: Any, typed: str) -> bool:
+    """Whether `typed` stands for a registered task."""
+    return naming.is_known(typed, registry.names(app))
 
 
 def queue_names(app: Any) -> set[str]:

@@ -24,8 +24,8 @@ from django.conf import settings
 from django.utils.module_loading import module_has_submodule
 
 from tasktools import conf
-from tasktools.appnames import holders, is_own, name_of
-from tasktools.exceptions import AppError, ProjectError, TasktoolsError, project_code
+from tasktools.appnames import best_of, by_merit, holders, is_own, name_of
+from tasktools.exceptions import AppError, ProjectError, SeveralAppsError, TasktoolsError, project_code
 from tasktools.naming import shown
 
 _NAME = re.compile(r"\w+(\.\w+)*(:\w+(\.\w+)*)?")
@@ -50,7 +50,7 @@ class Found:
 def find(name: str | None = None) -> Found:
     """Return the app of this project; `name` is what -A was given.
 
-    Raises AppError when `name` or TASKTOOLS_APP leads to no app, or more than one app is there to choose from;
+    Raises AppError when `name` or TASKTOOLS_APP leads to no app; SeveralAppsError when none of several is the best one;
     ProjectError when the module of the app raises; Unsettled while that module is still being imported.
     """
     named = conf.app() if name is None else name
@@ -148,12 +148,18 @@ def _raised_by_project(error: BaseException) -> bool:
 
 
 def _only(found: list[Found]) -> Found | None:
-    if len(found) > 1:
+    """Return the one, or of several the one that is better than all others. Raises SeveralAppsError."""
+    if len(found) < 2:
+        return found[0] if found else None
+    usual = list(dict.fromkeys(_usual_modules()))
+    best = best_of(found, usual)
+    if best is None:
+        found = sorted(found, key=lambda each: by_merit(each.app, usual))
         names = ", ".join(each.name or repr(each.app) for each in found)
         choice = f'choose one with -A, or in the settings: TASKTOOLS_APP = "{found[0].name}"'
         hint = choice if found[0].name else "keep the one that is meant in a module, and name that in TASKTOOLS_APP"
-        raise AppError(f"This project has {len(found)} Celery apps: {names}.", hint=hint)
-    return found[0] if found else None
+        raise SeveralAppsError(f"This project has {len(found)} Celery apps: {names}.", hint=hint)
+    return best
 
 
 def _in_usual_modules() -> list[Found]:

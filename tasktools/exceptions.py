@@ -4,7 +4,8 @@
     ├── UsageError                2   what was typed, or what the settings say, cannot work; nothing was done
     │   ├── TaskNameError             no task, or more than one, has that name
     │   ├── ArgumentError             the words do not fit the task's signature
-    │   ├── AppError                  no Celery app, or more than one
+    │   ├── AppError                  no Celery app
+    │   │   └── SeveralAppsError      more than one, and none is the best
     │   ├── ProjectError              a module of the project cannot be imported
     │   └── ConfigurationError        a setting is missing or wrong
     ├── TaskFailed                1   the task ran and failed, or was revoked
@@ -51,6 +52,10 @@ class ArgumentError(UsageError):
 
 
 class AppError(UsageError):
+    pass
+
+
+class SeveralAppsError(AppError):
     pass
 
 

@@ -35,6 +35,11 @@ def resolve(typed: str, names: Collection[str]) -> str:
     raise TaskNameError(f'No task is called "{shown(typed)}".', hint=_suggestion(typed, names))
 
 
+def is_known(typed: str, names: Collection[str]) -> bool:
+    """Whether `typed` stands for a name, or for several."""
+    return typed in names or any(_stands_for(typed.split("."), name.split(".")) for name in names)
+
+
 def short_names(names: Iterable[str]) -> dict[str, str]:
     """Map each registered name to the shortest ending that stands for it alone."""
     names = set(names)

@@ -8,8 +8,9 @@ def task_imports() -> list[str]:
 
     Call it once Django is set up: wrapped in SimpleLazyObject it can stand in the settings, which it does not slow down.
     """
-    from tasktools import discovery, registry, startup
+    from tasktools import discovery, fixups, registry, startup
 
     found = startup.found or discovery.find()
     startup.load_tasks(found)
+    fixups.load_rest(found)
     return registry.shell_imports(found.app)

@@ -6,11 +6,9 @@ refuse to start), by the commands that need it, and, where no checks run, in the
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import importlib.util
 import logging
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,7 @@ from django.core.signals import request_started
 from django.utils.autoreload import autoreload_started
 from django.utils.module_loading import module_has_submodule
 
-from tasktools import conf, discovery
+from tasktools import conf, discovery, fixups
 from tasktools.embedded import Home
 from tasktools.exceptions import ConfigurationError, ProjectError, TasktoolsError, project_code
 
@@ -65,7 +63,7 @@ def _settle() -> discovery.Found | None:
         return None
     discovery.make_default(chosen.app)
     if chosen.ready_made:
-        problems.extend(load_tasks(chosen))
+        problems.extend(_import_tasks(chosen.app))
     return chosen
 
 
@@ -133,16 +131,18 @@ def require_broker(chosen: discovery.Found) -> None:
 
 
 def load_tasks(chosen: discovery.Found) -> list[ProjectError]:
-    """Import every task module that a worker of the app would import; return an error for each that cannot be.
+    """Import the task modules of the app by Celery's rules; return an error for each that cannot be imported.
 
-    A ready-made app goes on behind a broken module; an app of the project's own imports by its own rules.
+    A ready-made app goes on after a broken module. What a worker knows besides comes with `fixups.load_rest`.
     """
-    if chosen.ready_made and chosen is found:
-        return [problem for problem in problems if isinstance(problem, ProjectError)]  # start-up has imported them
     if chosen.ready_made:
-        return list(_import_tasks(chosen.app))
+        # Start-up has imported those of the app that it found.
+        known = (each for each in problems if isinstance(each, ProjectError))
+        broken = list(known if chosen is found else _import_tasks(chosen.app))
+        if broken:
+            return broken
     try:
-        with project_code(_not_imported), _without_checks():
+        with project_code(_not_imported), fixups.without_checks():
             chosen.app.loader.import_default_modules()
     except ProjectError as error:
         return [error]
@@ -152,20 +152,6 @@ def load_tasks(chosen: discovery.Found) -> list[ProjectError]:
 def _not_imported(error: BaseException) -> ProjectError:
     hint = "the same command with --traceback shows where"
     return ProjectError(f"The tasks cannot be imported: {discovery.told(error)}.", hint=hint)
-
-
-@contextlib.contextmanager
-def _without_checks() -> Iterator[None]:
-    """Celery's Django fix-up runs all system checks before it imports tasks, unless this variable is set."""
-    before = os.environ.get("CELERY_SKIP_CHECKS")
-    os.environ["CELERY_SKIP_CHECKS"] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["CELERY_SKIP_CHECKS"]
-        else:
-            os.environ["CELERY_SKIP_CHECKS"] = before
 
 
 def _import_tasks(app: Any) -> Iterator[ProjectError]:

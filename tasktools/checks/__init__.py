@@ -15,6 +15,7 @@ IDS = (
     "tasktools.E002",
     "tasktools.W001",
     "tasktools.W002",
+    "tasktools.W003",
     "tasktools.W010",
     "tasktools.E011",
     "tasktools.W011",

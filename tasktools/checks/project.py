@@ -1,4 +1,4 @@
-"""E002, W002: the app can be found, and the tasks can be imported."""
+"""E002, W002, W003: the app can be found, and the tasks can be imported."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
 
 from tasktools import discovery, registry, startup
-from tasktools.exceptions import ProjectError, TasktoolsError, project_code
+from tasktools.exceptions import ProjectError, SeveralAppsError, TasktoolsError, project_code
 
 
 def check() -> list[CheckMessage]:
@@ -39,7 +39,9 @@ def _tripped(error: BaseException) -> ProjectError:
 
 
 def _message(problem: TasktoolsError) -> CheckMessage:
-    """A broken module is a warning: `migrate` must run where tasks cannot be imported yet. The worker refuses it."""
+    """What concerns the commands of tasktools alone is a warning: `migrate` and `runserver` must go on. The worker refuses it."""
     if isinstance(problem, ProjectError):
         return CheckWarning(problem.sentence, hint=problem.hint, id="tasktools.W002")
+    if isinstance(problem, SeveralAppsError):
+        return CheckWarning(problem.sentence, hint=problem.hint, id="tasktools.W003")
     return Error(problem.sentence, hint=problem.hint, id="tasktools.E002")

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
 
-from tasktools import startup
+from tasktools import fixups, startup
 
 if TYPE_CHECKING:
     from tasktools.entries import Fault
@@ -44,7 +44,11 @@ def check() -> list[CheckMessage]:
         return []
     from tasktools.schedule import faults  # imports celery.beat, which a site without a schedule does not need
 
-    return [_message(fault) for fault in faults(found.app)]
+    seen = list(faults(found.app))
+    if any(fault.kind == "task" for fault in seen) and _KINDS["task"][1] not in settings.SILENCED_SYSTEM_CHECKS:
+        fixups.load_rest(found)  # the task may be one that a views module imports
+        seen = list(faults(found.app))
+    return [_message(fault) for fault in seen]
 
 
 def unsilenced(app: Any, scheduler: str) -> list[CheckMessage]:

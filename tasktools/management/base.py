@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
 
-from tasktools import discovery, render, startup
+from tasktools import discovery, fixups, registry, render, startup
 from tasktools.exceptions import EXIT_CODES, TaskFailed, TasktoolsError, UsageError
+from tasktools.naming import is_known, shown
 from tasktools.shadowing import explained
 
 INTERRUPTED = 130
@@ -33,6 +35,10 @@ class TasktoolsCommand(BaseCommand):
     requires_system_checks: Any = []
     # Set by BaseCommand; its types do not say so.
     _called_from_command_line: bool
+    #: Whether --json was given.
+    as_json = False
+    #: The app whose tasks were loaded.
+    found: discovery.Found
 
     #: What --help ends with.
     epilog = EXIT_CODES
@@ -64,6 +70,7 @@ class TasktoolsCommand(BaseCommand):
             self._end(_known(error), options)
 
     def execute(self, *args: Any, **options: Any) -> str | None:
+        self.as_json = bool(options.get("as_json"))
         try:
             self.prepare(options)
             if options.get("app") is not None:
@@ -114,6 +121,27 @@ class TasktoolsCommand(BaseCommand):
             startup.found = found
             startup.problems.clear()
         return found
+
+    def load_tasks(self, found: discovery.Found, name: str | None = None) -> None:
+        """Import the tasks, and what else a worker imports if `name` stands for none of them. Say what cannot be."""
+        self.found = found
+        self._warn(startup.load_tasks(found))
+        if name is not None:
+            self.load_rest_for(name)
+
+    def load_rest_for(self, name: str) -> None:
+        """Import what a worker imports besides the task modules if `name` stands for no task so far. It can take a while."""
+        found = self.found
+        if not fixups.is_complete(found) and not is_known(name, registry.names(found.app, builtin=True)):
+            if not self.as_json:
+                told = f'No tasks module has "{shown(name)}"'
+                self.note(f"{told}: loading the URLconf and the template tags, as a worker does.")
+            with contextlib.redirect_stdout(sys.stderr):
+                self._warn(fixups.load_rest(found))
+
+    def _warn(self, problems: Iterable[TasktoolsError]) -> None:
+        for problem in problems:
+            self.note(self.style.WARNING(render.error_text(problem)))
 
     def note(self, text: str) -> None:
         """Write a line for a person, on stderr."""

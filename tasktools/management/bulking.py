@@ -234,7 +234,7 @@ def send_file(command: TasktoolsCommand, app: Any, name: str | None, options: di
     Raises ArgumentError for what was typed and for the first bad line, Unreachable and InDoubt.
     """
     task = resolve(name, names(app, builtin=True)) if name else None
-    feeder = Feeder(app, task, calling_options(app, options))
+    feeder = Feeder(app, task, calling_options(app, options), command.load_rest_for)
     if not listen:  # the process is ours: what a line leaves behind is in no circle
         gc.set_threshold(100_000, 50, 50)
     bulk = Bulk(command, app, task, options)

@@ -27,6 +27,8 @@ class Line:
     options: dict[str, str] = field(default_factory=dict)
     #: Returns the Celery app that -A names, or the project's (None), its tasks imported.
     find_app: Callable[[str | None], Any]
+    #: Imports what else a worker imports besides the task modules.
+    load_rest: Callable[[], None] = lambda: None
 
     @property
     def app(self) -> Any:
@@ -43,7 +45,13 @@ def completed_by(action: argparse.Action, completer: Completer) -> argparse.Acti
 
 
 def task_names(line: Line) -> Iterable[str]:
-    return completion.task_names(line.app)
+    """Return all names where nothing was typed yet; else those of the task modules, and all if none of these begins so."""
+    app = line.app
+    names = completion.task_names(app)
+    if line.prefix and any(name.startswith(line.prefix) for name in names):
+        return names
+    line.load_rest()
+    return completion.task_names(app)
 
 
 def queue_names(line: Line) -> Iterable[str]:
@@ -52,7 +60,12 @@ def queue_names(line: Line) -> Iterable[str]:
 
 def keywords(line: Line) -> Iterable[str]:
     """Return the keywords of the task that the first word names."""
-    return completion.keywords(line.app, line.words[0], line.words[1:], line.prefix) if line.words else ()
+    if not line.words:
+        return ()
+    app = line.app
+    if not completion.is_known(app, line.words[0]):
+        line.load_rest()
+    return completion.keywords(app, line.words[0], line.words[1:], line.prefix)
 
 
 def one_of(words: Collection[Any]) -> Completer:
@@ -71,13 +84,15 @@ def listed(completer: Completer) -> Completer:
     return complete
 
 
-def answer(words: Sequence[str], find_app: Callable[[str | None], Any]) -> list[str]:
+def answer(
+    words: Sequence[str], find_app: Callable[[str | None], Any], load_rest: Callable[[], None] = lambda: None
+) -> list[str]:
     """Return what the last of `words` may become; they begin behind `manage.py`.
 
     A word that a shell would have to quote is left out: the answer goes on the command line as it is.
     """
     *before, prefix = words or [""]
-    found = _candidates(before, prefix, find_app)
+    found = _candidates(before, Line(prefix=prefix, find_app=find_app, load_rest=load_rest))
     return sorted({word for word in found if word.startswith(prefix) and _PLAIN.fullmatch(word)})
 
 
@@ -85,7 +100,7 @@ def answer(words: Sequence[str], find_app: Callable[[str | None], Any]) -> list[
 _PLAIN = re.compile(r"[\w@%+=:,./-]+")
 
 
-def _candidates(before: Sequence[str], prefix: str, find_app: Callable[[str | None], Any]) -> Iterable[str]:
+def _candidates(before: Sequence[str], line: Line) -> Iterable[str]:
     names = get_commands()
     if not before or before == ["help"]:
         return [*names, "help", "--help", "--version"]
@@ -95,8 +110,8 @@ def _candidates(before: Sequence[str], prefix: str, find_app: Callable[[str | No
     command = found if isinstance(found, BaseCommand) else load_command_class(found, before[0])
     own: Callable[..., Iterable[str]] | None = getattr(command, "candidates", None)
     if own is not None:
-        return own(list(before[1:]), prefix)
-    return _Walk(command.create_parser("manage.py", before[0]), Line(prefix=prefix, find_app=find_app)).run(before[1:])
+        return own(list(before[1:]), line.prefix)
+    return _Walk(command.create_parser("manage.py", before[0]), line).run(before[1:])
 
 
 class _Walk:

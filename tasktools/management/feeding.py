@@ -49,8 +49,12 @@ class Fed(NamedTuple):
 class Feeder:
     """Makes calls of lines; with a task each line holds its arguments, without one the whole call."""
 
-    def __init__(self, app: Any, task: str | None, options: Mapping[str, Any]) -> None:
+    def __init__(
+        self, app: Any, task: str | None, options: Mapping[str, Any], load_rest_for: Callable[[str], None]
+    ) -> None:
         self.app = app
+        #: Imports what may hold the task of this name, if no tasks module does.
+        self.load_rest_for = load_rest_for
         self.task = task
         self.options = options
         self._checkers: dict[str, Checker] = {}
@@ -153,6 +157,7 @@ class Feeder:
 
     def _resolved(self, name: str) -> str:
         if name not in self._names:
+            self.load_rest_for(name)
             self._names[name] = resolve(name, names(self.app, builtin=True))
         return self._names[name]
 

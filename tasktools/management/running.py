@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import os
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from django.conf import settings
-from django.core.management.base import CommandParser
+from django.core.management.base import CommandError, CommandParser
 
-from tasktools import discovery, render, startup, supervised
+from tasktools import discovery, fixups, render, startup, supervised
 from tasktools.exceptions import (
     AppError,
     ConfigurationError,
@@ -61,10 +61,20 @@ class RunCommand(TasktoolsCommand):
         add("--reload-include", action="append", default=[], metavar="GLOB", help="files that count beside *.py, .env")
 
     def prepare(self, options: dict[str, Any]) -> None:
+        options["skip_checks"] = options["skip_checks"] or fixups.checks_skipped()
         if self._called_from_command_line:
             self.line = supervised.Line.from_environment()
             if self.line is None and reloads(options):
                 self.line = reloading.become_supervisor(self.celery_command, options)
+
+    def check(self, *args: Any, **options: Any) -> None:
+        """Run Django's checks. Raises ProjectError where one of them raises, as one of a broken URLconf does."""
+        try:
+            super().check(*args, **options)
+        except (CommandError, TasktoolsError):
+            raise
+        except (Exception, SystemExit, asyncio.CancelledError) as error:
+            raise fixups.checks_broken(error) from error
 
     def _end(self, error: TasktoolsError, options: dict[str, Any]) -> NoReturn:
         if self.line is not None and not _may_be_mended(error, options):
@@ -79,6 +89,8 @@ class RunCommand(TasktoolsCommand):
         if errors:
             raise errors[0]
         startup.require_broker(found)
+        if options["skip_checks"]:
+            self._warn(fixups.load_rest(found))
         words = words_of(options_of(self.celery_command, found.app), options)
         again = self.line is not None and self.line.before
         if not again:
@@ -114,7 +126,7 @@ class RunCommand(TasktoolsCommand):
     def start(self, found: discovery.Found, words: Sequence[str], options: dict[str, Any]) -> int:
         from tasktools.management.clicking import run_celery
 
-        os.environ["CELERY_SKIP_CHECKS"] = "1"  # Django has run them, or was told not to
+        fixups.skip_checks_once(found.app)
         if settings.LOGGING and not options["celery_logging"]:
             _keep_logging(found.app, keep_level="loglevel" not in options)
         if self.line is not None:

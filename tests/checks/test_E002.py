@@ -7,11 +7,11 @@ from tasktools import checks, startup
 from tasktools.exceptions import AppError, ConfigurationError, ProjectError
 
 
-def test_E002__fires_where_no_one_app_can_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    problem = AppError("This project has 2 Celery apps: a:app, b:app.", hint="choose one with -A")
+def test_E002__fires_where_the_setting_leads_to_no_app(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = AppError('TASKTOOLS_APP names "nosuch".', hint="give TASKTOOLS_APP as module:attribute")
     monkeypatch.setattr(startup, "problems", [problem])
     assert run_checks(tags=[checks.TAG]) == [
-        Error("This project has 2 Celery apps: a:app, b:app.", hint="choose one with -A", id="tasktools.E002")
+        Error('TASKTOOLS_APP names "nosuch".', hint="give TASKTOOLS_APP as module:attribute", id="tasktools.E002")
     ]
 
 

@@ -12,7 +12,7 @@ import pytest
 from celery import Celery
 from django.core.management import load_command_class
 
-from tasktools import startup
+from tasktools import fixups, startup
 from tests.conftest import Ran
 from tests.support import Site
 
@@ -60,6 +60,13 @@ def elsewhere(app: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..
 @pytest.fixture
 def server_that_ends_with_the_suite(suite_site: Site) -> None:
     """Have the suite end the private Valkey, which the first message of a test starts."""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def rest() -> None:
+    """Load once what a worker knows besides: what a test sees does not hang on the tests before it."""
+    assert startup.found is not None
+    fixups.load_rest(startup.found)
 
 
 @pytest.fixture

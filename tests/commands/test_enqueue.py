@@ -627,6 +627,7 @@ def test_broken_module__is_told_ahead_of_a_task_that_it_would_hold(site: Site) -
     assert done.stderr.splitlines() == [
         'The module "shop.tasks" cannot be imported: ZeroDivisionError: division by zero.',
         'Hint: manage.py shell -c "import shop.tasks" shows where',
+        'No tasks module has "add": loading the URLconf and the template tags, as a worker does.',
         'No task is called "add".',
         "Hint: these are registered: store.tasks.keep",
     ]

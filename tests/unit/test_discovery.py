@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import sys
 import textwrap
 import weakref
@@ -11,10 +12,12 @@ from typing import Any
 import pytest
 from celery import Celery, _state
 from django.apps import AppConfig, apps
+from django.conf import settings as django_settings
 
 from tasktools import discovery
+from tasktools.appnames import reads_settings
 from tasktools.discovery import Found, find, is_fallback, live, make_default, name_of, ready_made, told
-from tasktools.exceptions import AppError, ProjectError, TasktoolsError
+from tasktools.exceptions import AppError, ProjectError, SeveralAppsError, TasktoolsError
 
 #: What a module of a project holds that makes an app. The process's own current app stays what it is.
 APP = "from celery import Celery\napp = Celery('{name}', set_as_current=False)\n"
@@ -34,6 +37,10 @@ class Project:
                 break
             (folder / "__init__.py").touch()
         file.write_text(textwrap.dedent(text))
+
+    def load(self, *names: str) -> None:
+        for name in names:
+            importlib.import_module(name)
 
     def modules(self) -> list[str]:
         return [name for name, module in sys.modules.items() if str(self.root) in str(getattr(module, "__file__", ""))]
@@ -227,6 +234,87 @@ def test_find__several_apps_in_a_usual_module(project: Project, settings: Any) -
     )
     settings.SETTINGS_MODULE = "disco_n.settings"
     assert refusal(AppError).sentence == ("This project has 2 Celery apps: disco_n.celery:app, disco_n.celery:other.")
+
+
+#: An app that the project configures from Django's settings, and one that a module makes for itself.
+SETTLED = """from celery import Celery
+{key} = Celery('{name}')
+{key}.config_from_object('django.conf:settings', namespace='CELERY')
+"""
+BY_ITSELF = "from celery import Celery\n{key} = Celery('{name}', broker='memory://')\n"
+
+
+def test_find__of_several_live_ones_the_one_that_reads_the_settings(project: Project, settings: Any) -> None:
+    settings.SETTINGS_MODULE = "disco_t.settings"
+    project.write("disco_t/celery.py", SETTLED.format(key="app", name="settled"))
+    project.write("disco_t/a/tasks.py", BY_ITSELF.format(key="app", name="own"))
+    project.load("disco_t.celery", "disco_t.a.tasks")
+    assert find().name == "disco_t.celery:app"
+
+
+def test_find__of_several_live_ones_the_one_at_the_usual_place(project: Project, settings: Any) -> None:
+    settings.SETTINGS_MODULE = "disco_u.settings"
+    project.write("disco_u/celery.py", BY_ITSELF.format(key="app", name="usual"))
+    project.write("disco_u/a/tasks.py", BY_ITSELF.format(key="app", name="own"))
+    project.load("disco_u.celery", "disco_u.a.tasks")
+    assert find().name == "disco_u.celery:app"
+
+
+def test_find__the_settings_root_goes_before_an_installed_app(
+    project: Project, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.SETTINGS_MODULE = "disco_v.settings"
+    for package in ("disco_v", "disco_v_app"):
+        project.write(f"{package}/celery.py", SETTLED.format(key="app", name=package))
+    monkeypatch.setitem(apps.app_configs, "disco_v_app", AppConfig.create("disco_v_app"))
+    project.load("disco_v_app.celery", "disco_v.celery")
+    assert find().name == "disco_v.celery:app"
+
+
+def test_find__several_of_which_none_is_the_best_the_hint_proposes_the_likeliest(
+    project: Project, settings: Any
+) -> None:
+    settings.SETTINGS_MODULE = "disco_w.settings"
+    project.write("disco_w/a.py", BY_ITSELF.format(key="app", name="a"))
+    project.write("disco_w/b.py", SETTLED.format(key="app", name="b"))
+    project.write("disco_w/celery.py", BY_ITSELF.format(key="app", name="usual"))
+    project.load("disco_w.a", "disco_w.b", "disco_w.celery")
+    error = refusal(SeveralAppsError)
+    assert error.sentence == "This project has 3 Celery apps: disco_w.b:app, disco_w.celery:app, disco_w.a:app."
+    assert error.hint.endswith('TASKTOOLS_APP = "disco_w.b:app"')
+
+
+def test_find__in_a_usual_module_the_one_that_reads_the_settings(project: Project, settings: Any) -> None:
+    text = SETTLED.format(key="chosen", name="chosen") + BY_ITSELF.format(key="another", name="another")
+    project.write("disco_x/celery.py", text)
+    settings.SETTINGS_MODULE = "disco_x.settings"
+    assert find().name == "disco_x.celery:chosen"
+
+
+@pytest.mark.parametrize("source", ["'django.conf:settings'", "'django.conf.settings'", "'disco_y'", "settings"])
+def test_reads_settings__however_the_project_says_it(project: Project, settings: Any, source: str) -> None:
+    settings.SETTINGS_MODULE = "disco_y"
+    app = Celery("y", set_as_current=False)
+    app.config_from_object({"settings": django_settings}.get(source, source.strip("'")))
+    assert reads_settings(app)
+
+
+@pytest.mark.parametrize("source", [None, "proj.celeryconfig", {"broker_url": "memory://"}])
+def test_reads_settings__not_from_elsewhere(source: Any) -> None:
+    app = Celery("z", set_as_current=False)
+    if source is not None:
+        app.config_from_object(source)
+    assert not reads_settings(app)
+
+
+def test_name_of__the_module_that_makes_it_not_one_that_imports_it(project: Project) -> None:
+    project.write("disco_core/celery/__init__.py", APP.format(name="core"))
+    project.write("disco_core/signals.py", "from disco_core.celery import app\n")
+    project.write("disco_infra/queueing/__init__.py", APP.format(name="infra"))
+    project.write("disco_infra/signals.py", "from disco_infra.queueing import app\n")
+    project.load("disco_core.signals", "disco_infra.signals")
+    assert name_of(sys.modules["disco_core.signals"].app) == "disco_core.celery:app"
+    assert name_of(sys.modules["disco_infra.signals"].app) == "disco_infra.queueing:app"
 
 
 def test_find__a_usual_module_that_raises(project: Project, settings: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -46,7 +45,6 @@ class Command(TasktoolsCommand):
         pool = patching.pool_of_words(words)
         if pool and patching.lacks_patches(pool, own_process=self._called_from_command_line):
             patching.start_again(pool)
-        os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
         found = None if _names_app(words) else self.find_app(None)
         if found and self._called_from_command_line:
             sys.argv = ["celery", *(["-A", found.name] if found.name else []), *words]  # what --detach starts again

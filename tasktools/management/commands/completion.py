@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from importlib.resources import files
 from typing import Any
 
 from django.core.management.base import CommandParser
 
-from tasktools import startup
+from tasktools import fixups, startup
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.completing import answer
 
@@ -40,10 +42,14 @@ class Command(TasktoolsCommand):
             self.stdout.write(files("tasktools").joinpath(f"completions/manage.{shell}").read_text("utf-8"), ending="")
             return
         # The tab tells an answer from what the project's settings may print.
-        for word in answer(words, self._app):
+        for word in answer(words, self._app, self._load_rest):
             self.stdout.write(f"\t{word}")
 
     def _app(self, name: str | None) -> Any:
-        found = self.find_app(name)
-        startup.load_tasks(found)
-        return found.app
+        self.found = self.find_app(name)
+        startup.load_tasks(self.found)
+        return self.found.app
+
+    def _load_rest(self) -> None:
+        with contextlib.redirect_stdout(sys.stderr):
+            fixups.load_rest(self.found)

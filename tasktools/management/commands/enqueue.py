@@ -58,23 +58,19 @@ class Command(TasktoolsCommand):
         from tasktools.management.bulking import send_file
 
         found = self.find_app(options["app"])
-        self._load(found)
+        self.load_tasks(found, name)
         startup.require_broker(found)
         send_file(self, found.app, name, options, listen=not self._called_from_command_line)
 
     def _prepare(self, found: discovery.Found, name: str, words: list[str], options: dict[str, Any]) -> Call:
         if not options["unregistered"]:
-            self._load(found)
+            self.load_tasks(found, name)
         chosen = {key: options[key] for key in ("args_json", "kwargs_json", "unregistered")}
         call = publish.prepare(found.app, name, words, options=calling_options(found.app, options), **chosen)
         doubt = publish.doubt(found.app, call)
         if doubt:
             self.note(self.style.WARNING(doubt))
         return call
-
-    def _load(self, found: discovery.Found) -> None:
-        for problem in startup.load_tasks(found):
-            self.note(self.style.WARNING(render.error_text(problem)))
 
     def _show_result(self, app: Any, sent: publish.Sent, timeout: float, options: dict[str, Any]) -> None:
         if not options["as_json"]:

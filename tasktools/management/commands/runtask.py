@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from tasktools import publish, render, startup, tracing
+from tasktools import publish, tracing
 from tasktools.exceptions import TaskNameError
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.calling import add_argument_options, calling_options
@@ -33,8 +33,7 @@ class Command(TasktoolsCommand):
         if options["pdb"]:
             check_terminal()
         found = self.find_app(options["app"])
-        for problem in startup.load_tasks(found):
-            self.note(self.style.WARNING(render.error_text(problem)))
+        self.load_tasks(found, name)
         chosen = {key: options[key] for key in ("args_json", "kwargs_json")}
         called = calling_options(found.app, {"task_id": options["task_id"]})
         call = publish.prepare(found.app, name, words, send=options["serialize"], options=called, **chosen)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -22,10 +24,12 @@ class Command(TasktoolsCommand):
         parser.add_argument("--all", action="store_true", dest="builtin", help="Celery's own tasks too")
 
     def run(self, *, pattern: str, builtin: bool, **options: Any) -> None:
-        from tasktools import registry, startup
+        from tasktools import fixups, registry, startup
 
         found = self.find_app(options["app"])
         problems = startup.load_tasks(found)
+        with contextlib.redirect_stdout(sys.stderr):  # what the modules print is no data
+            problems += fixups.load_rest(found)
         tasks = list(registry.tasks(found.app, pattern=pattern, builtin=builtin))
         if options["as_json"]:
             self.print_json(tasks)
