@@ -13,6 +13,7 @@ from tasktools import mailbox
 @pytest.mark.parametrize(
     ("broker", "name"),
     [("amqp://", f"celery@web1.{os.getpid()}.celery.pidbox"), ("redis://", "celery@web1.celery.pidbox")],
+    ids=["amqp", "redis"],
 )
 def test_separate__own_queue_where_it_can_be_locked_and_the_same_node(broker: str, name: str) -> None:
     app = Celery("test", broker=broker, set_as_current=False)
