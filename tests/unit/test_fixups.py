@@ -108,7 +108,7 @@ def test_schedule_check__loads_the_rest_ahead_of_W010(
     monkeypatch.setattr(registry.registry, "registered_checks", {importing})
     monkeypatch.setattr("tasktools.startup.found", found)
     found.app.conf.beat_schedule = {"nightly": {"task": "shop.jobs.report", "schedule": 60}}
-    assert schedule_check.check(None) == []
+    assert schedule_check.check() == []
 
 
 def test_schedule_check__silenced_it_loads_nothing(
@@ -117,5 +117,5 @@ def test_schedule_check__silenced_it_loads_nothing(
     settings.SILENCED_SYSTEM_CHECKS = ["tasktools.W010"]
     monkeypatch.setattr("tasktools.startup.found", found)
     found.app.conf.beat_schedule = {"nightly": {"task": "elsewhere", "schedule": 60}}
-    assert [message.id for message in schedule_check.check(None)] == ["tasktools.W010"]
+    assert [message.id for message in schedule_check.check()] == ["tasktools.W010"]
     assert checks == []
