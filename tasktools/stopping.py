@@ -88,16 +88,11 @@ class Stop:
         self._consumer, worker = consumer, consumer.controller
         stop, wait = worker.stop, worker.wait_for_soft_shutdown
         name = next(each for each in _CANCEL if hasattr(consumer, each))
-        cancel = getattr(consumer, name)
-
-        def cancel_active_requests(*args: Any, **options: Any) -> Any:
-            self._cut |= {request.id for request in list(state.active_requests)}
-            return cancel(*args, **options)
-
         worker.stop = self._begun(stop, "Warm")
         worker.wait_for_soft_shutdown = self._begun(wait, "Cold")
         self._settlement.watch(consumer)
-        setattr(consumer, name, cancel_active_requests)
+        worker.terminate = self._cutting(worker.terminate)
+        setattr(consumer, name, self._cutting(getattr(consumer, name)))
 
     def _begun(self, function: Callable[..., Any], how: str) -> Callable[..., Any]:
         def wrapper(*args: Any, **options: Any) -> Any:
@@ -105,6 +100,16 @@ class Stop:
             return function(*args, **options)
 
         return wrapper
+
+    def _cutting(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapper(*args: Any, **options: Any) -> Any:
+            self._note_cut()
+            return function(*args, **options)
+
+        return wrapper
+
+    def _note_cut(self) -> None:
+        self._cut |= {request.id for request in list(state.active_requests)}
 
     def finish(self) -> None:
         """Say what became of each task; called when the worker has stopped."""
@@ -148,6 +153,7 @@ class Stop:
             soft += CLEANING
         if self._over.wait(soft):
             return
+        self._note_cut()
         self._settlement.give_back(self._consumer, CLEANING)
         self.finish()
         for child in pool_processes():
@@ -163,10 +169,9 @@ class Stop:
         return [*self._running.values(), *self._reserved.values()]
 
     def _ended(self) -> set[str]:
-        held = {*state.active_requests, *state.reserved_requests}
-        gone = {r.id for r in self._all() if r.time_start is not None and r not in held}
-        gone -= {r.id for r in self._all() if self._settlement.is_returned(r)}
-        return {task_id for task_id in gone if task_id not in self._cut or task_id in state.successful_requests}
+        """Return the ids of those that came to an end: a warm stop waits for all that has begun."""
+        begun = {r.id for r in self._all() if r.time_start is not None and not self._settlement.is_returned(r)}
+        return {task_id for task_id in begun if task_id not in self._cut or task_id in state.successful_requests}
 
     def _sum_up(self, what: str, requests: list[Any]) -> None:
         if requests:
