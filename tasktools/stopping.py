@@ -7,12 +7,11 @@ Celery's own steps stay: SIGTERM is warm (finish what runs), SIGQUIT is cold, af
 from __future__ import annotations
 
 import _thread
-import contextlib
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from celery.concurrency.base import BasePool
 from celery.worker import state
 
 from tasktools.greenlets import let_cold_stop_wait, report_terminated
+from tasktools.settlement import Settlement
 
 #: Of the time that a stop is given, the part kept for Celery's soft shutdown, and for cleaning up behind it, in seconds.
 SOFT_SHARE = 0.25
@@ -35,6 +35,8 @@ _CANCEL = ("cancel_active_requests", "cancel_all_unacked_requests")
 class Stop:
     """Follows the stop of the worker of this process, and tells of it line by line."""
 
+    _settlement: Settlement
+
     def __init__(self, say: Callable[[str], None], *, every_second: bool, grace: float | None = None) -> None:
         self.say = say
         self.every_second = every_second
@@ -44,13 +46,12 @@ class Stop:
         self._reserved: dict[str, Any] = {}
         #: What ran when the stop became a cold one: of that only what succeeded has finished.
         self._cut: set[str] = set()
-        #: What Celery has given back to the broker.
-        self._back: set[str] = set()
         self._over = threading.Event()
         self._consumer: Any = None
 
-    def install(self, app: Any) -> None:
-        """Have it begin with the first signal that ends the worker."""
+    def install(self, app: Any, lost: Mapping[str, Any]) -> None:
+        """Have it begin with the first signal that ends the worker. `lost` are messages, as in Settlement."""
+        self._settlement = Settlement(app, lost)
         if self.grace is not None:
             app.conf.worker_soft_shutdown_timeout = self.grace * SOFT_SHARE
         let_cold_stop_wait()
@@ -72,7 +73,7 @@ class Stop:
         waiting = [*state.reserved_requests, *getattr(state, "scheduled_requests", ())]  # the latter from Celery 5.7 on
         self._reserved = {request.id: request for request in waiting if request.id not in self._running}
         for request in self._all():
-            self._note_return(request)
+            self._settlement.note_return(request)
         _start(self._tell)
         if self.grace is not None:
             soft = self.grace * SOFT_SHARE
@@ -83,17 +84,6 @@ class Stop:
         if isinstance(exception, (WorkerLostError, Terminated)):
             self._cut.add(task_id)
 
-    def _note_return(self, request: Any) -> None:
-        """Have it taken down when Celery gives the task back to the broker."""
-        reject = request._on_reject
-
-        def on_reject(log: Any, errors: Any, requeue: bool = False, **more: Any) -> Any:
-            if requeue:
-                self._back.add(request.id)
-            return reject(log, errors, requeue, **more)
-
-        request._on_reject = on_reject
-
     def _watch(self, consumer: Any) -> None:
         """Begin with every stop: by a limit, by remote control, and ahead of a cold one, which tells when it has cancelled."""
         if consumer is self._consumer:
@@ -102,15 +92,11 @@ class Stop:
         report_terminated(consumer.pool)
         stop, wait = worker.stop, worker.wait_for_soft_shutdown
         name = next(each for each in _CANCEL if hasattr(consumer, each))
-        cancel = getattr(consumer, name)
-
-        def cancel_active_requests(*args: Any, **options: Any) -> Any:
-            self._cut |= {request.id for request in list(state.active_requests)}
-            return cancel(*args, **options)
-
         worker.stop = self._begun(stop, "Warm")
         worker.wait_for_soft_shutdown = self._begun(wait, "Cold")
-        setattr(consumer, name, cancel_active_requests)
+        self._settlement.watch(consumer)
+        worker.terminate = self._cutting(worker.terminate)
+        setattr(consumer, name, self._cutting(getattr(consumer, name)))
 
     def _begun(self, function: Callable[..., Any], how: str) -> Callable[..., Any]:
         def wrapper(*args: Any, **options: Any) -> Any:
@@ -119,15 +105,34 @@ class Stop:
 
         return wrapper
 
+    def _cutting(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapper(*args: Any, **options: Any) -> Any:
+            self._note_cut()
+            return function(*args, **options)
+
+        return wrapper
+
+    def _note_cut(self) -> None:
+        self._cut |= {request.id for request in list(state.active_requests)}
+
     def finish(self) -> None:
         """Say what became of each task; called when the worker has stopped."""
         self._over.set()
         if self.began is None:
             return
-        self._sum_up("finished", [r for r in self._all() if r.id in self._ended()])
-        left = self._left()
-        self._sum_up("went back to the queue", [r for r in left if r.id in self._back or not r.acknowledged])
-        self._sum_up("cut off and lost", [r for r in left if r.id not in self._back and r.acknowledged])
+        tasks, ended = self._all(), self._ended()
+        back = set(filter(self._settlement.is_back, tasks))
+        acked = set(filter(_is_acknowledged, tasks))
+        self._sum_up("finished", [r for r in tasks if r.id in ended and r in acked])
+        again = [r for r in tasks if r.id in ended and r not in acked]
+        left = [r for r in tasks if r.id not in ended]
+        kept = [r for r in left if r not in back | acked] + self._settlement.dropped({r.id for r in tasks})
+        self._sum_up("finished, but will run again", again)
+        self._sum_up("went back to the queue", [r for r in left if r in back])
+        self._sum_up("not given back", kept)
+        if again or kept:
+            self.say(self._settlement.how_it_returns())
+        self._sum_up("cut off and lost", [r for r in left if r in acked - back])
 
     def _tell(self) -> None:
         while not self._over.is_set():
@@ -152,8 +157,9 @@ class Stop:
             soft += CLEANING
         if self._over.wait(soft):
             return
+        self._note_cut()
+        self._settlement.give_back(self._consumer, CLEANING)
         self.finish()
-        self._restore()
         for child in pool_processes():
             os.kill(child, signal.SIGKILL)
         os._exit(1)
@@ -163,26 +169,13 @@ class Stop:
         terminate = getattr(self._consumer.pool, "terminate_job", None)
         return getattr(terminate, "__func__", None) is not BasePool.terminate_job
 
-    def _restore(self) -> None:
-        """Put back what was not acknowledged, where the client must do it (Redis): Celery has not come to it."""
-        qos: Any = getattr(getattr(self._consumer.task_consumer, "channel", None), "qos", None)
-        if hasattr(qos, "restore_by_tag"):  # which knows nothing any more of a message that has been restored
-            with contextlib.suppress(Exception):  # we are leaving; the broker restores it after its visibility timeout
-                for tag in list(qos._delivered):
-                    qos.restore_by_tag(tag)
-
     def _all(self) -> list[Any]:
         return [*self._running.values(), *self._reserved.values()]
 
     def _ended(self) -> set[str]:
-        held = {*state.active_requests, *state.reserved_requests}
-        gone = {r.id for r in self._all() if r.time_start is not None and r not in held}
-        gone -= self._back
-        return {task_id for task_id in gone if task_id not in self._cut or task_id in state.successful_requests}
-
-    def _left(self) -> list[Any]:
-        ended = self._ended()
-        return [request for request in self._all() if request.id not in ended]
+        """Return the ids of those that came to an end: a warm stop waits for all that has begun."""
+        begun = {r.id for r in self._all() if r.time_start is not None and not self._settlement.is_returned(r)}
+        return {task_id for task_id in begun if task_id not in self._cut or task_id in state.successful_requests}
 
     def _sum_up(self, what: str, requests: list[Any]) -> None:
         if requests:
@@ -214,6 +207,11 @@ def signal_warning() -> str | None:
     if parent == 1 and name in ("sh", "bash", "dash", "ash"):
         return f"PID 1 is {name}, which keeps SIGTERM to itself: start this with exec, or with an init such as tini."
     return None
+
+
+def _is_acknowledged(request: Any) -> bool:
+    """Whether the broker was told so; Celery's own mark says that it should have been."""
+    return bool(request.message.acknowledged)
 
 
 def _told(request: Any) -> str:

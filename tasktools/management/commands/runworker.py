@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils.autoreload import get_child_arguments
 
-from tasktools import discovery, supervised
+from tasktools import discovery, reconnecting, supervised
 from tasktools.exceptions import UsageError
 from tasktools.intake import Intake
 from tasktools.management import ending, patching, reloading
@@ -49,7 +49,7 @@ class Command(RunCommand):
         if self.line is not None or self.limits:
             self.intake.install(found.app)
         self.stop = Stop(self.note, every_second=sys.stderr.isatty(), grace=self.grace)
-        self.stop.install(found.app)
+        self.stop.install(found.app, reconnecting.install(found.app))
         warning = signal_warning()
         if warning:
             self.note(self.style.WARNING(warning))

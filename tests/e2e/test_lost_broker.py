@@ -1,0 +1,84 @@
+"""A Redis that is killed under a worker: nothing runs twice, and a stop says what was seen."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers import Redis, started
+from tests.support import Running, Site, wait_for
+
+TASKS = """
+import time
+from celery import shared_task
+
+@shared_task(acks_late=LATE)
+def slow(key):
+    with open("record", "a") as file:
+        file.write(f"began {key}\\n")
+    time.sleep(SECONDS)
+    with open("record", "a") as file:
+        file.write(f"ended {key}\\n")
+"""
+
+SEND = """
+import django; django.setup()
+from shop.tasks import slow
+for key in range(4): slow.delay(key)
+"""
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[Redis]:
+    with started(Redis, tmp_path / "redis") as server:
+        yield server
+
+
+def begin(site: Site, server: Redis, *, late: bool, seconds: int = 2) -> Running:
+    """Start a worker that runs one task and has reserved three."""
+    site.minimal(settings=f"CELERY_BROKER_URL = {server.url!r}")
+    site.write("shop/tasks.py", TASKS.replace("LATE", str(late)).replace("SECONDS", str(seconds)))
+    worker = site.start_worker("-c", "1")
+    sent = site.run(sys.executable, "-c", SEND, env={"DJANGO_SETTINGS_MODULE": site.settings_module})
+    assert sent.returncode == 0, sent.stderr
+    wait_for(lambda: worker.output.count(" received") == 4 and recorded(site))
+    return worker
+
+
+def recorded(site: Site) -> list[str]:
+    record = site.root / "record"
+    return record.read_text().splitlines() if record.exists() else []
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["early", "late"])
+def test_killed_and_started_again__each_task_runs_once(site: Site, redis_server: Redis, late: bool) -> None:
+    worker = begin(site, redis_server, late=late)
+    redis_server.kill()
+    worker.wait_for_output("Connection to broker lost")
+    redis_server.start()
+    client = redis_server.client()
+    wait_for(lambda: len(recorded(site)) == 8 and not client.hlen("unacked"))
+    assert worker.end() == 0
+    assert sorted(recorded(site)) == sorted(f"{word} {key}" for word in ("began", "ended") for key in range(4))
+    assert "Unrecoverable error" not in worker.output
+    assert client.llen("celery") == 0
+
+
+def test_down_at_a_stop__says_what_the_broker_still_holds(site: Site, redis_server: Redis) -> None:
+    worker = begin(site, redis_server, late=False, seconds=4)
+    redis_server.kill()
+    worker.wait_for_output("Cannot connect to")
+    assert worker.end() == 0
+    said = {
+        line.partition(": ")[0]: line.count("slow[") for line in worker.output.splitlines() if ": shop.tasks" in line
+    }
+    assert said == {"finished": 1, "not given back": 3}
+    assert (
+        "The broker was not reached: they go back to the queue after its visibility timeout, 3600 s." in worker.output
+    )
+    redis_server.start()
+    client = redis_server.client()
+    assert (client.llen("celery"), client.hlen("unacked")) == (0, 3)
