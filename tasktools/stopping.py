@@ -160,12 +160,13 @@ class Stop:
 
     def _can_cut(self) -> bool:
         """Whether the pool can end a task: threads cannot, and Celery's cold shutdown fails them with NotImplementedError."""
-        terminate = getattr(self._consumer.pool, "terminate_job", None)
+        terminate = getattr(getattr(self._consumer, "pool", None), "terminate_job", None)  # None before it was ready
         return getattr(terminate, "__func__", None) is not BasePool.terminate_job
 
     def _restore(self) -> None:
         """Put back what was not acknowledged, where the client must do it (Redis): Celery has not come to it."""
-        qos: Any = getattr(getattr(self._consumer.task_consumer, "channel", None), "qos", None)
+        consumer = getattr(self._consumer, "task_consumer", None)  # None before it was ready, and without a connection
+        qos: Any = getattr(getattr(consumer, "channel", None), "qos", None)
         if hasattr(qos, "restore_by_tag"):  # which knows nothing any more of a message that has been restored
             with contextlib.suppress(Exception):  # we are leaving; the broker restores it after its visibility timeout
                 for tag in list(qos._delivered):
