@@ -18,6 +18,7 @@ from celery import bootsteps
 from celery.worker import state
 
 from tasktools.brokers.portable import queue_length
+from tasktools.exits import fail_on_exit
 from tasktools.waking import Waker, look_again_soon
 
 #: Seconds between two looks at whether a limited worker has done its share.
@@ -116,8 +117,9 @@ class _IntakeStep(bootsteps.StartStopStep):
         self._beside: Any = None
         #: Wakes the loop to look again, where the pool's threads do not.
         self._waker: Waker | None = None
-        # Before the strategies of the tasks are made, which keep hold of it.
+        # Before the strategies of the tasks are made, which keep hold of both.
         consumer.on_task_request = self._counted(consumer.on_task_request)
+        fail_on_exit(consumer.pool)
 
     def start(self, consumer: Any) -> None:
         channel = consumer.task_consumer.channel

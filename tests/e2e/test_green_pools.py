@@ -154,3 +154,14 @@ def test_beat_inside__is_refused_in_one_sentence(shop: Site) -> None:
     done = shop.manage("runworker", "-P", "gevent", "-B")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("--beat does not work with the pool gevent.\nHint: ")
+
+
+@pytest.mark.parametrize("pool", ["threads", *POOLS])
+def test_task_that_exits__fails_and_leaves_its_place_to_others(shop: Site, pool: str) -> None:
+    shop.write("shop/tasks.py", TASKS + "\n@shared_task\ndef leave():\n    raise SystemExit(3)\n")
+    worker = shop.start_manage("runworker", "--reload", "-P", pool, "-c", "1", "-l", "INFO")
+    worker.wait_for_output(" ready.")
+    done = shop.manage("enqueue", "leave", "--wait", "--timeout", "20s")
+    assert "failed: WorkerLostError: The task called sys.exit(3)." in done.stderr
+    done = shop.manage("enqueue", "nap", "record", "1", "0", "--wait", "--timeout", "20s")
+    assert done.returncode == 0, done.stderr
