@@ -18,6 +18,7 @@ from celery.worker import state
 from tasktools import mailbox
 from tasktools.brokers.portable import queue_length
 from tasktools.delivery import Asked, Pushed
+from tasktools.exits import fail_on_exit
 from tasktools.waking import Waker, look_again_soon
 
 #: Seconds between two looks at whether a limited worker has done its share.
@@ -122,9 +123,10 @@ class _IntakeStep(bootsteps.StartStopStep):
         self._beside: Any = None
         #: Wakes the loop to look again, where the pool's threads do not.
         self._waker: Waker | None = None
-        # Before the strategies of the tasks are made, which keep hold of it.
+        # Before the strategies of the tasks are made, which keep hold of both.
         consumer.on_task_request = self._counted(consumer.on_task_request)
         consumer.create_task_handler = _guarded(consumer.create_task_handler, self._refuses)
+        fail_on_exit(consumer.pool)
 
     def start(self, consumer: Any) -> None:
         if consumer.connection.transport.driver_type == "redis":

@@ -166,7 +166,7 @@ class Stop:
 
     def _can_cut(self) -> bool:
         """Whether the pool can end a task: threads cannot, and Celery's cold shutdown fails them with NotImplementedError."""
-        terminate = getattr(self._consumer.pool, "terminate_job", None)
+        terminate = getattr(getattr(self._consumer, "pool", None), "terminate_job", None)  # None before it was ready
         return getattr(terminate, "__func__", None) is not BasePool.terminate_job
 
     def _all(self) -> list[Any]:

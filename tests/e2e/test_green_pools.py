@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from tests import load
 from tests.support import Running, Site, wait_for
 
 POOLS = ["gevent", "eventlet"]
@@ -119,3 +120,48 @@ def test_grace__cuts_what_still_runs_and_gives_it_back(shop: Site, pool: str) ->
     purged = shop.manage("celery", "purge", "-f").stdout
     assert "Purged 1 message" in purged
     assert not traceback_in(worker)
+
+
+def test_load__every_task_runs_once_and_on_code_no_older_than_it(site: Site) -> None:
+    found = load.run(site, reloads=3, pool="gevent", acks_late=False)
+    assert found.sent > 20
+    assert found.good, found
+
+
+def test_setting__names_the_pool_as_well(shop: Site) -> None:
+    shop.minimal(settings='CELERY_WORKER_POOL = "eventlet"\nCELERY_WORKER_CONCURRENCY = 20')
+    shop.write("shop/tasks.py", TASKS)
+    send(shop, "20", "1")
+    worker = shop.start(sys.executable, "-m", "django", "runworker", "--reload", "--drain", "-l", "INFO")
+    assert worker.process.wait(30) == 0
+    began, ended = noted(shop, "began"), noted(shop, "ended")
+    assert len(ended) == 20
+    assert max(began.values()) < min(ended.values())
+    assert "worker_pool setting" not in worker.output
+    assert not traceback_in(worker)
+
+
+def test_celery_command__patches_too(shop: Site) -> None:
+    worker = shop.start_manage("celery", "worker", "-P", "gevent", "-c", "20", "-l", "INFO", "--without-mingle")
+    worker.wait_for_output(" ready.")
+    send(shop, "20", "1")
+    wait_for(lambda: len(noted(shop, "ended")) == 20)
+    assert max(noted(shop, "began").values()) < min(noted(shop, "ended").values())
+    assert worker.end() == 0
+
+
+def test_beat_inside__is_refused_in_one_sentence(shop: Site) -> None:
+    done = shop.manage("runworker", "-P", "gevent", "-B")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("--beat does not work with the pool gevent.\nHint: ")
+
+
+@pytest.mark.parametrize("pool", ["threads", *POOLS])
+def test_task_that_exits__fails_and_leaves_its_place_to_others(shop: Site, pool: str) -> None:
+    shop.write("shop/tasks.py", TASKS + "\n@shared_task\ndef leave():\n    raise SystemExit(3)\n")
+    worker = shop.start_manage("runworker", "--reload", "-P", pool, "-c", "1", "-l", "INFO")
+    worker.wait_for_output(" ready.")
+    done = shop.manage("enqueue", "leave", "--wait", "--timeout", "20s")
+    assert "failed: WorkerLostError: The task called sys.exit(3)." in done.stderr
+    done = shop.manage("enqueue", "nap", "record", "1", "0", "--wait", "--timeout", "20s")
+    assert done.returncode == 0, done.stderr

@@ -103,3 +103,15 @@ def test_ordinary_process__keeps_celerys_signals() -> None:
     before = platforms.signals
     greenlets.let_cold_stop_wait()
     assert platforms.signals is before
+
+
+def test_grace__is_kept_before_the_worker_is_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tasktools import stopping
+
+    ended: list[int] = []
+    monkeypatch.setattr("os._exit", ended.append)
+    monkeypatch.setattr("os.kill", lambda *_: None)
+    monkeypatch.setattr(stopping, "CLEANING", 0.01)
+    stop = stopping.Stop(lambda _: None, every_second=False, grace=0.01)
+    stop._press(0.01, soft=0.01)
+    assert ended == [1]

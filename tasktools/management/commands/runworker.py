@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils.autoreload import get_child_arguments
 
-from tasktools import discovery, reconnecting, supervised
+from tasktools import discovery, monkey, reconnecting, supervised
 from tasktools.exceptions import UsageError
 from tasktools.intake import Intake
 from tasktools.management import ending, patching, reloading
@@ -36,6 +36,8 @@ class Command(RunCommand):
                 hint="run manage.py runbeat beside it" if alone == "beat" else f"leave out --{alone}",
             )
         pool = patching.pool_of_worker(options.get("pool"), lambda: self.find_app(options["app"]).app)
+        if options.get("beat") and pool in monkey.POOLS:
+            raise UsageError(f"--beat does not work with the pool {pool}.", hint="run manage.py runbeat beside it")
         if not options.get("detach") and patching.lacks_patches(pool, own_process=self._called_from_command_line):
             if reloads(options) and not supervised.Line.is_there():
                 reloading.become_supervisor(self.celery_command, options, pool=pool)

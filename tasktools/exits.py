@@ -1,0 +1,51 @@
+"""A task that calls sys.exit() in a thread or a greenlet: it fails, as it does in a process of its own (prefork)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from billiard.einfo import ExceptionInfo
+from billiard.exceptions import WorkerLostError
+from celery.exceptions import WorkerShutdown, WorkerTerminate
+
+logger = logging.getLogger(__name__)
+
+
+def fail_on_exit(pool: Any) -> None:
+    """Have tasks of the pools threads, gevent and eventlet fail that raise SystemExit.
+
+    Celery (celery.concurrency.base.apply_target) trips over it there: the task counts as running for ever, and keeps its
+    place in a worker that reserves none ahead. Celery's requests take hold of `apply_async` early: call this before.
+    """
+    if not (pool.is_green or type(pool).__module__ == "celery.concurrency.thread") or "apply_async" in vars(pool):
+        return
+    apply_async = pool.apply_async
+
+    def apply_failing(target: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        return apply_async(_failing(target), *args, **options)
+
+    pool.apply_async = apply_failing
+
+
+def _failing(target: Callable[..., Any]) -> Callable[..., Any]:
+    def run(*args: Any, **options: Any) -> Any:
+        try:
+            return target(*args, **options)
+        except (WorkerShutdown, WorkerTerminate):
+            raise
+        except SystemExit as error:
+            logger.error(
+                "A task has called sys.exit(%s): it has failed.", "" if error.code is None else repr(error.code)
+            )
+            return True, _lost(error), 0.0  # as a task's tracer returns it: failed, why, seconds
+
+    return run
+
+
+def _lost(error: SystemExit) -> ExceptionInfo:
+    try:
+        raise WorkerLostError(f"The task called sys.exit({'' if error.code is None else repr(error.code)}).")
+    except WorkerLostError:
+        return ExceptionInfo()
