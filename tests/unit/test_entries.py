@@ -67,7 +67,7 @@ OPTIONS = [
     *({"retry_policy": each} for each in ({"max_retries": 1}, None, 5)),
     *({"serializer": each} for each in ("json", "nosuch")),
     *({"compression": each} for each in ("zlib", "gzip", None, "nosuch")),
-    *({"headers": each} for each in ({}, {"a": 1}, 5, None)),
+    *({"headers": each} for each in ({}, {"a": 1}, 5)),
     *({"args": (1,)}, {"kwargs": {"x": 2}}, {"producer": 1}, {1: 2}),
     *(["expires"], "queue", [], None, 5, {"tags": "x"}),
 ]
