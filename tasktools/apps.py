@@ -9,11 +9,16 @@ from typing import Any, NoReturn
 from django.apps import AppConfig, apps
 
 from tasktools.exceptions import ProjectError, TasktoolsError, project_code
+from tasktools.interrupts import end_quietly
 
 
 class TasktoolsConfig(AppConfig):
     name = "tasktools"
     verbose_name = "Celery commands"
+
+    def __init__(self, app_name: str, app_module: Any) -> None:
+        super().__init__(app_name, app_module)
+        end_quietly(sys.argv)  # the first that django.setup() runs of ours
 
     def ready(self) -> None:
         try:

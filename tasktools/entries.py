@@ -75,7 +75,7 @@ class Entry:
 
     def _arguments(self) -> Iterator[Fault]:
         if isinstance(self.args, (str, bytes, Mapping, Iterator)) or not isinstance(self.args, Iterable):
-            form = f"write ({self.args!r},) with a comma, or [{self.args!r}]"
+            form = f"write ({_short(self.args)},) with a comma, or [{_short(self.args)}]"
             hint = "write a list or a tuple" if isinstance(self.args, (Mapping, Iterator)) else form
             yield self._fault("arguments", f"its args are {_short(self.args)}, which is no list and no tuple", hint)
         elif not isinstance(self.kwargs, Mapping) or not all(isinstance(key, str) for key in self.kwargs):
@@ -116,7 +116,7 @@ class Entry:
         span = schedule.run_every if type(schedule) is Every else schedule
         if isinstance(span, bool) or not isinstance(span, (int, float, timedelta, BaseSchedule)):
             hint = "give seconds, a timedelta, or a schedule of celery.schedules such as crontab(hour=7)"
-            yield self._fault("schedule", f"its schedule is {schedule!r}, which is no schedule", hint)
+            yield self._fault("schedule", f"its schedule is {_short(schedule)}, which is no schedule", hint)
         elif not isinstance(span, BaseSchedule):
             why = _uncountable(span)
             if why:
@@ -172,7 +172,10 @@ def _form(name: str) -> str:
 
 
 def _short(value: Any) -> str:
-    return shown(repr(value))
+    try:
+        return shown(repr(value))
+    except Exception:  # noqa: BLE001 - an object of the project's, and a check must not fail for it
+        return f"an object of {type(value).__name__}"
 
 
 def _close(app: Any, name: str) -> str:

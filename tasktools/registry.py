@@ -94,7 +94,7 @@ def function_of(task: Any) -> Callable[..., Any]:
 
 def signature_of(task: Any) -> TaskSignature:
     """Return what a task takes: what `task.apply_async` of the installed Celery accepts is never refused."""
-    header = getattr(task, "__header__", None) if task.typing else None  # a task that is a class has none
+    header = getattr(task, "__header__", None) if getattr(task, "typing", True) else None  # a class has none
     return task_signature(
         function_of(task), header, sends=has_own(task, "apply_async"), calls=has_own(task, "__call__")
     )
@@ -102,7 +102,7 @@ def signature_of(task: Any) -> TaskSignature:
 
 def has_own(task: Any, method: str) -> bool:
     """Whether a task has a method that is not Celery's."""
-    holder = next(each for each in type(task).__mro__ if method in vars(each))
+    holder = next((each for each in type(task).__mro__ if method in vars(each)), type(task))
     return method in vars(task) or not holder.__module__.startswith("celery.")
 
 

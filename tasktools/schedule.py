@@ -29,7 +29,7 @@ def faults(app: Any, *, scheduler: str | None = None) -> Iterator[Fault]:
     celerys = _is_celerys(scheduler or app.conf.beat_scheduler, sure=scheduler is not None)
     kept = celerys and keeps_file(scheduler or app.conf.beat_scheduler)
     for key, fields in schedule.items():
-        if not isinstance(fields, (dict, ScheduleEntry)):
+        if not isinstance(fields, (Mapping, ScheduleEntry)):
             hint = 'write {"task": ..., "schedule": ...}'
             yield Fault(kind="schedule", entry=str(key), sentence="it is no dictionary", hint=hint)
             continue

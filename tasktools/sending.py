@@ -25,7 +25,7 @@ def option_fault(name: str, value: Any) -> str:
     if name in ("args", "kwargs", "producer"):
         return "no option: apply_async gets it already"
     option = OPTIONS.get(name)
-    if option is None or option.takes is None or (value is None and name != "headers"):
+    if option is None or option.takes is None or value is None:
         return ""
     return "" if option.takes(value) else f"not {option.form}"
 

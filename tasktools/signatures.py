@@ -108,7 +108,7 @@ def task_signature(
     of the task has an `apply_async` or a `__call__` of its own, which may add arguments.
     """
     written, own = signature_of(run), _signature(_past_celery(run), follow_wrapped=False)
-    checked = None if header is None or sends else inspect.signature(header)
+    checked = None if header is None or sends else _signature(header, follow_wrapped=False)
     exact = checked is not None and _alike(checked, written)
     if exact or (_alike(own, written) and not sends and not (calls and checked is None)):
         reading = Reading(written) if exact else Reading(_with_rest(written), whole=False)

@@ -42,6 +42,8 @@ class Stop:
         self.every_second = every_second
         self.grace = grace
         self.began: float | None = None
+        #: Taken by the first to begin, and never given back: a signal may come between two lines.
+        self._first = threading.Lock()
         self._running: dict[str, Any] = {}
         self._reserved: dict[str, Any] = {}
         #: What ran when the stop became a cold one: of that only what succeeded has finished.
@@ -55,6 +57,8 @@ class Stop:
         if self.grace is not None:
             app.conf.worker_soft_shutdown_timeout = self.grace * SOFT_SHARE
         let_cold_stop_wait()
+        # Celery sends this in its signal handlers, which a further signal interrupts; its own lock would then wait for itself.
+        signals.worker_shutting_down.lock = threading.RLock()
         signals.worker_shutting_down.connect(lambda how, **_: self.begin(how), weak=False)
         signals.task_failure.connect(self._note_lost, weak=False)
         signals.worker_ready.connect(lambda sender, **_: self._watch(sender), weak=False)
@@ -66,7 +70,7 @@ class Stop:
 
     def begin(self, how: str) -> None:
         """Take down what runs and what is reserved, and tell of it from a thread: this is called in a signal handler."""
-        if self.began is not None:
+        if not self._first.acquire(blocking=False):
             return
         self.began = time.monotonic()
         self._running = {request.id: request for request in list(state.active_requests)}
@@ -151,7 +155,7 @@ class Stop:
         if self._over.wait(warm):
             return
         more = f"they have {soft:g} s more" if soft else "they are stopped"
-        self.say(f"tasks still run after {warm:g} s: {more}")
+        _aside(self.say, f"tasks still run after {warm:g} s: {more}")
         if self._can_cut():
             os.kill(os.getpid(), signal.SIGQUIT)
             soft += CLEANING
@@ -159,7 +163,7 @@ class Stop:
             return
         self._note_cut()
         self._settlement.give_back(self._consumer, CLEANING)
-        self.finish()
+        _aside(self.finish).join(CLEANING)
         for child in pool_processes():
             os.kill(child, signal.SIGKILL)
         os._exit(1)
@@ -188,6 +192,13 @@ def _start(call: Callable[..., None], *args: Any) -> None:
     threading.Thread waits until the thread runs. In a signal handler that may never be, and on these pools nothing may wait.
     """
     _thread.start_new_thread(call, args)
+
+
+def _aside(call: Callable[..., None], *args: Any) -> threading.Thread:
+    """Call what writes from a thread: a terminal that takes no output keeps no step of the stop waiting."""
+    thread = threading.Thread(target=call, args=args, daemon=True)
+    thread.start()
+    return thread
 
 
 def pool_processes() -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import site
 import socket
 import sys
@@ -19,6 +20,7 @@ from django.utils.autoreload import get_child_arguments
 from tasktools import conf, monkey, supervisor
 from tasktools.durations import parse_duration
 from tasktools.supervised import Line, began
+from tasktools.supervisor.base import ENDING
 
 
 def become_supervisor(kind: str, options: dict[str, Any], *, pool: str | None = None) -> Line:
@@ -67,6 +69,7 @@ def become(plan: dict[str, Any]) -> NoReturn:
     """Become the supervisor that carries out `plan`: a light process with this one's id, see supervisor/__main__.py."""
     sys.stdout.flush()
     sys.stderr.flush()
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)  # they wait for the supervisor, and kill nobody on the way
     script = Path(supervisor.__file__).with_name("__main__.py")
     os.execv(sys.executable, [sys.executable, str(script), json.dumps(plan)])
 

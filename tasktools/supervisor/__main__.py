@@ -12,7 +12,8 @@ if __name__ == "__main__":
 
     import json
 
-    from tasktools.supervisor.base import stderr_line
+    from tasktools.supervisor.base import leave
+    from tasktools.supervisor.output import Notes, descriptor_of
 
     fields = json.loads(sys.argv[1])
     if fields["kind"] == "site":
@@ -20,7 +21,7 @@ if __name__ == "__main__":
 
         del fields["kind"]
         site = SitePlan(**fields)
-        sys.exit(run_site(site, stderr_line(site.color_stderr)))
+        leave(run_site(site, Notes(descriptor_of(sys.stderr), color=site.color_stderr)))
 
     from tasktools.supervisor.beat import BeatReloader
     from tasktools.supervisor.reloading import Plan
@@ -29,6 +30,8 @@ if __name__ == "__main__":
 
     plan = Plan(**fields)
     files = Files(plan.roots, plan.ignore, plan.include)
-    reloader = {"worker": WorkerReloader, "beat": BeatReloader}[plan.kind](plan, files, stderr_line(plan.color))
+    reloader = {"worker": WorkerReloader, "beat": BeatReloader}[plan.kind](
+        plan, files, Notes(sys.stderr.fileno(), color=plan.color)
+    )
     watch(files, plan.since, reloader.tell_changed, lambda text: reloader.call(lambda: reloader.say(text)))
-    sys.exit(reloader.run())
+    leave(reloader.run())

@@ -9,12 +9,19 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
+from tasktools.supervisor.output import Notes, Output
 from tasktools.supervisor.process import Process
 
 #: Longest sleep, in seconds, while something is going on that only time brings to an end.
 PERIOD = 0.1
+
+#: The signals that end everything.
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
+
+#: How long a slow reader is waited for at the end, in seconds.
+LAST_WORDS = 1.0
 
 
 class Loop:
@@ -24,6 +31,8 @@ class Loop:
         self.clock = clock
         self.processes: list[Process] = []
         self.exit_code: int | None = None
+        #: What is written without waiting: what is left is written when it can be.
+        self.outputs: list[Output] = [say.output] if isinstance(say, Notes) else []
         self._say = say
         self._selector = selectors.DefaultSelector()
         self._calls: list[Callable[[], None]] = []
@@ -58,17 +67,21 @@ class Loop:
     def run(self) -> int:
         """Begin, and turn until a strategy calls `finish`; return the exit code."""
         signal.set_wakeup_fd(self._door, warn_on_full_buffer=False)
-        for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGCHLD):
+        for signum in (*ENDING, signal.SIGCHLD):
             if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:  # nohup stays
                 signal.signal(signum, lambda *_: None)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)  # `become` has blocked them until now
         self.call(self.begin)
         while self.exit_code is None:
             self.tick()
+        for output in self.outputs:
+            output.push(timeout=LAST_WORDS)
         return self.exit_code
 
     def tick(self) -> None:
         """Wait for something to happen, and do what follows from it."""
-        for key, _ in self._selector.select(PERIOD if self.is_busy() else None):
+        waits = any(output.waiting for output in self.outputs)
+        for key, _ in self._selector.select(PERIOD if waits or self.is_busy() else None):
             key.data()
         while self._calls:
             self._calls.pop(0)()
@@ -77,6 +90,8 @@ class Loop:
                 self.processes.remove(process)
                 self.ended(process)
         self.due()
+        for output in self.outputs:
+            output.push()
 
     def call(self, function: Callable[[], None]) -> None:
         """Have `function` called in the loop; may be called from any thread."""
@@ -109,12 +124,8 @@ class Loop:
                     self.asked(signum)
 
 
-def stderr_line(color: bool) -> Callable[[str], None]:
-    """Return a function that writes whole lines on stderr."""
-    before, after = ("\033[36m", "\033[0m") if color else ("", "")
-
-    def say(text: str) -> None:
-        with contextlib.suppress(OSError):  # whoever read it may have gone; that is no reason to stop
-            os.write(sys.stderr.fileno(), f"{before}{text}{after}\n".encode())
-
-    return say
+def leave(code: int) -> NoReturn:
+    """Exit with `code`, whatever comes now: Python gives signals their default action back before it ends."""
+    for signum in ENDING:
+        signal.signal(signum, signal.SIG_IGN)
+    sys.exit(code)

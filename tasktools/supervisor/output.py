@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import time
+from typing import TextIO
 
 #: ANSI colours for the names, in the order of the processes: green, magenta, yellow.
 COLORS = (32, 35, 33)
@@ -51,7 +53,7 @@ class Output:
     """A file descriptor whose reader may be slow, or gone. Writing never waits: signals are answered meanwhile."""
 
     def __init__(self, descriptor: int) -> None:
-        self.descriptor = descriptor
+        self.descriptor = _opened_again(descriptor) if os.isatty(descriptor) else descriptor
         #: Whether whoever read it has gone.
         self.gone = False
         self.waiting = b""
@@ -72,6 +74,8 @@ class Output:
         while self.waiting and self._is_ready(max(0.0, deadline - time.monotonic())):
             try:  # a pipe that is ready takes so much at once
                 written = os.write(self.descriptor, self.waiting[: select.PIPE_BUF])
+            except BlockingIOError:  # a terminal that was ready for less
+                return
             except OSError:
                 self.gone, self.waiting = True, b""
             else:
@@ -81,3 +85,34 @@ class Output:
         poll = select.poll()
         poll.register(self.descriptor, select.POLLOUT)
         return bool(poll.poll(timeout * 1000))  # an error counts: the write tells which
+
+
+class Notes:
+    """Whole lines for a person, on stderr."""
+
+    def __init__(self, descriptor: int, *, color: bool) -> None:
+        self.output = Output(descriptor)
+        self._before, self._after = ("\033[36m", "\033[0m") if color else ("", "")
+
+    def __call__(self, text: str) -> None:
+        self.output.write(f"{self._before}{text}{self._after}\n".encode())
+
+
+def descriptor_of(stream: TextIO | None) -> int:
+    """Return the descriptor of stdout or stderr; of one that was closed before we began, whose number another file may have."""
+    return os.open(os.devnull, os.O_WRONLY) if stream is None else stream.fileno()
+
+
+def _opened_again(terminal: int) -> int:
+    """Return a descriptor of a terminal on which writing never waits, also after Ctrl-S.
+
+    O_NONBLOCK belongs to what was opened, which the shell shares with us; so it is opened once more. Where that is refused,
+    as for another user's terminal, it may be the controlling one, which everybody may open. Else writing may wait.
+    """
+    flags = os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK
+    with contextlib.suppress(OSError):
+        return os.open(os.ttyname(terminal), flags)
+    with contextlib.suppress(OSError):
+        os.tcgetpgrp(terminal)  # an error unless it is the controlling one
+        return os.open("/dev/tty", flags)
+    return terminal

@@ -132,7 +132,7 @@ class Reloader(Loop):
             self.forced = self.clock()
         for process in self.processes:
             process.told_to_end = process.told_to_end or self.clock()
-            process.send(signum)
+            process.send(_for(process, signum))
             if signum == signal.SIGTERM and isinstance(process, Child):
                 process.say("end")
         if self.stopping > 3:
@@ -160,7 +160,8 @@ class Reloader(Loop):
         self.forget(process.line)
         if self.stopping:
             if process is self.current:
-                self._code = process.exit_code or 0
+                begun = process.ready or process.exit_code != -signal.SIGTERM
+                self._code = (process.exit_code or 0) if begun else 0
             self._finish_if_alone()
         else:
             self.left(process)
@@ -223,6 +224,12 @@ class Reloader(Loop):
     def _release(self, child: Child) -> None:
         if child is self.current and not self.next:
             child.say("resume")
+
+
+def _for(process: Process, signum: int) -> int:
+    """Return what a process is sent in place of a Ctrl-C: one that still loads has nothing to finish, but a traceback."""
+    loads = isinstance(process, Child) and not process.ready
+    return signal.SIGTERM if loads and signum == signal.SIGINT else signum
 
 
 def forget_compiled(path: str) -> None:

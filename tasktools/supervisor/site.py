@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from tasktools.supervisor.base import Loop
-from tasktools.supervisor.output import Output, prefixes
+from tasktools.supervisor.output import Output, descriptor_of, prefixes
 from tasktools.supervisor.part import Part
 from tasktools.supervisor.process import Process
 
@@ -60,6 +60,7 @@ class Site(Loop):
         super().__init__(say, clock)
         self.plan = plan
         self.output = output
+        self.outputs.append(output)
         self.stopping = False
         self._start = start
         self._asked: list[float] = []
@@ -126,11 +127,7 @@ class Site(Loop):
 
     def is_busy(self) -> bool:
         gone = any(process.exit_code is not None for process in self.processes)  # and its pipe is not at its end
-        return bool(gone or self.output.waiting or super().is_busy())
-
-    def finish(self, code: int) -> None:
-        self.output.push(timeout=1)
-        super().finish(code)
+        return gone or super().is_busy()
 
     def say(self, text: str) -> None:
         super().say(f"rundev: {text}")
@@ -221,4 +218,4 @@ class Site(Loop):
 
 def run_site(plan: SitePlan, say: Callable[[str], None]) -> int:
     """Run the site; return the exit code."""
-    return Site(plan, say, Output(sys.stdout.fileno())).run()
+    return Site(plan, say, Output(descriptor_of(sys.stdout))).run()

@@ -6,6 +6,7 @@ import contextlib
 import re
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta, timezone
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -67,7 +68,7 @@ OPTIONS = [
     *({"retry_policy": each} for each in ({"max_retries": 1}, None, 5)),
     *({"serializer": each} for each in ("json", "nosuch")),
     *({"compression": each} for each in ("zlib", "gzip", None, "nosuch")),
-    *({"headers": each} for each in ({}, {"a": 1}, 5, None)),
+    *({"headers": each} for each in ({}, {"a": 1}, 5)),
     *({"args": (1,)}, {"kwargs": {"x": 2}}, {"producer": 1}, {1: 2}),
     *(["expires"], "queue", [], None, 5, {"tags": "x"}),
 ]
@@ -174,6 +175,20 @@ def test_faults__a_schedule_without_a_pause(shop: Any, schedule: Any) -> None:
 )
 def test_faults__say_what_is_meant(shop: Any, given: dict[str, Any], kind: str, sentence: str, hint: str) -> None:
     assert found(shop, **given) == [Fault(kind=kind, entry="nightly", sentence=sentence, hint=hint)]
+
+
+def test_faults__of_an_object_that_cannot_be_shown(shop: Any) -> None:
+    class Odd:
+        def __repr__(self) -> str:
+            raise ValueError
+
+    (fault,) = found(shop, schedule=Odd())
+    assert fault.sentence == "its schedule is an object of Odd, which is no schedule"
+
+
+def test_faults__none_in_an_entry_that_is_any_mapping(shop: Any) -> None:
+    shop.conf.beat_schedule = {"nightly": MappingProxyType({"task": "shop.add", "schedule": 60, "args": (1,)})}
+    assert list(faults(shop)) == []
 
 
 @pytest.mark.parametrize("eta", ["soon", 10])

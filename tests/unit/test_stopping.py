@@ -1,0 +1,70 @@
+"""A stop begins in signal handlers, which interrupt each other, and ends in time although nobody reads what it says."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+import pytest
+from celery import Celery, signals
+
+from tasktools import stopping
+from tasktools.stopping import Stop
+
+
+@pytest.fixture(autouse=True)
+def no_hang() -> Iterator[None]:
+    def ring(signum: int, frame: FrameType | None) -> None:
+        raise AssertionError("it waits")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, 5)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture
+def receivers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Receivers that the test connects go with it."""
+    for each in (signals.worker_shutting_down, signals.task_failure, signals.worker_ready):
+        monkeypatch.setattr(each, "receivers", [])
+        monkeypatch.setattr(each, "lock", threading.Lock())
+
+
+def test_begin__by_a_signal_that_interrupts_another(receivers: None) -> None:
+    stop = Stop(lambda text: None, every_second=False)
+    with Celery("shop", set_as_current=False) as app:
+        stop.install(app)
+    with signals.worker_shutting_down.lock:  # the handler that is interrupted is just sending
+        signals.worker_shutting_down.send(sender="worker", sig="SIGTERM", how="Warm", exitcode=0)
+    assert stop.began is not None
+
+
+def test_begin__is_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    stop = Stop(lambda text: None, every_second=False)
+    noted: list[Any] = []
+    monkeypatch.setattr(stop, "_all", lambda: noted.append("all") or [])
+    stop.begin("Warm")
+    stop.begin("Cold")
+    assert noted == ["all"]
+
+
+def test_press__although_a_terminal_takes_no_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = threading.Event()
+    stop = Stop(lambda text: bool(reads.wait(30)) and None, every_second=False)
+    steps: list[Any] = []
+    monkeypatch.setattr(stopping, "CLEANING", 0.1)
+    monkeypatch.setattr(stopping, "pool_processes", list)
+    monkeypatch.setattr(stop, "_can_cut", lambda: True)
+    monkeypatch.setattr(stop, "_restore", lambda: steps.append("restored"))
+    monkeypatch.setattr(stop, "finish", lambda: stop.say("finished"))
+    monkeypatch.setattr(os, "kill", lambda pid, signum: steps.append(signum))
+    monkeypatch.setattr(os, "_exit", steps.append)
+    stop._press(0.0, 0.0)
+    reads.set()
+    assert steps == [signal.SIGQUIT, "restored", 1]
