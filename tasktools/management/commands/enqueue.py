@@ -62,8 +62,7 @@ class Command(TasktoolsCommand):
     def _run_many(self, name: str | None, options: dict[str, Any]) -> None:
         from tasktools.management.bulking import send_file
 
-        found = self.find_app(options["app"])
-        self._load(found)
+        self._load(found := self.find_app(options["app"]))
         startup.require_broker(found)
         send_file(self, found.app, name, options, listen=not self._called_from_command_line)
 
