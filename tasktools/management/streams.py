@@ -58,6 +58,8 @@ class StreamCommand(BaseCommand):
         except StdoutError as error:
             if not failed:
                 self.lost(error, argv)
+            elif "--json" not in argv:  # whose stderr has its one object already
+                self.stderr.write(error.sentence)
 
 
 class _Stream:
