@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import stat
@@ -14,7 +15,11 @@ from tasktools.naming import shown
 
 def refuse_writing(path: object, error: OSError) -> OutputError:
     """Return the error for a file that could not be written."""
-    return OutputError(f'"{shown(str(path))}" cannot be written: {error.strerror or error}.', hint="make room for it")
+    hint = "make room for it" if error.errno in _FULL else "see who may write there"
+    return OutputError(f'"{shown(str(path), 300)}" cannot be written: {error.strerror or error}.', hint=hint)
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def lock(handle: int) -> bool:

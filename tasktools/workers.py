@@ -65,6 +65,16 @@ def schedule_file(configured: str, places: Iterable[Path]) -> Path | None:
     raise error
 
 
+def holds_something_else(path: str) -> bool:
+    """Whether there is a file that is no schedule: beat would take it for a broken one, and remove it."""
+    import dbm
+
+    if not os.path.isfile(path) or dbm.whichdb(path) != "":
+        return False
+    with open(path, "rb") as file:
+        return bool(file.read(16).strip(b"\0"))  # a crash leaves an empty one
+
+
 def _is_writable(folder: Path) -> bool:
     """Whether a file can be made in `folder`; tried, for permissions do not tell of a read-only file system."""
     probe = folder / f".tasktools-{os.getpid()}"

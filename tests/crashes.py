@@ -203,10 +203,10 @@ def _drain(site: Site, server: PrivateServer | RedisServer, prefix: str, lines: 
         before, size = size, record.stat().st_size if record.exists() else 0
         return size == before and _queued(server, prefix) == 0
 
-    deadline = time.monotonic() + 60 + lines / 300
+    deadline = time.monotonic() + 60 + lines / 100
     while not is_done() and time.monotonic() < deadline:
         _pause()
-    worker.end()
+    worker.end(timeout=120)
 
 
 def _pause() -> None:

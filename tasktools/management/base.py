@@ -11,10 +11,11 @@ import traceback
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
+from django.core.management.base import CommandError, CommandParser, DjangoHelpFormatter
 
 from tasktools import discovery, fixups, registry, render, startup
 from tasktools.exceptions import EXIT_CODES, TaskFailed, TasktoolsError, UsageError
+from tasktools.management.streams import ReaderGone, StdoutError, StreamCommand
 from tasktools.naming import is_known, shown
 from tasktools.shadowing import explained
 
@@ -25,7 +26,7 @@ class _HelpFormatter(DjangoHelpFormatter, argparse.RawDescriptionHelpFormatter):
     """Django's order of options, and the exit codes as they are written."""
 
 
-class TasktoolsCommand(BaseCommand):
+class TasktoolsCommand(StreamCommand):
     """Base of the commands: subclasses add their arguments and implement `run`."""
 
     #: Whether the command prints data and so takes --json.
@@ -84,11 +85,7 @@ class TasktoolsCommand(BaseCommand):
             if not self._called_from_command_line:
                 raise
             sys.exit(INTERRUPTED)
-        except BrokenPipeError:
-            if not (self.prints_data and self._called_from_command_line):
-                raise
-            # Whoever read stdout has seen enough. Python would complain again when it flushes at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except ReaderGone:
             sys.exit(0)
 
     def prepare(self, options: dict[str, Any]) -> None:
@@ -170,7 +167,12 @@ class TasktoolsCommand(BaseCommand):
             sys.exit(code)
         raise CommandError(sentence, returncode=code)
 
+    def lost(self, error: StdoutError, argv: list[str]) -> NoReturn:
+        self._end(error, {"as_json": self.prints_data and "--json" in argv})
+
     def _end(self, error: TasktoolsError, options: dict[str, Any]) -> NoReturn:
+        if isinstance(error, StdoutError) and self.done:
+            error = StdoutError(f"{error.sentence} {self.done}", hint=error.hint)
         if not self._called_from_command_line:
             raise CommandError(render.error_text(error), returncode=error.exit_code) from error
         if options.get("traceback") and not isinstance(error, TaskFailed):  # whose traceback is the worker's

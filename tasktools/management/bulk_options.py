@@ -86,6 +86,7 @@ def path_text(slow: dict[str, str]) -> str:
 def tell_sum(command: TasktoolsCommand, told: dict[str, Any], slow: dict[str, str], options: dict[str, Any]) -> None:
     """Print the sum of a run; with -v 2 also which path the messages took."""
     if options["as_json"]:
+        command.done = summary_text(told)
         command.print_json(told)
     else:
         command.note(summary_text(told))

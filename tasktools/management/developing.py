@@ -97,9 +97,9 @@ def address(typed: str | None, server: str) -> tuple[str, int]:
         raise UsageError(
             f'"{shown(text)}" is no port and no ADDR:PORT.', hint="manage.py rundev 8001, manage.py rundev 0.0.0.0:8000"
         )
-    port = int(match["port"])
+    port = int(match["port"][:18])
     if port > 65535:
-        raise UsageError(f'"{port}" is no port.', hint="give one from 1024 to 65535")
+        raise UsageError(f'"{shown(match["port"])}" is no port.', hint="give one from 1024 to 65535")
     return (match["addr"] or getattr(kind, "default_addr", "127.0.0.1")).strip("[]"), port
 
 

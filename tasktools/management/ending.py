@@ -27,8 +27,9 @@ def limits_from(options: dict[str, Any]) -> Limits:
     Raises ArgumentError for what is no number or no duration.
     """
     tasks = options["max_tasks"]
-    if tasks is not None and not (str(tasks).isascii() and str(tasks).isdigit() and int(tasks) > 0):
-        raise ArgumentError(f'--max-tasks "{shown(str(tasks))}" is no number of tasks.', hint="give 1 or more")
+    typed = str(tasks)
+    if tasks is not None and not (typed.isascii() and typed.isdigit() and len(typed) < 18 and int(typed) > 0):
+        raise ArgumentError(f'--max-tasks "{shown(typed)}" is no number of tasks.', hint="give 1 or more")
     return Limits(tasks=int(tasks) if tasks else None, seconds=seconds(options["max_time"]), drain=options["drain"])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import Any
 
@@ -28,13 +29,15 @@ class Meter:
     def __enter__(self) -> Meter:
         if self.command.stderr.isatty():
             self._bar = _bar()
-            self._bar.start()
+            with contextlib.suppress(OSError):
+                self._bar.start()
             self._id = self._bar.add_task("", total=self.total, completed=self.before)
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._bar:
-            self._bar.stop()
+            with contextlib.suppress(OSError):  # the terminal has gone
+                self._bar.stop()
 
     def show(self, progress: Progress) -> None:
         """Show that so many lines are done."""

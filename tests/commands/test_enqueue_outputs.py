@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tasktools.brokers.portable import queue_length
 from tests.conftest import Ran
 
 Run = Callable[..., Ran]
@@ -142,3 +144,55 @@ def test_run_in_a_file__is_one_process_s_at_a_time(
     assert f'Another process sends the run "{queue}" at this time.' in refused.err
     assert typed(*words, "--json").code == 0
     assert "is complete: 1 sent" in typed(*words).err
+
+
+@pytest.mark.parametrize("room", [0, 40, 80])
+@pytest.mark.parametrize("option", ["--ids", "--skip-bad"])
+def test_disk_that_is_full__what_is_said_to_be_sent_was_sent(
+    enqueue: Run, folder: Path, app: Any, queue: str, monkeypatch: pytest.MonkeyPatch, option: str, room: int
+) -> None:
+    """So many bytes find room, and what is written of the line in between is taken back."""
+    (folder / "calls").write_text(CALLS if option == "--ids" else "[1\n[3, 4]\n[5\n")
+    write = os.pwrite
+
+    def pwrite(handle: int, data: Any, offset: int) -> int:
+        if offset >= room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(handle, data[: room - offset], offset)
+
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    ran = enqueue(option, "new", "--batch-size", "1", "--json")
+    assert ran.code == 74
+    told, error = json.loads(ran.out), json.loads(ran.err)
+    assert (
+        error["error"]
+        == f'"new" cannot be written: No space left on device. Nothing after line {told["lines"]} was sent.'
+    )
+    assert error["hint"] == f"make room for it. To go on: the same command with --start {told['lines'] + 1}"
+    written = (folder / "new").read_text()
+    assert len(written.splitlines()) == (told["sent"] if option == "--ids" else told["bad"])
+    assert written == "" or written.endswith("\n")
+    with app.connection_for_read() as connection:
+        assert queue_length(connection, queue) == told["sent"]
+
+
+def test_two_outputs__have_both_or_neither_of_a_batch(
+    enqueue: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "calls").write_text("[1, 2]\n[3\n")
+    written: list[int] = []
+    write = os.pwrite
+
+    def pwrite(handle: int, data: Any, offset: int) -> int:
+        written.append(handle)
+        if len(set(written)) > 1:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return write(handle, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    ran = enqueue("--ids", "ids", "--skip-bad", "bad")
+    assert ran.code == 74
+    assert "0 sent" in ran.err
+    assert '"bad" cannot be written: Input/output error. Nothing after line 0 was sent.' in ran.err
+    assert "Hint: see who may write there." in ran.err
+    assert (folder / "ids").read_bytes() == (folder / "bad").read_bytes() == b""

@@ -13,7 +13,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from tests import crashes
+from tests import crashes, servers
 from tests.support import Site, refusing_port, wait_for
 
 FOLDER = """
@@ -45,15 +45,29 @@ def test_kills_of_command_and_server__every_line_runs_exactly_once(site: Site) -
     assert found.ids == 4000
 
 
-def test_two_with_the_same_run__do_not_send_twice(site: Site) -> None:
+def test_kills_with_a_key_prefix_and_two_commands__every_line_runs_exactly_once(site: Site, tmp_path: Path) -> None:
+    with servers.started(servers.Redis, tmp_path / "redis") as started:
+        server = crashes.RedisServer(started, "site:")
+        found = crashes.run(site, lines=2000, kills=3, seed=7, server=server, prefix="site:", commands=2)
+    assert found.good, found
+    assert found.ids == 2000
+
+
+@pytest.mark.parametrize(
+    ("ids", "sentence"),
+    [((), "Another process sends the same run"), (("--ids", "ids"), '"ids" is written by another process')],
+)
+def test_two_with_the_same_run__do_not_send_twice(site: Site, ids: tuple[str, ...], sentence: str) -> None:
     write_calls(site.minimal(), 3000)
-    words = ("enqueue", "add", "--from", "calls.jsonl", "--resume", "run", "--batch-size", "10", "--rate", "1500")
-    both = [site.start_manage(*words), site.start_manage(*words)]
+    words = ("enqueue", "add", "--from", "calls.jsonl", "--resume", "run", *ids, "--batch-size", "10", "--rate")
+    both = [site.start_manage(*words, "1000"), site.start_manage(*words, "1000")]
     codes = sorted(each.process.wait(60) for each in both)
     assert codes[1] == 2, [each.output for each in both]
-    assert any("Another process sends the same run" in each.output for each in both)
-    assert site.manage(*words[:6]).returncode == 0
+    assert any(sentence in each.output for each in both)
+    assert site.manage(*words[:-1]).returncode == 0
     assert queued(site) == 3000
+    if ids:
+        assert len(set((site.root / "ids").read_text().split())) == 3000
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])

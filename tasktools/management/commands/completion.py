@@ -35,7 +35,10 @@ class Command(TasktoolsCommand):
             super().run_from_argv(argv)
             return
         self._called_from_command_line = True
-        self.execute(words=argv[3:], force_color=False, no_color=True, skip_checks=True, verbosity=1, traceback=False)
+        with self.guarded(argv):
+            self.execute(
+                words=argv[3:], force_color=False, no_color=True, skip_checks=True, verbosity=1, traceback=False
+            )
 
     def run(self, *, shell: str | None = None, words: list[str] | None = None, **options: Any) -> None:
         if words is None:

@@ -46,7 +46,7 @@ class Command(TasktoolsCommand):
         startup.require_broker(found)
         if options["wait"] and not found.app.conf.task_always_eager:
             results.check_backend(found.app)
-        sent = publish.publish(found.app, call, listen=not self._called_from_command_line or listens(found.app))
+        sent = self._publish(found.app, call)
         if sent.eager:
             self.note("task_always_eager is set: the task ran here, no worker was asked.")
         if options["wait"]:
@@ -54,11 +54,15 @@ class Command(TasktoolsCommand):
         else:
             self.stdout.write(render.as_json({"id": sent.id, "task": sent.task}) if options["as_json"] else sent.id)
 
+    def _publish(self, app: Any, call: Call) -> publish.Sent:
+        sent = publish.publish(app, call, listen=not self._called_from_command_line or listens(app))
+        self.done = f"{sent.task} was sent, its id is {sent.id}."
+        return sent
+
     def _run_many(self, name: str | None, options: dict[str, Any]) -> None:
         from tasktools.management.bulking import send_file
 
-        found = self.find_app(options["app"])
-        self.load_tasks(found, name)
+        self.load_tasks(found := self.find_app(options["app"]), name)
         startup.require_broker(found)
         send_file(self, found.app, name, options, listen=not self._called_from_command_line)
 

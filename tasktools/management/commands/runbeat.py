@@ -33,7 +33,7 @@ class Command(RunCommand):
     def further_words(self, found: discovery.Found, options: dict[str, Any]) -> list[str]:
         """Have beat keep its schedule where it can write, if no place was named and the usual one is read-only."""
         from tasktools.schedule import keeps_file
-        from tasktools.workers import runtime_place, schedule_file
+        from tasktools.workers import holds_something_else, runtime_place, schedule_file
 
         scheduler = options.get("scheduler") or found.app.conf.beat_scheduler
         refused = unsilenced(found.app, scheduler)
@@ -41,9 +41,16 @@ class Command(RunCommand):
             more = "".join(f" {message.msg}" for message in refused[1:])
             hint = f'{refused[0].hint} (to have it all the same: SILENCED_SYSTEM_CHECKS = ["{refused[0].id}"])'
             raise ConfigurationError(f"{refused[0].msg}{more}", hint=hint)
-        if options.get("schedule") or not keeps_file(scheduler):
+        if not keeps_file(scheduler):
             return []
-        configured = found.app.conf.beat_schedule_filename
+        configured = options.get("schedule") or found.app.conf.beat_schedule_filename
+        if holds_something_else(configured):
+            raise ConfigurationError(
+                f'"{configured}" is no schedule of beat, which would remove it.',
+                hint="name another file with --schedule",
+            )
+        if options.get("schedule"):
+            return []
         try:
             path = schedule_file(
                 configured, [conf.data_dir(), runtime_place(conf.data_dir(), Path(tempfile.gettempdir()))]

@@ -1,0 +1,115 @@
+"""stdout and stderr of a command: what cannot be written to stdout is an error, and stderr is no reason to stop."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from django.core.management.base import BaseCommand, OutputWrapper
+
+from tasktools.exceptions import OutputError
+
+
+class ReaderGone(BrokenPipeError):
+    """Whoever read stdout has seen enough."""
+
+
+class StdoutError(OutputError):
+    """stdout could not be written."""
+
+
+class StreamCommand(BaseCommand):
+    """A command whose streams are guarded when it is run by manage.py."""
+
+    #: What has been done and stays so, as a sentence: it is said when the output is lost. "" for nothing.
+    done = ""
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        with self.guarded(argv):
+            super().run_from_argv(argv)
+
+    @contextlib.contextmanager
+    def guarded(self, argv: list[str]) -> Iterator[None]:
+        """Have what is printed inside the block be written, or the command end with what prevents it."""
+        self.stdout = OutputWrapper(_Data(sys.stdout))  # type: ignore[arg-type]
+        self.stderr = OutputWrapper(_Notes(sys.stderr))  # type: ignore[arg-type]
+        self.stderr.style_func = self.style.ERROR
+        try:
+            yield
+        except SystemExit as ended:
+            self._flush(argv, failed=ended.code not in (None, 0))
+            raise
+        self._flush(argv, failed=False)
+
+    def lost(self, error: StdoutError, argv: list[str]) -> None:
+        """End with the error of an output that is lost."""
+        raise NotImplementedError
+
+    def _flush(self, argv: list[str], *, failed: bool) -> None:
+        """Write what waits in stdout; of a command that has failed its own exit code counts."""
+        try:
+            self.stdout.flush()
+        except ReaderGone:
+            pass
+        except StdoutError as error:
+            if not failed:
+                self.lost(error, argv)
+            elif "--json" not in argv:  # whose stderr has its one object already
+                self.stderr.write(error.sentence)
+
+
+class _Stream:
+    """A text stream; None for one that was closed when Python began."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def isatty(self) -> bool:
+        return self._stream is not None and bool(self._stream.isatty())
+
+    def write(self, text: str) -> int:
+        return self._guarded("write", text) or 0
+
+    def flush(self) -> None:
+        self._guarded("flush")
+
+    def _guarded(self, method: str, *args: Any) -> Any:
+        try:
+            if self._stream is not None:
+                return getattr(self._stream, method)(*args)
+            if args:
+                raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        except OSError as error:
+            self._discard()
+            self.fail(error)
+        return None
+
+    def _discard(self) -> None:
+        """Have what waits in the stream go nowhere: Python would complain when it flushes at exit."""
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+
+    def fail(self, error: OSError) -> None:
+        """Act on what prevents writing."""
+
+
+class _Data(_Stream):
+    def fail(self, error: OSError) -> None:
+        if isinstance(error, BrokenPipeError):
+            raise ReaderGone(*error.args) from error
+        raise StdoutError(
+            f"stdout cannot be written: {error.strerror or error}.", hint="make room, or send it somewhere else"
+        ) from error
+
+
+class _Notes(_Stream):
+    """stderr: whoever read it may have gone, which is no reason to stop."""
