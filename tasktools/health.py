@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from tasktools.brokers import broker_of
 from tasktools.brokers.base import Broker
 from tasktools.brokers.portable import masked
-from tasktools.exceptions import TasktoolsError, Unreachable
+from tasktools.exceptions import ProjectError, TasktoolsError, Unreachable
 from tasktools.limits import TimedOut, within, within_thread
 
 T = TypeVar("T")
@@ -61,6 +62,21 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
+
+
+def came_through(error: BaseException, package: str) -> bool:
+    """Whether an exception, or one that led to it, was raised in code of `package` or in what that has called."""
+    return any(
+        str(frame.f_globals.get("__name__", "")).startswith(f"{package}.")
+        for each in chain(error)
+        for frame, _ in traceback.walk_tb(each.__traceback__)
+    )
+
+
+def unsent(task: str, error: BaseException, *, consequence: str = "") -> ProjectError:
+    """Return the error for a call that code or settings of the project have kept from being sent."""
+    told = f"{task} could not be sent: {type(error).__name__}: {reason(error)}.{consequence}"
+    return ProjectError(told, hint="the same command with --traceback shows where")
 
 
 def reason(error: BaseException) -> str:

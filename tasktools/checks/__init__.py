@@ -11,17 +11,25 @@ from django.core.checks import register as register_check
 TAG = "tasktools"
 
 #: Every id that the checks can give.
-IDS = ("tasktools.E002", "tasktools.W001", "tasktools.W002", "tasktools.W010", "tasktools.E011", "tasktools.E012")
+IDS = (
+    "tasktools.E002",
+    "tasktools.E003",
+    "tasktools.W001",
+    "tasktools.W002",
+    "tasktools.W010",
+    "tasktools.E011",
+    "tasktools.E012",
+)
 
 
 def register() -> None:
     """Register the checks with Django; called by the app config."""
-    from tasktools.checks import broker, project, schedule
+    from tasktools.checks import broker, project, schedule, timezone
 
     def check(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         """Run them all; what code of the project raises on the way is a message, and given once."""
         messages: list[CheckMessage] = []
-        for each in (project.check, project.check_tasks, broker.check, schedule.check):
+        for each in (project.check, project.check_tasks, broker.check, timezone.check, schedule.check):
             messages += (message for message in project.guarded(each) if message not in messages)
         return messages
 

@@ -16,7 +16,7 @@ from tasktools.bulk import BATCH_SIZE, Publisher
 from tasktools.exceptions import ArgumentError, InDoubt
 from tasktools.lines import Source
 from tasktools.management.base import TasktoolsCommand
-from tasktools.management.bulk_options import number, tell_sum, told_doubt
+from tasktools.management.bulk_options import number, tell_declined, tell_sum, told_doubt
 from tasktools.management.calling import calling_options
 from tasktools.management.feeding import Fed, Feeder
 from tasktools.management.progress import Meter
@@ -89,6 +89,7 @@ class Bulk:
                 for file in (self.ids, self.bad):
                     if file:
                         file.close()
+                tell_declined(self.command, publisher.declined)
                 self._sum_up(ended=ended)
 
     def _resume(self, publisher: Publisher, digest: str) -> None:

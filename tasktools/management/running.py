@@ -79,6 +79,7 @@ class RunCommand(TasktoolsCommand):
         if errors:
             raise errors[0]
         startup.require_broker(found)
+        startup.require_timezone(found.app)
         words = words_of(options_of(self.celery_command, found.app), options)
         again = self.line is not None and self.line.before
         if not again:
