@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from tasktools.brokers import broker_of
 from tasktools.brokers.base import Broker
 from tasktools.brokers.portable import masked
-from tasktools.exceptions import ProjectError, TasktoolsError, Unreachable
+from tasktools.exceptions import ConfigurationError, ProjectError, TasktoolsError, Unreachable
 from tasktools.limits import TimedOut, within, within_thread
 
 T = TypeVar("T")
@@ -51,8 +51,13 @@ def _reach(run: Callable[..., Any], subject: str, limit: float, *call: Any, cons
         cause = next((each for each in chain(error) if isinstance(each, TasktoolsError)), None)
         if cause is not None:
             raise cause from error
+        if isinstance(error, (TypeError, ValueError)):  # a setting that the transport or the backend cannot use
+            told = f"{subject} cannot be used: {type(error).__name__}: {reason(error)}.{consequence}"
+            raise ConfigurationError(told, hint=SETTINGS_HINT) from error
         raise Unreachable(f"{subject} cannot be reached: {reason(error)}.{consequence}", hint=HINT) from error
 
+
+SETTINGS_HINT = "see the settings of that name: CELERY_BROKER_..., CELERY_RESULT_...; --traceback shows where"
 
 HINT = "start it, or mend its address in the settings (CELERY_BROKER_URL, CELERY_RESULT_BACKEND)"
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from celery.exceptions import ImproperlyConfigured
 from celery.result import denied_join_result
 from kombu.exceptions import KombuError
 
@@ -16,7 +17,7 @@ from tasktools.brokers import broker_of
 from tasktools.brokers.base import Broker
 from tasktools.calls import Call
 from tasktools.exceptions import Declined, TaskFailed, TasktoolsError, Unreachable, project_code
-from tasktools.health import HINT, came_through, connect, reason, unsent
+from tasktools.health import HINT, came_through, chain, connect, reason, unsent
 from tasktools.limits import TimedOut, within
 from tasktools.naming import resolve
 from tasktools.registry import finalize, function_of, names, queue_of
@@ -125,9 +126,13 @@ def _failed(broker: Broker, sending: _Sending, call: Call, error: BaseException)
         return TasktoolsError(f"{call.task} was sent, and code of the project failed then: {told}.", hint=hint)
     if came_through(error, "kombu.transport") and isinstance(error, sending.errors):
         return _in_doubt(broker, f"broke off: {reason(error)}", call)
-    if came_through(error, "celery.backends"):
+    if came_through(error, "celery.backends") and not any(isinstance(each, _WRONG_SETTINGS) for each in chain(error)):
         return Unreachable(f"The result backend cannot be asked for the result: {told}. Nothing was sent.", hint=HINT)
     return unsent(call.task, error, consequence=" Nothing was sent.")
+
+
+#: What a backend raises that cannot be made: its library is missing, or its URL means nothing.
+_WRONG_SETTINGS = (ImproperlyConfigured, ImportError, TypeError, ValueError)
 
 
 def _id_of(result: Any, call: Call) -> str:

@@ -114,7 +114,10 @@ def choose_broker(chosen: discovery.Found) -> None:
 
 
 def read_settings(chosen: discovery.Found) -> None:
-    """Have the app read its settings. Raises ProjectError when it cannot: their module is missing, or they contradict."""
+    """Have the app read its settings, and make its queues.
+
+    Raises ProjectError when it cannot: their module is missing, they contradict, or CELERY_TASK_QUEUES holds no queues.
+    """
 
     def blame(error: BaseException) -> ProjectError:
         told = (
@@ -124,6 +127,7 @@ def read_settings(chosen: discovery.Found) -> None:
 
     with project_code(blame):
         chosen.app.conf.broker_url  # noqa: B018 - reads them
+        chosen.app.amqp.queues  # noqa: B018 - makes them
 
 
 def require_timezone(app: Any) -> None:

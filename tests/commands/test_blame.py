@@ -212,3 +212,53 @@ def test_blame__worker_and_beat_refuse_such_a_time_zone(run_command: Any, shop: 
     done = run_command(command, noreload=True)
     assert done.code == 2
     assert done.err.startswith('CELERY_TIMEZONE is "America/New_Yrok"')
+
+
+@pytest.mark.parametrize("words", [("taskresult", "an-id"), ("enqueue", "blamed.add", "1", "2"), ("showtasks",)])
+def test_blame__queues_that_are_none(run_command: Any, shop: Any, words: tuple[str, ...]) -> None:
+    shop.conf.task_queues = ["fast"]
+    done = run_command(*words)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("The settings of the Celery app blamed cannot be read: AttributeError: 'str' object")
+
+
+def test_blame__a_broker_setting_that_the_transport_cannot_use(run_command: Any, shop: Any, monkeypatch: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise TypeError("'bool' object is not iterable")
+
+    monkeypatch.setattr("kombu.connection.Connection.ensure_connection", fail)
+    done = run_command("enqueue", "blamed.add", "1", "2")
+    assert done.code == 2
+    assert done.err.startswith('The broker "')
+    assert (
+        "\" cannot be used: TypeError: 'bool' object is not iterable. Nothing was sent.\nHint: see the settings"
+        in done.err
+    )
+
+
+def test_blame__a_result_backend_that_cannot_be_made(run_command: Any, shop: Any) -> None:
+    shop.conf.result_backend = "nosuch://"
+    done = run_command("enqueue", "blamed.add", "1", "2")
+    assert (done.code, done.out) == (2, "")
+    assert "could not be sent" in done.err
+    assert "Nothing was sent." in done.err
+
+
+def test_blame__a_result_backend_that_does_not_answer_is_not_the_broker(
+    run_command: Any, shop: Any, monkeypatch: Any
+) -> None:
+    def fail(*_: Any) -> None:
+        raise ConnectionRefusedError("refused")
+
+    monkeypatch.setattr("celery.backends.base.Backend.on_task_call", _through_backends(fail))
+    done = run_command("enqueue", "blamed.add", "1", "2")
+    assert done.code == 69
+    assert done.err.startswith("The result backend cannot be asked for the result: ")
+    assert "refused. Nothing was sent." in done.err
+
+
+def _through_backends(call: Any) -> Any:
+    """Return a function that calls `call` and seems to stand among Celery's backends."""
+    scope = {"__name__": "celery.backends.some", "call": call}
+    exec("def on_task_call(*args, **options):\n    call()\n", scope)
+    return scope["on_task_call"]
