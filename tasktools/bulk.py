@@ -9,6 +9,7 @@ can (kombu 5.7: Producer.batch).
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -27,8 +28,8 @@ from tasktools.brokers.portable import queue_length
 from tasktools.brokers.recording import Outgoing, Recorder
 from tasktools.brokers.transactions import Mark, NotBegun, read_mark, transact
 from tasktools.calls import Call
-from tasktools.exceptions import ArgumentError, InDoubt, ProjectError, Unreachable
-from tasktools.health import HINT, connect, reason, remedy
+from tasktools.exceptions import ArgumentError, InDoubt, ProjectError, TasktoolsError, Unreachable
+from tasktools.health import HINT, came_through, connect, reason, remedy, unsent
 from tasktools.plans import Plan
 from tasktools.templates import new_tags, random_ids
 
@@ -89,6 +90,8 @@ class Publisher:
         self.app = app
         self.broker = broker_of(app)
         self.listen = listen
+        #: How many calls the apply_async of their tasks has declined: their ids belong to no message.
+        self.declined: Counter[str] = Counter()
         self._plans: dict[Any, Plan] = {}
         self._stack = contextlib.ExitStack()
         self._connection: Any = None
@@ -243,9 +246,12 @@ class Publisher:
         task = self.app.tasks.get(call.task)
         try:
             if task is None:
-                self.app.send_task(call.task, call.args, dict(call.kwargs), **options)
+                result = self.app.send_task(call.task, call.args, dict(call.kwargs), **options)
             else:
-                task.apply_async(call.args, dict(call.kwargs), **options)
-        except (TypeError, ValueError, AttributeError, LookupError) as error:
-            told = f"{type(error).__name__}: {reason(error)}"
-            raise ProjectError(f"{call.task} could not be sent: {told}.", hint="--traceback shows where") from error
+                result = task.apply_async(call.args, dict(call.kwargs), **options)
+        except Exception as error:
+            if isinstance(error, (EncodeError, TasktoolsError)) or came_through(error, "kombu.transport"):
+                raise  # the broker's; its class does not say so, KeyError is among the connection errors of Redis
+            raise unsent(call.task, error) from error
+        if not isinstance(getattr(result, "id", None), str):
+            self.declined[call.task] += 1

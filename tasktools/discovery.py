@@ -217,4 +217,8 @@ def told(error: BaseException) -> str:
     """Return an exception as one line: its type, its text, and for a SyntaxError its file and line."""
     if isinstance(error, SyntaxError):
         return f"{type(error).__name__}: {error.msg} ({error.filename}, line {error.lineno})"
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300].rstrip(".: ")
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - its __str__ is code of the project too
+        text = ""
+    return " ".join(f"{type(error).__name__}: {text}".split())[:300].rstrip(".: ")

@@ -9,6 +9,7 @@
     │   ├── ProjectError              a module of the project cannot be imported
     │   └── ConfigurationError        a setting is missing or wrong
     ├── TaskFailed                1   the task ran and failed, or was revoked
+    ├── Declined                  1   the task's own apply_async has sent nothing
     ├── NotFinished               3   the task did not finish in time
     ├── NoTrace                   4   nothing is known of what was asked for
     ├── OutputError               74  a file or a stream could not be written
@@ -71,6 +72,10 @@ class TaskFailed(TasktoolsError):
     exit_code = 1
 
 
+class Declined(TasktoolsError):
+    exit_code = 1
+
+
 class NotFinished(TasktoolsError):
     exit_code = 3
 
@@ -118,7 +123,7 @@ def project_code(blame: Callable[[BaseException], TasktoolsError]) -> Iterator[N
 #: The table that every --help ends with.
 EXIT_CODES = """exit codes:
   0    done
-  1    the task failed or was revoked, or a system check found something
+  1    the task failed, was revoked or declined the call, or a system check found something
   2    what was typed or configured is wrong; nothing was done
   3    not finished in time
   4    no trace of what was asked for

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import traceback
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from tasktools.brokers import broker_of, private
 from tasktools.brokers.base import Broker
 from tasktools.brokers.portable import masked
-from tasktools.exceptions import TasktoolsError, Unreachable
+from tasktools.exceptions import ConfigurationError, ProjectError, TasktoolsError, Unreachable
 from tasktools.limits import TimedOut, within, within_thread
 
 T = TypeVar("T")
@@ -51,10 +52,15 @@ def _reach(run: Callable[..., Any], subject: str, limit: float, *call: Any, cons
         cause = next((each for each in chain(error) if isinstance(each, TasktoolsError)), None)
         if cause is not None:
             raise cause from error
+        if isinstance(error, (TypeError, ValueError)):  # a setting that the transport or the backend cannot use
+            told = f"{subject} cannot be used: {type(error).__name__}: {reason(error)}.{consequence}"
+            raise ConfigurationError(told, hint=SETTINGS_HINT) from error
         what = "refuses" if is_disk_full(error) else "cannot be reached"
         hint = remedy(subject, error)
         raise Unreachable(f"{subject} {what}: {reason(error)}.{consequence}", hint=hint) from error
 
+
+SETTINGS_HINT = "see the settings of that name: CELERY_BROKER_..., CELERY_RESULT_...; --traceback shows where"
 
 HINT = "start it, or mend its address in the settings (CELERY_BROKER_URL, CELERY_RESULT_BACKEND)"
 
@@ -80,6 +86,21 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
+
+
+def came_through(error: BaseException, package: str) -> bool:
+    """Whether an exception, or one that led to it, was raised in code of `package` or in what that has called."""
+    return any(
+        str(frame.f_globals.get("__name__", "")).startswith(f"{package}.")
+        for each in chain(error)
+        for frame, _ in traceback.walk_tb(each.__traceback__)
+    )
+
+
+def unsent(task: str, error: BaseException, *, consequence: str = "") -> ProjectError:
+    """Return the error for a call that code or settings of the project have kept from being sent."""
+    told = f"{task} could not be sent: {type(error).__name__}: {reason(error)}.{consequence}"
+    return ProjectError(told, hint="the same command with --traceback shows where")
 
 
 def reason(error: BaseException) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from celery.exceptions import ImproperlyConfigured
 from celery.result import denied_join_result
 from kombu.exceptions import KombuError
 
@@ -15,11 +16,11 @@ from tasktools.arguments import bind, describe
 from tasktools.brokers import broker_of
 from tasktools.brokers.base import Broker
 from tasktools.calls import Call
-from tasktools.exceptions import ProjectError, TaskFailed, TasktoolsError, Unreachable
-from tasktools.health import HINT, connect, is_disk_full, reason, remedy
+from tasktools.exceptions import Declined, TaskFailed, TasktoolsError, Unreachable, project_code
+from tasktools.health import HINT, came_through, chain, connect, is_disk_full, reason, remedy, unsent
 from tasktools.limits import TimedOut, within
 from tasktools.naming import resolve
-from tasktools.registry import finalize, names, signature_of
+from tasktools.registry import finalize, names, queue_of, signature_of
 
 #: How long connecting and sending may each take, in seconds: together less than 5.
 CONNECT_LIMIT = 2.5
@@ -77,6 +78,13 @@ def doubt(app: Any, call: Call) -> str:
     )
 
 
+def routed(app: Any, call: Call) -> Call:
+    """Return `call`. Raises ProjectError when the app has no queue for it, or a router of the project fails."""
+    if not app.conf.task_always_eager:
+        queue_of(app, call)
+    return call
+
+
 def publish(app: Any, call: Call, *, listen: bool = True) -> Sent:
     """Send `call` as `apply_async` would, once and without Celery's retries.
 
@@ -92,24 +100,65 @@ def publish(app: Any, call: Call, *, listen: bool = True) -> Sent:
     broker = broker_of(app)
     broker.prepare()
     connection = connect(broker, CONNECT_LIMIT, consequence=" Nothing was sent.")
-    try:
-        result = within(SEND_LIMIT, _send, app, call, connection, listen)
-    except TimedOut:
-        raise _in_doubt(broker, "does not answer", call) from None
-    except TasktoolsError:
-        raise
-    except (*connection.connection_errors, *connection.channel_errors, KombuError, OSError) as error:
-        if is_disk_full(error):
-            told = f"{broker.name} refuses: {reason(error)}. Nothing was sent."
-            raise Unreachable(told, hint=remedy(broker.name, error)) from error
-        raise _in_doubt(broker, f"broke off: {reason(error)}", call) from error
-    except Exception as error:
-        told = f"{type(error).__name__}: {reason(error)}"
-        hint = "the same command with --traceback shows where"
-        raise ProjectError(f"{call.task} could not be sent: {told}.", hint=hint) from error
+    sending = _Sending(app, connection)
+    with project_code(lambda error: _failed(broker, sending, call, error)):
+        result = within(SEND_LIMIT, _send, app, call, sending.producer, listen)
     with contextlib.suppress(Exception):
         connection.release()
-    return Sent(id=result.id, task=call.task, result=result, eager=False)
+    return Sent(id=_id_of(result, call), task=call.task, result=result, eager=False)
+
+
+class _Sending:
+    """A producer of kombu, and whether it has published."""
+
+    def __init__(self, app: Any, connection: Any) -> None:
+        self.errors = (*connection.connection_errors, *connection.channel_errors, KombuError, OSError)
+        self.producer = app.amqp.Producer(connection, auto_declare=False)
+        self.done = False
+        self._publish = self.producer.publish
+        self.producer.publish = self._note
+
+    def _note(self, *args: Any, **options: Any) -> Any:
+        published = self._publish(*args, **options)
+        self.done = True
+        return published
+
+
+def _failed(broker: Broker, sending: _Sending, call: Call, error: BaseException) -> TasktoolsError:
+    """Return the error of whoever has raised `error`.
+
+    Its class does not say: among the connection errors of Redis are KeyError and OSError, which a router, a receiver of a
+    signal or the apply_async of a task may raise too.
+    """
+    told = f"{type(error).__name__}: {reason(error)}"
+    hint = "the same command with --traceback shows where"
+    if isinstance(error, TimedOut):
+        return _in_doubt(broker, "does not answer", call)
+    if sending.done:
+        return TasktoolsError(f"{call.task} was sent, and code of the project failed then: {told}.", hint=hint)
+    if is_disk_full(error):
+        return Unreachable(
+            f"{broker.name} refuses: {reason(error)}. Nothing was sent.", hint=remedy(broker.name, error)
+        )
+    if came_through(error, "kombu.transport") and isinstance(error, sending.errors):
+        return _in_doubt(broker, f"broke off: {reason(error)}", call)
+    if came_through(error, "celery.backends") and not any(isinstance(each, _WRONG_SETTINGS) for each in chain(error)):
+        return Unreachable(f"The result backend cannot be asked for the result: {told}. Nothing was sent.", hint=HINT)
+    return unsent(call.task, error, consequence=" Nothing was sent.")
+
+
+#: What a backend raises that cannot be made: its library is missing, or its URL means nothing.
+_WRONG_SETTINGS = (ImproperlyConfigured, ImportError, TypeError, ValueError)
+
+
+def _id_of(result: Any, call: Call) -> str:
+    """Return the id of a call. Raises Declined when there is none: the task has an apply_async that may send nothing."""
+    task_id = getattr(result, "id", None)
+    if not isinstance(task_id, str):
+        returned = "nothing" if result is None else f"a {type(result).__name__} without an id"
+        hint = "a task that may run only once at a time does so while another call of it is waiting or running"
+        raise Declined(f"{call.task} declined the call: its apply_async returned {returned}.", hint=hint)
+    return task_id
 
 
 def _run_here(task: Any, call: Call) -> Sent:
@@ -117,11 +166,10 @@ def _run_here(task: Any, call: Call) -> Sent:
         result = task.apply_async(call.args, dict(call.kwargs), **call.options)
     except Exception as error:  # task_eager_propagates hands on whatever the task raises
         raise TaskFailed(f"{call.task} ran here and failed: {type(error).__name__}: {error}") from error
-    return Sent(id=result.id, task=call.task, result=result, eager=True)
+    return Sent(id=_id_of(result, call), task=call.task, result=result, eager=True)
 
 
-def _send(app: Any, call: Call, connection: Any, listen: bool) -> Any:
-    producer = app.amqp.Producer(connection, auto_declare=False)
+def _send(app: Any, call: Call, producer: Any, listen: bool) -> Any:
     task = app.tasks.get(call.task)
     with contextlib.nullcontext() if listen else denied_join_result():
         if task is None:

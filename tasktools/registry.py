@@ -28,7 +28,7 @@ class TaskInfo:
     short_name: str
     #: As one reads it: `(x: int, y: int = 2)`; without self for a bound task.
     signature: str
-    #: Where a call without further options goes.
+    #: Where a call without further options goes; "" where the project's router does not say without arguments.
     queue: str
     #: `path:line`, the path relative to the working folder where it lies below it; "" when it has no source.
     defined_in: str
@@ -107,9 +107,17 @@ def has_own(task: Any, method: str) -> bool:
 
 
 def queue_of(app: Any, call: Call) -> str:
-    """Return the name of the queue that a call goes to."""
-    queue = call.options.get("queue")
-    return str(getattr(queue, "name", queue)) if queue else _queue(app, app.tasks.get(call.task))
+    """Return the name of the queue that a call goes to, as `apply_async` finds it.
+
+    Raises ProjectError when a router of the project fails, or leads to a queue that does not exist.
+    """
+
+    def blame(error: BaseException) -> ProjectError:
+        hint = "see CELERY_TASK_ROUTES and CELERY_TASK_QUEUES; the same command with --traceback shows where"
+        return ProjectError(f"No queue can be found for {call.task}: {told(error)}.", hint=hint)
+
+    with project_code(blame):
+        return _queue(app, app.tasks.get(call.task), call)
 
 
 def shell_imports(app: Any) -> list[str]:
@@ -136,17 +144,24 @@ def _info(app: Any, name: str, short_name: str) -> TaskInfo:
         name=name,
         short_name=short_name,
         signature=describe(signature_of(task).shown),
-        queue=_queue(app, task),
+        queue=_usual_queue(app, name),
         defined_in=_place(inspect.unwrap(function)),
         doc=next(iter(inspect.cleandoc(function.__doc__ or "").splitlines()), ""),
     )
 
 
-def _queue(app: Any, task: Any) -> str:
-    options = dict(task._get_exec_options()) if task is not None else {}
-    route = app.amqp.router.route(options, getattr(task, "name", ""), (), {})
+def _queue(app: Any, task: Any, call: Call) -> str:
+    options = {**(task._get_exec_options() if task is not None else {}), **call.options}
+    route = app.amqp.router.route(options, call.task, call.args, dict(call.kwargs), task)
     queue = route.get("queue", app.conf.task_default_queue)
     return str(getattr(queue, "name", queue))
+
+
+def _usual_queue(app: Any, name: str) -> str:
+    try:
+        return queue_of(app, Call(task=name, args=(), kwargs={}, options={}))
+    except ProjectError:
+        return ""  # a router that looks at arguments has none to look at
 
 
 def _place(function: Callable[..., Any]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 
 def task_imports() -> list[str]:
     """Return an import line for each registered task of the project's app.
@@ -9,8 +11,14 @@ def task_imports() -> list[str]:
     Call it once Django is set up: wrapped in SimpleLazyObject it can stand in the settings, which it does not slow down.
     """
     from tasktools import discovery, fixups, registry, startup
+    from tasktools.exceptions import TasktoolsError
 
-    found = startup.found or discovery.find()
-    startup.load_tasks(found)
-    fixups.load_rest(found)
-    return registry.shell_imports(found.app)
+    try:
+        found = startup.found or discovery.find()
+        startup.load_tasks(found)
+        fixups.load_rest(found)
+        return registry.shell_imports(found.app)
+    except TasktoolsError as error:
+        # The shell is of use without them: it may be what somebody looks for the reason with.
+        logging.getLogger("tasktools").error("No task is imported. %s Hint: %s", error.sentence, error.hint)
+        return []

@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 import logging
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from django.utils.module_loading import module_has_submodule
 from tasktools import conf, discovery, fixups
 from tasktools.embedded import Home
 from tasktools.exceptions import ConfigurationError, ProjectError, TasktoolsError, project_code
+from tasktools.naming import close_matches, shown
 
 #: The app of this process; None before start-up, and when none could be found.
 found: discovery.Found | None = None
@@ -110,7 +112,10 @@ def choose_broker(chosen: discovery.Found) -> None:
 
 
 def read_settings(chosen: discovery.Found) -> None:
-    """Have the app read its settings. Raises ProjectError when it cannot: their module is missing, or they contradict."""
+    """Have the app read its settings, and make its queues.
+
+    Raises ProjectError when it cannot: their module is missing, they contradict, or CELERY_TASK_QUEUES holds no queues.
+    """
 
     def blame(error: BaseException) -> ProjectError:
         told = (
@@ -120,6 +125,23 @@ def read_settings(chosen: discovery.Found) -> None:
 
     with project_code(blame):
         chosen.app.conf.broker_url  # noqa: B018 - reads them
+        chosen.app.amqp.queues  # noqa: B018 - makes them
+
+
+def require_timezone(app: Any) -> None:
+    """Raise ConfigurationError when the time zone of the app does not exist: no time of a call can be reckoned with."""
+    with project_code(lambda error: _no_timezone(app, error)):
+        datetime.now(app.timezone)
+
+
+def _no_timezone(app: Any, error: BaseException) -> ConfigurationError:
+    from zoneinfo import available_timezones
+
+    name = shown(str(app.conf.timezone))
+    close = close_matches(name, available_timezones())
+    hint = f"did you mean {close[0]}?" if close else "set it to a name such as UTC or Europe/Berlin"
+    why = "" if isinstance(error, (KeyError, ValueError)) else f" ({discovery.told(error)})"
+    return ConfigurationError(f'CELERY_TIMEZONE is "{name}", and there is no such time zone{why}.', hint=hint)
 
 
 def require_broker(chosen: discovery.Found) -> None:

@@ -13,6 +13,7 @@ TAG = "tasktools"
 #: Every id that the checks can give.
 IDS = (
     "tasktools.E002",
+    "tasktools.E003",
     "tasktools.W001",
     "tasktools.W002",
     "tasktools.W003",
@@ -29,12 +30,13 @@ IDS = (
 
 def register() -> None:
     """Register the checks with Django; called by the app config."""
-    from tasktools.checks import broker, project, schedule, serialization
+    from tasktools.checks import broker, project, schedule, serialization, timezone
 
     def check(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         """Run them all; what code of the project raises on the way is a message, and given once."""
         messages: list[CheckMessage] = []
-        for each in (project.check, project.check_tasks, broker.check, schedule.check, serialization.check):
+        checks = (project.check, project.check_tasks, broker.check, timezone.check, schedule.check, serialization.check)
+        for each in checks:
             messages += (message for message in project.guarded(each) if message not in messages)
         return messages
 

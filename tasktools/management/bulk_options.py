@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -92,6 +93,12 @@ def tell_sum(command: TasktoolsCommand, told: dict[str, Any], slow: dict[str, st
         command.note(summary_text(told))
     if options["verbosity"] > 1 and "good" not in told:
         command.note(path_text(slow))
+
+
+def tell_declined(command: TasktoolsCommand, declined: Mapping[str, int]) -> None:
+    """Say how many of the calls that count as sent were not: the task's own apply_async has returned no id."""
+    for task, count in declined.items():
+        command.note(f"{task} declined {count:,} of the calls: nothing was sent for these, and nobody knows their ids.")
 
 
 def told_doubt(error: Unreachable, lines: tuple[int, int], *, as_a_whole: bool, go_on: str) -> Unreachable:

@@ -15,7 +15,15 @@ from tasktools.bulk import BATCH_SIZE, Publisher
 from tasktools.exceptions import ArgumentError, InDoubt, OutputError, Unreachable
 from tasktools.lines import Source
 from tasktools.management.base import TasktoolsCommand
-from tasktools.management.bulk_options import number, stopped_at, taken_files, tell_sum, told_doubt, unwritten
+from tasktools.management.bulk_options import (
+    number,
+    stopped_at,
+    taken_files,
+    tell_declined,
+    tell_sum,
+    told_doubt,
+    unwritten,
+)
 from tasktools.management.calling import calling_options
 from tasktools.management.feeding import Fed, Feeder
 from tasktools.management.pacing import Pace
@@ -89,6 +97,7 @@ class Bulk:
             finally:
                 if self.run:
                     self.run.close()
+                tell_declined(self.command, publisher.declined)
                 self._sum_up(ended=ended)
 
     def _resume(self, publisher: Publisher, digest: str) -> None:

@@ -13,6 +13,7 @@ from tasktools.exceptions import ArgumentError
 from tasktools.management.completing import completed_by, keywords, queue_names, task_names
 from tasktools.naming import shown
 from tasktools.results import check_id
+from tasktools.startup import require_timezone
 
 #: A message's priority is one byte (AMQP 0-9-1, basic properties).
 HIGHEST_PRIORITY = 255
@@ -51,6 +52,8 @@ def calling_options(app: Any, options: dict[str, Any]) -> dict[str, Any]:
     if "eta" in given and "countdown" in given:
         raise ArgumentError("Both --eta and --countdown say when it is to run.", hint="give one of them")
     chosen: dict[str, Any] = {}
+    if {"eta", "countdown", "expires"} & set(given):
+        require_timezone(app)
     if "queue" in given:
         chosen["queue"] = _queue(app, given["queue"])
     if "countdown" in given:

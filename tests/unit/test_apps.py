@@ -67,7 +67,8 @@ def test_after_start_up__two_may_wait_for_it(event: Any) -> None:
 
 @pytest.fixture
 def frozen_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    receivers = list(request_started.receivers)
+    receivers, request_started.receivers = request_started.receivers, []
+    request_started.sender_receivers_cache.clear()
 
     class Frozen:
         @property

@@ -101,3 +101,17 @@ def test_project_code__exit_closes_stdin__what_follows_has_one(monkeypatch: pyte
         assert stdin.closed
     assert sys.stdin.isatty() is False
     sys.stdin.close()
+
+
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+def test_run__an_exception_that_cannot_be_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise Mute
+
+    monkeypatch.setattr(discovery, "find", fail)
+    startup.run()
+    assert [problem.sentence for problem in startup.problems] == ["The Celery app cannot be made ready: Mute."]

@@ -41,7 +41,7 @@ class Command(TasktoolsCommand):
         if options["wait"]:
             require_result(found.app, call)
         if options["dry_run"]:
-            self.print_json(call)
+            self.print_json(publish.routed(found.app, call))
             return
         startup.require_broker(found)
         if options["wait"] and not found.app.conf.task_always_eager:
