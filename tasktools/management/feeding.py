@@ -14,6 +14,7 @@ from tasktools.exceptions import ArgumentError, TasktoolsError
 from tasktools.lines import LONGEST_LINE, Line
 from tasktools.management.calling import calling_options
 from tasktools.naming import resolve, shown
+from tasktools.publish import app_of
 from tasktools.registry import function_of, names
 from tasktools.wire import write_arguments
 
@@ -128,7 +129,12 @@ class Feeder:
     def _resolved(self, name: str) -> str:
         if name not in self._names:
             self.load_rest_for(name)
-            self._names[name] = resolve(name, names(self.app, builtin=True))
+            found = resolve(name, names(self.app, builtin=True))
+            if app_of(self.app, found) is not self.app:
+                raise ArgumentError(
+                    f"{found} is a task of another app, with a broker of its own: enqueue {found} --from FILE."
+                )
+            self._names[name] = found
         return self._names[name]
 
     def _checker(self, name: str) -> Checker:
