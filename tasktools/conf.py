@@ -1,7 +1,7 @@
 """The only reader of the TASKTOOLS_* settings.
 
     TASKTOOLS_APP       the Celery app as `module:attribute`, where discovery would find another or several
-    TASKTOOLS_DATA_DIR  folder of the private Valkey; default <BASE_DIR>/.tasktools
+    TASKTOOLS_DATA_DIR  folder of the private Valkey; default <BASE_DIR>/.tasktools, for an installed project one in ~
     TASKTOOLS_LINGER    seconds (or a duration such as "5s") that the private Valkey stays on after its last client; default 10
 
 They are read when they are used; the app and its broker are chosen once, at start-up.
@@ -9,13 +9,17 @@ They are read when they are used; the app and its broker are chosen once, at sta
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import os
+import pwd
 from pathlib import Path
 
 from django.conf import settings
 
 from tasktools.durations import parse_duration
 from tasktools.exceptions import ArgumentError, ConfigurationError
+from tasktools.installed import is_installed
 
 #: Every setting, for the docs' test.
 NAMES = ("TASKTOOLS_APP", "TASKTOOLS_DATA_DIR", "TASKTOOLS_LINGER")
@@ -32,7 +36,22 @@ def app() -> str | None:
 def data_dir() -> Path:
     """Return the absolute folder in which the private Valkey keeps its data."""
     chosen = getattr(settings, "TASKTOOLS_DATA_DIR", None)
-    return Path(chosen or base_dir() / ".tasktools").absolute()
+    return Path(chosen or _usual_data_dir(base_dir())).absolute()
+
+
+def _usual_data_dir(base: Path) -> Path:
+    """Return `.tasktools` in `base`, or for a project that is an installed package a folder of this user.
+
+    It depends on nothing but `base` and the user, so that every process of the site has the same: $HOME and $XDG_STATE_HOME
+    are often another in a service.
+    """
+    if not is_installed(base):
+        return base / ".tasktools"
+    try:
+        state = Path(pwd.getpwuid(os.geteuid()).pw_dir) / ".local" / "state" / "tasktools"
+    except KeyError:  # a user id without a name, as containers have
+        state = Path("/tmp") / f"tasktools-{os.geteuid()}"
+    return state / f"{base.name}-{hashlib.sha256(os.fsencode(base)).hexdigest()[:8]}"
 
 
 def base_dir() -> Path:
