@@ -42,8 +42,8 @@ def data_dir() -> Path:
 def _usual_data_dir(base: Path) -> Path:
     """Return `.tasktools` in `base`, or for a project that is an installed package a folder of this user.
 
-    It depends on nothing but `base` and the user, so that every process of the site has the same: $HOME and $XDG_STATE_HOME
-    are often another in a service.
+    It depends on nothing but the user, `base` and the project's name (two may lie in one `base`), so that every process of
+    the site has the same: $HOME and $XDG_STATE_HOME are often another in a service.
     """
     if not is_installed(base):
         return base / ".tasktools"
@@ -51,7 +51,8 @@ def _usual_data_dir(base: Path) -> Path:
         state = Path(pwd.getpwuid(os.geteuid()).pw_dir) / ".local" / "state" / "tasktools"
     except KeyError:  # a user id without a name, as containers have
         state = Path("/tmp") / f"tasktools-{os.geteuid()}"
-    return state / f"{base.name}-{hashlib.sha256(os.fsencode(base)).hexdigest()[:8]}"
+    module = getattr(settings, "ROOT_URLCONF", None) or getattr(settings, "SETTINGS_MODULE", None) or base.name
+    return state / f"{module.partition('.')[0]}-{hashlib.sha256(os.fsencode(base)).hexdigest()[:8]}"
 
 
 def base_dir() -> Path:

@@ -53,7 +53,7 @@ def test_data_dir__of_an_installed_project_is_in_the_home_of_the_user(
     found = conf.data_dir()
     home = Path(pwd.getpwuid(os.geteuid()).pw_dir)
     assert found.parent == home / ".local" / "state" / "tasktools"
-    assert re.fullmatch(rf"{base.name}-[0-9a-f]{{8}}", found.name)
+    assert re.fullmatch(r"project-[0-9a-f]{8}", found.name)  # ROOT_URLCONF is project.urls
     monkeypatch.setenv("HOME", "/nowhere")
     monkeypatch.setenv("XDG_STATE_HOME", "/nowhere")
     monkeypatch.chdir("/")
@@ -66,6 +66,14 @@ def test_data_dir__of_another_installation_is_another(settings: Any, monkeypatch
     for settings.BASE_DIR in ("/venvs/a/site_app", "/venvs/b/site_app"):
         found.add(conf.data_dir())
     assert len(found) == 2
+
+
+def test_data_dir__of_another_project_beside_it_is_another(settings: Any) -> None:
+    settings.BASE_DIR = sysconfig.get_path("purelib")
+    found = set()
+    for settings.ROOT_URLCONF in ("one.urls", "two.conf.urls"):
+        found.add(conf.data_dir().name.partition("-")[0])
+    assert found == {"one", "two"}
 
 
 def test_data_dir__of_an_installed_project_and_a_user_without_a_name(
