@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-import site
 import sys
-import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +10,8 @@ from typing import Any, Protocol, TypeVar
 
 import celery
 from django.conf import settings
+
+from tasktools.installed import is_installed
 
 #: What the modules that make an app are called, as a rule.
 USUAL_NAMES = ("celery", "celery_app", "celeryapp", "celeryconf")
@@ -31,16 +30,7 @@ App = TypeVar("App", bound=HasApp)
 def is_own(module: Any) -> bool:
     """Whether a module or an app config is the project's own: it does not lie among installed packages."""
     file = getattr(module, "__file__", None) or getattr(module, "path", None)
-    return file is None or not any(Path(file).is_relative_to(place) for place in _installed_places())
-
-
-@functools.cache
-def _installed_places() -> tuple[Path, ...]:
-    paths = sysconfig.get_paths()
-    return tuple(
-        {Path(paths[name]) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-        | {Path(site.getusersitepackages())}
-    )
+    return file is None or not is_installed(Path(file))
 
 
 def reads_settings(app: Any) -> bool:

@@ -1,7 +1,7 @@
 """The only reader of the TASKTOOLS_* settings.
 
     TASKTOOLS_APP       the Celery app as `module:attribute`, where discovery would find another or several
-    TASKTOOLS_DATA_DIR  folder of the private Valkey; default <BASE_DIR>/.tasktools
+    TASKTOOLS_DATA_DIR  folder of the private Valkey; default <BASE_DIR>/.tasktools, for an installed project one in ~
     TASKTOOLS_LINGER    seconds (or a duration such as "5s") that the private Valkey stays on after its last client; default 10
 
 They are read when they are used; the app and its broker are chosen once, at start-up.
@@ -9,13 +9,17 @@ They are read when they are used; the app and its broker are chosen once, at sta
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import os
+import pwd
 from pathlib import Path
 
 from django.conf import settings
 
 from tasktools.durations import parse_duration
 from tasktools.exceptions import ArgumentError, ConfigurationError
+from tasktools.installed import is_installed
 
 #: Every setting, for the docs' test.
 NAMES = ("TASKTOOLS_APP", "TASKTOOLS_DATA_DIR", "TASKTOOLS_LINGER")
@@ -39,7 +43,23 @@ def data_dir() -> Path:
         raise ConfigurationError(
             f'TASKTOOLS_DATA_DIR is "{chosen!r}", which is no path.', hint="set it to text or a Path, or leave it out"
         )
-    return Path(chosen or base_dir() / ".tasktools").absolute()
+    return Path(chosen or _usual_data_dir(base_dir())).absolute()
+
+
+def _usual_data_dir(base: Path) -> Path:
+    """Return `.tasktools` in `base`, or for a project that is an installed package a folder of this user.
+
+    It depends on nothing but the user, `base` and the project's name (two may lie in one `base`), so that every process of
+    the site has the same: $HOME and $XDG_STATE_HOME are often another in a service.
+    """
+    if not is_installed(base):
+        return base / ".tasktools"
+    try:
+        state = Path(pwd.getpwuid(os.geteuid()).pw_dir) / ".local" / "state" / "tasktools"
+    except KeyError:  # a user id without a name, as containers have
+        state = Path("/tmp") / f"tasktools-{os.geteuid()}"
+    module = getattr(settings, "ROOT_URLCONF", None) or getattr(settings, "SETTINGS_MODULE", None) or base.name
+    return state / f"{module.partition('.')[0]}-{hashlib.sha256(os.fsencode(base)).hexdigest()[:8]}"
 
 
 def base_dir() -> Path:

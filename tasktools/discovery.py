@@ -89,6 +89,16 @@ def live() -> tuple[list[Found], list[Found]]:
     return strong, [each for each in weak if each.name] or weak
 
 
+def others(app: Any) -> list[Found]:
+    """Return the other apps that this process has made and a module of the project holds."""
+    strong, weak = live()
+    return [
+        each
+        for each in (*strong, *weak)
+        if each.app is not app and any(is_own(module) for module, _ in holders(each.app))
+    ]
+
+
 def make_default(app: Any, *, force: bool = False) -> None:
     """Make `app` what `@shared_task` and `celery.current_app` mean in every thread, unless the project has chosen another."""
     if force:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from celery import Task
 from celery.exceptions import ImproperlyConfigured
+from celery.local import Proxy
 from celery.result import denied_join_result
 from kombu.exceptions import KombuError
 
 from tasktools import wire
 from tasktools.arguments import bind, describe
-from tasktools.brokers import broker_of
+from tasktools.brokers import broker_of, private
 from tasktools.brokers.base import Broker
 from tasktools.calls import Call
 from tasktools.exceptions import Declined, TaskFailed, TasktoolsError, Unreachable, project_code
@@ -83,6 +86,26 @@ def routed(app: Any, call: Call) -> Call:
     if not app.conf.task_always_eager:
         queue_of(app, call)
     return call
+
+
+def app_of(app: Any, name: str) -> Any:
+    """Return the app to whose broker the project's own `.delay()` sends the task of this name.
+
+    That is `app`, unless the task of the module is one of another app that names a broker of its own: Celery gives each app
+    a copy of the tasks of all others. A `@shared_task` is nobody's, and goes through the app that is in use.
+    """
+    task = app.tasks.get(name)
+    held = getattr(sys.modules.get(getattr(task, "__module__", "")), type(task).__name__, None)
+    other = app
+    if held is not None and type(held) is not Proxy and isinstance(held, Task) and held.name == name:
+        other = held.app
+    if other is app or not private.configured(other.conf) or _write_url(other) == _write_url(app):
+        return app
+    return other
+
+
+def _write_url(app: Any) -> Any:
+    return app.conf.broker_write_url or app.conf.broker_url
 
 
 def publish(app: Any, call: Call, *, listen: bool = True) -> Sent:

@@ -6,6 +6,7 @@ refuse to start), by the commands that need it, and, where no checks run, in the
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import logging
@@ -88,7 +89,8 @@ def _refuse(error: TasktoolsError, chosen: discovery.Found | None) -> None:
 def choose_broker(chosen: discovery.Found) -> None:
     """Point an app without a broker to the private Valkey (with DEBUG), or have it refuse to guess one (the ready-made).
 
-    An app of the project's own keeps Celery's default, amqp://localhost, when DEBUG is off: a site may rely on it.
+    An app of the project's own keeps Celery's default, amqp://localhost, when DEBUG is off: a site may rely on it. Where
+    another app of the project names a broker, the private one is not chosen: the site's `.delay()` may go there.
 
     Raises ConfigurationError for a TASKTOOLS_* setting that cannot be meant.
     """
@@ -100,10 +102,11 @@ def choose_broker(chosen: discovery.Found) -> None:
 
         if private.configured(app.conf):
             return
-        if home:
+        other = broker_elsewhere(app)
+        if home and not other:
             private.use(app.conf, home)
         elif chosen.ready_made and not app.conf.task_always_eager:
-            private.refuse(app.conf, private.unset_error())
+            private.refuse(app.conf, private.unset_error(other))
 
     if app.configured:
         configure()
@@ -144,12 +147,26 @@ def _no_timezone(app: Any, error: BaseException) -> ConfigurationError:
     return ConfigurationError(f'CELERY_TIMEZONE is "{name}", and there is no such time zone{why}.', hint=hint)
 
 
+def broker_elsewhere(app: Any) -> str:
+    """Return the -A name of another app of the project that names a broker, for which the private one is not used.
+
+    "" if there is none, or no private one in any case, for DEBUG is off.
+    """
+    from tasktools.brokers import private
+
+    for other in discovery.others(app) if settings.DEBUG else ():
+        with contextlib.suppress(Exception):  # its configuration cannot be read: it names none
+            if private.configured(other.app.conf) and not private.is_private(other.app.conf):
+                return other.name
+    return ""
+
+
 def require_broker(chosen: discovery.Found) -> None:
     """Raise ConfigurationError when the ready-made app has no broker and needs one."""
     from tasktools.brokers import private
 
     if not chosen.app.conf.task_always_eager and chosen.app.conf.broker_url == private.UNSET:
-        raise private.unset_error()
+        raise private.unset_error(broker_elsewhere(chosen.app))
 
 
 def load_tasks(chosen: discovery.Found) -> list[ProjectError]:

@@ -24,8 +24,14 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 LIMIT = 300
 
 WORKER = ("-P", "solo", "--without-mingle", "--without-gossip", "--without-heartbeat")
-#: A scheduler that asks no database and writes no file.
-BEAT = ("-S", "celery.beat.Scheduler")
+#: A scheduler that asks no database, writes no file and reads no entry: sites have entries that their own alone understands.
+SCHEDULER = """
+from celery.beat import Scheduler
+class Idle(Scheduler):
+    def setup_schedule(self):
+        pass
+"""
+BEAT = ("-S", "registries_beat.Idle")
 
 STOCK = "celery worker"
 COMMANDS: dict[str, tuple[str, ...]] = {
@@ -106,6 +112,7 @@ class Place:
     def registries(self) -> Iterator[tuple[str, set[str]]]:
         """Yield each command and the names that it knows; Celery's own worker first."""
         without, with_tasktools = self._written("without"), self._written("with")
+        (self.scratch / "registries_beat.py").write_text(SCHEDULER)
         celery = ("celery", "-A", self.app, "worker", *WORKER)
         stock = self._run(without, PROBE, "", *celery)
         yield STOCK, stock

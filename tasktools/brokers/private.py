@@ -65,11 +65,22 @@ def refuse(conf: Any, error: TasktoolsError) -> None:
     conf.broker_url = UNSET
 
 
-def unset_error() -> ConfigurationError:
+def unset_error(other: str = "") -> ConfigurationError:
+    """Return the error that there is no broker; `other` is the -A name of another app, which names one."""
+    if other:
+        return ConfigurationError(
+            f"No broker is configured, and the private one is not used beside {other}, which names a broker.",
+            hint="set CELERY_BROKER_URL, or choose that app with -A or TASKTOOLS_APP",
+        )
     return ConfigurationError(
         "No broker is configured, and with DEBUG off there is no private one.",
         hint='set CELERY_BROKER_URL, as in CELERY_BROKER_URL = "redis://localhost:6379/0"',
     )
+
+
+def is_private(conf: Any) -> bool:
+    """Whether `use` has pointed the configuration to the private Valkey."""
+    return str(conf.broker_url).startswith(PRIVATE_SOCKET)
 
 
 def configured(conf: Any) -> bool:

@@ -8,10 +8,15 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from tasktools.brokers import broker_of
+from tasktools.discovery import Found
 from tasktools.durations import parse_duration, parse_time
-from tasktools.exceptions import ArgumentError
+from tasktools.exceptions import ArgumentError, TaskNameError
+from tasktools.management.base import TasktoolsCommand
 from tasktools.management.completing import completed_by, keywords, queue_names, task_names
-from tasktools.naming import shown
+from tasktools.naming import resolve, shown
+from tasktools.publish import app_of
+from tasktools.registry import names
 from tasktools.results import check_id
 from tasktools.startup import require_timezone
 
@@ -109,6 +114,21 @@ def _priority(typed: str) -> int:
     raise ArgumentError(
         f'The priority "{shown(typed)}" is no number from 0 to {HIGHEST_PRIORITY}.', hint="0 to 9 serves every broker"
     )
+
+
+def sender_of(command: TasktoolsCommand, found: Found, name: str | None) -> Found:
+    """Return the app to whose broker `.delay()` sends the task that `name` stands for; say so where it is not the project's."""
+    try:
+        full_name = resolve(name or "", names(found.app, builtin=True))
+    except TaskNameError:
+        return found  # whoever sends it says what is wrong with the name
+    app = app_of(found.app, full_name)
+    if app is found.app:
+        return found
+    other = Found(app=app)
+    if not command.as_json:
+        command.note(f"{full_name} is a task of the app {other.name or app}: it goes to {broker_of(app).uri()}.")
+    return other
 
 
 def listens(app: Any) -> bool:

@@ -15,6 +15,7 @@ from tasktools.management.calling import calling_options
 from tasktools.management.rows import Row, cells, rows
 from tasktools.naming import resolve, shown
 from tasktools.nesting import TooDeep, may_be_deep, require_shallow
+from tasktools.publish import app_of
 from tasktools.registry import names, signature_of
 from tasktools.wire import require_read, serializer_of, write_arguments
 
@@ -158,7 +159,12 @@ class Feeder:
     def _resolved(self, name: str) -> str:
         if name not in self._names:
             self.load_rest_for(name)
-            self._names[name] = resolve(name, names(self.app, builtin=True))
+            found = resolve(name, names(self.app, builtin=True))
+            if app_of(self.app, found) is not self.app:
+                raise ArgumentError(
+                    f"{found} is a task of another app, with a broker of its own: enqueue {found} --from FILE."
+                )
+            self._names[name] = found
         return self._names[name]
 
     def _checker(self, name: str) -> Checker:

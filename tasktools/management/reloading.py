@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
-import site
 import socket
 import sys
-import sysconfig
 import threading
 from pathlib import Path
 from typing import Any, NoReturn
@@ -19,6 +17,7 @@ from django.utils.autoreload import get_child_arguments
 
 from tasktools import conf, monkey, supervisor
 from tasktools.durations import parse_duration
+from tasktools.installed import is_installed
 from tasktools.supervised import Line, began
 from tasktools.supervisor.base import ENDING
 
@@ -76,18 +75,10 @@ def become(plan: dict[str, Any]) -> NoReturn:
 
 def roots() -> list[Path]:
     """Return the project's own folders: the working folder, BASE_DIR, and installed apps that are not site-packages."""
-    installed = [
-        Path(path).resolve()
-        for path in (*site.getsitepackages(), site.getusersitepackages(), sysconfig.get_path("stdlib"))
-    ]
     base = conf.base_dir()
     here = [Path.cwd()] if Path.cwd() in (base, *base.parents) or Path.cwd() != Path.home() else []
     own = [*here, base, *(Path(config.path) for config in apps.get_app_configs())]
-    return [
-        path
-        for path in dict.fromkeys(own)
-        if path != Path("/") and not any(path.resolve().is_relative_to(each) for each in installed)
-    ]
+    return [path for path in dict.fromkeys(own) if path != Path("/") and not is_installed(path)]
 
 
 def ignored() -> list[Path]:

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import ast
 import inspect
+import os
+import pwd
 import re
+import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +50,46 @@ def test_data_dir__what_is_no_path(settings: Any, value: Any) -> None:
     with pytest.raises(ConfigurationError) as caught:
         conf.data_dir()
     assert caught.value.sentence == f'TASKTOOLS_DATA_DIR is "{value!r}", which is no path.'
+
+
+@pytest.mark.parametrize("below", ["site_app", ""], ids=["a package", "the folder of all packages"])
+def test_data_dir__of_an_installed_project_is_in_the_home_of_the_user(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, below: str
+) -> None:
+    base = Path(sysconfig.get_path("purelib")) / below
+    settings.BASE_DIR = base
+    found = conf.data_dir()
+    home = Path(pwd.getpwuid(os.geteuid()).pw_dir)
+    assert found.parent == home / ".local" / "state" / "tasktools"
+    assert re.fullmatch(r"project-[0-9a-f]{8}", found.name)  # ROOT_URLCONF is project.urls
+    monkeypatch.setenv("HOME", "/nowhere")
+    monkeypatch.setenv("XDG_STATE_HOME", "/nowhere")
+    monkeypatch.chdir("/")
+    assert conf.data_dir() == found
+
+
+def test_data_dir__of_another_installation_is_another(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conf, "is_installed", lambda path: True)
+    found = set()
+    for settings.BASE_DIR in ("/venvs/a/site_app", "/venvs/b/site_app"):
+        found.add(conf.data_dir())
+    assert len(found) == 2
+
+
+def test_data_dir__of_another_project_beside_it_is_another(settings: Any) -> None:
+    settings.BASE_DIR = sysconfig.get_path("purelib")
+    found = set()
+    for settings.ROOT_URLCONF in ("one.urls", "two.conf.urls"):
+        found.add(conf.data_dir().name.partition("-")[0])
+    assert found == {"one", "two"}
+
+
+def test_data_dir__of_an_installed_project_and_a_user_without_a_name(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.BASE_DIR = Path(sysconfig.get_path("purelib")) / "site_app"
+    monkeypatch.setattr(os, "geteuid", lambda: 987_654_321)
+    assert conf.data_dir().parent == Path("/tmp/tasktools-987654321")
 
 
 def test_base_dir__without_the_setting_the_folder_of_the_settings_package(settings: Any) -> None:

@@ -11,7 +11,7 @@ from tasktools.calls import Call
 from tasktools.exceptions import TaskNameError
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.bulk_options import add_bulk_options, require_consistent
-from tasktools.management.calling import add_calling_options, calling_options, listens
+from tasktools.management.calling import add_calling_options, calling_options, listens, sender_of
 from tasktools.management.outcomes import DEFAULT_WAIT, require_result, show, verdict, waiting_time
 
 
@@ -37,7 +37,7 @@ class Command(TasktoolsCommand):
             raise TaskNameError("No task is named.", hint="manage.py enqueue NAME; manage.py showtasks lists the names")
         found = self.find_app(options["app"])
         timeout = waiting_time(options)
-        call = self._prepare(found, name, words, options)
+        found, call = self._prepare(found, name, words, options)
         if options["wait"]:
             require_result(found.app, call)
         if options["dry_run"]:
@@ -63,10 +63,14 @@ class Command(TasktoolsCommand):
         from tasktools.management.bulking import send_file
 
         self.load_tasks(found := self.find_app(options["app"]), name)
+        found = sender_of(self, found, name)
         startup.require_broker(found)
         send_file(self, found.app, name, options, listen=not self._called_from_command_line)
 
-    def _prepare(self, found: discovery.Found, name: str, words: list[str], options: dict[str, Any]) -> Call:
+    def _prepare(
+        self, found: discovery.Found, name: str, words: list[str], options: dict[str, Any]
+    ) -> tuple[discovery.Found, Call]:
+        """Return the app that sends, and the call."""
         if not options["unregistered"]:
             self.load_tasks(found, name)
         chosen = {key: options[key] for key in ("args_json", "kwargs_json", "unregistered")}
@@ -74,7 +78,7 @@ class Command(TasktoolsCommand):
         doubt = publish.doubt(found.app, call)
         if doubt:
             self.note(self.style.WARNING(doubt))
-        return call
+        return sender_of(self, found, call.task), call
 
     def _show_result(self, app: Any, sent: publish.Sent, timeout: float, options: dict[str, Any]) -> None:
         if not options["as_json"]:
