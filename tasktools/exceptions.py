@@ -8,6 +8,7 @@
     │   ├── ProjectError              a module of the project cannot be imported
     │   └── ConfigurationError        a setting is missing or wrong
     ├── TaskFailed                1   the task ran and failed, or was revoked
+    ├── Unreadable                1   there is a result, and it cannot be read
     ├── NotFinished               3   the task did not finish in time
     ├── NoTrace                   4   nothing is known of what was asked for
     └── Unreachable               69  broker, result backend or worker did not answer
@@ -20,16 +21,20 @@ Each is raised with one sentence and, where there is one, a hint: the command or
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class TasktoolsError(Exception):
     """Base of all errors; `exit_code` is what a command ends with."""
 
     exit_code = 1
 
-    def __init__(self, sentence: str, *, hint: str = "") -> None:
+    def __init__(self, sentence: str, *, hint: str = "", more: Sequence[str] = ()) -> None:
         super().__init__(sentence)
         self.sentence = sentence
         self.hint = hint
+        #: Further sentences, each for a line of its own.
+        self.more = tuple(more)
 
 
 class UsageError(TasktoolsError):
@@ -60,6 +65,10 @@ class TaskFailed(TasktoolsError):
     exit_code = 1
 
 
+class Unreadable(TasktoolsError):
+    exit_code = 1
+
+
 class NotFinished(TasktoolsError):
     exit_code = 3
 
@@ -86,7 +95,7 @@ class PrivateServerError(Unreachable):
 #: The table that every --help ends with.
 EXIT_CODES = """exit codes:
   0    done
-  1    the task failed or was revoked, or a system check found something
+  1    the task failed or was revoked, its result cannot be read, or a system check found something
   2    what was typed or configured is wrong; nothing was done
   3    not finished in time
   4    no trace of what was asked for

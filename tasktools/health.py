@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
+from tasktools import render
 from tasktools.brokers import broker_of
 from tasktools.brokers.base import Broker
-from tasktools.brokers.portable import masked
 from tasktools.exceptions import TasktoolsError, Unreachable
 from tasktools.limits import TimedOut, within, within_thread
+from tasktools.masking import hide
 
 T = TypeVar("T")
 
@@ -65,4 +66,4 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
 
 def reason(error: BaseException) -> str:
     """Return the text of an exception as one line without secrets, for the inside of a sentence."""
-    return masked(" ".join(str(error).split()) or type(error).__name__).rstrip(".")
+    return hide(" ".join(render.text_of(error).split()) or type(error).__name__).rstrip(".")

@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from celery.app.defaults import DEFAULTS
 from django.apps import apps
 from django.conf import settings
 from django.core.signals import request_started
 from django.utils.autoreload import autoreload_started
 from django.utils.module_loading import module_has_submodule
 
-from tasktools import conf, discovery
+from tasktools import conf, discovery, masking, terminal
 from tasktools.embedded import Home
 from tasktools.exceptions import ProjectError, TasktoolsError
 
@@ -166,4 +167,14 @@ def _task_modules() -> list[str]:
 def _log_problems(**_: Any) -> None:
     request_started.disconnect(_log_problems)
     for problem in problems:
-        logging.getLogger("tasktools").error("%s Hint: %s", problem.sentence, problem.hint)
+        text = hider()(f"{problem.sentence} Hint: {problem.hint}")
+        logging.getLogger("tasktools").error("%s", terminal.line(text))
+
+
+def hider(app: Any = None) -> Callable[[str], str]:
+    """Return a function that hides in a text the passwords in this project's settings and in those of `app`."""
+    own: dict[str, Any] = {}
+    if app is not None and app.configured:
+        with contextlib.suppress(Exception):  # settings that cannot be read are told elsewhere
+            own = {name: getattr(app.conf, name, None) for name in DEFAULTS}
+    return masking.hider({**conf.with_passwords(), "celery": own})

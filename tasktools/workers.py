@@ -10,7 +10,7 @@ from typing import Any
 
 from tasktools.brokers import broker_of
 from tasktools.brokers.base import PRIVATE_SOCKET, STOCK_SOCKET
-from tasktools.brokers.portable import masked
+from tasktools.masking import masked
 from tasktools.registry import names
 
 

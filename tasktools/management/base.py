@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
 from django_extensions.management.utils import signalcommand
 
-from tasktools import discovery, render, startup
+from tasktools import discovery, render, startup, terminal
 from tasktools.exceptions import EXIT_CODES, TaskFailed, TasktoolsError, UsageError
 
 INTERRUPTED = 130
@@ -33,6 +33,8 @@ class TasktoolsCommand(BaseCommand):
     requires_system_checks: Any = []
     # Set by BaseCommand; its types do not say so.
     _called_from_command_line: bool
+    #: What -A has led to.
+    _found: discovery.Found | None = None
 
     #: What --help ends with.
     epilog = EXIT_CODES
@@ -99,7 +101,7 @@ class TasktoolsCommand(BaseCommand):
                 startup.run()  # again: the error that it kept is raised below
             if startup.found is not None:
                 return startup.found
-        found = discovery.find(name)
+        found = self._found = discovery.find(name)
         startup.choose_broker(found)
         if self._called_from_command_line:  # this process is the command's own
             discovery.make_default(found.app, force=True)
@@ -107,9 +109,36 @@ class TasktoolsCommand(BaseCommand):
             startup.problems.clear()
         return found
 
-    def note(self, text: str) -> None:
-        """Write a line for a person, on stderr."""
-        self.stderr.write(text, lambda line: line)
+    @property
+    def is_own_process(self) -> bool:
+        """Whether the process has been started for this command."""
+        return self._called_from_command_line
+
+    def hide(self, text: str) -> str:
+        """Return `text` without the passwords of this project."""
+        found = self._found or startup.found
+        return startup.hider(found and found.app)(text)
+
+    def cleaned(self, text: str) -> str:
+        """Return `text` as one line that a person can be shown: all that comes from elsewhere goes through here."""
+        return terminal.line(self.hide(text))
+
+    def note(self, *lines: str, style: Callable[[str], str] = str) -> None:
+        """Write lines for a person, on stderr; each stays one line, whatever is in it."""
+        self.stderr.write("\n".join(style(self.cleaned(each)) for each in lines), str)
+
+    def note_block(self, text: str) -> None:
+        """Write what has lines of its own (a traceback) for a person, on stderr."""
+        self.stderr.write(terminal.block(self.hide(text.rstrip())), str)
+
+    def print_line(self, text: str) -> None:
+        """Write one line of data."""
+        self.stdout.write(terminal.line(text))
+
+    def print_value(self, value: Any) -> None:
+        """Write a value: text as it is, but escaped on a terminal; anything else as JSON."""
+        text = render.as_text(value)
+        self.stdout.write(terminal.block(text) if self.stdout.isatty() else text)
 
     def print_json(self, value: Any, *, indent: int | None = 2) -> None:
         self.stdout.write(render.as_json(value, indent=indent))
@@ -135,12 +164,15 @@ class TasktoolsCommand(BaseCommand):
         raise CommandError(sentence, returncode=code)
 
     def _end(self, error: TasktoolsError, options: dict[str, Any]) -> NoReturn:
+        text = "\n".join(map(self.cleaned, render.error_lines(error)))
         if not self._called_from_command_line:
-            raise CommandError(render.error_text(error), returncode=error.exit_code) from error
+            raise CommandError(text, returncode=error.exit_code) from error
         if options.get("traceback") and not isinstance(error, TaskFailed):  # whose traceback is the worker's
-            traceback.print_exc()
-        text = render.error_json(error) if options.get("as_json") else render.error_text(error)
-        self.stderr.write(text, (lambda line: line) if options.get("as_json") else None)
+            self.note_block("".join(traceback.format_exception(error)))
+        if options.get("as_json"):
+            self.stderr.write(render.error_json(error, self.hide), str)
+        else:
+            self.stderr.write(text)
         sys.exit(error.exit_code)
 
 

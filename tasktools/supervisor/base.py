@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from tasktools import terminal
 from tasktools.supervisor.process import Process
 
 #: Longest sleep, in seconds, while something is going on that only time brings to an end.
@@ -115,6 +116,6 @@ def stderr_line(color: bool) -> Callable[[str], None]:
 
     def say(text: str) -> None:
         with contextlib.suppress(OSError):  # whoever read it may have gone; that is no reason to stop
-            os.write(sys.stderr.fileno(), f"{before}{text}{after}\n".encode())
+            os.write(sys.stderr.fileno(), f"{before}{terminal.line(text)}{after}\n".encode())
 
     return say

@@ -12,7 +12,7 @@ from tasktools.exceptions import TaskNameError
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.bulk_options import add_bulk_options, require_consistent
 from tasktools.management.calling import add_calling_options, calling_options, listens
-from tasktools.management.outcomes import DEFAULT_WAIT, require_result, show, verdict, waiting_time
+from tasktools.management.outcomes import DEFAULT_WAIT, require_backend, require_result, show, verdict, waiting_time
 
 
 class Command(TasktoolsCommand):
@@ -45,14 +45,14 @@ class Command(TasktoolsCommand):
             return
         startup.require_broker(found)
         if options["wait"] and not found.app.conf.task_always_eager:
-            results.check_backend(found.app)
+            require_backend(self, found.app, sender=True)
         sent = publish.publish(found.app, call, listen=not self._called_from_command_line or listens(found.app))
         if sent.eager:
             self.note("task_always_eager is set: the task ran here, no worker was asked.")
         if options["wait"]:
             self._show_result(found.app, sent, timeout, options)
         else:
-            self.stdout.write(render.as_json({"id": sent.id, "task": sent.task}) if options["as_json"] else sent.id)
+            self.print_line(render.as_json({"id": sent.id, "task": sent.task}) if options["as_json"] else sent.id)
 
     def _run_many(self, name: str | None, options: dict[str, Any]) -> None:
         from tasktools.management.bulking import send_file
@@ -70,7 +70,7 @@ class Command(TasktoolsCommand):
 
     def _load(self, found: discovery.Found) -> None:
         for problem in startup.load_tasks(found):
-            self.note(self.style.WARNING(render.error_text(problem)))
+            self.note(*render.error_lines(problem), style=self.style.WARNING)
 
     def _show_result(self, app: Any, sent: publish.Sent, timeout: float, options: dict[str, Any]) -> None:
         if not options["as_json"]:

@@ -34,7 +34,7 @@ class Command(TasktoolsCommand):
             check_terminal()
         found = self.find_app(options["app"])
         for problem in startup.load_tasks(found):
-            self.note(self.style.WARNING(render.error_text(problem)))
+            self.note(*render.error_lines(problem), style=self.style.WARNING)
         chosen = {key: options[key] for key in ("args_json", "kwargs_json")}
         called = calling_options(found.app, {"task_id": options["task_id"]})
         call = publish.prepare(found.app, name, words, send=options["serialize"], options=called, **chosen)

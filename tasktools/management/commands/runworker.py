@@ -47,7 +47,7 @@ class Command(RunCommand):
         self.stop.install(found.app)
         warning = signal_warning()
         if warning:
-            self.note(self.style.WARNING(warning))
+            self.note(warning, style=self.style.WARNING)
         try:
             return super().start(found, words, options)
         finally:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tasktools.brokers.portable import masked
+from tasktools.masking import masked
 
 
 @pytest.mark.parametrize(
