@@ -11,20 +11,23 @@ from urllib.parse import quote, quote_plus, unquote, unquote_plus, urlsplit
 MASK = "**"
 
 #: How a setting, an option or a parameter of a URL is called whose value is a secret.
-_SECRET_NAME = r"[\w-]*(?:passw|passphrase|pwd|secret|token|credential)[\w-]*"
+_SECRET_NAME = r"[\w-]{0,40}(?:passw|passphrase|pwd|secret|token|credential)[\w-]{0,40}"
 
 _NEXT_URL = re.compile(r";(?=[\w.+-]+://)")
 _CREDENTIALS = re.compile(r"(://[^:]*):.*@", re.DOTALL)
 #: The same where the slashes are missing, and where the host is.
-_WITHOUT_SLASHES = re.compile(r"^([\w.+-]+:/+)?([^:@]*):.*@", re.DOTALL)
-_WITHOUT_HOST = re.compile(r"(:/+[^:/@\[?#]*):(?!\d*(?:[/?#]|$)).*", re.DOTALL)
+_WITHOUT_SLASHES = re.compile(r"^([\w.+-]+:/+)?([^:]*):.*@", re.DOTALL)
+_WITHOUT_HOST = re.compile(r"(:/+[^:/@\[?#]*):(?!(?:\d+(?:[/?#].*)?|/?\d*)$).*", re.DOTALL)
 #: Redis takes no user without a password: what stands there alone is a password. Elsewhere a plain word is a user.
 _ALONE = re.compile(r"((?:rediss?|sentinel|valkeys?)(?:\+\w+)?:/+|:/+(?![\w.-]*@))[^:/@\s]+@", re.IGNORECASE)
 _PARAMETER = re.compile(rf"({_SECRET_NAME}=|[\w-]*key[\w-]*=)[^&;]*", re.IGNORECASE)
 
-#: The first two for a sentence, in which a URL ends with the first space.
-_CREDENTIALS_IN_TEXT = re.compile(r"([a-z][\w.+-]*:/+[^:/@\s]*):(?:(?!;[\w.+-]+:/)\S)*@", re.IGNORECASE)
-_PARAMETER_IN_TEXT = re.compile(rf"(\b{_SECRET_NAME}=)[^&;,\s'\")]+", re.IGNORECASE)
+#: The same for a sentence, in which a URL ends with the first space. What is bounded here keeps a long text from taking
+#: quadratic time.
+_CREDENTIALS_IN_TEXT = re.compile(
+    r"(?<![\w.+-])([a-z][\w.+-]*:/+[^:/@\s]{0,200}):(?:(?!;[\w.+-]{1,40}:/)\S){0,300}@", re.IGNORECASE
+)
+_PARAMETER_IN_TEXT = re.compile(rf"(?<![\w-])({_SECRET_NAME}=)[^&;,\s'\")]+", re.IGNORECASE)
 
 #: Settings and options whose value may hold a URL.
 _URL_NAME = re.compile(r"broker|backend|sentinel|url|uri|dsn|location", re.IGNORECASE)
@@ -115,7 +118,8 @@ def hider(settings: Mapping[str, Any]) -> Callable[[str], str]:
 
 def hide(text: str) -> str:
     """Return a text without the passwords of the URLs in it."""
-    text = _CREDENTIALS_IN_TEXT.sub(rf"\1:{MASK}@", text)
+    if "@" in text:
+        text = _CREDENTIALS_IN_TEXT.sub(rf"\1:{MASK}@", text)
     return _PARAMETER_IN_TEXT.sub(rf"\1{MASK}", _ALONE.sub(rf"\1{MASK}@", text))
 
 

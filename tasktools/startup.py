@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import logging
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,10 @@ from tasktools.exceptions import ProjectError, TasktoolsError
 
 #: The app of this process; None before start-up, and when none could be found.
 found: discovery.Found | None = None
+
+#: Celery's settings that may hold passwords, or URLs with some.
+_KINDS = re.compile(r"broker|backend|url|dsn|passw|secret|token|credential|settings|kwargs|options|redis|connection")
+_MAY_HOLD_PASSWORDS = tuple(name for name in DEFAULTS if _KINDS.search(name))
 
 #: What went wrong at start-up.
 problems: list[TasktoolsError] = []
@@ -176,5 +181,5 @@ def hider(app: Any = None) -> Callable[[str], str]:
     own: dict[str, Any] = {}
     if app is not None and app.configured:
         with contextlib.suppress(Exception):  # settings that cannot be read are told elsewhere
-            own = {name: getattr(app.conf, name, None) for name in DEFAULTS}
+            own = {name: getattr(app.conf, name, None) for name in _MAY_HOLD_PASSWORDS}
     return masking.hider({**conf.with_passwords(), "celery": own})

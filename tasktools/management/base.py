@@ -35,6 +35,8 @@ class TasktoolsCommand(BaseCommand):
     _called_from_command_line: bool
     #: What -A has led to.
     _found: discovery.Found | None = None
+    #: What hides passwords, and of which app, configured or not, it knows those.
+    _hider: tuple[Any, Callable[[str], str]] | None = None
 
     #: What --help ends with.
     epilog = EXIT_CODES
@@ -117,7 +119,11 @@ class TasktoolsCommand(BaseCommand):
     def hide(self, text: str) -> str:
         """Return `text` without the passwords of this project."""
         found = self._found or startup.found
-        return startup.hider(found and found.app)(text)
+        app = found and found.app
+        known = (app, bool(app and app.configured))
+        if self._hider is None or self._hider[0] != known:
+            self._hider = known, startup.hider(app)
+        return self._hider[1](text)
 
     def cleaned(self, text: str) -> str:
         """Return `text` as one line that a person can be shown: all that comes from elsewhere goes through here."""
@@ -125,11 +131,11 @@ class TasktoolsCommand(BaseCommand):
 
     def note(self, *lines: str, style: Callable[[str], str] = str) -> None:
         """Write lines for a person, on stderr; each stays one line, whatever is in it."""
-        self.stderr.write("\n".join(style(self.cleaned(each)) for each in lines), str)
+        self.stderr.write("".join(f"{style(self.cleaned(each))}\n" for each in lines), str)
 
     def note_block(self, text: str) -> None:
         """Write what has lines of its own (a traceback) for a person, on stderr."""
-        self.stderr.write(terminal.block(self.hide(text.rstrip())), str)
+        self.stderr.write(f"{terminal.block(self.hide(text.rstrip()))}\n", str)
 
     def print_line(self, text: str) -> None:
         """Write one line of data."""
