@@ -23,9 +23,10 @@ from django.apps import apps
 from django.conf import settings
 from django.utils.module_loading import module_has_submodule
 
-from tasktools import conf
+from tasktools import conf, render
 from tasktools.appnames import holders, is_own, name_of
 from tasktools.exceptions import AppError, ProjectError, TasktoolsError
+from tasktools.masking import hide
 from tasktools.naming import shown
 
 _NAME = re.compile(r"\w+(\.\w+)*(:\w+(\.\w+)*)?")
@@ -215,4 +216,5 @@ def told(error: BaseException) -> str:
     """Return an exception as one line: its type, its text, and for a SyntaxError its file and line."""
     if isinstance(error, SyntaxError):
         return f"{type(error).__name__}: {error.msg} ({error.filename}, line {error.lineno})"
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300].rstrip(".: ")
+    text = f"{type(error).__name__}: {render.text_of(error)}"
+    return hide(" ".join(text.split()))[:300].rstrip(".: ")  # in this order: half a password is none that is known

@@ -10,7 +10,7 @@ from typing import Any
 from celery.result import denied_join_result
 from kombu.exceptions import KombuError
 
-from tasktools import wire
+from tasktools import render, wire
 from tasktools.arguments import bind, signature_of
 from tasktools.brokers import broker_of
 from tasktools.brokers.base import Broker
@@ -100,7 +100,7 @@ def _run_here(task: Any, call: Call) -> Sent:
     try:
         result = task.apply_async(call.args, dict(call.kwargs), **call.options)
     except Exception as error:  # task_eager_propagates hands on whatever the task raises
-        raise TaskFailed(f"{call.task} ran here and failed: {type(error).__name__}: {error}") from error
+        raise TaskFailed(f"{call.task} ran here and failed: {type(error).__name__}: {render.text_of(error)}") from error
     return Sent(id=result.id, task=call.task, result=result, eager=True)
 
 
