@@ -77,18 +77,21 @@ def _go_without(error: TasktoolsError) -> None:
     from django.core.checks import register
     from django.core.management import BaseCommand, CommandError, get_commands
 
-    from tasktools.render import error_json, error_text
+    from tasktools import terminal
+    from tasktools.render import error_json, error_lines
+
+    text = "\n".join(map(terminal.line, error_lines(error)))
 
     class Command(BaseCommand):
         def run_from_argv(self, argv: list[str]) -> NoReturn:
-            self.stderr.write(error_json(error) if "--json" in argv else error_text(error))
+            self.stderr.write(error_json(error, str) if "--json" in argv else text)
             sys.exit(error.exit_code)
 
         def print_help(self, prog_name: str, subcommand: str) -> NoReturn:
             self.run_from_argv([prog_name, subcommand])
 
         def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> NoReturn:
-            raise CommandError(error_text(error), returncode=error.exit_code)
+            raise CommandError(text, returncode=error.exit_code)
 
     register(lambda **_: [CheckWarning(error.sentence, hint=error.hint, id="tasktools.W002")], "tasktools")
     commands: dict[str, Any] = get_commands()  # type: ignore[assignment]  # a command may stand in it, loaded

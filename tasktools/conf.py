@@ -13,7 +13,9 @@ import hashlib
 import importlib
 import os
 import pwd
+import re
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 
@@ -24,8 +26,17 @@ from tasktools.installed import is_installed
 #: Every setting, for the docs' test.
 NAMES = ("TASKTOOLS_APP", "TASKTOOLS_DATA_DIR", "TASKTOOLS_LINGER")
 
+#: Settings whose values, or what lies in them, may be passwords of brokers, backends and databases.
+_PASSWORDS = re.compile(r"^(?!.*(?:SCHEDULE|ROUTES)).*(?:BROKER|BACKEND|CELERY|CACHES|DATABASE|REDIS)")
+
 #: The private Valkey ends within 30 s of its last client whatever the setting says.
 MOST_LINGER = 25.0
+
+
+def with_passwords() -> dict[str, Any]:
+    """Return the settings of the project, and the variables of the environment, that may hold passwords."""
+    chosen = {name: getattr(settings, name, None) for name in dir(settings) if _PASSWORDS.search(name)}
+    return {**chosen, "environment": {name: value for name, value in os.environ.items() if _PASSWORDS.search(name)}}
 
 
 def app() -> str | None:

@@ -23,9 +23,10 @@ from django.apps import apps
 from django.conf import settings
 from django.utils.module_loading import module_has_submodule
 
-from tasktools import conf
+from tasktools import conf, render
 from tasktools.appnames import best_of, by_merit, holders, is_own, name_of
 from tasktools.exceptions import AppError, ProjectError, SeveralAppsError, TasktoolsError, project_code
+from tasktools.masking import hide
 from tasktools.naming import shown
 
 _NAME = re.compile(r"\w+(\.\w+)*(:\w+(\.\w+)*)?")
@@ -227,8 +228,5 @@ def told(error: BaseException) -> str:
     """Return an exception as one line: its type, its text, and for a SyntaxError its file and line."""
     if isinstance(error, SyntaxError):
         return f"{type(error).__name__}: {error.msg} ({error.filename}, line {error.lineno})"
-    try:
-        text = str(error)
-    except Exception:  # noqa: BLE001 - its __str__ is code of the project too
-        text = ""
-    return " ".join(f"{type(error).__name__}: {text}".split())[:300].rstrip(".: ")
+    text = f"{type(error).__name__}: {render.text_of(error)}"
+    return hide(" ".join(text.split()))[:300].rstrip(".: ")  # in this order: half a password is none that is known

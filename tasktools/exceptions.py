@@ -10,6 +10,7 @@
     │   └── ConfigurationError        a setting is missing or wrong
     ├── TaskFailed                1   the task ran and failed, or was revoked
     ├── Declined                  1   the task's own apply_async has sent nothing
+    ├── Unreadable                1   there is a result, and it cannot be read
     ├── NotFinished               3   the task did not finish in time
     ├── NoTrace                   4   nothing is known of what was asked for
     ├── OutputError               74  a file or a stream could not be written
@@ -26,7 +27,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 
 class TasktoolsError(Exception):
@@ -34,10 +35,12 @@ class TasktoolsError(Exception):
 
     exit_code = 1
 
-    def __init__(self, sentence: str, *, hint: str = "") -> None:
+    def __init__(self, sentence: str, *, hint: str = "", more: Sequence[str] = ()) -> None:
         super().__init__(sentence)
         self.sentence = sentence
         self.hint = hint
+        #: Further sentences, each for a line of its own.
+        self.more = tuple(more)
 
 
 class UsageError(TasktoolsError):
@@ -73,6 +76,10 @@ class TaskFailed(TasktoolsError):
 
 
 class Declined(TasktoolsError):
+    exit_code = 1
+
+
+class Unreadable(TasktoolsError):
     exit_code = 1
 
 
@@ -123,7 +130,7 @@ def project_code(blame: Callable[[BaseException], TasktoolsError]) -> Iterator[N
 #: The table that every --help ends with.
 EXIT_CODES = """exit codes:
   0    done
-  1    the task failed, was revoked or declined the call, or a system check found something
+  1    the task failed, was revoked or declined the call, its result cannot be read, or a system check found something
   2    what was typed or configured is wrong; nothing was done
   3    not finished in time
   4    no trace of what was asked for

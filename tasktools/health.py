@@ -7,11 +7,12 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
+from tasktools import render
 from tasktools.brokers import broker_of, private
 from tasktools.brokers.base import Broker
-from tasktools.brokers.portable import masked
 from tasktools.exceptions import ConfigurationError, ProjectError, TasktoolsError, Unreachable
 from tasktools.limits import TimedOut, within, within_thread
+from tasktools.masking import hide
 
 T = TypeVar("T")
 
@@ -105,4 +106,4 @@ def unsent(task: str, error: BaseException, *, consequence: str = "") -> Project
 
 def reason(error: BaseException) -> str:
     """Return the text of an exception as one line without secrets, for the inside of a sentence."""
-    return masked(" ".join(str(error).split()) or type(error).__name__).rstrip(".")
+    return hide(" ".join(render.text_of(error).split()) or type(error).__name__).rstrip(".")

@@ -14,7 +14,7 @@ from celery.local import Proxy
 from celery.result import denied_join_result
 from kombu.exceptions import KombuError
 
-from tasktools import wire
+from tasktools import render, wire
 from tasktools.arguments import bind, describe
 from tasktools.brokers import broker_of, private
 from tasktools.brokers.base import Broker
@@ -188,7 +188,7 @@ def _run_here(task: Any, call: Call) -> Sent:
     try:
         result = task.apply_async(call.args, dict(call.kwargs), **call.options)
     except Exception as error:  # task_eager_propagates hands on whatever the task raises
-        raise TaskFailed(f"{call.task} ran here and failed: {type(error).__name__}: {error}") from error
+        raise TaskFailed(f"{call.task} ran here and failed: {type(error).__name__}: {render.text_of(error)}") from error
     return Sent(id=_id_of(result, call), task=call.task, result=result, eager=True)
 
 

@@ -5,28 +5,43 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 
+from tasktools import terminal
 from tasktools.exceptions import TasktoolsError
+
+#: So many levels of lists and dictionaries are looked into; what lies deeper is shown by its repr.
+MOST_LEVELS = 100
+
+#: Longer whole numbers are hexadecimal, in bits: Python itself refuses to write them (sys.get_int_max_str_digits).
+LONGEST_NUMBER = 14_000
 
 
 def as_json(value: Any, *, indent: int | None = None) -> str:
-    """Return `value` as JSON: dataclasses as objects, times as ISO 8601, durations in seconds, anything else by its repr."""
+    """Return `value` as JSON: dataclasses as objects, times as ISO 8601, durations in seconds, anything else by its repr.
+
+    What a terminal would obey is an escape of JSON's own.
+    """
     text = json.dumps(_plain(value), cls=_Encoder, indent=indent, ensure_ascii=False, allow_nan=False)
-    return printable(text)  # the escape of a lone surrogate is JSON's own
+    return terminal.json(text)
 
 
 def is_json(value: Any) -> bool:
     """Whether JSON (with the times, decimals and UUIDs of Django's encoder) can carry `value` without a repr."""
     try:
         json.dumps(value, cls=DjangoJSONEncoder, allow_nan=False)
-    except (TypeError, ValueError, RecursionError):
+    except Exception:  # noqa: BLE001 - a value may raise anything
         return False
-    return True
+    return not _is_deep(value)
+
+
+def text_of(value: Any) -> str:
+    """Return str(value), also for an object whose __str__ fails."""
+    return _attempted(str, value)
 
 
 def printable(text: str) -> str:
@@ -38,24 +53,57 @@ class _Encoder(DjangoJSONEncoder):
     def default(self, value: Any) -> Any:
         try:
             return super().default(value)
-        except (TypeError, ValueError):
-            return repr(value)
+        except Exception:  # noqa: BLE001 - a value may raise anything
+            return _attempted(repr, value)
 
 
-def _plain(value: Any) -> Any:
+def _attempted(form: Callable[[Any], str], value: Any) -> str:
+    try:
+        return form(value)
+    except Exception:  # noqa: BLE001 - a value may raise anything
+        return f"<{type(value).__name__}>"
+
+
+def _plain(value: Any, above: tuple[int, ...] = ()) -> Any:
     """Bring `value` into the forms that JSON has: text for keys, no infinite numbers, dataclasses and named tuples as objects."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {field.name: _plain(getattr(value, field.name), above) for field in dataclasses.fields(value)}
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        return _plain(value._asdict())
-    if isinstance(value, Mapping):
-        plain = (str, int, bool, type(None))
-        return {key if isinstance(key, plain) else repr(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        value = value._asdict()
+    if isinstance(value, (Mapping, list, tuple)):
+        if len(above) >= MOST_LEVELS or id(value) in above:
+            return _attempted(repr, value)
+        above = (*above, id(value))
+        if isinstance(value, Mapping):
+            return {_key(key): _plain(item, above) for key, item in value.items()}
+        return [_plain(item, above) for item in value]
     if isinstance(value, timedelta):
         return value.total_seconds()
-    return repr(value) if isinstance(value, float) and not math.isfinite(value) else value
+    return value if _is_writable(value) else _attempted(hex if isinstance(value, int) else repr, value)
+
+
+def _key(key: Any) -> Any:
+    return key if isinstance(key, (str, int, bool, type(None))) and _is_writable(key) else _attempted(repr, key)
+
+
+def _is_writable(value: Any) -> bool:
+    """Whether a number is one that JSON, and Python's own decimal, can write."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return not isinstance(value, int) or value.bit_length() < LONGEST_NUMBER
+
+
+def _is_deep(value: Any) -> bool:
+    """Whether it has more levels than are looked into."""
+    level, left = 0, [value]
+    while left and level <= MOST_LEVELS:
+        level += 1
+        left = [item for each in left for item in _items(each)]
+    return bool(left)
+
+
+def _items(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
 
 
 def as_text(value: Any) -> str:
@@ -63,18 +111,19 @@ def as_text(value: Any) -> str:
     return printable(value) if isinstance(value, str) else as_json(value)
 
 
-def error_text(error: TasktoolsError) -> str:
-    """Return an error as its sentence and, on a line of its own, its hint."""
-    return f"{error.sentence}\nHint: {error.hint}" if error.hint else error.sentence
+def error_lines(error: TasktoolsError) -> list[str]:
+    """Return an error as lines: its sentence, what else is to be said, its hint."""
+    return [error.sentence, *error.more, *[f"Hint: {error.hint}"] * bool(error.hint)]
 
 
-def error_json(error: TasktoolsError) -> str:
+def error_json(error: TasktoolsError, hide: Callable[[str], str]) -> str:
     """Return an error as `{"error": ..., "hint": ...}`."""
-    return as_json({"error": error.sentence, "hint": error.hint})
+    return as_json({"error": hide("\n".join([error.sentence, *error.more])), "hint": hide(error.hint)})
 
 
 def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a table of aligned columns, two spaces apart, with its heads in the first line."""
+    rows = [[terminal.line(cell) for cell in row] for row in rows]
     widths = [max(len(line[place]) for line in [columns, *rows]) for place in range(len(columns))]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in [columns, *rows]
@@ -92,5 +141,5 @@ def rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Any:
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(terminal.line(cell)) for cell in row))
     return table

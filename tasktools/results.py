@@ -6,19 +6,28 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from uuid import uuid4
 
 from celery.states import EXCEPTION_STATES, PENDING, READY_STATES, REVOKED, SUCCESS
 
+from tasktools import render
 from tasktools.brokers import broker_of
 from tasktools.brokers.base import Trace
-from tasktools.brokers.portable import masked
-from tasktools.exceptions import ConfigurationError, UsageError
+from tasktools.exceptions import ConfigurationError, TasktoolsError, UsageError
 from tasktools.health import reach, reason
+from tasktools.limits import TimedOut
+from tasktools.masking import masked
 from tasktools.naming import shown
 from tasktools.shadowing import explained
 
+#: The state of a result that is there and cannot be read: one of ours, for Celery's nobody knows.
+UNREADABLE = "UNREADABLE"
+
 #: Longest id that is looked up; Celery's own have 36 characters.
 LONGEST_ID = 255
+
+#: What makes results that every process can read.
+SET_BACKEND = 'set CELERY_RESULT_BACKEND, as in CELERY_RESULT_BACKEND = "redis://localhost:6379/1"'
 
 #: How long one look at the result backend may take, in seconds.
 LOOK_LIMIT = 4.5
@@ -41,11 +50,11 @@ class Outcome:
     """What is known of one task at one moment."""
 
     id: str
-    #: Celery's state, or a custom one that the task has set.
+    #: Celery's state, a custom one that the task has set, or UNREADABLE.
     state: str
     #: The returned value when it is done; for a state in between what the task has told with it (its meta).
     result: Any = None
-    #: None as well for a failure of which the backend keeps no exception.
+    #: None as well for a failure of which the backend keeps no exception; for UNREADABLE why it is so.
     error: Failure | None = None
     #: The worker's traceback as text.
     traceback: str | None = None
@@ -60,7 +69,11 @@ class Outcome:
 
     @property
     def finished(self) -> bool:
-        return bool(self.state in READY_STATES)
+        return self.state in READY_STATES or self.unreadable
+
+    @property
+    def unreadable(self) -> bool:
+        return self.state == UNREADABLE
 
     @property
     def succeeded(self) -> bool:
@@ -88,12 +101,12 @@ def check_backend(app: Any) -> None:
     if isinstance(backend, DisabledBackend):
         raise ConfigurationError(
             "No result backend is configured, so results are not kept.",
-            hint='set CELERY_RESULT_BACKEND, as in CELERY_RESULT_BACKEND = "redis://localhost:6379/1"',
+            hint=SET_BACKEND,
         )
 
 
 def look(app: Any, task_id: str) -> Outcome:
-    """Return what the result backend knows of a task now.
+    """Return what the result backend knows of a task now; UNREADABLE where it answers and that cannot be read.
 
     Raises Unreachable when the backend does not answer.
     """
@@ -147,17 +160,21 @@ def outcome_of(task_id: str, meta: dict[str, Any]) -> Outcome:
     """Return what a backend's meta dictionary says (celery.backends.base.Backend.get_task_meta).
 
     It has `status` and `result`; `traceback`, `date_done`, `name`, `worker` and `retries` where the backend keeps them.
+
+    Raises TypeError or KeyError when it is no such dictionary: other programs write to the backend too.
     """
     state, result = meta["status"], meta.get("result")
+    if not isinstance(state, str):
+        raise TypeError(f"its status is a {type(state).__name__}")
     failed = state in EXCEPTION_STATES
     return Outcome(
         id=task_id,
         state=state,
         result=None if failed else result,
         error=_failure(result) if failed and state != REVOKED else None,
-        traceback=meta.get("traceback") or None,
-        task=meta.get("name"),
-        worker=meta.get("worker"),
+        traceback=_text(meta.get("traceback")) or None,
+        task=_text(meta.get("name")),
+        worker=_text(meta.get("worker")),
         retries=meta.get("retries"),
         date_done=meta.get("date_done"),
     )
@@ -169,19 +186,52 @@ def of_eager(result: Any) -> Outcome:
 
 
 def _look(app: Any, task_id: str) -> Outcome:
-    return outcome_of(task_id, app.backend.get_task_meta(task_id))
+    """Look for a result. One that fails again although the backend answers for another id is that one's trouble."""
+    try:
+        return outcome_of(task_id, app.backend.get_task_meta(task_id))
+    except (TimedOut, TasktoolsError):
+        raise
+    except Exception:
+        if not _answers(app):
+            raise
+    try:
+        return outcome_of(task_id, app.backend.get_task_meta(task_id))
+    except (TimedOut, TasktoolsError):
+        raise
+    except Exception as error:  # noqa: BLE001
+        why = Failure(type=type(error).__name__, message=reason(error))
+        return Outcome(id=task_id, state=UNREADABLE, error=why)
+
+
+def _answers(app: Any) -> bool:
+    """Whether the backend can say of some other id that it knows nothing of it."""
+    try:
+        app.backend.get_task_meta(str(uuid4()))
+    except TimedOut:
+        raise
+    except Exception:  # noqa: BLE001 - each backend has errors of its own
+        return False
+    return True
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else render.text_of(value)
 
 
 def _failure(result: Any) -> Failure | None:
     if isinstance(result, BaseException):
-        return Failure(type=type(result).__name__, message=str(result))
+        return Failure(type=type(result).__name__, message=render.text_of(result))
     if isinstance(result, dict) and "exc_type" in result:
         return Failure(type=str(result["exc_type"]), message=str(result.get("exc_message", "")))
-    return None if result is None else Failure(type="", message=str(result))
+    return None if result is None else Failure(type="", message=render.text_of(result))
 
 
 def _backend_name(app: Any) -> str:
-    return f'The result backend "{masked(app.backend.as_uri(include_password=False))}"'
+    try:
+        uri = app.backend.as_uri(include_password=False)
+    except Exception:  # noqa: BLE001 - it may fail to read its own URL
+        uri = app.conf.result_backend
+    return f'The result backend "{masked(uri)}"'
 
 
 def _ask_workers(app: Any, task_ids: Sequence[str]) -> dict[str, tuple[str, str]]:

@@ -10,24 +10,30 @@ import contextlib
 import importlib
 import importlib.util
 import logging
+import re
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from celery.app.defaults import DEFAULTS
 from django.apps import apps
 from django.conf import settings
 from django.core.signals import request_started
 from django.utils.autoreload import autoreload_started
 from django.utils.module_loading import module_has_submodule
 
-from tasktools import conf, discovery, fixups
+from tasktools import conf, discovery, fixups, masking, terminal
 from tasktools.embedded import Home
 from tasktools.exceptions import ConfigurationError, ProjectError, TasktoolsError, project_code
 from tasktools.naming import close_matches, shown
 
 #: The app of this process; None before start-up, and when none could be found.
 found: discovery.Found | None = None
+
+#: Celery's settings that may hold passwords, or URLs with some.
+_KINDS = re.compile(r"broker|backend|url|dsn|passw|secret|token|credential|settings|kwargs|options|redis|connection")
+_MAY_HOLD_PASSWORDS = tuple(name for name in DEFAULTS if _KINDS.search(name))
 
 #: What went wrong at start-up.
 problems: list[TasktoolsError] = []
@@ -225,4 +231,14 @@ def _task_modules() -> list[str]:
 def _log_problems(**_: Any) -> None:
     request_started.disconnect(_log_problems)
     for problem in problems:
-        logging.getLogger("tasktools").error("%s Hint: %s", problem.sentence, problem.hint)
+        text = hider()(f"{problem.sentence} Hint: {problem.hint}")
+        logging.getLogger("tasktools").error("%s", terminal.line(text))
+
+
+def hider(app: Any = None) -> Callable[[str], str]:
+    """Return a function that hides in a text the passwords in this project's settings and in those of `app`."""
+    own: dict[str, Any] = {}
+    if app is not None and app.configured:
+        with contextlib.suppress(Exception):  # settings that cannot be read are told elsewhere
+            own = {name: getattr(app.conf, name, None) for name in _MAY_HOLD_PASSWORDS}
+    return masking.hider({**conf.with_passwords(), "celery": own})

@@ -11,9 +11,9 @@ from typing import Any
 
 from tasktools.brokers import broker_of
 from tasktools.brokers.base import PRIVATE_SOCKET, STOCK_SOCKET
-from tasktools.brokers.portable import masked
 from tasktools.exceptions import PrivateServerError
 from tasktools.folders import make_private, runtime_folder
+from tasktools.masking import masked
 from tasktools.registry import names
 
 

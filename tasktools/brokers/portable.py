@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from tasktools.brokers.base import PRIVATE_SOCKET, STOCK_SOCKET, Broker
 from tasktools.exceptions import ConfigurationError, TasktoolsError
+from tasktools.masking import masked
 from tasktools.shadowing import explained
 
 
@@ -74,17 +74,3 @@ def queue_length(connection: Any, name: str) -> int:
 def _told(error: Exception) -> str:
     """The text of an error that quotes no part of the URL, for there may be a password in it."""
     return f": {error.args[0]}" if isinstance(error, KeyError) and error.args else ""
-
-
-def masked(url: Any) -> str:
-    """Return a broker or backend URL with every password as `**`; several URLs are separated by semicolons.
-
-    Whatever stands before the last `@` is taken for credentials: rather too much is hidden than too little.
-    """
-    urls = url if isinstance(url, (list, tuple)) else _NEXT_URL.split(str(url or ""))
-    return ";".join(_SECRET.sub(r"\1**", _CREDENTIALS.sub(r"\1:**@", str(each))) for each in urls)
-
-
-_NEXT_URL = re.compile(r";(?=[\w.+-]+://)")
-_CREDENTIALS = re.compile(r"(://[^:/]*):.*@", re.DOTALL)
-_SECRET = re.compile(r"([\w-]*(?:passw|pwd|secret|token|key)[\w-]*=)[^&;]*", re.IGNORECASE)

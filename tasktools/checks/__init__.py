@@ -38,6 +38,18 @@ def register() -> None:
         checks = (project.check, project.check_tasks, broker.check, timezone.check, schedule.check, serialization.check)
         for each in checks:
             messages += (message for message in project.guarded(each) if message not in messages)
-        return messages
+        return _for_a_person(messages)
 
     register_check(check, TAG)
+
+
+def _for_a_person(messages: list[CheckMessage]) -> list[CheckMessage]:
+    """Have them hold no password, and nothing that a terminal would obey: Django prints them as they are."""
+    from tasktools import startup, terminal
+
+    if messages:
+        hide = startup.hider(startup.found and startup.found.app)
+        for message in messages:
+            message.msg = terminal.line(hide(message.msg))
+            message.hint = message.hint and terminal.line(hide(message.hint))
+    return messages

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from django.core.management.base import CommandError, CommandParser, DjangoHelpFormatter
 
-from tasktools import discovery, fixups, registry, render, startup
+from tasktools import discovery, fixups, registry, render, startup, terminal
 from tasktools.exceptions import EXIT_CODES, TaskFailed, TasktoolsError, UsageError
 from tasktools.management.streams import ReaderGone, StdoutError, StreamCommand
 from tasktools.naming import is_known, shown
@@ -40,6 +40,10 @@ class TasktoolsCommand(StreamCommand):
     as_json = False
     #: The app whose tasks were loaded.
     found: discovery.Found
+    #: What -A has led to.
+    _found: discovery.Found | None = None
+    #: What hides passwords, and of which app, configured or not, it knows those.
+    _hider: tuple[Any, Callable[[str], str]] | None = None
 
     #: What --help ends with.
     epilog = EXIT_CODES
@@ -110,7 +114,7 @@ class TasktoolsCommand(StreamCommand):
             if startup.found is not None:
                 startup.read_settings(startup.found)
                 return startup.found
-        found = discovery.find(name)
+        found = self._found = discovery.find(name)
         startup.choose_broker(found)
         startup.read_settings(found)
         if self._called_from_command_line:  # this process is the command's own
@@ -138,11 +142,42 @@ class TasktoolsCommand(StreamCommand):
 
     def _warn(self, problems: Iterable[TasktoolsError]) -> None:
         for problem in problems:
-            self.note(self.style.WARNING(render.error_text(problem)))
+            self.note(*render.error_lines(problem), style=self.style.WARNING)
 
-    def note(self, text: str) -> None:
-        """Write a line for a person, on stderr."""
-        self.stderr.write(text, lambda line: line)
+    @property
+    def is_own_process(self) -> bool:
+        """Whether the process has been started for this command."""
+        return self._called_from_command_line
+
+    def hide(self, text: str) -> str:
+        """Return `text` without the passwords of this project."""
+        found = self._found or startup.found
+        app = found and found.app
+        known = (app, bool(app and app.configured))
+        if self._hider is None or self._hider[0] != known:
+            self._hider = known, startup.hider(app)
+        return self._hider[1](text)
+
+    def cleaned(self, text: str) -> str:
+        """Return `text` as one line that a person can be shown: all that comes from elsewhere goes through here."""
+        return terminal.line(self.hide(text))
+
+    def note(self, *lines: str, style: Callable[[str], str] = str) -> None:
+        """Write lines for a person, on stderr; each stays one line, whatever is in it."""
+        self.stderr.write("".join(f"{style(self.cleaned(each))}\n" for each in lines), str)
+
+    def note_block(self, text: str) -> None:
+        """Write what has lines of its own (a traceback) for a person, on stderr."""
+        self.stderr.write(f"{terminal.block(self.hide(text.rstrip()))}\n", str)
+
+    def print_line(self, text: str) -> None:
+        """Write one line of data."""
+        self.stdout.write(terminal.line(text))
+
+    def print_value(self, value: Any) -> None:
+        """Write a value: text as it is, but escaped on a terminal; anything else as JSON."""
+        text = render.as_text(value)
+        self.stdout.write(terminal.block(text) if self.stdout.isatty() else text)
 
     def print_json(self, value: Any, *, indent: int | None = 2) -> None:
         self.stdout.write(render.as_json(value, indent=indent))
@@ -173,12 +208,15 @@ class TasktoolsCommand(StreamCommand):
     def _end(self, error: TasktoolsError, options: dict[str, Any]) -> NoReturn:
         if isinstance(error, StdoutError) and self.done:
             error = StdoutError(f"{error.sentence} {self.done}", hint=error.hint)
+        text = "\n".join(map(self.cleaned, render.error_lines(error)))
         if not self._called_from_command_line:
-            raise CommandError(render.error_text(error), returncode=error.exit_code) from error
+            raise CommandError(text, returncode=error.exit_code) from error
         if options.get("traceback") and not isinstance(error, TaskFailed):  # whose traceback is the worker's
-            traceback.print_exc()
-        text = render.error_json(error) if options.get("as_json") else render.error_text(error)
-        self.stderr.write(text, (lambda line: line) if options.get("as_json") else None)
+            self.note_block("".join(traceback.format_exception(error)))
+        if options.get("as_json"):
+            self.stderr.write(render.error_json(error, self.hide), str)
+        else:
+            self.stderr.write(text)
         sys.exit(error.exit_code)
 
 

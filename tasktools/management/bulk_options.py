@@ -78,10 +78,10 @@ def summary_text(told: dict[str, Any]) -> str:
     return f"{told['sent']:,} sent{before}{rate}{bad}."
 
 
-def path_text(slow: dict[str, str]) -> str:
+def path_lines(slow: dict[str, str]) -> list[str]:
     if not slow:
-        return "All messages were made from templates of Celery's own."
-    return "\n".join(f"{task} took Celery's own path: {why}." for task, why in sorted(slow.items()))
+        return ["All messages were made from templates of Celery's own."]
+    return [f"{task} took Celery's own path: {why}." for task, why in sorted(slow.items())]
 
 
 def tell_sum(command: TasktoolsCommand, told: dict[str, Any], slow: dict[str, str], options: dict[str, Any]) -> None:
@@ -92,7 +92,7 @@ def tell_sum(command: TasktoolsCommand, told: dict[str, Any], slow: dict[str, st
     else:
         command.note(summary_text(told))
     if options["verbosity"] > 1 and "good" not in told:
-        command.note(path_text(slow))
+        command.note(*path_lines(slow))
 
 
 def tell_declined(command: TasktoolsCommand, declined: Mapping[str, int]) -> None:

@@ -11,8 +11,10 @@ from typing import Any
 import click
 from django.core.management.base import CommandParser
 
+from tasktools import terminal
 from tasktools.exceptions import UsageError
 from tasktools.management.completing import completed_by, listed, one_of, queue_names
+from tasktools.masking import hide
 
 
 def options_of(name: str, app: Any = None) -> list[click.Option]:
@@ -88,7 +90,7 @@ def run_celery(app: Any, words: Sequence[str], *, program: str, hint: str) -> in
         except click.UsageError as error:
             raise UsageError(_sentence(error), hint=hint) from error
         except click.ClickException as error:
-            error.show(file=sys.stderr)
+            click.echo(f"Error: {terminal.block(hide(error.format_message()))}", file=sys.stderr)
             return error.exit_code
     return code if isinstance(code, int) else 0
 

@@ -40,7 +40,7 @@ class Teller:
     """Says on stderr what happens while the task runs."""
 
     def __init__(self, command: TasktoolsCommand, options: dict[str, Any]) -> None:
-        self.note = command.note
+        self.note, self.note_block = command.note, command.note_block
         self.pdb: bool = options["pdb"]
         self.as_json: bool = options["as_json"]
         self.following: bool = options["retry"] or options["retry_now"]
@@ -57,14 +57,14 @@ class Teller:
 
     def _raised(self, event: Raised) -> None:
         if not self.as_json:  # which has it in its document
-            self.note(render.printable(event.text.rstrip()))
+            self.note_block(event.text)
         if self.pdb and event.traceback is not None:
             pdb.post_mortem(event.traceback)
 
 
 def wait_for(command: TasktoolsCommand, task: str, attempt: Attempt, *, now: bool) -> None:
     """Say which retry comes and why, and wait until it is its time."""
-    command.note(f"{_asks(task, attempt)}\n{'--retry-now: without the wait.' if now else 'Waiting.'}")
+    command.note(_asks(task, attempt), "--retry-now: without the wait." if now else "Waiting.")
     if attempt.again and not now:
         time.sleep(attempt.again.seconds)
 
@@ -109,7 +109,7 @@ def _seconds(seconds: float) -> str:
 
 
 def _told(attempt: Attempt) -> str:
-    return f"{type(attempt.error).__name__}: {attempt.error}"
+    return f"{type(attempt.error).__name__}: {render.text_of(attempt.error)}"
 
 
 def _outcome(task: str, attempt: Attempt) -> Outcome:

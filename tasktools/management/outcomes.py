@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
-from tasktools import render
+from tasktools import render, results
 from tasktools.calls import Call
 from tasktools.durations import parse_duration
-from tasktools.exceptions import ArgumentError, NotFinished, NoTrace, TaskFailed, TasktoolsError
+from tasktools.exceptions import (
+    ArgumentError,
+    ConfigurationError,
+    NotFinished,
+    NoTrace,
+    TaskFailed,
+    TasktoolsError,
+    Unreadable,
+)
 from tasktools.management.base import TasktoolsCommand
 from tasktools.results import Outcome
 
@@ -39,28 +48,36 @@ def waiting_time(options: dict[str, Any]) -> float:
 def show(command: TasktoolsCommand, outcome: Outcome, options: dict[str, Any], *, label: bool = False) -> None:
     """Print the result on stdout; what is no result (a failure, a state in between) goes to stderr, with --json to stdout."""
     if options["as_json"]:
-        command.stdout.write(render.as_json(outcome))
+        command.print_json(_hidden(outcome, command.hide), indent=None)
         return
-    prefix = f"{outcome.id} " if label else ""
     if outcome.succeeded:
-        command.stdout.write(prefix + render.as_text(outcome.result))
+        if label:
+            command.print_line(f"{outcome.id} {render.as_text(outcome.result)}")
+        else:
+            command.print_value(outcome.result)
         if not render.is_json(outcome.result):
             command.note("The result holds values that JSON cannot carry: they are shown by their repr.")
     elif options["traceback"] and outcome.traceback:
-        command.note(outcome.traceback.rstrip())
+        command.note_block(outcome.traceback)
+
+
+def _hidden(outcome: Outcome, hide: Callable[[str], str]) -> Outcome:
+    """Return the outcome without passwords in what a worker has written about a failure; a result stays as it is."""
+    error = outcome.error and replace(outcome.error, message=hide(outcome.error.message))
+    return replace(outcome, error=error, traceback=outcome.traceback and hide(outcome.traceback))
 
 
 def verdict(outcomes: Sequence[Outcome], options: dict[str, Any], timeout: float | None = None) -> None:
     """Return when all are done; else raise the error that the command ends with, the gravest first.
 
-    Raises TaskFailed, NoTrace, NotFinished.
+    Raises TaskFailed, Unreadable, NoTrace, NotFinished.
     """
     errors = [error for outcome in outcomes if (error := _error(outcome, options["traceback"], timeout))]
-    for kind in (TaskFailed, NoTrace, NotFinished):
+    for kind in (TaskFailed, Unreadable, NoTrace, NotFinished):
         chosen = [error for error in errors if type(error) is kind]
         if chosen:
-            others = "".join(f"\n{error.sentence}" for error in errors if error is not chosen[0])
-            raise kind(chosen[0].sentence + others, hint=chosen[0].hint)
+            others = [error.sentence for error in errors if error is not chosen[0]]
+            raise kind(chosen[0].sentence, hint=chosen[0].hint, more=others)
 
 
 def _error(outcome: Outcome, shown: bool, timeout: float | None) -> TasktoolsError | None:
@@ -69,6 +86,10 @@ def _error(outcome: Outcome, shown: bool, timeout: float | None) -> TasktoolsErr
         return None
     if outcome.state == "REVOKED":
         return TaskFailed(f"{subject} was revoked.")
+    if outcome.unreadable:
+        return Unreadable(
+            f"The result of {outcome.id} cannot be read{_exception(outcome)}.", hint=_reading_hint(outcome)
+        )
     if outcome.finished:
         return TaskFailed(f"{subject} failed{_exception(outcome)}", hint="" if shown else _traceback_hint(outcome))
     if outcome.place == "none":
@@ -91,6 +112,12 @@ def _exception(outcome: Outcome) -> str:
     return f": {': '.join(part for part in (outcome.error.type, outcome.error.message) if part)}"
 
 
+def _reading_hint(outcome: Outcome) -> str:
+    if outcome.error is not None and outcome.error.type == "ContentDisallowed":
+        return "name the serializer that it was written with in CELERY_RESULT_ACCEPT_CONTENT"
+    return "another program has written it, or a worker with another CELERY_RESULT_SERIALIZER"
+
+
 def _traceback_hint(outcome: Outcome) -> str:
     if outcome.error is not None and outcome.error.type == "NotRegistered":
         return "the worker that took it does not know this task: restart it (manage.py runworker)"
@@ -109,6 +136,27 @@ def _waiting_hint(outcome: Outcome, timeout: float | None) -> str:
             "--wait waits for the result; what a killed worker had taken comes back after an hour (visibility timeout)"
         )
     return "--wait waits for the result"
+
+
+def require_backend(command: TasktoolsCommand, app: Any, *, sender: bool) -> None:
+    """Raise ConfigurationError when no result can come to this process; `sender` says that it sends the task itself.
+
+    A process that is not the command's own may have sent it, or run a worker.
+    """
+    from celery.backends.cache import CacheBackend
+    from celery.backends.rpc import RPCBackend
+
+    results.check_backend(app)
+    backend = app.backend
+    if not command.is_own_process:
+        return
+    if isinstance(backend, RPCBackend) and not sender:
+        where, hint = "rpc:// go to the process that sent the task", "wait where it is sent (enqueue --wait), or "
+    elif isinstance(backend, CacheBackend) and backend.backend == "memory":
+        where, hint = "cache+memory:// stay in the process that ran the task", ""
+    else:
+        return
+    raise ConfigurationError(f"Results of {where}: no other can read them.", hint=hint + results.SET_BACKEND)
 
 
 def require_result(app: Any, call: Call) -> None:

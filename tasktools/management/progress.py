@@ -53,7 +53,7 @@ class Meter:
     def waits(self, what: str) -> None:
         """Say what is waited for; in a pipe once."""
         if self._bar:
-            self._bar.update(self._id, description=f"waiting: {what}")
+            self._bar.update(self._id, description=self.command.cleaned(f"waiting: {what}"))
         elif not self._waited:
             self._waited = what
             self.command.note(f"waiting: {what}")
@@ -74,7 +74,7 @@ def _bar() -> Any:
         MofNCompleteColumn(),
         _speed_column(),
         TimeRemainingColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
     )
     return Progress(*columns, console=Console(stderr=True), transient=True)
 

@@ -118,7 +118,7 @@ class RunCommand(TasktoolsCommand):
         except PrivateServerError:
             raise
         except Unreachable as error:
-            self.note(self.style.ERROR(render.error_text(error)))
+            self.note(*render.error_lines(error), style=self.style.ERROR)
 
     def further_words(self, found: discovery.Found, options: dict[str, Any]) -> list[str]:
         """Return what the command line gets in addition."""

@@ -8,6 +8,8 @@ import select
 import time
 from typing import TextIO
 
+from tasktools.terminal import line
+
 #: ANSI colours for the names, in the order of the processes: green, magenta, yellow.
 COLORS = (32, 35, 33)
 
@@ -95,7 +97,7 @@ class Notes:
         self._before, self._after = ("\033[36m", "\033[0m") if color else ("", "")
 
     def __call__(self, text: str) -> None:
-        self.output.write(f"{self._before}{text}{self._after}\n".encode())
+        self.output.write(f"{self._before}{line(text)}{self._after}\n".encode())
 
 
 def descriptor_of(stream: TextIO | None) -> int:

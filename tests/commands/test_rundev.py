@@ -212,7 +212,7 @@ def test_first_line__says_what_runs_and_where(plans: list[Any], capsys: pytest.C
     from tasktools.management.base import TasktoolsCommand
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TasktoolsCommand, "note", lambda self, text: notes.append(text))
+        patch.setattr(TasktoolsCommand, "note", lambda self, *lines, **_: notes.extend(lines))
         port = refusing_port()
         plan(f"127.0.0.1:{port}", "--no-beat")
         plan("--no-worker", "--no-beat")
@@ -231,9 +231,9 @@ def test_app_that_cannot_be_found__is_told_and_the_parts_wait_for_a_change(
 
     notes: list[str] = []
     monkeypatch.setattr(TasktoolsCommand, "find_app", find_app)
-    monkeypatch.setattr(TasktoolsCommand, "note", lambda self, text: notes.append(text))
+    monkeypatch.setattr(TasktoolsCommand, "note", lambda self, *lines, **_: notes.extend(lines))
     assert list(plan()["commands"]) == ["web", "worker", "beat"]
-    assert notes[0] == "There are two.\nHint: TASKTOOLS_APP"
+    assert notes[:2] == ["There are two.", "Hint: TASKTOOLS_APP"]
 
 
 def test_plus__needs_werkzeug(typed: Run, plans: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:

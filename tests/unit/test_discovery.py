@@ -428,3 +428,17 @@ def test_ready_made__is_named_after_the_project_and_read_from_the_settings() -> 
     app = discovery.ready_made().app
     assert app.main == "tests"
     assert app.conf.task_routes == {"tests.site.tasks.bound": "slow"}
+
+
+def test_told__a_password_that_the_cut_would_halve_is_hidden_first() -> None:
+    text = told(ValueError(f"{'x' * 250} redis://:{'pass' * 20}@host"))
+    assert "pass" not in text
+    assert len(text) <= 300
+
+
+def test_told__of_an_error_that_cannot_be_told() -> None:
+    class Odd(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    assert told(Odd()) == "Odd: <Odd>"

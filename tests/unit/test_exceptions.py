@@ -49,7 +49,7 @@ def test_exit_codes__the_table_is_what_the_commands_promise() -> None:
     assert EXIT_CODES.splitlines() == [
         "exit codes:",
         "  0    done",
-        "  1    the task failed, was revoked or declined the call, or a system check found something",
+        "  1    the task failed, was revoked or declined the call, its result cannot be read, or a system check found something",
         "  2    what was typed or configured is wrong; nothing was done",
         "  3    not finished in time",
         "  4    no trace of what was asked for",

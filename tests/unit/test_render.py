@@ -116,16 +116,21 @@ def test_as_text__text_as_it_is_and_the_rest_as_json(value: Any, text: str) -> N
     assert render.as_text(value) == text
 
 
-def test_error_text__sentence_and_hint() -> None:
-    assert render.error_text(TasktoolsError("It broke.", hint="mend it")) == "It broke.\nHint: mend it"
+def test_error_lines__sentence_and_hint() -> None:
+    assert render.error_lines(TasktoolsError("It broke.", hint="mend it")) == ["It broke.", "Hint: mend it"]
 
 
-def test_error_text__no_empty_hint() -> None:
-    assert render.error_text(TasktoolsError("It broke.")) == "It broke."
+def test_error_lines__further_sentences() -> None:
+    error = TasktoolsError("It broke.", hint="mend it", more=["That too."])
+    assert render.error_lines(error) == ["It broke.", "That too.", "Hint: mend it"]
+
+
+def test_error_lines__no_empty_hint() -> None:
+    assert render.error_lines(TasktoolsError("It broke.")) == ["It broke."]
 
 
 def test_error_json__is_one_object_on_one_line() -> None:
-    text = render.error_json(TasktoolsError('No "x".', hint="mend\nit"))
+    text = render.error_json(TasktoolsError('No "x".', hint="mend\nit"), str)
     assert "\n" not in text
     assert parsed(text) == {"error": 'No "x".', "hint": "mend\nit"}
 

@@ -46,7 +46,7 @@ class Command(TasktoolsCommand):
             return
         # The tab tells an answer from what the project's settings may print.
         for word in answer(words, self._app, self._load_rest):
-            self.stdout.write(f"\t{word}")
+            self.stdout.write(f"\t{word}")  # which holds nothing but what no shell reads
 
     def _app(self, name: str | None) -> Any:
         self.found = self.find_app(name)

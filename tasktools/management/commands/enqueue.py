@@ -12,7 +12,7 @@ from tasktools.exceptions import TaskNameError
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.bulk_options import add_bulk_options, require_consistent
 from tasktools.management.calling import add_calling_options, calling_options, listens, sender_of
-from tasktools.management.outcomes import DEFAULT_WAIT, require_result, show, verdict, waiting_time
+from tasktools.management.outcomes import DEFAULT_WAIT, require_backend, require_result, show, verdict, waiting_time
 
 
 class Command(TasktoolsCommand):
@@ -45,14 +45,14 @@ class Command(TasktoolsCommand):
             return
         startup.require_broker(found)
         if options["wait"] and not found.app.conf.task_always_eager:
-            results.check_backend(found.app)
+            require_backend(self, found.app, sender=True)
         sent = self._publish(found.app, call)
         if sent.eager:
             self.note("task_always_eager is set: the task ran here, no worker was asked.")
         if options["wait"]:
             self._show_result(found.app, sent, timeout, options)
         else:
-            self.stdout.write(render.as_json({"id": sent.id, "task": sent.task}) if options["as_json"] else sent.id)
+            self.print_line(render.as_json({"id": sent.id, "task": sent.task}) if options["as_json"] else sent.id)
 
     def _publish(self, app: Any, call: Call) -> publish.Sent:
         sent = publish.publish(app, call, listen=not self._called_from_command_line or listens(app))
@@ -77,7 +77,7 @@ class Command(TasktoolsCommand):
         call = publish.prepare(found.app, name, words, options=calling_options(found.app, options), **chosen)
         doubt = publish.doubt(found.app, call)
         if doubt:
-            self.note(self.style.WARNING(doubt))
+            self.note(doubt, style=self.style.WARNING)
         return sender_of(self, found, call.task), call
 
     def _show_result(self, app: Any, sent: publish.Sent, timeout: float, options: dict[str, Any]) -> None:

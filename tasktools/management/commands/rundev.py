@@ -70,7 +70,7 @@ class Command(TasktoolsCommand):
         try:
             found = self.find_app(options["app"])
         except (AppError, ProjectError) as error:
-            self.note(self.style.ERROR(render.error_text(error)))
+            self.note(*render.error_lines(error), style=self.style.ERROR)
             return ""
         startup.require_broker(found)
         return f" | broker {broker_of(found.app).uri()}"

@@ -54,7 +54,7 @@ class Command(RunCommand):
         self.stop.install(found.app, reconnecting.install(found.app))
         warning = signal_warning()
         if warning:
-            self.note(self.style.WARNING(warning))
+            self.note(warning, style=self.style.WARNING)
         try:
             return super().start(found, words, options)
         finally:

@@ -10,7 +10,7 @@ from tasktools import results
 from tasktools.durations import parse_duration
 from tasktools.exceptions import ArgumentError
 from tasktools.management.base import TasktoolsCommand
-from tasktools.management.outcomes import DEFAULT_WAIT, show, verdict, waiting_time
+from tasktools.management.outcomes import DEFAULT_WAIT, require_backend, show, verdict, waiting_time
 
 
 class Command(TasktoolsCommand):
@@ -33,7 +33,7 @@ class Command(TasktoolsCommand):
             raise ArgumentError("--interval is 0.", hint="give a pause such as 100ms")
         app = self.find_app(options["app"]).app
         ids = [results.check_id(each) for each in dict.fromkeys(ids)]
-        results.check_backend(app)
+        require_backend(self, app, sender=False)
         if options["wait"] and not options["as_json"]:
             self.note(f"Waiting for {len(ids)} task{'s' if len(ids) > 1 else ''}, {timeout:g} s at the most.")
         seen = []

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tasktools.brokers.portable import masked
+from tasktools.masking import hider, masked
 
 
 @pytest.mark.parametrize(
@@ -102,3 +102,72 @@ def test_masked__passwords_among_the_parameters(url: str, printed: str) -> None:
 
 def test_masked__a_sentence_about_a_url() -> None:
     assert masked("Connection to redis://:secret@host:6379 lost") == "Connection to redis://:**@host:6379 lost"
+
+
+@pytest.mark.parametrize(
+    ("url", "printed"),
+    [
+        ("redis:/u:secret@host", "redis:/u:**@host"),
+        ("redis:u:secret@host", "redis:**@host"),
+        ("u:secret@host", "u:**@host"),
+        ("redis//u:secret@host", "redis//u:**@host"),
+        ("A;redis://:secret@B", "A;redis://:**@B"),
+        ("redis://us/er:secret@host", "redis://us/er:**@host"),
+        ("redis://secret@host:6379/0", "redis://**@host:6379/0"),
+        ("amqp://me%3Asecret@host", "amqp://**@host"),
+        ("redis://me:secret", "redis://me:**"),
+        ("redis://:secret#x", "redis://:**"),
+        ("redis://host:6379", "redis://host:6379"),
+        ("redis://host:/0", "redis://host:/0"),
+        ("amqp://host:5672//name", "amqp://host:5672//name"),
+    ],
+)
+def test_masked__malformed(url: str, printed: str) -> None:
+    assert masked(url) == printed
+
+
+SETTINGS = {
+    "broker_url": "redis://:s3cr3tPW#x@redis:6379/0;sentinel://me:an%20Other@b",
+    "broker_transport_options": {"sentinel_kwargs": {"password": "inOptions"}, "sentinels": [("a", 1)]},
+    "result_backend": "db+postgresql://shop:shop@db/shop",
+    "redis_password": "guest",
+    "s3_secret_access_key": "abc/def+ghi==",
+    "mongodb_backend_settings": {"password": b"asBytes"},
+    "beat_schedule": {"one": {"args": ("user@example.org",)}},
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "hidden"),
+    [
+        ("Port could not be cast to integer value as 's3cr3tPW'", "Port could not be cast to integer value as '**'"),
+        ("Error 8 connecting to s3cr3tpw:6379.", "Error 8 connecting to **:6379."),
+        ("an Other, an%20Other, an+Other, 'an Other'", "**, **, **, '**'"),
+        ("{'password': 'inOptions'}", "{'password': '**'}"),
+        ("AUTH inOptionsx asBytes", "AUTH **x **"),
+        ("Authorization: abc%2Fdef%2Bghi%3D%3D", "Authorization: **"),
+        ("redis://unknown:pass@c and amqps:/x:y@z", "redis://unknown:**@c and amqps:/x:**@z"),
+        ("host?password=unknown&db=1", "host?password=**&db=1"),
+        ("x;sentinel://a:one@b;sentinel://c:two@d", "x;sentinel://a:**@b;sentinel://c:**@d"),
+        # What is shown anyway, or is a word of ours, blots out nothing.
+        ("guest may not read shop of user@example.org", "guest may not read shop of user@example.org"),
+        ("celery@web1 runs shop.add with redis", "celery@web1 runs shop.add with redis"),
+        ("no password at all: 12:30 a@b", "no password at all: 12:30 a@b"),
+    ],
+)
+def test_hider__in_a_text(text: str, hidden: str) -> None:
+    assert hider(SETTINGS)(text) == hidden
+
+
+def test_hider__a_short_password_is_hidden_as_a_word() -> None:
+    hide = hider({"broker_url": "amqp://me:hare@host"})
+    assert hide("hare, 'hare', share, harem") == "**, '**', share, harem"
+
+
+def test_hider__knows_nothing_and_hides_what_urls_show() -> None:
+    assert hider({})("redis://:x@y z") == "redis://:**@y z"
+
+
+def test_hider__of_a_thousand_settings_takes_a_long_text_in_its_stride() -> None:
+    hide = hider({f"password_{number}": f"secret{number}" for number in range(100)})
+    assert hide("x secret7 " * 10_000) == "x ** " * 10_000

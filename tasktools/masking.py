@@ -1,0 +1,151 @@
+"""Passwords in URLs and in texts -> `**`. Pure. Rather too much is hidden than too little."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+from urllib.parse import quote, quote_plus, unquote, unquote_plus, urlsplit
+
+MASK = "**"
+
+#: How a setting, an option or a parameter of a URL is called whose value is a secret.
+_SECRET_NAME = r"[\w-]{0,40}(?:passw|passphrase|pwd|secret|token|credential)[\w-]{0,40}"
+
+_NEXT_URL = re.compile(r";(?=[\w.+-]+://)")
+_CREDENTIALS = re.compile(r"(://[^:]*):.*@", re.DOTALL)
+#: The same where the slashes are missing, and where the host is.
+_WITHOUT_SLASHES = re.compile(r"^([\w.+-]+:/+)?([^:]*):.*@", re.DOTALL)
+_WITHOUT_HOST = re.compile(r"(:/+[^:/@\[?#]*):(?!(?:\d+(?:[/?#].*)?|/?\d*)$).*", re.DOTALL)
+#: Redis takes no user without a password: what stands there alone is a password. Elsewhere a plain word is a user.
+_ALONE = re.compile(r"((?:rediss?|sentinel|valkeys?)(?:\+\w+)?:/+|:/+(?![\w.-]*@))[^:/@\s]+@", re.IGNORECASE)
+_PARAMETER = re.compile(rf"({_SECRET_NAME}=|[\w-]*key[\w-]*=)[^&;]*", re.IGNORECASE)
+
+#: The same for a sentence, in which a URL ends with the first space. What is bounded here keeps a long text from taking
+#: quadratic time.
+_CREDENTIALS_IN_TEXT = re.compile(
+    r"(?<![\w.+-])([a-z][\w.+-]*:/+[^:/@\s]{0,200}):(?:(?!;[\w.+-]{1,40}:/)\S){0,300}@", re.IGNORECASE
+)
+_PARAMETER_IN_TEXT = re.compile(rf"(?<![\w-])({_SECRET_NAME}=)[^&;,\s'\")]+", re.IGNORECASE)
+
+#: Settings and options whose value may hold a URL.
+_URL_NAME = re.compile(r"broker|backend|sentinel|url|uri|dsn|location", re.IGNORECASE)
+
+#: Libraries quote parts of a URL, between any two of these.
+_DELIMITERS = re.compile(r"[^\w.~!*-]+")
+
+#: Shorter secrets are hidden in URLs alone, and up to LONG as whole words: else they would blot out half a sentence.
+SHORT = 4
+LONG = 8
+
+#: Words of our own lines. A password that is one of them, or that the URL shows elsewhere too, is hidden in URLs alone.
+_ORDINARY = re.compile(
+    "admin|amqps?|app|backend|beat|broker|celery|default|django|guest|host|localhost|message|name|postgres|queue|rabbitmq|"
+    "rediss?|results?|root|sent|sentinel|server|tasks?|user|valkeys?|worker",
+    re.IGNORECASE,
+)
+
+
+def masked(url: Any) -> str:
+    """Return a broker or backend URL with every password as `**`; several URLs are separated by semicolons.
+
+    Whatever stands before the last `@` is taken for credentials.
+    """
+    urls = url if isinstance(url, (list, tuple)) else _NEXT_URL.split(str(url or ""))
+    return ";".join(_masked(str(each)) for each in urls)
+
+
+def _masked(url: str) -> str:
+    if "://" in url and "@" in url:
+        url = _ALONE.sub(rf"\1{MASK}@", _CREDENTIALS.sub(rf"\1:{MASK}@", url))
+    elif "@" in url:
+        url = _WITHOUT_SLASHES.sub(rf"\1\2:{MASK}@", url)
+    else:
+        url = _WITHOUT_HOST.sub(rf"\1:{MASK}", url)
+    return _PARAMETER.sub(rf"\1{MASK}", url)
+
+
+def passwords_in(url: str) -> Iterator[str]:
+    """Yield whatever in a URL, well formed or not, may be a password, as it stands there."""
+    for each in _NEXT_URL.split(url):
+        _, slashes, rest = each.partition("://")
+        if not slashes:
+            rest = re.sub(r"^[\w.+-]+:/+", "", each)
+        user, colon, password = rest.rpartition("@")[0].partition(":")
+        if colon:
+            yield from (password, password.partition("@")[0])
+        elif "@" in rest and _ALONE.search(each):
+            yield user
+        elif "@" not in rest and _WITHOUT_HOST.search(each):
+            yield rest.partition(":")[2]
+        yield from (match[0][len(match[1]) :] for match in _PARAMETER.finditer(each))
+        try:
+            yield urlsplit(each).password or ""
+        except ValueError:
+            continue
+
+
+def secrets_in(value: Any, name: str = "") -> Iterator[str]:
+    """Yield the passwords in a setting called `name`: text, URLs, or options that hold some."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from secrets_in(item, str(key))
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        for item in value:
+            yield from secrets_in(item, name)
+    elif isinstance(value, (str, bytes)):
+        text = value.decode(errors="replace") if isinstance(value, bytes) else value
+        if re.fullmatch(_SECRET_NAME, name, re.IGNORECASE):
+            yield text
+        elif "://" in text or _URL_NAME.search(name):
+            yield from passwords_in(text)
+
+
+def hider(settings: Mapping[str, Any]) -> Callable[[str], str]:
+    """Return a function that hides in a text the passwords of these settings, and those of any URL in it.
+
+    Each is hidden in every form in which a library may show it: as it stands, decoded, encoded, quoted, in lower case, and
+    its parts between the delimiters of a URL.
+    """
+    forms = {form for secret in set(secrets_in(settings)) if secret for form in _forms(secret)}
+    if forms:
+        shown = {word for each in _urls(settings) for word in re.findall(r"\w+", masked(each).lower())}
+        forms = {form for form in forms if not _ORDINARY.fullmatch(form) and form.lower() not in shown}
+    known = _any_of(frozenset(form for form in forms if len(form) >= SHORT))
+    return lambda text: hide(known.sub(MASK, text) if known else text)
+
+
+def hide(text: str) -> str:
+    """Return a text without the passwords of the URLs in it."""
+    if "@" in text:
+        text = _CREDENTIALS_IN_TEXT.sub(rf"\1:{MASK}@", text)
+    return _PARAMETER_IN_TEXT.sub(rf"\1{MASK}", _ALONE.sub(rf"\1{MASK}@", text))
+
+
+def _urls(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        value = value.values()
+    if isinstance(value, str):
+        if "://" in value:
+            yield value
+    elif isinstance(value, Iterable) and not isinstance(value, bytes):
+        for item in value:
+            yield from _urls(item)
+
+
+def _forms(secret: str) -> Iterator[str]:
+    for whole in {secret, unquote(secret), unquote_plus(secret)}:
+        yield from (quote(whole), quote(whole, safe=""), quote_plus(whole))
+        for text in {whole, " ".join(whole.split())}:
+            yield from (text, repr(text)[1:-1], ascii(text)[1:-1], repr(text.encode(errors="replace"))[2:-1])
+            yield text.replace("\\", "\\\\").replace('"', '\\"')
+        yield from _DELIMITERS.split(whole)
+
+
+@functools.lru_cache(maxsize=16)
+def _any_of(forms: frozenset[str]) -> re.Pattern[str] | None:
+    """Return a pattern for the longest form that fits; a short one must be a word."""
+    ordered = sorted(forms, key=lambda form: (-len(form), form))
+    parts = (re.escape(form) if len(form) > LONG else rf"(?<!\w){re.escape(form)}(?!\w)" for form in ordered)
+    return re.compile("|".join(parts), re.IGNORECASE) if ordered else None
