@@ -134,7 +134,7 @@ class Stop:
         self._sum_up("finished, but will run again", again)
         self._sum_up("went back to the queue", [r for r in left if r in back])
         self._sum_up("not given back", kept)
-        if again or kept:
+        if kept or not back.issuperset(again):
             self.say(self._settlement.how_it_returns())
         self._sum_up("cut off and lost", [r for r in left if r in acked - back])
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import celery
 import pytest
 
 from tests.servers import Redis, started
@@ -53,7 +54,11 @@ def recorded(site: Site) -> list[str]:
     return record.read_text().splitlines() if record.exists() else []
 
 
-@pytest.mark.parametrize("late", [False, True], ids=["early", "late"])
+#: Celery 5.5 reads no result that comes while it connects, and may hang when it is told to stop then.
+READS = pytest.mark.skipif(celery.VERSION < (5, 6), reason="Celery 5.5 reads no result while it connects")
+
+
+@pytest.mark.parametrize("late", [False, pytest.param(True, marks=READS)], ids=["early", "late"])
 def test_killed_and_started_again__each_task_runs_once(site: Site, redis_server: Redis, late: bool) -> None:
     worker = begin(site, redis_server, late=late)
     redis_server.kill()
@@ -67,6 +72,7 @@ def test_killed_and_started_again__each_task_runs_once(site: Site, redis_server:
     assert client.llen("celery") == 0
 
 
+@READS
 def test_down_at_a_stop__says_what_the_broker_still_holds(site: Site, redis_server: Redis) -> None:
     worker = begin(site, redis_server, late=False, seconds=4)
     redis_server.kill()
