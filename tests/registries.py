@@ -125,7 +125,7 @@ class Place:
 
     def _written(self, kind: str) -> str:
         """Write settings with or without tasktools; return the name of the module."""
-        change = {"with": "[*_others, 'tasktools']", "without": "_others"}[kind]
+        change = {"with": "['tasktools', *_others]", "without": "_others"}[kind]
         lines = [
             f"from {self.settings} import *",
             f"import {self.settings} as _site",
