@@ -30,7 +30,7 @@ from tasktools.brokers.transactions import Mark, NotBegun, read_mark, transact
 from tasktools.calls import Call
 from tasktools.exceptions import ArgumentError, InDoubt, ProjectError, TasktoolsError, Unreachable
 from tasktools.health import HINT, came_through, connect, reason, remedy, unsent
-from tasktools.plans import Plan
+from tasktools.plans import Plan, Plans
 from tasktools.templates import new_tags, random_ids
 
 #: Calls in one batch unless another number is given.
@@ -38,9 +38,6 @@ BATCH_SIZE = 500
 
 #: How long connecting, and one answer of the broker, may take, in seconds.
 LIMIT = 4.0
-
-#: How many kinds of calls are remembered.
-MOST_PLANS = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +89,7 @@ class Publisher:
         self.listen = listen
         #: How many calls the apply_async of their tasks has declined: their ids belong to no message.
         self.declined: Counter[str] = Counter()
-        self._plans: dict[Any, Plan] = {}
+        self._plans = Plans(app)
         self._stack = contextlib.ExitStack()
         self._connection: Any = None
 
@@ -190,11 +187,10 @@ class Publisher:
     def _make(self, calls: Sequence[Call], ids: list[str], outgoing: Outgoing) -> None:
         tags = new_tags(len(calls))
         plan, task, options = None, "", None
-        for each in self._plans.values():
-            each.forget_moment()
+        self._plans.forget_moment()
         for number, call in enumerate(calls):
             if plan is None or call.options is not options or call.task != task:
-                plan, task, options = self._plan(call), call.task, call.options
+                plan, task, options = self._plans.of(call), call.task, call.options
             if plan.template is None:
                 self._record(call, ids[number], plan, outgoing)
             else:
@@ -204,17 +200,6 @@ class Publisher:
                     raise EncodeError(str(error)) from error  # as apply_async
                 for command in plan.commands:
                     outgoing.add(command, value)
-
-    def _plan(self, call: Call) -> Plan:
-        try:
-            key: Any = (call.task, tuple(sorted((k, v) for k, v in call.options.items() if k != "task_id")))
-            if key not in self._plans:
-                if len(self._plans) >= MOST_PLANS:  # a file whose lines differ in their options
-                    self._plans.clear()
-                self._plans[key] = Plan(self.app, call)
-            return self._plans[key]
-        except TypeError:  # an option that cannot be hashed
-            return Plan(self.app, call)
 
     def _record(self, call: Call, task_id: str, plan: Plan, outgoing: Outgoing) -> None:
         """Have Celery make the message, and learn from it."""

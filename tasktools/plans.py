@@ -27,6 +27,9 @@ _KNOWN = frozenset(
 #: Options by which the message depends on the moment at which it is made.
 _TIMED = frozenset({"countdown", "expires"})
 
+#: How many kinds of calls are remembered.
+MOST_PLANS = 100
+
 
 class Plan:
     """How calls of one task with the same options become messages."""
@@ -68,6 +71,31 @@ class Plan:
         compressed = "compression" in message["headers"]
         compression = (getattr(self.task, "compression", None) or conf.task_compression) if compressed else None
         return body_encoder(serializer, compression, message["properties"]["body_encoding"])
+
+
+class Plans:
+    """The plans of one app, by kinds of calls."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+        self._plans: dict[Any, Plan] = {}
+
+    def forget_moment(self) -> None:
+        """Have templates that depend on the time be made again."""
+        for each in self._plans.values():
+            each.forget_moment()
+
+    def of(self, call: Call) -> Plan:
+        """Return the plan of a call."""
+        try:
+            key: Any = (call.task, tuple(sorted((k, v) for k, v in call.options.items() if k != "task_id")))
+            if key not in self._plans:
+                if len(self._plans) >= MOST_PLANS:  # a file whose lines differ in their options
+                    self._plans.clear()
+                self._plans[key] = Plan(self.app, call)
+            return self._plans[key]
+        except TypeError:  # an option that cannot be hashed
+            return Plan(self.app, call)
 
 
 def obstacle(app: Any, task: Any, call: Call) -> str:

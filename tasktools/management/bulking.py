@@ -110,12 +110,8 @@ class Bulk:
             for line in self.progress.told(name):
                 self.command.note(line)
         self.first = self.progress
-        if not self.progress.line:
-            self.files.begin(None, None)
-        elif name is None:
-            self.files.begin(-1, -1)
-        else:
-            self.files.begin(self.progress.ids_size, self.progress.bad_size)
+        goes_on = (-1, -1) if name is None else (self.progress.ids_size, self.progress.bad_size)
+        self.files.begin(*(goes_on if self.progress.line else (None, None)))
 
     def _send_all(self, publisher: Publisher, feeder: Feeder, meter: Meter) -> None:
         for batch in self._batches(feeder):

@@ -19,6 +19,7 @@ from tasktools.exceptions import (
     Unreadable,
 )
 from tasktools.management.base import TasktoolsCommand
+from tasktools.publish import Sent
 from tasktools.results import Outcome
 
 _PLACES = {
@@ -65,6 +66,21 @@ def _hidden(outcome: Outcome, hide: Callable[[str], str]) -> Outcome:
     """Return the outcome without passwords in what a worker has written about a failure; a result stays as it is."""
     error = outcome.error and replace(outcome.error, message=hide(outcome.error.message))
     return replace(outcome, error=error, traceback=outcome.traceback and hide(outcome.traceback))
+
+
+def show_awaited(command: TasktoolsCommand, app: Any, sent: Sent, timeout: float, options: dict[str, Any]) -> None:
+    """Wait for the result of a call that has just been sent, show it, and end as it did."""
+    if not options["as_json"]:
+        command.note(f"{sent.id} {sent.task}")
+    waited = results.wait(app, [sent.id], timeout=timeout)
+    try:
+        outcome = results.of_eager(sent.result) if sent.eager else next(waited)
+    except KeyboardInterrupt:
+        command.note(f"The task goes on. Ask again: manage.py taskresult {sent.id} --wait")
+        raise
+    show(command, outcome, options)
+    # Of a task that ran here nobody keeps a traceback to hint at.
+    verdict([outcome], {**options, "traceback": options["traceback"] or sent.eager}, timeout)
 
 
 def verdict(outcomes: Sequence[Outcome], options: dict[str, Any], timeout: float | None = None) -> None:

@@ -31,6 +31,12 @@ META = {"status": "SUCCESS", "result": 4, "traceback": None}
 def nothing() -> None: ...
 
 
+@pytest.fixture(autouse=True)
+def no_log_in_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep Celery's records out of the test's report: it cannot carry every character from one process to another."""
+    monkeypatch.setattr(logging.getLogger("celery"), "propagate", False)
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True

@@ -99,9 +99,11 @@ def test_check(run_command: Run, elsewhere: Callable[..., str], url: str, monkey
 def test_failure__that_a_worker_has_written(run_command: Run, typed: Run, elsewhere: Callable[..., str]) -> None:
     name = elsewhere(broker_url=f"redis://:{SECRET}@host", result_backend="cache+memory://")
     app: Any = discovery.find(name).app
-    app.backend.store_result("one", ConnectionError(f"AUTH {SECRET}"), "FAILURE", traceback=f"...\nAUTH {SECRET}")
+    app.backend.store_result(
+        "with-a-secret", ConnectionError(f"AUTH {SECRET}"), "FAILURE", traceback=f"...\nAUTH {SECRET}"
+    )
     for more in ((), ("--traceback",), ("--json",)):
-        done = run_command("taskresult", "-A", name, "one", *more)
+        done = run_command("taskresult", "-A", name, "with-a-secret", *more)
         hidden(done)
         assert done.code == 1
     app.backend.store_result("two", SECRET, "SUCCESS")

@@ -114,4 +114,4 @@ def test_run__an_exception_that_cannot_be_printed(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(discovery, "find", fail)
     startup.run()
-    assert [problem.sentence for problem in startup.problems] == ["The Celery app cannot be made ready: Mute."]
+    assert [problem.sentence for problem in startup.problems] == ["The Celery app cannot be made ready: Mute: <Mute>."]

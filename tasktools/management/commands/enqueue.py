@@ -6,13 +6,13 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from tasktools import discovery, publish, render, results, startup
+from tasktools import discovery, publish, render, startup
 from tasktools.calls import Call
 from tasktools.exceptions import TaskNameError
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.bulk_options import add_bulk_options, require_consistent
 from tasktools.management.calling import add_calling_options, calling_options, listens, sender_of
-from tasktools.management.outcomes import DEFAULT_WAIT, require_backend, require_result, show, verdict, waiting_time
+from tasktools.management.outcomes import DEFAULT_WAIT, require_backend, require_result, show_awaited, waiting_time
 
 
 class Command(TasktoolsCommand):
@@ -50,7 +50,7 @@ class Command(TasktoolsCommand):
         if sent.eager:
             self.note("task_always_eager is set: the task ran here, no worker was asked.")
         if options["wait"]:
-            self._show_result(found.app, sent, timeout, options)
+            show_awaited(self, found.app, sent, timeout, options)
         else:
             self.print_line(render.as_json({"id": sent.id, "task": sent.task}) if options["as_json"] else sent.id)
 
@@ -79,16 +79,3 @@ class Command(TasktoolsCommand):
         if doubt:
             self.note(doubt, style=self.style.WARNING)
         return sender_of(self, found, call.task), call
-
-    def _show_result(self, app: Any, sent: publish.Sent, timeout: float, options: dict[str, Any]) -> None:
-        if not options["as_json"]:
-            self.note(f"{sent.id} {sent.task}")
-        waited = results.wait(app, [sent.id], timeout=timeout)
-        try:
-            outcome = results.of_eager(sent.result) if sent.eager else next(waited)
-        except KeyboardInterrupt:
-            self.note(f"The task goes on. Ask again: manage.py taskresult {sent.id} --wait")
-            raise
-        show(self, outcome, options)
-        # Of a task that ran here nobody keeps a traceback to hint at.
-        verdict([outcome], {**options, "traceback": options["traceback"] or sent.eager}, timeout)
