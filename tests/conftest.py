@@ -73,8 +73,7 @@ def suite_site() -> Iterator[Site]:
     with Site(
         base, "tests.settings", environment={"TESTS_BASE_DIR": str(base), "DJANGO_SETTINGS_MODULE": "tests.settings"}
     ) as made:
-        yield made
-        made.end_server()  # this process is its client to the end
+        yield made  # its worker ends before the server, which it would start again
     shutil.rmtree(base, ignore_errors=True)
 
 

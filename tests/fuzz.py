@@ -244,7 +244,7 @@ def _fed(task: str | None, data: bytes, *, is_csv: bool) -> Iterator[str]:
     from tasktools.management.feeding import Feeder
 
     read = (Line(number, line or b"") for number, line in enumerate(_split(iter([data])), 1))
-    feeder = Feeder(_app(), task, {})
+    feeder = Feeder(_app(), task, {}, lambda name: None)
     found: list[str] = []
 
     def feed() -> None:

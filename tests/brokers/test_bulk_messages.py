@@ -348,6 +348,7 @@ def test_other_brokers__get_what_apply_async_sends(broker: str, tmp_path: Any) -
     folders = {"data_folder_in": str(tmp_path), "data_folder_out": str(tmp_path), "control_folder": str(tmp_path / "c")}
     app = Celery("made", broker=broker, set_as_current=False)
     app.conf.broker_transport_options = folders if broker.startswith("file") else {}
+    app.conf.task_default_queue = f"made-by-{tmp_path.name}"  # what is in memory is so for all tests of this process
 
     @app.task(name="shop.add", shared=False)
     def add(x: int) -> int:
@@ -357,7 +358,7 @@ def test_other_brokers__get_what_apply_async_sends(broker: str, tmp_path: Any) -
     assert [len(each.ids) for each in batches] == [2, 2, 1]
     assert "this broker takes no transaction" in batches[0].slow["shop.add"]
     with app.connection_for_read() as connection:
-        queue = app.amqp.queues["celery"](connection.default_channel)
+        queue = app.amqp.queues[app.conf.task_default_queue](connection.default_channel)
         received = [queue.get(no_ack=True) for _ in range(5)]
     found = {each.headers["id"]: each.decode()[0] for each in received}  # files have no order
     assert found == dict(

@@ -34,7 +34,7 @@ def nothing() -> None: ...
 @pytest.fixture(autouse=True)
 def no_log_in_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep Celery's records out of the test's report: it cannot carry every character from one process to another."""
-    monkeypatch.setattr(logging.getLogger("celery"), "propagate", False)
+    monkeypatch.setattr(logging.getLogger("celery.app.trace"), "disabled", True)
 
 
 class Terminal(io.StringIO):

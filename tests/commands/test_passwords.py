@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -83,6 +84,7 @@ def test_runworker__its_first_line(run_command: Run, name: str, monkeypatch: pyt
 
 def test_rundev__its_line(typed: Run, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rundev, "become", lambda plan: None)
+    monkeypatch.setattr("tasktools.management.developing.get_child_arguments", lambda: ["manage.py", *sys.argv[1:]])
     hidden(typed("rundev", "--no-web", "-A", name))
 
 
@@ -106,5 +108,5 @@ def test_failure__that_a_worker_has_written(run_command: Run, typed: Run, elsewh
         done = run_command("taskresult", "-A", name, "with-a-secret", *more)
         hidden(done)
         assert done.code == 1
-    app.backend.store_result("two", SECRET, "SUCCESS")
-    assert run_command("taskresult", "-A", name, "two").out == f"{SECRET}\n"  # what a task returns is data
+    app.backend.store_result("is-a-secret", SECRET, "SUCCESS")
+    assert run_command("taskresult", "-A", name, "is-a-secret").out == f"{SECRET}\n"  # what a task returns is data

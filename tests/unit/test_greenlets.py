@@ -106,12 +106,17 @@ def test_ordinary_process__keeps_celerys_signals() -> None:
 
 
 def test_grace__is_kept_before_the_worker_is_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    from celery import Celery
+
     from tasktools import stopping
+    from tasktools.settlement import Settlement
 
     ended: list[int] = []
     monkeypatch.setattr("os._exit", ended.append)
     monkeypatch.setattr("os.kill", lambda *_: None)
     monkeypatch.setattr(stopping, "CLEANING", 0.01)
     stop = stopping.Stop(lambda _: None, every_second=False, grace=0.01)
-    stop._press(0.01, soft=0.01)
+    with Celery("shop", set_as_current=False) as app:
+        stop._settlement = Settlement(app, {})
+        stop._press(0.01, soft=0.01)
     assert ended == [1]

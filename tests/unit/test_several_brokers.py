@@ -107,7 +107,7 @@ def test_W001__fires_beside_an_app_that_names_a_broker(
         f"The app {found.name} names no broker and goes to amqp://localhost; {module_of(other).__name__}:app names one."
     )
     hint = "set CELERY_BROKER_URL, or choose that app with TASKTOOLS_APP"
-    assert broker_check.check(None) == [CheckWarning(sentence, hint=hint, id="tasktools.W001")]
+    assert broker_check.check() == [CheckWarning(sentence, hint=hint, id="tasktools.W001")]
 
 
 def test_W001__is_silent_where_no_other_names_one(make: Make, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +116,7 @@ def test_W001__is_silent_where_no_other_names_one(make: Make, settings: Any, mon
     found = Found(app=make("main"))
     startup.choose_broker(found)
     monkeypatch.setattr(startup, "found", found)
-    assert broker_check.check(None) == []
+    assert broker_check.check() == []
 
 
 def test_app_of__the_app_that_the_module_s_task_belongs_to(make: Make) -> None:

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from types import FrameType
+from types import FrameType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -39,7 +39,7 @@ def receivers(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_begin__by_a_signal_that_interrupts_another(receivers: None) -> None:
     stop = Stop(lambda text: None, every_second=False)
     with Celery("shop", set_as_current=False) as app:
-        stop.install(app)
+        stop.install(app, {})
     with signals.worker_shutting_down.lock:  # the handler that is interrupted is just sending
         signals.worker_shutting_down.send(sender="worker", sig="SIGTERM", how="Warm", exitcode=0)
     assert stop.began is not None
@@ -61,10 +61,11 @@ def test_press__although_a_terminal_takes_no_output(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(stopping, "CLEANING", 0.1)
     monkeypatch.setattr(stopping, "pool_processes", list)
     monkeypatch.setattr(stop, "_can_cut", lambda: True)
-    monkeypatch.setattr(stop, "_restore", lambda: steps.append("restored"))
+    given_back = SimpleNamespace(give_back=lambda consumer, limit: steps.append("given back"))
+    monkeypatch.setattr(stop, "_settlement", given_back, raising=False)
     monkeypatch.setattr(stop, "finish", lambda: stop.say("finished"))
     monkeypatch.setattr(os, "kill", lambda pid, signum: steps.append(signum))
     monkeypatch.setattr(os, "_exit", steps.append)
     stop._press(0.0, 0.0)
     reads.set()
-    assert steps == [signal.SIGQUIT, "restored", 1]
+    assert steps == [signal.SIGQUIT, "given back", 1]

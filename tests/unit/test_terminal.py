@@ -9,7 +9,7 @@ import pytest
 
 import tasktools
 from tasktools import terminal
-from tasktools.supervisor.base import stderr_line
+from tasktools.supervisor.output import Notes
 from tests.hostile import HOSTILE, active, forged
 
 PACKAGE = Path(tasktools.__file__).parent
@@ -69,14 +69,14 @@ def test_json__has_the_same_value() -> None:
 
 @pytest.mark.parametrize("name", [HOSTILE, "caf\udce9.py"])
 def test_supervisor__says_whole_lines_whatever_a_file_is_called(name: str, capfd: pytest.CaptureFixture[str]) -> None:
-    stderr_line(color=False)(f"reload: {name} changed, reloading")
+    Notes(2, color=False)(f"reload: {name} changed, reloading")
     said = capfd.readouterr().err
     assert active(said) == []
     assert said.count("\n") == 1
 
 
 def test_supervisor__keeps_its_colour(capfd: pytest.CaptureFixture[str]) -> None:
-    stderr_line(color=True)("reload: \x1b[0m")
+    Notes(2, color=True)("reload: \x1b[0m")
     assert capfd.readouterr().err == "\x1b[36mreload: \\x1b[0m\x1b[0m\n"
 
 
