@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.core.management.base import BaseCommand, OutputWrapper
@@ -49,6 +49,10 @@ class StreamCommand(BaseCommand):
         """End with the error of an output that is lost."""
         raise NotImplementedError
 
+    def note(self, *lines: str, style: Callable[[str], str] = str) -> None:
+        """Write lines for a person, on stderr."""
+        raise NotImplementedError
+
     def _flush(self, argv: list[str], *, failed: bool) -> None:
         """Write what waits in stdout; of a command that has failed its own exit code counts."""
         try:
@@ -59,7 +63,7 @@ class StreamCommand(BaseCommand):
             if not failed:
                 self.lost(error, argv)
             elif "--json" not in argv:  # whose stderr has its one object already
-                self.stderr.write(error.sentence)
+                self.note(error.sentence)
 
 
 class _Stream:
