@@ -21,6 +21,7 @@ from django.conf import settings
 
 from tasktools.durations import parse_duration
 from tasktools.exceptions import ArgumentError, ConfigurationError
+from tasktools.folders import runtime_folder
 from tasktools.installed import is_installed
 
 #: Every setting, for the docs' test.
@@ -68,7 +69,7 @@ def _usual_data_dir(base: Path) -> Path:
     try:
         state = Path(pwd.getpwuid(os.geteuid()).pw_dir) / ".local" / "state" / "tasktools"
     except KeyError:  # a user id without a name, as containers have
-        state = Path("/tmp") / f"tasktools-{os.geteuid()}"
+        state = runtime_folder()
     module = getattr(settings, "ROOT_URLCONF", None) or getattr(settings, "SETTINGS_MODULE", None) or base.name
     return state / f"{module.partition('.')[0]}-{hashlib.sha256(os.fsencode(base)).hexdigest()[:8]}"
 

@@ -6,7 +6,6 @@ commands need the same tasks, but not what the checks say, nor the time that the
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import weakref
@@ -17,7 +16,7 @@ from celery import signals
 from django.core.checks import run_checks
 
 from tasktools.discovery import Found, told
-from tasktools.exceptions import ProjectError
+from tasktools.exceptions import ProjectError, project_code
 
 #: The fix-up runs no checks where this is set.
 _SKIP_CHECKS = "CELERY_SKIP_CHECKS"
@@ -37,9 +36,10 @@ def load_rest(found: Found) -> list[ProjectError]:
         return []
     _complete.add(found.app)  # first: the check of the schedule asks for the rest itself
     try:
-        run_checks()
-    except (Exception, SystemExit, asyncio.CancelledError) as error:  # noqa: BLE001 - a module of the project may raise anything
-        return [checks_broken(error)]
+        with project_code(checks_broken):
+            run_checks()
+    except ProjectError as error:
+        return [error]
     return []
 
 

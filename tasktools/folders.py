@@ -43,9 +43,15 @@ def runtime_folder(parent: Path = Path("/tmp")) -> Path:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder, closed to others and unknown to git; one that is there already is left as it is. Raises OSError."""
+    """Make a folder and the missing ones above it, closed to others, and have git ignore it. Raises OSError.
+
+    One that is there already is left as it is. Path.mkdir gives its mode to the last folder alone, the umask's to the rest.
+    """
+    for above in reversed([each for each in folder.parents if not each.exists()]):
+        with contextlib.suppress(FileExistsError):
+            above.mkdir(mode=0o700)
     with contextlib.suppress(FileExistsError):
-        folder.mkdir(mode=0o700, parents=True)
+        folder.mkdir(mode=0o700)
         (folder / ".gitignore").write_text("*\n")
 
 

@@ -67,6 +67,15 @@ def test_make__whatever_the_umask_is(tmp_path: Path, umask: int) -> None:
     assert (tmp_path / "data" / ".gitignore").read_text() == "*\n"
 
 
+def test_make__the_folders_above_it_too(tmp_path: Path) -> None:
+    before = os.umask(0o002)
+    try:
+        make_folder(tmp_path / "above" / "folder")
+    finally:
+        os.umask(before)
+    assert mode(tmp_path / "above") == mode(tmp_path / "above" / "folder") == 0o700
+
+
 def test_make__what_is_there_is_left_as_it_is(tmp_path: Path) -> None:
     make_folder(folder_with(tmp_path / "data", 0o755))
     assert mode(tmp_path / "data") == 0o755
