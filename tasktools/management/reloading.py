@@ -68,9 +68,13 @@ def become(plan: dict[str, Any]) -> NoReturn:
     """Become the supervisor that carries out `plan`: a light process with this one's id, see supervisor/__main__.py."""
     sys.stdout.flush()
     sys.stderr.flush()
-    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)  # they wait for the supervisor, and kill nobody on the way
     script = Path(supervisor.__file__).with_name("__main__.py")
-    os.execv(sys.executable, [sys.executable, str(script), json.dumps(plan)])
+    # These signals wait for the supervisor, and kill nobody on the way.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    try:
+        os.execv(sys.executable, [sys.executable, str(script), json.dumps(plan)])
+    finally:  # it has failed
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def roots() -> list[Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -54,6 +55,12 @@ def plan(typed: Run, plans: list[dict[str, Any]]) -> Callable[..., dict[str, Any
         return plans[-1]
 
     return run
+
+
+def test_become__that_fails_leaves_the_signals_as_they_were(plan: Callable[..., dict[str, Any]]) -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    plan()
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
 
 
 START = [sys.executable, "-Xdev", "manage.py"]
