@@ -12,7 +12,7 @@ demo: $(STAMP)  ## the whole site on the private Valkey: a task, a form, a tick;
 
 test: $(STAMP)  ## the whole suite, with coverage
 	$(BIN)/coverage erase
-	$(BIN)/python -m pytest -n 2 --cov --cov-report=
+	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=
 
 brokers: $(STAMP)  ## one suite over every broker and pool, with real servers; writes the tables of docs/brokers.md
 	mkdir -p build

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandParser
 
@@ -14,7 +14,9 @@ from tasktools.lines import Source
 from tasktools.management.base import TasktoolsCommand
 from tasktools.naming import shown
 from tasktools.outputs import identity
-from tasktools.runs import Progress
+
+if TYPE_CHECKING:
+    from tasktools.runs import Progress  # it imports redis, which a single call may do without
 
 #: Options that say how the calls of a file are sent, and mean nothing for a single one.
 _OF_FILES = ("csv", "check", "skip_bad", "ids", "resume", "rate", "max_queue", "batch_size", "start")

@@ -55,7 +55,7 @@ def test_commands__draw_nothing_until_there_is_something_to_draw() -> None:
     )
     found = imported_by(statement)
     assert "celery" in found
-    assert "rich" not in found
+    assert found & {"rich", "redis"} == set()
 
 
 def test_keeper__runs_without_site_packages() -> None:

@@ -31,6 +31,8 @@ def test_run__nothing_that_the_project_raises_stops_the_site(
     def fail(*_: Any, **__: Any) -> None:
         raise error
 
+    found = startup.found
+    monkeypatch.setattr(discovery, "find", lambda: found)  # the process has apps of other tests too
     monkeypatch.setattr(discovery, place, fail)
     startup.run()
     assert startup.found is None
