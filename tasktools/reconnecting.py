@@ -7,7 +7,6 @@ acknowledge it or put it back.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from celery import bootsteps
@@ -44,8 +43,8 @@ class Rescue(bootsteps.StartStopStep):
         self._consumer = consumer
         #: The same, once they belong to a new connection, until it is known what still runs of them.
         self._kept: dict[str, Any] = {}
-        #: The tags of those that run here, or will: a pool without a semaphore has been handed all that is reserved.
-        self._here: set[str] = set()
+        #: What Celery knew of them when the connection was lost, by the same tags: it forgets a task that has ended.
+        self._requests: dict[str, Any] = {}
         self._timer: Any = None
         lost = consumer.on_connection_error_after_connected
 
@@ -76,21 +75,23 @@ class Rescue(bootsteps.StartStopStep):
         self.messages.update(qos._delivered)
         self._kept.clear()
         qos._delivered.clear()
-        if not self._consumer.pool.uses_semaphore:
-            self._here |= _tags(state.reserved_requests)
+        self._requests |= {request.message.delivery_tag: request for request in list(state.reserved_requests)}
 
     def _give_back(self) -> None:
-        here = self._here | _tags(state.active_requests)
         with ignore_errors(self._consumer):  # lost once more: the loop notices
             for tag, message in self._kept.items():
-                if not message.acknowledged and tag not in here:
+                if not message.acknowledged and not self._is_here(tag):
                     message.requeue()
         self._kept.clear()
-        self._here.clear()
+        self._requests.clear()
 
+    def _is_here(self, tag: str) -> bool:
+        """Whether the task runs here, has run here, or will: a pool without a semaphore was handed all that is reserved.
 
-def _tags(requests: Iterable[Any]) -> set[str]:
-    return {request.message.delivery_tag for request in list(requests)}
+        One that has just ended is acknowledged in the next step of Celery's loop.
+        """
+        request = self._requests.get(tag)
+        return request is not None and (not self._consumer.pool.uses_semaphore or request.time_start is not None)
 
 
 def delivered_by(consumer: Any) -> Any:

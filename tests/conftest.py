@@ -6,7 +6,7 @@ import io
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,17 @@ from tests.support import Running, Site, wait_for
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what goes to the background so, and the processes that tests start would never see a Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add what the processes of the test printed to the report of a test that failed."""
+    report = yield
+    made = getattr(item, "funcargs", {}).get("site")
+    if report.failed and isinstance(made, Site):
+        for running in made.running:
+            report.sections.append((" ".join(map(str, running.process.args)), running.output[-20_000:]))
+    return report
 
 
 @dataclass(frozen=True)

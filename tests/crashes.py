@@ -122,7 +122,7 @@ def run(
     file.write_text("".join(json.dumps([str(record), key]) + "\n" for key in range(lines)))
     sender = _Sender(site, server, commands, chance, str(max(500, lines // (kills + kills // 3))), ids)
     sender.send(kills)
-    _drain(site, server, prefix, lines, record)
+    _drain(site, server, prefix, record)
     ran = collections.Counter(map(int, record.read_text().split()))
     return Found(
         commands=sender.begun,
@@ -192,19 +192,18 @@ class _Sender:
             self.server.kill()
 
 
-def _drain(site: Site, server: PrivateServer | RedisServer, prefix: str, lines: int, record: Path) -> None:
-    """Have a stock worker run what lies in the queue."""
+def _drain(site: Site, server: PrivateServer | RedisServer, prefix: str, record: Path) -> None:
+    """Have a stock worker run what lies in the queue; fail when something lies there and nothing runs for a minute."""
     words = ("-m", "celery", "-A", "tasktools", "worker", "-c", "2", "--without-mingle", "--without-gossip")
     worker = site.start(sys.executable, *words, env={"DJANGO_SETTINGS_MODULE": site.settings_module})
-    size = 0
-
-    def is_done() -> bool:
-        nonlocal size
+    size, moved = -1, time.monotonic()
+    while True:
         before, size = size, record.stat().st_size if record.exists() else 0
-        return size == before and _queued(server, prefix) == 0
-
-    deadline = time.monotonic() + 60 + lines / 100
-    while not is_done() and time.monotonic() < deadline:
+        if size != before:
+            moved = time.monotonic()
+        elif _queued(server, prefix) == 0:
+            break
+        assert time.monotonic() - moved < 60, f"{_queued(server, prefix)} messages are left\n{worker.output[-3000:]}"
         _pause()
     worker.end(timeout=120)
 

@@ -89,6 +89,7 @@ def test_output_that_is_full__what_is_said_to_be_sent_was_sent(shop: Site, optio
     lines = ["[1, 2]" if option == "--ids" or number % 2 else "[broken" for number in range(3000)]
     (shop.root / "some.jsonl").write_text("\n".join(lines))
     out = shop.root / f"out{bool(resume)}"
+    shop.manage("enqueue", "add", "1", "2", "--queue", "other")  # or the server would be started under the limit
     words = f"enqueue add --from some.jsonl {option} {out.name} --queue full {resume.format(option=option)}"
     ran = shop.run("bash", "-c", f"{UNMEASURED}; ulimit -f 40; {sys.executable} manage.py {words} --json")
     assert ran.returncode == 74, ran.stderr

@@ -40,8 +40,9 @@ class Qos(dict[str, Any]):
 
 
 class Request:
-    def __init__(self, message: Message) -> None:
+    def __init__(self, message: Message, time_start: float | None = None) -> None:
         self.message = message
+        self.time_start = time_start
 
 
 def rescue(consumer: Any) -> Rescue:
@@ -94,8 +95,8 @@ def clean() -> Iterator[None]:
 
 def test_lost_connection__what_runs_is_kept_and_the_rest_goes_back() -> None:
     consumer = Consumer("runs", "reserved", "done")
-    running = Request(consumer.messages[0])
-    state.active_requests.add(running)
+    running, waiting = Request(consumer.messages[0], time_start=1.0), Request(consumer.messages[1])
+    state.reserved_requests.update([running, waiting])
     consumer.on_connection_error_after_connected(ConnectionError())
     assert consumer.left_at_the_close == []  # or Celery would put it back over the lost connection
     channel = consumer.connect()
@@ -105,6 +106,18 @@ def test_lost_connection__what_runs_is_kept_and_the_rest_goes_back() -> None:
     consumer.wait()
     assert channel.requeued == ["reserved"]
     assert running.message.channel is channel  # which it is acknowledged on
+
+
+def test_lost_connection__what_ends_in_that_moment_is_left_to_its_acknowledgement() -> None:
+    consumer = Consumer("ends")
+    request = Request(consumer.messages[0], time_start=1.0)
+    state.reserved_requests.add(request)
+    consumer.on_connection_error_after_connected(ConnectionError())
+    channel = consumer.connect()
+    consumer.rescue.start(consumer)
+    state.reserved_requests.clear()  # as Celery does; it acknowledges in the next step of its loop
+    consumer.wait()
+    assert channel.requeued == []
 
 
 def test_lost_connection__threads_have_been_handed_what_is_reserved() -> None:
