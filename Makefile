@@ -16,8 +16,8 @@ test: $(STAMP)  ## the whole suite, with coverage
 
 brokers: $(STAMP)  ## one suite over every broker and pool, with real servers; writes the tables of docs/brokers.md
 	mkdir -p build
-	-$(BIN)/python -m pytest tests/matrix -m matrix -n 2 --dist loadgroup --junitxml=build/brokers.xml -o junit_family=xunit2
-	$(BIN)/python -m tests.matrix.table build/brokers.xml docs/brokers.md
+	$(BIN)/python -m pytest tests/matrix -m matrix -n 2 --dist loadgroup --junitxml=build/brokers.xml -o junit_family=xunit2; \
+	  ended=$$?; $(BIN)/python -m tests.matrix.table build/brokers.xml docs/brokers.md && exit $$ended
 
 lint: $(STAMP)  ## style, types and the direction of imports
 	$(BIN)/ruff check .

@@ -7,14 +7,18 @@ acknowledge it or put it back.
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
-from celery import bootsteps
+from celery import bootsteps, signals
 from celery.worker import state
 from kombu.common import ignore_errors
 
 #: How long after the new connection it is known what still runs of what was taken over the lost one, in seconds.
 SETTLED = 1.0
+
+#: So many requests that are acknowledged are kept at least, before they are looked through.
+ROOM = 100
 
 
 def install(app: Any) -> dict[str, Any]:
@@ -43,8 +47,14 @@ class Rescue(bootsteps.StartStopStep):
         self._consumer = consumer
         #: The same, once they belong to a new connection, until it is known what still runs of them.
         self._kept: dict[str, Any] = {}
-        #: What Celery knew of them when the connection was lost, by the same tags: it forgets a task that has ended.
+        #: Celery's requests by the same tags, until they are acknowledged: it forgets a task that has ended.
         self._requests: dict[str, Any] = {}
+        #: The tags of those that wait in a pool without a semaphore, which is handed all that is reserved.
+        self._handed: set[str] = set()
+        #: The tags of those that Celery has acknowledged without the broker's hearing of it.
+        self._unheard: set[str] = set()
+        self._room = ROOM
+        self._lost_at = 0.0
         self._timer: Any = None
         lost = consumer.on_connection_error_after_connected
 
@@ -53,15 +63,29 @@ class Rescue(bootsteps.StartStopStep):
             return lost(error)
 
         consumer.on_connection_error_after_connected = on_connection_error_after_connected
+        signals.task_received.connect(self._note, sender=consumer, weak=False)
+
+    def _note(self, request: Any, **_: Any) -> None:
+        self._requests[request.message.delivery_tag] = request
+        if len(self._requests) > self._room:
+            self._forget_acknowledged()
+
+    def _forget_acknowledged(self) -> None:
+        self._requests = {tag: each for tag, each in self._requests.items() if not each.message.acknowledged}
+        self._handed &= self._requests.keys()
+        self._room = 2 * len(self._requests) + ROOM
 
     def start(self, consumer: Any) -> None:
         if not self.messages:
             return
         channel = consumer.task_consumer.channel
+        ours = self._still_ours(channel.qos)
         for tag, message in self.messages.items():
             message.channel = channel
-            channel.qos.append(message, tag)
-        self._kept |= self.messages
+            if tag in ours:
+                channel.qos.append(message, tag)
+        self._unheard = {tag for tag in ours if not self.messages[tag].acknowledged and self._is_acknowledged(tag)}
+        self._kept |= {tag: self.messages[tag] for tag in ours}
         self.messages.clear()
         self._timer = consumer.timer.call_after(SETTLED, consumer.call_soon, (self._give_back,))
 
@@ -73,25 +97,47 @@ class Rescue(bootsteps.StartStopStep):
             self._timer.cancel()
         qos._flush()
         self.messages.update(qos._delivered)
+        self._lost_at = time.monotonic()
         self._kept.clear()
         qos._delivered.clear()
-        self._requests |= {request.message.delivery_tag: request for request in list(state.reserved_requests)}
+        if not self._consumer.pool.uses_semaphore:
+            self._handed |= {request.message.delivery_tag for request in list(state.reserved_requests)}
+
+    def _still_ours(self, qos: Any) -> list[str]:
+        """Return the tags of the messages that nobody else was given meanwhile.
+
+        A server that has none of them has lost its memory, and is told of them again, unless each may have gone to another
+        worker after the visibility timeout.
+        """
+        with qos.channel.conn_or_acquire() as client:
+            known = [tag for tag in self.messages if client.hget(qos.unacked_key, tag)]
+        if not known and time.monotonic() - self._lost_at < qos.visibility_timeout:
+            return list(self.messages)
+        return known
 
     def _give_back(self) -> None:
         with ignore_errors(self._consumer):  # lost once more: the loop notices
             for tag, message in self._kept.items():
-                if not message.acknowledged and not self._is_here(tag):
+                if message.acknowledged:
+                    continue
+                if tag in self._unheard:
+                    message.ack()
+                elif not self._is_here(tag):
                     message.requeue()
         self._kept.clear()
-        self._requests.clear()
+        self._forget_acknowledged()
+
+    def _is_acknowledged(self, tag: str) -> bool:
+        request = self._requests.get(tag)
+        return request is not None and request.acknowledged and request.on_ack.ready
 
     def _is_here(self, tag: str) -> bool:
-        """Whether the task runs here, has run here, or will: a pool without a semaphore was handed all that is reserved.
+        """Whether the task runs here, has run here, or will.
 
         One that has just ended is acknowledged in the next step of Celery's loop.
         """
         request = self._requests.get(tag)
-        return request is not None and (not self._consumer.pool.uses_semaphore or request.time_start is not None)
+        return tag in self._handed or (request is not None and request.time_start is not None)
 
 
 def delivered_by(consumer: Any) -> Any:

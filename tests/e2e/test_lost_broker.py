@@ -38,11 +38,11 @@ def redis_server(tmp_path: Path) -> Iterator[Redis]:
         yield server
 
 
-def begin(site: Site, server: Redis, *, late: bool, seconds: int = 2) -> Running:
+def begin(site: Site, server: Redis, *, late: bool, seconds: int = 2, pool: str = "prefork") -> Running:
     """Start a worker that runs one task and has reserved three."""
     site.minimal(settings=f"CELERY_BROKER_URL = {server.url!r}")
     site.write("shop/tasks.py", TASKS.replace("LATE", str(late)).replace("SECONDS", str(seconds)))
-    worker = site.start_worker("-c", "1")
+    worker = site.start_worker("-c", "1", "-P", pool)
     sent = site.run(sys.executable, "-c", SEND, env={"DJANGO_SETTINGS_MODULE": site.settings_module})
     assert sent.returncode == 0, sent.stderr
     wait_for(lambda: worker.output.count(" received") == 4 and recorded(site))
@@ -64,6 +64,25 @@ def test_killed_and_started_again__each_task_runs_once(site: Site, redis_server:
     redis_server.kill()
     worker.wait_for_output("Connection to broker lost")
     redis_server.start()
+    client = redis_server.client()
+    wait_for(lambda: len(recorded(site)) == 8 and not client.hlen("unacked"))
+    assert worker.end() == 0
+    assert sorted(recorded(site)) == sorted(f"{word} {key}" for word in ("began", "ended") for key in range(4))
+    assert "Unrecoverable error" not in worker.output
+    assert client.llen("celery") == 0
+
+
+@READS
+@pytest.mark.parametrize("pool", ["threads", "gevent"])
+def test_killed_twice__what_a_pool_has_taken_runs_once(site: Site, redis_server: Redis, pool: str) -> None:
+    """These pools are handed all that is reserved; the first outage lasts until a task has ended."""
+    worker = begin(site, redis_server, late=True, pool=pool, seconds=3)
+    for lost in (1, 2):
+        ended = sum(line.startswith("ended") for line in recorded(site))
+        redis_server.kill()
+        wait_for(lambda: sum(line.startswith("ended") for line in recorded(site)) > ended)  # noqa: B023 - called at once
+        redis_server.start()
+        wait_for(lambda: worker.output.count("Connected to") > lost)  # noqa: B023 - called at once
     client = redis_server.client()
     wait_for(lambda: len(recorded(site)) == 8 and not client.hlen("unacked"))
     assert worker.end() == 0

@@ -187,6 +187,10 @@ def server_killed(cell: Cell) -> None:
     cell.server.start()
     cell.await_keys(1, "ended")
     cell.enqueue("work", cell.path, 1, 0)
-    cell.await_keys(2, "ended", timeout=60)
+    wait_for(lambda: 1 in cell.keys("ended"), 60)
     assert worker.process.poll() is None
-    assert sorted(cell.keys("began")) == [0, 1]
+    if cell.pool == "solo" and not cell.kind.redis:
+        assert sorted(cell.keys("began")) in ([0, 1], [0, 0, 1])
+        cell.limit("at least once: what runs runs again, for the loop of this pool acknowledges after the task")
+    else:
+        assert sorted(cell.keys("began")) == [0, 1]

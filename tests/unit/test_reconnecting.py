@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from celery import signals
 from celery.worker import state
 
 from tasktools.reconnecting import Rescue
@@ -20,13 +23,32 @@ class Message:
         self.channel: Any = None
 
     def requeue(self) -> None:
+        self.acknowledged = True
         self.channel.requeued.append(self.delivery_tag)
+
+    def ack(self) -> None:
+        self.acknowledged = True
+        self.channel.acknowledged.append(self.delivery_tag)
 
 
 class Qos(dict[str, Any]):
     """Of it, kombu's QoS: `_delivered` is what was taken and not acknowledged, `restore_by_tag` is Redis' alone."""
 
     restore_by_tag = None
+    unacked_key = "unacked"
+    visibility_timeout = 3600
+
+    def __init__(self, held: set[str]) -> None:
+        #: The tags that the server knows.
+        self.held = held
+        self.channel = self
+
+    @contextlib.contextmanager
+    def conn_or_acquire(self) -> Iterator[Qos]:
+        yield self
+
+    def hget(self, key: str, tag: str) -> str | None:
+        return tag if tag in self.held else None
 
     @property
     def _delivered(self) -> Qos:
@@ -43,6 +65,12 @@ class Request:
     def __init__(self, message: Message, time_start: float | None = None) -> None:
         self.message = message
         self.time_start = time_start
+        self.acknowledged = False
+        self.on_ack = SimpleNamespace(ready=False)
+
+    def acknowledge(self) -> None:
+        """Acknowledge as Celery does, on a channel that is lost."""
+        self.acknowledged = self.on_ack.ready = True
 
 
 def rescue(consumer: Any) -> Rescue:
@@ -62,6 +90,7 @@ class Consumer:
         self.pool = SimpleNamespace(uses_semaphore=uses_semaphore)
         self.timer = SimpleNamespace(call_after=self._call_after)
         self.left_at_the_close: list[str] | None = None
+        self.held = set(tags)
         self.connect()
         self.task_consumer.channel.qos.update({message.delivery_tag: message for message in self.messages})
         self.rescue = rescue(self)
@@ -70,7 +99,7 @@ class Consumer:
         self.left_at_the_close = list(self.task_consumer.channel.qos)
 
     def connect(self) -> Any:
-        channel = SimpleNamespace(qos=Qos(), requeued=[])
+        channel = SimpleNamespace(qos=Qos(self.held), requeued=[], acknowledged=[])
         self.task_consumer = SimpleNamespace(channel=channel)
         return channel
 
@@ -80,11 +109,26 @@ class Consumer:
     def _call_after(self, seconds: float, function: Callable[..., None], args: tuple[Any, ...]) -> Any:
         call = [function, args]
         self.later.append(call)
-        return SimpleNamespace(cancel=lambda: self.later.remove(call))
+        return SimpleNamespace(cancel=lambda: call in self.later and self.later.remove(call))
 
     def wait(self) -> None:
-        for function, args in self.later:
+        while self.later:
+            function, args = self.later.pop()
             function(*args)
+
+    def reserve(self, place: int, time_start: float | None = None) -> Request:
+        request = Request(self.messages[place], time_start)
+        state.reserved_requests.add(request)
+        signals.task_received.send(sender=self, request=request)
+        return request
+
+    def lose(self) -> Any:
+        """Lose the connection and get another one; return its channel."""
+        self.on_connection_error_after_connected(ConnectionError())
+        state.reserved_requests.clear()  # as Celery does
+        channel = self.connect()
+        self.rescue.start(self)
+        return channel
 
 
 @pytest.fixture(autouse=True)
@@ -95,8 +139,7 @@ def clean() -> Iterator[None]:
 
 def test_lost_connection__what_runs_is_kept_and_the_rest_goes_back() -> None:
     consumer = Consumer("runs", "reserved", "done")
-    running, waiting = Request(consumer.messages[0], time_start=1.0), Request(consumer.messages[1])
-    state.reserved_requests.update([running, waiting])
+    running, _waiting = consumer.reserve(0, time_start=1.0), consumer.reserve(1)
     consumer.on_connection_error_after_connected(ConnectionError())
     assert consumer.left_at_the_close == []  # or Celery would put it back over the lost connection
     channel = consumer.connect()
@@ -110,26 +153,82 @@ def test_lost_connection__what_runs_is_kept_and_the_rest_goes_back() -> None:
 
 def test_lost_connection__what_ends_in_that_moment_is_left_to_its_acknowledgement() -> None:
     consumer = Consumer("ends")
-    request = Request(consumer.messages[0], time_start=1.0)
-    state.reserved_requests.add(request)
-    consumer.on_connection_error_after_connected(ConnectionError())
-    channel = consumer.connect()
-    consumer.rescue.start(consumer)
-    state.reserved_requests.clear()  # as Celery does; it acknowledges in the next step of its loop
+    request = consumer.reserve(0, time_start=1.0)
+    channel = consumer.lose()
+    request.acknowledge()  # Celery's loop tells the broker in its next step
     consumer.wait()
-    assert channel.requeued == []
+    assert (channel.requeued, channel.acknowledged) == ([], [])
+
+
+def test_lost_connection__what_has_ended_meanwhile_is_acknowledged() -> None:
+    """Without a hub Celery acknowledges at once, on the channel that is lost, and does not come back to it."""
+    consumer = Consumer("ended", "rejected", uses_semaphore=False)
+    ended, rejected = consumer.reserve(0, time_start=1.0), consumer.reserve(1, time_start=1.0)
+    ended.acknowledge()
+    rejected.acknowledged = True
+    channel = consumer.lose()
+    consumer.wait()
+    assert (channel.requeued, channel.acknowledged) == ([], ["ended"])
+
+
+def test_lost_connection__that_is_noticed_after_the_end_of_a_task() -> None:
+    consumer = Consumer("ended", uses_semaphore=False)
+    consumer.reserve(0, time_start=1.0).acknowledge()
+    state.reserved_requests.clear()
+    channel = consumer.lose()
+    consumer.wait()
+    assert (channel.requeued, channel.acknowledged) == ([], ["ended"])
+
+
+def test_requests__are_forgotten_when_they_are_acknowledged() -> None:
+    consumer = Consumer(*map(str, range(1000)))
+    for place in range(1000):
+        consumer.reserve(place, time_start=1.0)
+        consumer.messages[place].acknowledged = place != 5
+    assert len(consumer.rescue._requests) <= 103
+    assert "5" in consumer.rescue._requests
 
 
 def test_lost_connection__threads_have_been_handed_what_is_reserved() -> None:
     consumer = Consumer("reserved", "waits for its time", uses_semaphore=False)
-    handed = Request(consumer.messages[0])
-    state.reserved_requests.add(handed)
-    consumer.on_connection_error_after_connected(ConnectionError())
-    state.reserved_requests.clear()  # as Celery does
-    channel = consumer.connect()
-    consumer.rescue.start(consumer)
+    _request = consumer.reserve(0)
+    channel = consumer.lose()
     consumer.wait()
     assert channel.requeued == ["waits for its time"]
+
+
+def test_lost_connection__again_later__threads_still_have_it() -> None:
+    consumer = Consumer("reserved", uses_semaphore=False)
+    _request = consumer.reserve(0)
+    for _ in range(2):
+        channel = consumer.lose()
+        consumer.wait()
+        assert channel.requeued == []
+
+
+@pytest.mark.parametrize(
+    ("held", "hours", "requeued"),
+    [
+        (["one"], 0, ["one"]),  # the server was away for the worker alone, and another worker has "two"
+        ([], 0, ["one", "two"]),  # the server has lost its memory
+        ([], 2, []),  # each may have gone to another worker
+    ],
+    ids=["one", "none", "none for long"],
+)
+def test_lost_connection__what_another_worker_has_is_not_put_back(
+    monkeypatch: pytest.MonkeyPatch, held: list[str], hours: int, requeued: list[str]
+) -> None:
+    consumer = Consumer("one", "two")
+    consumer.on_connection_error_after_connected(ConnectionError())
+    consumer.held = set(held)
+    channel = consumer.connect()
+    now = time.monotonic()
+    monkeypatch.setattr("time.monotonic", lambda: now + hours * 3600)
+    consumer.rescue.start(consumer)
+    assert list(channel.qos) == requeued
+    assert all(message.channel is channel for message in consumer.messages)
+    consumer.wait()
+    assert channel.requeued == requeued
 
 
 def test_lost_connection__twice_in_a_moment() -> None:
