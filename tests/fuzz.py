@@ -343,7 +343,9 @@ def main(targets: dict[str, Target]) -> int:
             told = "nothing found"
         except Exception as error:
             failed += 1
-            told = f"{type(error).__name__}: {str(error)[:1000]}\n" + "\n".join(getattr(error, "__notes__", []))[:3000]
+            causes = [error, *getattr(error, "exceptions", ())]  # a failure that does not come again is a group
+            told = "\n".join(f"{type(each).__name__}: {str(each)[:1000]}" for each in causes)
+            told += "\n" + "\n".join(getattr(error, "__notes__", []))[:3000]
         print(f"{name}: {options.examples} examples in {time.monotonic() - began:.0f} s: {told}", flush=True)
     return 1 if failed else 0
 
