@@ -29,7 +29,7 @@ from tasktools.brokers.recording import Outgoing, Recorder
 from tasktools.brokers.transactions import Mark, NotBegun, SentInPart, read_mark, transact
 from tasktools.calls import Call
 from tasktools.exceptions import InDoubt, TasktoolsError, Unreachable, project_code
-from tasktools.health import HINT, connect, reason, remedy, unsent
+from tasktools.health import HINT, chain, connect, reason, remedy, unsent
 from tasktools.naming import shown
 from tasktools.plans import Plan, Plans
 from tasktools.templates import new_tags, random_ids
@@ -179,7 +179,8 @@ class Publisher:
         return InDoubt(told, hint=hint, in_part=True)
 
     def _broke_off(self, error: BaseException) -> str:
-        return f"{self.broker.name} {'refuses' if isinstance(error, ResponseError) else 'broke off'}: {reason(error)}."
+        refuses = any(isinstance(each, ResponseError) for each in chain(error))  # kombu wraps some
+        return f"{self.broker.name} {'refuses' if refuses else 'broke off'}: {reason(error)}."
 
     def read(self, key: str) -> dict[str, str]:
         """Return a mark by its name (`Mark.key`); empty when there is none."""
