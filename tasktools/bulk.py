@@ -222,7 +222,7 @@ class Publisher:
             raise
 
     def _plan_of(self, call: Call) -> Plan:
-        with project_code(lambda error: unsent(call.task, error)):  # its routes are read for it
+        with project_code(lambda error: unsent(call.task, error)):  # its routes, and the result backend, are looked at
             return self._plans.of(call)
 
     def _record(self, call: Call, task_id: str, plan: Plan, outgoing: Outgoing) -> None:

@@ -363,11 +363,16 @@ def test_header_that_cannot_be_sent__is_the_project_s_fault(
     assert client.llen("celery") == 0
 
 
-def test_route_that_cannot_be_read__is_the_project_s_fault(run_command: Run, stock: Any, tmp_path: Path) -> None:
-    stock.conf.task_routes = ("nosuch.module.route",)
+@pytest.mark.parametrize(
+    ("setting", "value"), [("task_routes", ("nosuch.module.route",)), ("result_backend", "nosuch://")]
+)
+def test_setting_that_cannot_be_read__is_the_project_s_fault(
+    run_command: Run, stock: Any, tmp_path: Path, setting: str, value: Any
+) -> None:
+    stock.conf[setting] = value
     done = run_command("enqueue", from_file=mixed(tmp_path, "celery"))
     assert done.code == 2
-    assert "could not be sent: " in done.err
+    assert "partly.add could not be sent: " in done.err
 
 
 @pytest.mark.parametrize("error", [redis.exceptions.ConnectionError("gone"), redis.exceptions.TimeoutError("slow")])
