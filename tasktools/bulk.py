@@ -21,15 +21,16 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
 from redis.retry import Retry
 
-from tasktools import nesting
+from tasktools.applying import Applier, Tally, require_fit
 from tasktools.brokers import broker_of
 from tasktools.brokers.keys import Keys
 from tasktools.brokers.portable import queue_length
 from tasktools.brokers.recording import Outgoing, Recorder
-from tasktools.brokers.transactions import Mark, NotBegun, read_mark, transact
+from tasktools.brokers.transactions import Mark, NotBegun, SentInPart, read_mark, transact
 from tasktools.calls import Call
-from tasktools.exceptions import ArgumentError, InDoubt, ProjectError, TasktoolsError, Unreachable
-from tasktools.health import HINT, came_through, connect, reason, remedy, unsent
+from tasktools.exceptions import InDoubt, TasktoolsError, Unreachable, project_code
+from tasktools.health import HINT, chain, connect, reason, remedy, unsent
+from tasktools.naming import shown
 from tasktools.plans import Plan, Plans
 from tasktools.templates import new_tags, random_ids
 
@@ -67,16 +68,8 @@ def enqueue_many(app: Any, calls: Iterable[Call], *, batch_size: int = BATCH_SIZ
     with Publisher(app) as publisher:
         while some := list(islice(left, batch_size)):
             for call in some:
-                _check(app.tasks.get(call.task), call)
+                require_fit(app.tasks.get(call.task), call)
             yield publisher.send(some)
-
-
-def _check(task: Any, call: Call) -> None:
-    if not isinstance(call.args, (list, tuple)) or not isinstance(call.kwargs, Mapping):
-        raise TypeError("the arguments of a call are a tuple and a mapping")
-    nesting.require_shallow((*call.args, *call.kwargs.values()))
-    if task is not None and task.typing and hasattr(task, "__header__"):  # a task that is a class has none
-        task.__header__(*call.args, **call.kwargs)
 
 
 class Publisher:
@@ -114,7 +107,10 @@ class Publisher:
             self.broker.prepare()
             self._connection = connect(self.broker, LIMIT, consequence=" Nothing more was sent.")
             self._stack.callback(self._connection.release)
-            self._producer = self.app.amqp.Producer(self._connection, auto_declare=False)
+            connection = self._connection
+            self._errors = (*connection.connection_errors, *connection.channel_errors, KombuError, OSError)
+            producer = self.app.amqp.Producer(connection, auto_declare=False)
+            self._applier = Applier(self.app, producer, self._errors, self.declined)
             if self.is_atomic:
                 self._keys = Keys(self._connection.default_channel)
                 self._recorder = Recorder(self._keys)
@@ -127,41 +123,64 @@ class Publisher:
         """Return the ids that the calls will have: their own, or random ones."""
         return [call.options.get("task_id") or new for call, new in zip(calls, random_ids(len(calls)), strict=True)]
 
-    def send(self, calls: Sequence[Call], mark: Mark | None = None, *, ids: list[str] | None = None) -> Batch:
+    def send(
+        self,
+        calls: Sequence[Call],
+        mark: Mark | None = None,
+        *,
+        ids: list[str] | None = None,
+        tally: Tally | None = None,
+    ) -> Batch:
         """Send one batch, and the mark with it. The ids are new ones unless given (`new_ids`).
 
-        Raises Unreachable, InDoubt, and ProjectError when the project's own code fails on the way.
+        Raises Unreachable, InDoubt, ProjectError when the project's own code fails on the way, and EncodeError. `tally` then
+        says how many of the calls have been sent all the same: none, where batches are sent as a whole.
         """
-        connection = self.open()
-        errors = (*connection.connection_errors, *connection.channel_errors, KombuError, OSError)
+        self.open()
         ids = self.new_ids(calls) if ids is None else ids
+        tally = tally or Tally()
         with contextlib.nullcontext() if self.listen else denied_join_result():
             if not self.is_atomic:
-                return self._send_each(calls, ids, errors)
+                return self._send_each(calls, ids, tally)
             outgoing = Outgoing()
             try:
-                self._make(calls, ids, outgoing)
-            except (EncodeError, ArgumentError, ProjectError):
+                self._make(calls, ids, outgoing, tally)
+            except (EncodeError, TasktoolsError):
                 raise
-            except errors as error:
+            except self._errors as error:
                 raise self._unsent(error) from error
-            self._transact(outgoing, mark, len(calls), errors)
+            self._transact(outgoing, mark, tally, len(calls))
             return Batch(ids=ids, slow=outgoing.slow)
 
-    def _transact(self, outgoing: Outgoing, mark: Mark | None, calls: int, errors: tuple[Any, ...]) -> None:
+    def _transact(self, outgoing: Outgoing, mark: Mark | None, tally: Tally, calls: int) -> None:
+        tally.begun = calls
         try:
             transact(self._keys, outgoing, mark)
         except (NotBegun, ResponseError) as error:
-            raise self._unsent(error) from error
-        except errors as error:
+            tally.begun = 0
+            raise self._unsent(error, calls) from error
+        except TasktoolsError:
+            tally.begun = 0
+            raise
+        except SentInPart as error:
+            raise self._sent_in_part(error) from error
+        except self._errors as error:
             raise InDoubt(self._broke_off(error), hint=HINT, calls=calls) from error
+        tally.sent = calls
 
-    def _unsent(self, error: BaseException) -> Unreachable:
-        told = f"{self._broke_off(error)} This batch was not sent."
-        return Unreachable(told, hint=remedy(self.broker.name, error))
+    def _unsent(self, error: BaseException, calls: int = 1) -> Unreachable:
+        consequence = "This batch was not sent." if calls else "How far the run has come was not written down."
+        return Unreachable(f"{self._broke_off(error)} {consequence}", hint=remedy(self.broker.name, error))
+
+    def _sent_in_part(self, error: SentInPart) -> InDoubt:
+        keys = ", ".join(f'"{shown(key)}"' for key in error.keys)
+        told = f"{self._broke_off(error.reason)} What was for {keys} was not sent, the rest of this batch was."
+        hint = "see what these keys of the broker hold, and send what was for them from a file of its own"
+        return InDoubt(told, hint=hint, in_part=True)
 
     def _broke_off(self, error: BaseException) -> str:
-        return f"{self.broker.name} {'refuses' if isinstance(error, ResponseError) else 'broke off'}: {reason(error)}."
+        refuses = any(isinstance(each, ResponseError) for each in chain(error))  # kombu wraps some
+        return f"{self.broker.name} {'refuses' if refuses else 'broke off'}: {reason(error)}."
 
     def read(self, key: str) -> dict[str, str]:
         """Return a mark by its name (`Mark.key`); empty when there is none."""
@@ -171,72 +190,58 @@ class Publisher:
     def write(self, mark: Mark) -> None:
         """Write a mark alone."""
         self.open()
-        self._transact(Outgoing(), mark, 0, (OSError,))
+        self._transact(Outgoing(), mark, Tally(), 0)
 
     def length(self, queue: str) -> int:
         """Return how many messages wait in a queue; 0 for one that does not exist."""
         return int(self._guarded(lambda: queue_length(self._connection, queue)))
 
     def _guarded(self, call: Callable[[], Any]) -> Any:
-        connection = self.open()
+        self.open()
         try:
             return call()
-        except (*connection.connection_errors, *connection.channel_errors, OSError) as error:
+        except self._errors as error:
             raise Unreachable(self._broke_off(error), hint=HINT) from error
 
-    def _make(self, calls: Sequence[Call], ids: list[str], outgoing: Outgoing) -> None:
+    def _make(self, calls: Sequence[Call], ids: list[str], outgoing: Outgoing, tally: Tally) -> None:
         tags = new_tags(len(calls))
-        plan, task, options = None, "", None
+        plan, task, options, number = None, "", None, 0
         self._plans.forget_moment()
-        for number, call in enumerate(calls):
-            if plan is None or call.options is not options or call.task != task:
-                plan, task, options = self._plans.of(call), call.task, call.options
-            if plan.template is None:
-                self._record(call, ids[number], plan, outgoing)
-            else:
-                try:
-                    value = plan.template.render(call.args, call.kwargs, ids[number], tags[number])
-                except (TypeError, ValueError, OverflowError) as error:
-                    raise EncodeError(str(error)) from error  # as apply_async
-                for command in plan.commands:
-                    outgoing.add(command, value)
+        try:
+            for number, call in enumerate(calls):
+                if plan is None or call.options is not options or call.task != task:
+                    plan, task, options = self._plan_of(call), call.task, call.options
+                if plan.template is None:
+                    self._record(call, ids[number], plan, outgoing)
+                else:
+                    value = plan.render(plan.template, call, ids[number], tags[number])
+                    for command in plan.commands:
+                        outgoing.add(command, value)
+        except Exception:
+            tally.failed = number
+            raise
+
+    def _plan_of(self, call: Call) -> Plan:
+        with project_code(lambda error: unsent(call.task, error)):  # its routes, and the result backend, are looked at
+            return self._plans.of(call)
 
     def _record(self, call: Call, task_id: str, plan: Plan, outgoing: Outgoing) -> None:
         """Have Celery make the message, and learn from it."""
         with self._recorder.recording() as commands:
-            self._apply(call, task_id, retry=False)
+            self._applier.apply(call, task_id, retry=False)
         plan.learn(commands, call, task_id)
         if plan.why:
             outgoing.slow[call.task] = plan.why
         for command in commands:
             outgoing.add(command, command.value)
 
-    def _send_each(self, calls: Sequence[Call], ids: list[str], errors: tuple[Any, ...]) -> Batch:
-        batch = getattr(self._producer, "batch", None) if getattr(self._producer, "supports_batch_publish", 0) else None
-        begun = 0
+    def _send_each(self, calls: Sequence[Call], ids: list[str], tally: Tally) -> Batch:
         try:
-            with batch(max_size=len(calls)) if batch else contextlib.nullcontext():
-                for call, task_id in zip(calls, ids, strict=True):
-                    begun += 1
-                    self._apply(call, task_id, retry=False)
-        except (*errors, ProjectError) as error:
-            if begun == 1 and isinstance(error, ProjectError):
-                raise
-            raise InDoubt(self._broke_off(error), hint=HINT, calls=len(calls)) from error
-        why = "this broker takes no transaction" + ("; batched by kombu" if batch else "")
-        return Batch(ids=ids, slow={call.task: why for call in calls})
-
-    def _apply(self, call: Call, task_id: str, **more: Any) -> None:
-        options = {**call.options, **more, "task_id": task_id, "producer": self._producer}
-        task = self.app.tasks.get(call.task)
-        try:
-            if task is None:
-                result = self.app.send_task(call.task, call.args, dict(call.kwargs), **options)
-            else:
-                result = task.apply_async(call.args, dict(call.kwargs), **options)
+            self._applier.each(calls, ids, tally)
+        except (EncodeError, TasktoolsError):
+            raise
         except Exception as error:
-            if isinstance(error, (EncodeError, TasktoolsError)) or came_through(error, "kombu.transport"):
-                raise  # the broker's; its class does not say so, KeyError is among the connection errors of Redis
-            raise unsent(call.task, error) from error
-        if not isinstance(getattr(result, "id", None), str):
-            self.declined[call.task] += 1
+            tally.sent = 0  # what a broker that breaks off has been given before is not known to be there
+            raise InDoubt(self._broke_off(error), hint=HINT, calls=tally.begun) from error
+        why = "this broker takes no transaction" + ("; batched by kombu" if self._applier.batch else "")
+        return Batch(ids=ids, slow={call.task: why for call in calls})

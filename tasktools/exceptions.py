@@ -100,10 +100,12 @@ class Unreachable(TasktoolsError):
 
 
 class InDoubt(Unreachable):
-    def __init__(self, sentence: str, *, hint: str = "", calls: int = 0) -> None:
+    def __init__(self, sentence: str, *, hint: str = "", calls: int = 0, in_part: bool = False) -> None:
         super().__init__(sentence, hint=hint)
         #: How many calls are in doubt.
         self.calls = calls
+        #: Whether it is certain that some were sent and others were not; the sentence says which.
+        self.in_part = in_part
 
 
 class PrivateServerError(Unreachable):

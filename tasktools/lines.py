@@ -32,6 +32,8 @@ class Line(NamedTuple):
     number: int
     #: Without its end; None for one that is too long.
     data: bytes | None
+    #: Its end: a cell of CSV may go on after it.
+    end: bytes = b"\n"
 
 
 class Summary(NamedTuple):
@@ -85,9 +87,9 @@ class Source:
             for data in _split(self._chunks()):
                 if data is None:
                     yield None
-                else:
-                    number += 1
-                    yield Line(number, data if len(data) <= LONGEST_LINE else None)
+                    continue
+                number += 1
+                yield line_of(number, data)
         except _BROKEN as error:
             raise ArgumentError(
                 f'"{shown(self.name)}" cannot be read on behind line {number}: {error}.', hint="make it anew"
@@ -124,6 +126,14 @@ class Source:
             yield chunk
 
 
+def line_of(number: int, data: bytes) -> Line:
+    """Return the line of this number; `data` is without its newline."""
+    end = b"\n"
+    if data.endswith(b"\r"):
+        data, end = data[:-1], b"\r\n"
+    return Line(number, data if len(data) <= LONGEST_LINE else None, end)
+
+
 _BROKEN = (EOFError, zlib.error, OSError)
 
 
@@ -141,7 +151,7 @@ def _opened(name: str) -> BinaryIO:
 
 
 def _split(chunks: Iterator[bytes | None]) -> Iterator[bytes | None]:
-    """Yield the lines of chunks without their ends. Of one that is too long no more is kept than shows it."""
+    """Yield the lines of chunks without their newlines. Of one that is too long no more is kept than shows it."""
     rest = b""
     for chunk in chunks:
         if chunk is None:
@@ -151,12 +161,8 @@ def _split(chunks: Iterator[bytes | None]) -> Iterator[bytes | None]:
         if len(rest) <= LONGEST_LINE:
             rest += first
         if more:
-            yield _bare(rest)
-            yield from map(_bare, more[:-1])
+            yield rest
+            yield from more[:-1]
             rest = more[-1]
     if rest:
-        yield _bare(rest)
-
-
-def _bare(line: bytes) -> bytes:
-    return line[:-1] if line.endswith(b"\r") else line
+        yield rest

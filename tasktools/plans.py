@@ -14,6 +14,7 @@ from celery.app.amqp import AMQP
 from celery.app.routes import MapRoute
 from celery.app.task import Task
 from kombu import Producer
+from kombu.exceptions import EncodeError
 
 from tasktools.brokers.recording import Command
 from tasktools.calls import Call
@@ -64,6 +65,14 @@ class Plan:
             return
         if made == commands[0].value:
             self.why, self.template, self.commands = "", template, list(commands)
+
+    @staticmethod
+    def render(template: Template, call: Call, task_id: str, tag: str) -> str:
+        """Return the message of a call. Raises EncodeError, as apply_async."""
+        try:
+            return template.render(call.args, call.kwargs, task_id, tag)
+        except Exception as error:
+            raise EncodeError(str(error)) from error
 
     def _encoder(self, message: Any) -> Any:
         conf = self.app.conf

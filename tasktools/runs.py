@@ -83,6 +83,13 @@ class Run:
 
         Raises ArgumentError when it was begun with another file or task, or another process sends it and that is known.
         """
+        try:
+            return self._load(digest, task)
+        except BaseException:
+            self.close()
+            raise
+
+    def _load(self, digest: str, task: str) -> Progress:
         if not self.publisher.is_atomic:
             self._hold()
         found = self._read()

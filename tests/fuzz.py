@@ -240,10 +240,10 @@ def _json_arguments(text: str) -> Iterator[str]:
 
 
 def _fed(task: str | None, data: bytes, *, is_csv: bool) -> Iterator[str]:
-    from tasktools.lines import Line, _split
+    from tasktools.lines import _split, line_of
     from tasktools.management.feeding import Feeder
 
-    read = (Line(number, line or b"") for number, line in enumerate(_split(iter([data])), 1))
+    read = (line_of(number, line or b"") for number, line in enumerate(_split(iter([data])), 1))
     feeder = Feeder(_app(), task, {}, lambda name: None)
     found: list[str] = []
 

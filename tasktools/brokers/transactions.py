@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,17 +28,28 @@ class NotBegun(Exception):
     """The connection broke ahead of the transaction."""
 
 
+class SentInPart(Exception):
+    """The server has carried out some commands of a transaction and refused others: it takes nothing back."""
+
+    def __init__(self, keys: Sequence[str], reason: Exception) -> None:
+        super().__init__(str(reason))
+        #: The keys whose commands were refused.
+        self.keys = keys
+        self.reason = reason
+
+
 def transact(keys: Keys, outgoing: Outgoing, mark: Mark | None) -> None:
     """Send the commands, and write the mark, in one transaction.
 
-    Raises ArgumentError when the mark is not as expected, NotBegun when nothing can have been sent, and what redis-py
-    raises.
+    Raises ArgumentError when the mark is not as expected, NotBegun when nothing can have been sent, ResponseError when the
+    server refuses all of it, SentInPart when it refuses some, and what else redis-py raises.
     """
+    before: dict[bytes, bytes] = {}
     with keys.client.pipeline(transaction=True) as pipe:
         if mark:
             key = keys.full(mark.key)
             try:
-                _watch(pipe, key, mark.expected)
+                before = _watch(pipe, key, mark.expected)
             except ResponseError:
                 raise
             except (RedisError, OSError) as error:
@@ -46,11 +57,35 @@ def transact(keys: Keys, outgoing: Outgoing, mark: Mark | None) -> None:
             pipe.hset(key, mapping=dict(mark.values))
         outgoing.put_into(pipe)
         try:
-            pipe.execute()
+            results = pipe.execute(raise_on_error=False)
         except WatchError as error:
             if not isinstance(error.__context__, RedisError):
                 raise _overtaken() from None
             raise error.__context__ from None  # the connection broke
+    marked = [key] if mark else []
+    # In the order of Outgoing.put_into.
+    named = [*outgoing.lists, *outgoing.expires, *(topic for topic, _ in outgoing.published)]
+    refused = {name: each for name, each in zip([*marked, *named], results, strict=True) if isinstance(each, Exception)}
+    if not refused:
+        return
+    reason = next(iter(refused.values()))
+    if not refused.keys() >= {*named}:
+        raise SentInPart(list(refused), reason)
+    if mark and key not in refused:
+        try:
+            _put_back(keys, key, before)
+        except (RedisError, OSError):
+            raise SentInPart(list(refused), reason) from None
+    raise reason
+
+
+def _put_back(keys: Keys, key: str, before: Mapping[bytes, bytes]) -> None:
+    """Give a mark back what it held: the batch that it stands for was not sent."""
+    with keys.client.pipeline(transaction=True) as pipe:
+        pipe.delete(key)
+        if before:
+            pipe.hset(key, mapping=dict(before))
+        pipe.execute()
 
 
 def read_mark(keys: Keys, name: str) -> dict[str, str]:
@@ -73,10 +108,14 @@ def _overtaken() -> ArgumentError:
     return ArgumentError("Another process sends the same run: the mark has changed.", hint=hint)
 
 
-def _watch(pipe: Any, key: str, expected: Mapping[str, str]) -> None:
-    """Have the transaction fail when the hash is, or will be, another one than expected. Raises ArgumentError."""
+def _watch(pipe: Any, key: str, expected: Mapping[str, str]) -> dict[bytes, bytes]:
+    """Have the transaction fail when the hash is, or will be, another one than expected, and return what it holds.
+
+    Raises ArgumentError.
+    """
     pipe.watch(key)
-    found = pipe.hmget(key, list(expected)) if expected else []
-    if [(each or b"").decode() for each in found] != list(expected.values()):
+    found: dict[bytes, bytes] = pipe.hgetall(key)
+    if any(found.get(name.encode(), b"").decode() != value for name, value in expected.items()):
         raise _overtaken()
     pipe.multi()
+    return found

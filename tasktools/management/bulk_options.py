@@ -12,6 +12,7 @@ from django.core.management.base import CommandParser
 from tasktools.exceptions import ArgumentError, InDoubt, OutputError, Unreachable
 from tasktools.lines import Source
 from tasktools.management.base import TasktoolsCommand
+from tasktools.management.streams import ReaderGone, StdoutError
 from tasktools.naming import shown
 from tasktools.outputs import identity
 
@@ -103,20 +104,30 @@ def tell_declined(command: TasktoolsCommand, declined: Mapping[str, int]) -> Non
         command.note(f"{task} declined {count:,} of the calls: nothing was sent for these, and nobody knows their ids.")
 
 
-def told_doubt(error: Unreachable, lines: tuple[int, int], *, as_a_whole: bool, go_on: str) -> Unreachable:
+def told_doubt(error: Unreachable, lines: tuple[int, int] | None, *, as_a_whole: bool, go_on: str) -> Unreachable:
     """Return the error as somebody needs it who has a file: which lines are in doubt, and how to go on."""
     if not isinstance(error, InDoubt):
         return Unreachable(error.sentence, hint=f"{error.hint}. {go_on}")
+    if lines is None:  # all lines are done with, and the mark of a run is to say so
+        told = f"{error.sentence} All lines are done with; whether the run is marked as complete cannot be known."
+        return InDoubt(told, hint=f"{error.hint}. {go_on}")
     first, last = lines
+    if error.in_part:
+        return InDoubt(f"{error.sentence} It is made of the lines {first} to {last}.", hint=f"{error.hint}. {go_on}")
     if as_a_whole:
         return InDoubt(
             f"{error.sentence} Lines {first} to {last} were sent as a whole or not at all.",
-            hint=f"the same command again sends just what is missing. {error.hint}",
+            hint=f"{error.hint}. The same command again sends just what is missing.",
         )
     return InDoubt(
         f"{error.sentence} Lines {first} to {last} are in doubt: whether they were sent cannot be known.",
-        hint=f"{go_on} {error.hint}",
+        hint=f"{error.hint}. {go_on}",
     )
+
+
+def spared(ended: str) -> contextlib.AbstractContextManager[None]:
+    """Have a stdout that cannot be written be no error inside the block when something else has ended the command."""
+    return contextlib.suppress(ReaderGone, StdoutError) if ended else contextlib.nullcontext()
 
 
 def taken_files(source: Source) -> dict[tuple[int, int], str]:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import itertools
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 from tasktools import conf
+from tasktools.applying import Tally
 from tasktools.bulk import BATCH_SIZE, Publisher
 from tasktools.exceptions import ArgumentError, InDoubt, OutputError, Unreachable
 from tasktools.lines import Source
 from tasktools.management.base import TasktoolsCommand
+from tasktools.management.batches import Lot, batches, is_the_projects, unsent_line
 from tasktools.management.bulk_options import (
     number,
+    spared,
     stopped_at,
     taken_files,
     tell_declined,
@@ -67,7 +69,8 @@ class Bulk:
             elif fed is not None:
                 good += 1
         self.progress = replace(self.progress, bad=bad)
-        self._sum_up(lines=good + bad, checked=good)
+        with spared("bad lines" if bad else ""):
+            self._sum_up(lines=good + bad, checked=good)
         self.command.end_with(1 if bad else 0, f"{bad} bad lines.")
 
     def send(self, feeder: Feeder, *, listen: bool) -> None:
@@ -76,7 +79,9 @@ class Bulk:
         with (
             Publisher(self.app, listen=listen) as publisher,
             Outputs(self.options["ids"], self.options["skip_bad"], taken=taken) as self.files,
+            contextlib.ExitStack() as stack,
         ):
+            stack.callback(self._let_go)
             summary = self.source.summary()
             self._resume(publisher, summary.digest if summary else "")
             meter = Meter(self.command, summary.lines if summary else None, self.progress.line)
@@ -95,10 +100,13 @@ class Bulk:
                 self.command.note(f"Interrupted.{doubt} {self._how_to_go_on(self.progress.line + 1)}")
                 raise
             finally:
-                if self.run:
-                    self.run.close()
                 tell_declined(self.command, publisher.declined)
-                self._sum_up(ended=ended)
+                with spared(ended):
+                    self._sum_up(ended=ended)
+
+    def _let_go(self) -> None:
+        if self.run:
+            self.run.close()
 
     def _resume(self, publisher: Publisher, digest: str) -> None:
         name = self.options["resume"]
@@ -114,13 +122,15 @@ class Bulk:
         self.files.begin(*(goes_on if self.progress.line else (None, None)))
 
     def _send_all(self, publisher: Publisher, feeder: Feeder, meter: Meter) -> None:
-        for batch in self._batches(feeder):
+        size = self.pace.batch_size(self.batch_size)
+        for batch in batches(self._fed(feeder), size, self._stops):
             bad = next((fed for fed in batch if fed.call is None and self._stops(fed)), None)
             if bad is not None:
                 batch = batch[: batch.index(bad)]
             if batch:
-                queues = {queue_of(self.app, fed.call) for fed in batch if fed.call} if self.pace.most else ()
-                self.pace.wait(publisher, queues, self.progress.sent - self.first.sent, meter)
+                calls = [fed.call for fed in batch if fed.call is not None]
+                queues = {queue_of(self.app, call) for call in calls} if self.pace.most else ()
+                self.pace.wait(publisher, queues, len(calls), meter)
                 self._send_batch(publisher, batch)
                 meter.show(self.progress)
             if bad is not None:
@@ -140,56 +150,43 @@ class Bulk:
         return stopped_at(bad.number, bad.why, is_end=bad.is_end, run=self.options["resume"] is not None)
 
     def _send_batch(self, publisher: Publisher, batch: list[Fed]) -> None:
-        calls = [fed.call for fed in batch if fed.call is not None]
-        bad = [fed.as_json() for fed in batch if fed.call is None]
-        ids = publisher.new_ids(calls)
-        sizes = self.files.sizes
-        self.files.add(ids, bad)
-        before, after = self.progress, self._after(len(calls), len(bad), batch[-1].upto)
+        lot = Lot(batch, publisher.new_ids([fed.call for fed in batch if fed.call is not None]))
+        sizes, before, tally = self.files.sizes, self.progress, Tally()
         try:
+            self.files.add(lot.ids, lot.bad)
+            after = lot.after(before, self.files, sizes)
             if self.run:
                 self.run.before(before, after.line)
-            if calls:
-                sent = publisher.send(calls, self.run.mark(before, after) if self.run else None, ids=ids)
+            if lot.calls:
+                mark = self.run.mark(before, after) if self.run else None
+                sent = publisher.send(lot.calls, mark, ids=list(lot.ids), tally=tally)
                 self.slow.update(sent.slow)
             elif self.run:
                 self.run.finish(before, after)
-        except (InDoubt, KeyboardInterrupt):
-            self.doubt = (batch[0].number, after.line)
+            self.progress = after
+        except BaseException as error:
+            self._settle(error, lot, tally, before, sizes)
+            if is_the_projects(error):
+                go_on = self._how_to_go_on(self.progress.line + 1)
+                raise unsent_line(error, lot, tally.failed, self.progress, go_on) from error
             raise
-        except Exception:
-            self.files.cut(*sizes)
-            raise
-        self.progress = after
         if self.run:
             self.run.after(after)
 
-    def _after(self, sent: int, bad: int, line: int) -> Progress:
-        """Return where the run stands when a batch that ends with that line has been sent."""
-        now = self.progress
-        ids_size, bad_size = self.files.sizes
-        return replace(
-            now,
-            line=line,
-            begun=line,
-            sent=now.sent + sent,
-            bad=now.bad + bad,
-            ids_size=ids_size if self.files.ids else now.ids_size,
-            bad_size=bad_size if self.files.bad else now.bad_size,
-        )
-
-    def _batches(self, feeder: Feeder) -> Iterator[list[Fed]]:
-        """Yield lines in batches; fewer when none has come for a while, or the rate allows no more."""
-        size = self.pace.batch_size(self.batch_size)
-        batch: list[Fed] = []
-        for fed in self._fed(feeder):
-            if fed is not None:
-                batch.append(fed)
-            if batch and (fed is None or len(batch) >= size or (fed.call is None and self._stops(fed))):
-                yield batch
-                batch = []
-        if batch:
-            yield batch
+    def _settle(self, error: BaseException, lot: Lot, tally: Tally, before: Progress, sizes: tuple[int, int]) -> None:
+        """Have progress, files and mark say what was sent of a batch that failed."""
+        is_doubtful = isinstance(error, (InDoubt, KeyboardInterrupt))
+        if is_doubtful and self.run and not lot.calls:  # the mark, which says how much of the files is good
+            self.doubt = (lot.lines[0].number, lot.upto)
+            return
+        sent, begun = lot.first(tally.sent), lot.first(tally.begun if is_doubtful else tally.sent)
+        self.files.cut(*begun.sizes(sizes))
+        self.progress = sent.after(before, self.files, sizes)
+        if len(begun.calls) > len(sent.calls):
+            self.doubt = (begun.lines[len(sent.lines)].number, begun.upto)
+        if self.run and not isinstance(error, OutputError):  # which may be about the mark, or come ahead of it
+            with contextlib.suppress(OutputError):
+                self.run.before(self.progress, self.doubt[1] if self.doubt else self.progress.line)
 
     def _fed(self, feeder: Feeder) -> Iterator[Fed | None]:
         lines = self.source.lines()
@@ -201,12 +198,12 @@ class Bulk:
         start = self.progress.line
         if not start:
             return fed
-        return itertools.dropwhile(lambda each: each is not None and each.number <= start, fed)
+        return (each for each in fed if each is None or each.number > start)
 
     def _doubtful(self, error: Unreachable) -> Unreachable:
-        lines = self.doubt or (0, self.progress.line)
         whole = bool(self.run and self.run.publisher.is_atomic)
-        return told_doubt(error, lines, as_a_whole=whole, go_on=self._how_to_go_on(lines[1] + 1))
+        line = self.doubt[1] if self.doubt else self.progress.line
+        return told_doubt(error, self.doubt, as_a_whole=whole, go_on=self._how_to_go_on(line + 1))
 
     def _how_to_go_on(self, line: int) -> str:
         if self.run:

@@ -19,21 +19,20 @@ class Pace:
         """So many calls a second, and so many messages in a queue; None for any number."""
         self.rate = rate
         self.most = most
-        self._began = time.monotonic()
+        self._due = 0.0
 
     def batch_size(self, size: int) -> int:
         """Return how many calls a batch of at most `size` has: with a rate, those of a fifth of a second."""
         return min(size, max(1, self.rate // 5)) if self.rate else size
 
-    def wait(self, publisher: Publisher, queues: Collection[str], sent: int, meter: Meter) -> None:
-        """Return when the next batch may go to `queues`; `sent` calls have been sent."""
+    def wait(self, publisher: Publisher, queues: Collection[str], calls: int, meter: Meter) -> None:
+        """Return when the next batch, of so many calls, may go to `queues`."""
         if self.rate:
-            due = self._began + sent / self.rate
-            time.sleep(max(0.0, due - time.monotonic()))
-        if self.most is None:
-            return
+            time.sleep(max(0.0, self._due - time.monotonic()))
         for queue in queues:
-            while (length := publisher.length(queue)) > self.most:
-                self._began += QUEUE_PERIOD
+            while self.most is not None and (length := publisher.length(queue)) > self.most:
                 meter.waits(f'the queue "{queue}" has {length} messages, more than {self.most}')
                 time.sleep(QUEUE_PERIOD)
+        if self.rate:
+            # From now on, not from the beginning: a time in which nothing came is not made up for.
+            self._due = max(self._due, time.monotonic()) + calls / self.rate

@@ -59,6 +59,7 @@ class _Builder:
     """Puts the lines of a row together."""
 
     def __init__(self) -> None:
+        #: Each line, and its end.
         self.parts: list[bytes] = []
         self.size = 0
         self.first = self.last = self.opened = 0
@@ -74,21 +75,21 @@ class _Builder:
             self.first = line.number
             if b'"' not in line.data:
                 return Row(line.number, line.number, line.data) if line.data.strip() else None
-        return self._add(line.number, line.data)
+        return self._add(line.number, line.data, line.end)
 
-    def _add(self, number: int, data: bytes) -> Row | None:
+    def _add(self, number: int, data: bytes, end: bytes) -> Row | None:
         quote = _open_quote(data, is_open=bool(self.parts))
         self.last = number
-        self.parts.append(data)
-        self.size += len(data) + 1
+        self.parts += (data, end)
+        self.size += len(data) + len(end)
         if quote is None:
-            whole, self.parts, self.size = b"\n".join(self.parts), [], 0
+            whole, self.parts, self.size = b"".join(self.parts[:-1]), [], 0
             return Row(self.first, number, whole)
         if quote:
             self.opened = number
         if self.size > LONGEST_LINE:
             return self.endless(f"is not closed within {LONGEST_LINE >> 20} MB", number)
-        if len(self.parts) >= MOST_LINES:
+        if len(self.parts) >= 2 * MOST_LINES:
             return self.endless(f"is not closed within {MOST_LINES:,} lines", number)
         return None
 
@@ -96,7 +97,7 @@ class _Builder:
         """Return the row whose quote is still open in the line `last`."""
         where = "there" if self.opened == self.first else f"in line {self.opened}"
         several = f", so lines {self.first} to {last} are one row" if last > self.first else ""
-        data = b"\n".join(self.parts) if self.size <= LONGEST_LINE else None
+        data = b"".join(self.parts[:-1]) if self.size <= LONGEST_LINE else None
         return Row(self.first, last, data, f"the quote that opens {where} {what}{several}.")
 
 

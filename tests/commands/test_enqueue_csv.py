@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,6 +72,25 @@ def test_row_of_several_lines__is_named_by_its_first(enqueue: Run, tmp_path: Pat
     told = json.loads(skipped.out)
     assert (skipped.code, told["sent"], told["lines"]) == (0, 3, 7)
     assert json.loads(enqueue(text, "--start", "6", "--json").out)["sent"] == 1
+
+
+def test_line_break_in_a_cell__reaches_the_task_as_it_is(
+    typed: Run, tmp_path: Path, queue: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tasktools.bulk import Publisher
+
+    sent: list[Any] = []
+    send = Publisher.send
+
+    def noted(publisher: Any, calls: Any, *args: Any, **options: Any) -> Any:
+        sent.extend(call.kwargs for call in calls)
+        return send(publisher, calls, *args, **options)
+
+    monkeypatch.setattr(Publisher, "send", noted)
+    path = tmp_path / "calls.csv"
+    path.write_bytes(b'text\r\n"a\r\nb"\r\n"c\nd"\r\n')
+    assert typed("enqueue", "tests.site.tasks.typed", "--from", str(path), "--queue", queue).code == 0
+    assert sent == [{"text": "a\r\nb"}, {"text": "c\nd"}]
 
 
 def test_resume__goes_on_after_a_row_of_several_lines(enqueue: Run, queue: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tasktools.lines import LONGEST_LINE
+from tasktools.lines import LONGEST_LINE, Line, Source
 from tests.conftest import Ran
 from tests.support import Site, refusing_port
 
@@ -235,6 +235,16 @@ def test_start__begins_there(typed: Run, tmp_path: Path, queue: str, sent: Calla
     path = write(tmp_path, "".join(f"[{n}, 0]\n" for n in range(1, 6)))
     assert typed("enqueue", "add", "--from", path, "--queue", queue, "--start", "4").code == 0
     assert [args[0] for _, args, _ in sent()] == [4, 5]
+
+
+def test_start__in_a_pipe_that_is_silent_before_it(
+    typed: Run, tmp_path: Path, queue: str, sent: Callable[[], list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [None, Line(1, b"[1, 0]"), None, Line(2, b"[2, 0]"), Line(3, b"[3, 0]")]
+    monkeypatch.setattr(Source, "lines", lambda _: iter(lines))
+    path = write(tmp_path, "")
+    assert typed("enqueue", "add", "--from", path, "--queue", queue, "--start", "3").code == 0
+    assert [args[0] for _, args, _ in sent()] == [3]
 
 
 def test_batch_size__does_not_change_what_is_sent(

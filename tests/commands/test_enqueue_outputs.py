@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tasktools.brokers.portable import queue_length
+from tasktools.outputs import Outputs
 from tests.conftest import Ran
 
 Run = Callable[..., Ran]
@@ -144,6 +145,57 @@ def test_run_in_a_file__is_one_process_s_at_a_time(
     assert f'Another process sends the run "{queue}" at this time.' in refused.err
     assert typed(*words, "--json").code == 0
     assert "is complete: 1 sent" in typed(*words).err
+
+
+def test_run_in_a_file__is_free_again_when_it_could_not_begin(
+    elsewhere: Callable[..., str], typed: Run, folder: Path, queue: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = elsewhere(broker_url="memory://", task_default_queue=queue)
+    words = ("enqueue", "-A", name, "--from", "calls", "--resume", queue, "--ids", "ids")
+    good = '{"task": "celery.backend_cleanup"}\n'
+    (folder / "calls").write_text(f"{good}[1]\n")
+    assert "1 sent" in typed(*words).err
+    (folder / "calls").write_text(good)
+    assert "was begun with another file" in typed(*words).err
+    with monkeypatch.context() as patched:
+        patched.setattr(Outputs, "begin", lambda *_: _fail())
+        (folder / "calls").write_text(f"{good}[1]\n")
+        with pytest.raises(OSError, match="no more"):
+            typed(*words)
+    again = typed(*words)
+    assert "Another process" not in again.err
+    assert "Line 2 is bad" in again.err
+
+
+def _fail() -> None:
+    raise OSError("no more")
+
+
+class Lost:
+    """A stdout that takes nothing."""
+
+    def __init__(self, error: OSError) -> None:
+        self.error = error
+
+    def write(self, text: str) -> int:
+        raise self.error
+
+    flush = isatty = lambda self: None
+
+
+LOST = [BrokenPipeError(errno.EPIPE, "Broken pipe"), OSError(errno.ENOSPC, "No space left on device")]
+
+
+@pytest.mark.parametrize("error", LOST, ids=["reader gone", "disk full"])
+@pytest.mark.parametrize("more", [(), ("--check",)])
+def test_stdout_that_is_lost__hides_no_error(
+    enqueue: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, more: tuple[str, ...]
+) -> None:
+    (folder / "calls").write_text("[1, 2]\n[3\n")
+    monkeypatch.setattr("sys.stdout", Lost(error))
+    ran = enqueue("--json", *more)
+    assert ran.code == (1 if more else 2)
+    assert "Line 2" in ran.err
 
 
 @pytest.mark.parametrize("room", [0, 40, 80])

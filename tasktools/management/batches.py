@@ -1,0 +1,89 @@
+"""The lines of a batch: what is written of them, and what of them counts when only some of its calls were sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from kombu.exceptions import EncodeError
+
+from tasktools.calls import Call
+from tasktools.exceptions import ProjectError, TasktoolsError
+from tasktools.health import unsent
+from tasktools.management.feeding import Fed
+from tasktools.outputs import Outputs
+from tasktools.runs import Progress
+
+
+class Lot:
+    """Lines that are sent together, and the ids of their calls."""
+
+    def __init__(self, lines: Sequence[Fed], ids: Sequence[str]) -> None:
+        self.lines = lines
+        self.ids = ids
+        self.calls: list[Call] = [fed.call for fed in lines if fed.call is not None]
+        #: What the file of --skip-bad says of the bad ones.
+        self.bad = [fed.as_json() for fed in lines if fed.call is None]
+
+    @property
+    def upto(self) -> int:
+        """The last of its lines."""
+        return self.lines[-1].upto
+
+    def first(self, calls: int) -> Lot:
+        """Return the lines before the one that holds the call after so many calls; none for no call."""
+        good = [at for at, fed in enumerate(self.lines) if fed.call is not None]
+        end = 0 if not calls else good[calls] if calls < len(good) else len(self.lines)
+        return Lot(self.lines[:end], self.ids[:calls])
+
+    def line_of(self, call: int) -> int:
+        """Return the line of a call, from 0."""
+        return [fed for fed in self.lines if fed.call is not None][call].number
+
+    def sizes(self, before: tuple[int, int]) -> tuple[int, int]:
+        """Return the sizes of the files of --ids and --skip-bad with these lines, from those that they had before."""
+        return before[0] + _size(self.ids), before[1] + _size(self.bad)
+
+    def after(self, before: Progress, files: Outputs, sizes: tuple[int, int]) -> Progress:
+        """Return where a run stands when these lines are done with; the files had these sizes before."""
+        if not self.lines:
+            return before
+        ids_size, bad_size = self.sizes(sizes)
+        return replace(
+            before,
+            line=self.upto,
+            begun=self.upto,
+            sent=before.sent + len(self.calls),
+            bad=before.bad + len(self.bad),
+            ids_size=ids_size if files.ids else before.ids_size,
+            bad_size=bad_size if files.bad else before.bad_size,
+        )
+
+
+def _size(lines: Sequence[str]) -> int:
+    return sum(len(line.encode("utf-8", "backslashreplace")) + 1 for line in lines)
+
+
+def is_the_projects(error: BaseException) -> bool:
+    """Whether it is the error of a call that code of the project has failed for."""
+    return isinstance(error, EncodeError) or type(error) in (ProjectError, TasktoolsError)
+
+
+def unsent_line(error: BaseException, lot: Lot, call: int, progress: Progress, go_on: str) -> TasktoolsError:
+    """Return that error as somebody needs it who has a file: which line it is, what was sent, and how to go on."""
+    known = error if isinstance(error, TasktoolsError) else unsent(lot.calls[call].task, error)
+    told = f"{known.sentence} This is line {lot.line_of(call)}. Nothing after line {progress.line} was sent."
+    return type(known)(told, hint=f"{known.hint}. {go_on}")
+
+
+def batches(lines: Iterable[Fed | None], size: int, stops: Callable[[Fed], bool]) -> Iterator[list[Fed]]:
+    """Yield lines by so many; fewer when none has come for a while, or at a bad one that stops the run."""
+    batch: list[Fed] = []
+    for fed in lines:
+        if fed is not None:
+            batch.append(fed)
+        if batch and (fed is None or len(batch) >= size or (fed.call is None and stops(fed))):
+            yield batch
+            batch = []
+    if batch:
+        yield batch
