@@ -131,6 +131,18 @@ def test_blame__the_broker_still_is_in_doubt(run_command: Any, shop: Any, monkey
     assert "broke off: gone. Whether blamed.add was sent cannot be known." in done.err
 
 
+def test_blame__a_broker_that_py_amqp_talks_to_is_in_doubt(
+    run_command: Any, shop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise ConnectionResetError(104, "Connection reset by peer")
+
+    monkeypatch.setattr("kombu.messaging.Producer._publish", _standing_in("amqp.channel", fail))
+    done = run_command("enqueue", "blamed.add", "1", "2")
+    assert done.code == 69
+    assert "Connection reset by peer. Whether blamed.add was sent cannot be known." in done.err
+
+
 @pytest.mark.parametrize(("router", "told"), ERRORS[:2])
 def test_blame__many_calls__a_router_that_raises(
     run_command: Any, shop: Any, tmp_path: Path, router: Any, told: str
@@ -250,15 +262,15 @@ def test_blame__a_result_backend_that_does_not_answer_is_not_the_broker(
     def fail(*_: Any) -> None:
         raise ConnectionRefusedError("refused")
 
-    monkeypatch.setattr("celery.backends.base.Backend.on_task_call", _through_backends(fail))
+    monkeypatch.setattr("celery.backends.base.Backend.on_task_call", _standing_in("celery.backends.some", fail))
     done = run_command("enqueue", "blamed.add", "1", "2")
     assert done.code == 69
     assert done.err.startswith("The result backend cannot be asked for the result: ")
     assert "refused. Nothing was sent." in done.err
 
 
-def _through_backends(call: Any) -> Any:
-    """Return a function that calls `call` and seems to stand among Celery's backends."""
-    scope = {"__name__": "celery.backends.some", "call": call}
-    exec("def on_task_call(*args, **options):\n    call()\n", scope)
-    return scope["on_task_call"]
+def _standing_in(module: str, call: Any) -> Any:
+    """Return a function that calls `call` and seems to stand in that module."""
+    scope = {"__name__": module, "call": call}
+    exec("def calling(*args, **options):\n    call()\n", scope)
+    return scope["calling"]
