@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -20,6 +22,20 @@ class ReaderGone(BrokenPipeError):
 
 class StdoutError(OutputError):
     """stdout could not be written."""
+
+
+#: What Python's streams do by themselves with characters that they cannot write; another one has been asked for.
+_UNFIT = ("strict", "surrogateescape", "backslashreplace")
+_ESCAPED = "tasktools.escaped"
+
+
+def _escape(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
+
+
+codecs.register_error(_ESCAPED, _escape)
 
 
 class StreamCommand(BaseCommand):
@@ -79,7 +95,17 @@ class _Stream:
         return self._stream is not None and bool(self._stream.isatty())
 
     def write(self, text: str) -> int:
-        return self._guarded("write", text) or 0
+        return self._guarded("write", self._writable(text)) or 0
+
+    def _writable(self, text: str) -> str:
+        """Return `text` with what the stream's encoding cannot write as escapes, unless the stream is to replace that.
+
+        The escapes are JSON's own, and only the strings of JSON hold such characters: it stays valid, with the same value.
+        """
+        encoding = getattr(self._stream, "encoding", None)
+        if text.isascii() or not encoding or getattr(self._stream, "errors", None) not in _UNFIT:
+            return text
+        return text.encode(encoding, _ESCAPED).decode(encoding)
 
     def flush(self) -> None:
         self._guarded("flush")
