@@ -18,7 +18,18 @@ from tasktools.brokers import broker_of, private
 from tasktools.brokers.base import Broker
 from tasktools.calls import Call
 from tasktools.exceptions import Declined, TaskFailed, TasktoolsError, Unreachable, project_code
-from tasktools.health import HINT, came_through, chain, connect, is_disk_full, reason, remedy, unsent
+from tasktools.health import (
+    HINT,
+    came_through,
+    chain,
+    connect,
+    is_disk_full,
+    is_misuse,
+    is_refused,
+    reason,
+    remedy,
+    unsent,
+)
 from tasktools.naming import resolve
 from tasktools.producer import Sending, listening
 from tasktools.registry import finalize, names, queue_of, signature_of, unregistered
@@ -151,22 +162,26 @@ def _failed(broker: Broker, sending: Sending, call: Call, error: BaseException) 
     if sending.done:
         hint = "the same command with --traceback shows where"
         return TasktoolsError(f"{call.task} was sent, and code of the project failed then: {told}.", hint=hint)
-    if is_disk_full(error):
+    from_broker = any(came_through(error, each) for each in _TRANSPORTS)
+    if is_disk_full(error) or (from_broker and is_refused(error)):
         return Unreachable(
             f"{broker.name} refuses: {reason(error)}. Nothing was sent.", hint=remedy(broker.name, error)
         )
-    if any(came_through(error, each) for each in _TRANSPORTS) and isinstance(error, sending.errors):
+    if from_broker and isinstance(error, sending.errors):
         return _in_doubt(broker, f"broke off: {reason(error)}", call)
-    if came_through(error, "celery.backends") and not any(isinstance(each, _WRONG_SETTINGS) for each in chain(error)):
-        return Unreachable(f"The result backend cannot be asked for the result: {told}. Nothing was sent.", hint=HINT)
+    if came_through(error, "celery.backends") and not any(map(_is_setting, chain(error))):
+        sentence = f"The result backend cannot be asked for the result: {told}. Nothing was sent."
+        return Unreachable(sentence, hint=remedy("", error))
     return unsent(call.task, error, consequence=" Nothing was sent.")
 
 
 #: Where a publish talks to the broker. py-amqp does so by itself: kombu's transport is not among its callers.
 _TRANSPORTS = ("kombu.transport", "amqp")
 
-#: What a backend raises that cannot be made: its library is missing, or its URL means nothing.
-_WRONG_SETTINGS = (ImproperlyConfigured, ImportError, TypeError, ValueError)
+
+def _is_setting(error: BaseException) -> bool:
+    """Whether a backend raises it that cannot be made: its library is missing, or its URL means nothing."""
+    return isinstance(error, (ImproperlyConfigured, ImportError)) or is_misuse(error)
 
 
 def _id_of(result: Any, call: Call) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from celery import Celery, Task
 from celery.result import EagerResult
 from celery.signals import before_task_publish
 from kombu.transport.virtual import Channel
+from redis.exceptions import NoPermissionError
 
 from tasktools import startup
 from tasktools.bulk import enqueue_many
@@ -129,6 +131,30 @@ def test_blame__the_broker_still_is_in_doubt(run_command: Any, shop: Any, monkey
     done = run_command("enqueue", "blamed.add", "1", "2")
     assert done.code == 69
     assert "broke off: gone. Whether blamed.add was sent cannot be known." in done.err
+
+
+def test_blame__a_broker_that_answers_and_refuses(run_command: Any, shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise NoPermissionError("User shop has no permissions to run the 'lpush' command")
+
+    monkeypatch.setattr(Channel, "typeof", fail)
+    done = run_command("enqueue", "blamed.add", "1", "2")
+    assert done.code == 69
+    sentence, hint = done.err.splitlines()
+    assert sentence.endswith("refuses: User shop has no permissions to run the 'lpush' command. Nothing was sent.")
+    assert hint.startswith("Hint: allow its user that on the server (ACL SETUSER)")
+
+
+def test_blame__a_router_that_is_refused_is_not_the_broker(run_command: Any, shop: Any) -> None:
+    def route(*_: Any, **__: Any) -> Any:
+        raise NoPermissionError("no")
+
+    shop.conf.task_routes = (route,)
+    done = run_command("enqueue", "blamed.add", "1", "2")
+    assert (done.code, done.err.splitlines()[0]) == (
+        2,
+        "blamed.add could not be sent: NoPermissionError: no. Nothing was sent.",
+    )
 
 
 def test_blame__a_broker_that_py_amqp_talks_to_is_in_doubt(
@@ -267,6 +293,18 @@ def test_blame__a_result_backend_that_does_not_answer_is_not_the_broker(
     assert done.code == 69
     assert done.err.startswith("The result backend cannot be asked for the result: ")
     assert "refused. Nothing was sent." in done.err
+
+
+def test_blame__a_result_backend_whose_certificate_nobody_trusts(
+    run_command: Any, shop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise ConnectionError("cannot connect") from ssl.SSLCertVerificationError(1, "certificate verify failed")
+
+    monkeypatch.setattr("celery.backends.base.Backend.on_task_call", _standing_in("celery.backends.some", fail))
+    done = run_command("enqueue", "blamed.add", "1", "2")
+    assert done.code == 69
+    assert done.err.startswith("The result backend cannot be asked for the result: ")
 
 
 def _standing_in(module: str, call: Any) -> Any:
