@@ -54,6 +54,7 @@ class StreamCommand(BaseCommand):
         self.stdout = OutputWrapper(_Data(sys.stdout))  # type: ignore[arg-type]
         self.stderr = OutputWrapper(_Notes(sys.stderr))  # type: ignore[arg-type]
         self.stderr.style_func = self.style.ERROR
+        open_closed()
         try:
             yield
         except SystemExit as ended:
@@ -80,6 +81,31 @@ class StreamCommand(BaseCommand):
                 self.lost(error, argv)
             elif "--json" not in argv:  # whose stderr has its one object already
                 self.note(error.sentence)
+
+
+def open_closed() -> None:
+    """Lead stdout and stderr to nowhere where they were closed when Python began: libraries write to them, and ask what they are.
+
+    Their descriptors are taken too: a socket that got one would be stdout of a program that this process becomes.
+    """
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest that is free: this one
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - as long as the process
+            setattr(sys, name, nowhere)
+            setattr(sys, f"__{name}__", nowhere)
+
+
+def flush() -> None:
+    """Write what waits in stdout and stderr, before this process splits in two or becomes another program."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # full, gone or closed: no reason to stop
+            if stream is not None:
+                stream.flush()
 
 
 class _Stream:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import ssl
+import sys
 import uuid
+from _sitebuiltins import Quitter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ import pytest
 from celery import Celery, Task
 from celery.result import EagerResult
 from celery.signals import before_task_publish
+from django.core.management.base import CommandError
 from kombu.transport.virtual import Channel
 from redis.exceptions import NoPermissionError
 
@@ -250,6 +254,28 @@ def test_blame__worker_and_beat_refuse_such_a_time_zone(run_command: Any, shop: 
     done = run_command(command, noreload=True)
     assert done.code == 2
     assert done.err.startswith('CELERY_TIMEZONE is "America/New_Yrok"')
+
+
+def test_blame__a_system_check_that_calls_exit_leaves_stdin_open(
+    run_command: Any, shop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    monkeypatch.setattr("django.core.management.base.BaseCommand.check", lambda *_, **__: Quitter("exit", "")(1))
+    done = run_command("runworker", noreload=True, skip_checks=False)
+    assert (done.code, done.err.splitlines()[0]) == (2, "The system checks cannot be run: SystemExit: 1.")
+    assert not sys.stdin.closed
+    sys.stdin.close()
+
+
+def test_blame__what_the_system_checks_find_is_not_code_that_fails(
+    run_command: Any, shop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find(*_: Any, **__: Any) -> None:
+        raise CommandError("SystemCheckError: found")
+
+    monkeypatch.setattr("django.core.management.base.BaseCommand.check", find)
+    done = run_command("runworker", noreload=True, skip_checks=False)
+    assert (done.code, done.err) == (1, "SystemCheckError: found")
 
 
 @pytest.mark.parametrize("words", [("taskresult", "an-id"), ("enqueue", "blamed.add", "1", "2"), ("showtasks",)])
