@@ -93,7 +93,7 @@ class RunCommand(TasktoolsCommand):
             raise errors[0]
         startup.require_broker(found)
         if options["skip_checks"]:
-            self._warn(fixups.load_rest(found))
+            self.warn(*fixups.load_rest(found))
         startup.require_timezone(found.app)
         words = words_of(options_of(self.celery_command, found.app), options)
         again = self.line is not None and self.line.before
