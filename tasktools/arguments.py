@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import json
 import typing
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
@@ -148,9 +147,7 @@ class _Binder:
 
 def _json_of(text: str, kind: type, option: str, form: str) -> Any:
     try:
-        value = json.loads(text)
-    except RecursionError:
-        raise nesting.TooDeep from None
+        value = nesting.parsed(text)
     except ValueError as error:
         raise ArgumentError(f"{option} is not JSON: {error}.", hint=f"{option} takes {form}") from None
     if not isinstance(value, kind):

@@ -53,10 +53,10 @@ def _reach(run: Callable[..., Any], subject: str, limit: float, *call: Any, cons
         cause = next((each for each in chain(error) if isinstance(each, TasktoolsError)), None)
         if cause is not None:
             raise cause from error
-        if isinstance(error, (TypeError, ValueError)):  # a setting that the transport or the backend cannot use
+        if is_misuse(error):
             told = f"{subject} cannot be used: {type(error).__name__}: {reason(error)}.{consequence}"
             raise ConfigurationError(told, hint=SETTINGS_HINT) from error
-        what = "refuses" if is_disk_full(error) else "cannot be reached"
+        what = "refuses" if is_refused(error) else "cannot be reached"
         hint = remedy(subject, error)
         raise Unreachable(f"{subject} {what}: {reason(error)}.{consequence}", hint=hint) from error
 
@@ -66,15 +66,40 @@ SETTINGS_HINT = "see the settings of that name: CELERY_BROKER_..., CELERY_RESULT
 HINT = "start it, or mend its address in the settings (CELERY_BROKER_URL, CELERY_RESULT_BACKEND)"
 
 
+#: What to do about an answer of a Redis or Valkey that is an error, by the name of its class: redis is not imported here.
+_REMEDIES = {
+    "NoPermissionError": "allow its user that on the server (ACL SETUSER), or name another user in the URL",
+    "OutOfMemoryError": "free memory on that server, or raise its maxmemory",
+    "ReadOnlyError": "name the primary server in the settings: this one is a replica",
+    "ResponseError": "the server runs and refuses this one command; its answer says why",
+}
+
+
+def is_misuse(error: BaseException) -> bool:
+    """Whether it says that a transport or a backend cannot use a setting; a certificate in which nobody trusts does not."""
+    return isinstance(error, (TypeError, ValueError)) and not isinstance(error, OSError)
+
+
 def is_disk_full(error: BaseException) -> bool:
     """Whether it is the answer of a Redis or Valkey that takes no more because it cannot write to its disk."""
     return "MISCONF" in str(error)
 
 
+def is_refused(error: BaseException) -> bool:
+    """Whether it is an answer of a Redis or Valkey: the server runs, and has not done what it was asked for."""
+    return is_disk_full(error) or "ResponseError" in _redis_classes(error)
+
+
+def _redis_classes(error: BaseException) -> set[str]:
+    classes = (kind for each in chain(error) for kind in type(each).__mro__)
+    return {kind.__name__ for kind in classes if kind.__module__ == "redis.exceptions"}
+
+
 def remedy(subject: str, error: BaseException) -> str:
     """Return the hint for an error of the server that `subject` names at the beginning of a sentence."""
     if not is_disk_full(error):
-        return HINT
+        classes = _redis_classes(error)
+        return next((hint for name, hint in _REMEDIES.items() if name in classes), HINT)
     folder = private.folder_of(subject)
     if folder is None:
         return "make room on the disk of that server; its log says what it cannot write"

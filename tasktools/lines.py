@@ -54,6 +54,8 @@ class Source:
         """
         self.name = "stdin" if name == "-" else name
         if name == "-":
+            if sys.stdin is None:
+                raise ArgumentError("--from - reads stdin, which is closed.", hint="pipe into it, or name a file")
             self._file: BinaryIO = sys.stdin.buffer
             if self._file.isatty():
                 raise ArgumentError("--from - reads stdin, which is a terminal.", hint="pipe into it, or name a file")

@@ -22,11 +22,15 @@ _WITHOUT_HOST = re.compile(r"(:/+[^:/@\[?#]*):(?!(?:\d+(?:[/?#].*)?|/?\d*)$).*",
 _ALONE = re.compile(r"((?:rediss?|sentinel|valkeys?)(?:\+\w+)?:/+|:/+(?![\w.-]*@))[^:/@\s]+@", re.IGNORECASE)
 _PARAMETER = re.compile(rf"({_SECRET_NAME}=|[\w-]*key[\w-]*=)[^&;]*", re.IGNORECASE)
 
-#: The same for a sentence, in which a URL ends with the first space. What is bounded here keeps a long text from taking
-#: quadratic time.
-_CREDENTIALS_IN_TEXT = re.compile(
-    r"(?<![\w.+-])([a-z][\w.+-]*:/+[^:/@\s]{0,200}):(?:(?!;[\w.+-]{1,40}:/)\S){0,300}@", re.IGNORECASE
-)
+#: The same for a sentence, in which a URL ends with the first space, or where the next one of a list begins: what it begins
+#: with, up to the colon before its password. None of these takes quadratic time, however long the text.
+_PIECE = re.compile(r"(?:(?!;[\w.+-]{1,40}:/)\S)+")
+_HEAD = re.compile(r"(?<![\w.+-])[a-z][\w.+-]*:/+[^:/@\s]*:", re.IGNORECASE)
+#: A longer password may stay: JSON without spaces is one piece, and holds more than URLs.
+_LONGEST = 4000
+#: The same where a text was cut in the midst of the password: no host follows, and what stands there is no port.
+_CUT = re.compile(r"(?<![\w.+-])[a-z][\w.+-]*://[^:/@\s\[]*:(?!\d{0,5}(?!\w)|\*\*)", re.IGNORECASE)
+_CLOSING = "'\")]}>.,;:"
 _PARAMETER_IN_TEXT = re.compile(rf"(?<![\w-])({_SECRET_NAME}=)[^&;,\s'\")]+", re.IGNORECASE)
 
 #: Settings and options whose value may hold a URL.
@@ -118,9 +122,24 @@ def hider(settings: Mapping[str, Any]) -> Callable[[str], str]:
 
 def hide(text: str) -> str:
     """Return a text without the passwords of the URLs in it."""
-    if "@" in text:
-        text = _CREDENTIALS_IN_TEXT.sub(rf"\1:{MASK}@", text)
+    if ":/" in text:
+        text = _PIECE.sub(_hidden, text)
     return _PARAMETER_IN_TEXT.sub(rf"\1{MASK}", _ALONE.sub(rf"\1{MASK}@", text))
+
+
+def _hidden(match: re.Match[str]) -> str:
+    """Return what stands between two spaces with the password of each URL in it masked: all up to the last `@`."""
+    piece, parts, done = match[0], [], 0
+    for head in _HEAD.finditer(piece):
+        at = piece.rfind("@", head.end(), head.end() + _LONGEST) if head.start() >= done else -1
+        if at >= 0:
+            parts += [piece[done : head.end()], MASK]
+            done = at
+    rest = piece[done:]
+    cut = _CUT.search(rest)
+    if cut:
+        rest = rest[: cut.end()] + MASK + rest[len(rest.rstrip(_CLOSING)) :]
+    return "".join([*parts, rest])
 
 
 def _urls(value: Any) -> Iterator[str]:

@@ -41,13 +41,21 @@ def loads(text: str, **options: Any) -> Any:
 
     Raises ValueError, and TooDeep when it is an argument which is too deep.
     """
-    try:
-        value = json.loads(text, **options)
-    except RecursionError:
-        raise TooDeep from None
+    value = parsed(text, **options)
     if may_be_deep(text):
         require_shallow([value])
     return value
+
+
+def parsed(text: str, **options: Any) -> Any:
+    """Return the value of JSON which holds arguments, whose depth is still to be checked.
+
+    Raises ValueError, and TooDeep for what Python itself cannot read.
+    """
+    try:
+        return json.loads(text, **options)
+    except RecursionError:
+        raise TooDeep from None
 
 
 def _held(holder: Any) -> Iterable[Any]:

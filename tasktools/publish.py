@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +11,6 @@ from celery import Task
 from celery.exceptions import ImproperlyConfigured
 from celery.local import Proxy
 from celery.result import denied_join_result
-from kombu.exceptions import KombuError
 
 from tasktools import render, wire
 from tasktools.arguments import bind, describe
@@ -20,14 +18,24 @@ from tasktools.brokers import broker_of, private
 from tasktools.brokers.base import Broker
 from tasktools.calls import Call
 from tasktools.exceptions import Declined, TaskFailed, TasktoolsError, Unreachable, project_code
-from tasktools.health import HINT, came_through, chain, connect, is_disk_full, reason, remedy, unsent
-from tasktools.limits import TimedOut, within
+from tasktools.health import (
+    HINT,
+    came_through,
+    chain,
+    connect,
+    is_disk_full,
+    is_misuse,
+    is_refused,
+    reason,
+    remedy,
+    unsent,
+)
 from tasktools.naming import resolve
-from tasktools.registry import finalize, names, queue_of, signature_of
+from tasktools.producer import Sending, listening
+from tasktools.registry import finalize, names, queue_of, signature_of, unregistered
 
-#: How long connecting and sending may each take, in seconds: together less than 5.
+#: How long connecting may take, in seconds: with the limits of `producer` less than 5.
 CONNECT_LIMIT = 2.5
-SEND_LIMIT = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,15 +101,24 @@ def app_of(app: Any, name: str) -> Any:
 
     That is `app`, unless the task of the module is one of another app that names a broker of its own: Celery gives each app
     a copy of the tasks of all others. A `@shared_task` is nobody's, and goes through the app that is in use.
+
+    Raises ProjectError when the settings of that app cannot be read.
     """
+    with project_code(
+        lambda error: unregistered(name, error)
+    ):  # asking a task of an app may be what reads its settings
+        other = _owner(app, name)
+        if other is app or not private.configured(other.conf) or _write_url(other) == _write_url(app):
+            return app
+        return other
+
+
+def _owner(app: Any, name: str) -> Any:
     task = app.tasks.get(name)
     held = getattr(sys.modules.get(getattr(task, "__module__", "")), type(task).__name__, None)
-    other = app
     if held is not None and type(held) is not Proxy and isinstance(held, Task) and held.name == name:
-        other = held.app
-    if other is app or not private.configured(other.conf) or _write_url(other) == _write_url(app):
-        return app
-    return other
+        return held.app
+    return app
 
 
 def _write_url(app: Any) -> Any:
@@ -114,64 +131,57 @@ def publish(app: Any, call: Call, *, listen: bool = True) -> Sent:
     Without `listen` the result backend is not told of the call, and so need not answer. That takes a switch of Celery's
     which holds for the whole process, and is for a process that does nothing else meanwhile.
 
-    Raises Unreachable within 5 s when the broker is down, refuses or is silent; its sentence says whether anything can
-    have been sent. Raises ProjectError when the project's own code fails on the way.
+    Raises Unreachable when the broker is down, refuses or is silent, within 5 s and what the project's own code takes; its
+    sentence says whether anything can have been sent. Raises ProjectError when the project's own code fails on the way.
     """
     task = app.tasks.get(call.task)
     if task is not None and app.conf.task_always_eager:
         return _run_here(task, call)
     broker = broker_of(app)
     broker.prepare()
-    connection = connect(broker, CONNECT_LIMIT, consequence=" Nothing was sent.")
-    sending = _Sending(app, connection)
-    with project_code(lambda error: _failed(broker, sending, call, error)):
-        result = within(SEND_LIMIT, _send, app, call, sending.producer, listen)
-    with contextlib.suppress(Exception):
-        connection.release()
+    sending = Sending(app, connect(broker, CONNECT_LIMIT, consequence=" Nothing was sent."))
+    try:
+        with project_code(lambda error: _failed(broker, sending, call, error)):
+            result = _send(app, call, sending.producer, listen)
+    finally:
+        sending.close()
+    if sending.silent and not sending.done:  # the task's own apply_async has swallowed that
+        raise _in_doubt(broker, "does not answer", call)
     return Sent(id=_id_of(result, call), task=call.task, result=result, eager=False)
 
 
-class _Sending:
-    """A producer of kombu, and whether it has published."""
-
-    def __init__(self, app: Any, connection: Any) -> None:
-        self.errors = (*connection.connection_errors, *connection.channel_errors, KombuError, OSError)
-        self.producer = app.amqp.Producer(connection, auto_declare=False)
-        self.done = False
-        self._publish = self.producer.publish
-        self.producer.publish = self._note
-
-    def _note(self, *args: Any, **options: Any) -> Any:
-        published = self._publish(*args, **options)
-        self.done = True
-        return published
-
-
-def _failed(broker: Broker, sending: _Sending, call: Call, error: BaseException) -> TasktoolsError:
+def _failed(broker: Broker, sending: Sending, call: Call, error: BaseException) -> TasktoolsError:
     """Return the error of whoever has raised `error`.
 
     Its class does not say: among the connection errors of Redis are KeyError and OSError, which a router, a receiver of a
     signal or the apply_async of a task may raise too.
     """
     told = f"{type(error).__name__}: {reason(error)}"
-    hint = "the same command with --traceback shows where"
-    if isinstance(error, TimedOut):
+    if sending.silent:
         return _in_doubt(broker, "does not answer", call)
     if sending.done:
+        hint = "the same command with --traceback shows where"
         return TasktoolsError(f"{call.task} was sent, and code of the project failed then: {told}.", hint=hint)
-    if is_disk_full(error):
+    from_broker = any(came_through(error, each) for each in _TRANSPORTS)
+    if is_disk_full(error) or (from_broker and is_refused(error)):
         return Unreachable(
             f"{broker.name} refuses: {reason(error)}. Nothing was sent.", hint=remedy(broker.name, error)
         )
-    if came_through(error, "kombu.transport") and isinstance(error, sending.errors):
+    if from_broker and isinstance(error, sending.errors):
         return _in_doubt(broker, f"broke off: {reason(error)}", call)
-    if came_through(error, "celery.backends") and not any(isinstance(each, _WRONG_SETTINGS) for each in chain(error)):
-        return Unreachable(f"The result backend cannot be asked for the result: {told}. Nothing was sent.", hint=HINT)
+    if came_through(error, "celery.backends") and not any(map(_is_setting, chain(error))):
+        sentence = f"The result backend cannot be asked for the result: {told}. Nothing was sent."
+        return Unreachable(sentence, hint=remedy("", error))
     return unsent(call.task, error, consequence=" Nothing was sent.")
 
 
-#: What a backend raises that cannot be made: its library is missing, or its URL means nothing.
-_WRONG_SETTINGS = (ImproperlyConfigured, ImportError, TypeError, ValueError)
+#: Where a publish talks to the broker. py-amqp does so by itself: kombu's transport is not among its callers.
+_TRANSPORTS = ("kombu.transport", "amqp")
+
+
+def _is_setting(error: BaseException) -> bool:
+    """Whether a backend raises it that cannot be made: its library is missing, or its URL means nothing."""
+    return isinstance(error, (ImproperlyConfigured, ImportError)) or is_misuse(error)
 
 
 def _id_of(result: Any, call: Call) -> str:
@@ -194,7 +204,7 @@ def _run_here(task: Any, call: Call) -> Sent:
 
 def _send(app: Any, call: Call, producer: Any, listen: bool) -> Any:
     task = app.tasks.get(call.task)
-    with contextlib.nullcontext() if listen else denied_join_result():
+    with listening(app) if listen else denied_join_result():
         if task is None:
             return app.send_task(
                 call.task, call.args, dict(call.kwargs), producer=producer, retry=False, **call.options

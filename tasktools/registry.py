@@ -48,15 +48,19 @@ def finalize(app: Any) -> None:
     """
 
     def blame(error: BaseException) -> ProjectError:
-        name = _in_the_making(error.__traceback__)
-        sentence = f'The task "{name}" cannot be registered' if name else "The tasks cannot be registered"
-        hint = "the same command with --traceback shows where"
-        return _unfinished.setdefault(app, ProjectError(f"{sentence}: {told(error)}.", hint=hint))
+        return _unfinished.setdefault(app, unregistered(_in_the_making(error.__traceback__), error))
 
     if app in _unfinished:
         raise _unfinished[app]
     with project_code(blame):
         app.finalize(auto=True)
+
+
+def unregistered(name: str, error: BaseException) -> ProjectError:
+    """Return the error for a task that Celery cannot make; for some task of the app if `name` is ""."""
+    sentence = f'The task "{name}" cannot be registered' if name else "The tasks cannot be registered"
+    hint = "the same command with --traceback shows where"
+    return ProjectError(f"{sentence}: {told(error)}.", hint=hint)
 
 
 def _in_the_making(trace: TracebackType | None) -> str:

@@ -116,9 +116,9 @@ def error_lines(error: TasktoolsError) -> list[str]:
     return [error.sentence, *error.more, *[f"Hint: {error.hint}"] * bool(error.hint)]
 
 
-def error_json(error: TasktoolsError, hide: Callable[[str], str]) -> str:
+def error_json(error: TasktoolsError, hide: Callable[[str], str], *, key: str = "error") -> str:
     """Return an error as `{"error": ..., "hint": ...}`."""
-    return as_json({"error": hide("\n".join([error.sentence, *error.more])), "hint": hide(error.hint)})
+    return as_json({key: hide("\n".join([error.sentence, *error.more])), "hint": hide(error.hint)})
 
 
 def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 
 def task_imports() -> list[str]:
     """Return an import line for each registered task of the project's app.
@@ -13,12 +11,11 @@ def task_imports() -> list[str]:
     from tasktools import discovery, fixups, registry, startup
     from tasktools.exceptions import TasktoolsError
 
+    # The shell is of use without them: it may be what somebody looks for the reason with.
     try:
         found = startup.found or discovery.find()
-        startup.load_tasks(found)
-        fixups.load_rest(found)
+        startup.log([*startup.load_tasks(found), *fixups.load_rest(found)], found.app)
         return registry.shell_imports(found.app)
     except TasktoolsError as error:
-        # The shell is of use without them: it may be what somebody looks for the reason with.
-        logging.getLogger("tasktools").error("No task is imported. %s Hint: %s", error.sentence, error.hint)
+        startup.log([TasktoolsError(f"No task is imported. {error.sentence}", hint=error.hint, more=error.more)])
         return []

@@ -11,7 +11,7 @@ import importlib
 import importlib.util
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from django.core.signals import request_started
 from django.utils.autoreload import autoreload_started
 from django.utils.module_loading import module_has_submodule
 
-from tasktools import conf, discovery, fixups, masking, terminal
+from tasktools import conf, discovery, fixups, masking, render, terminal
 from tasktools.embedded import Home
 from tasktools.exceptions import ConfigurationError, ProjectError, TasktoolsError, project_code
 from tasktools.naming import close_matches, shown
@@ -230,8 +230,13 @@ def _task_modules() -> list[str]:
 
 def _log_problems(**_: Any) -> None:
     request_started.disconnect(_log_problems)
-    for problem in problems:
-        text = hider()(f"{problem.sentence} Hint: {problem.hint}")
+    log(problems)
+
+
+def log(errors: Iterable[TasktoolsError], app: Any = None) -> None:
+    """Log errors, each as one line without the passwords of this project and of `app`."""
+    for error in errors:
+        text = hider(app)(" ".join(render.error_lines(error)))
         logging.getLogger("tasktools").error("%s", terminal.line(text))
 
 

@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from django.core.management.base import CommandError, CommandParser, DjangoHelpFormatter
@@ -126,7 +126,7 @@ class TasktoolsCommand(StreamCommand):
     def load_tasks(self, found: discovery.Found, name: str | None = None) -> None:
         """Import the tasks, and what else a worker imports if `name` stands for none of them. Say what cannot be."""
         self.found = found
-        self._warn(startup.load_tasks(found))
+        self.warn(*startup.load_tasks(found))
         if name is not None:
             self.load_rest_for(name)
 
@@ -138,11 +138,15 @@ class TasktoolsCommand(StreamCommand):
                 told = f'No tasks module has "{shown(name)}"'
                 self.note(f"{told}: loading the URLconf and the template tags, as a worker does.")
             with contextlib.redirect_stdout(sys.stderr):
-                self._warn(fixups.load_rest(found))
+                self.warn(*fixups.load_rest(found))
 
-    def _warn(self, problems: Iterable[TasktoolsError]) -> None:
+    def warn(self, *problems: TasktoolsError) -> None:
+        """Say what is wrong and stops nothing, on stderr."""
         for problem in problems:
-            self.note(*render.error_lines(problem), style=self.style.WARNING)
+            if self.as_json:
+                self.stderr.write(render.error_json(problem, self.hide, key="warning"), str)
+            else:
+                self.note(*render.error_lines(problem), style=self.style.WARNING)
 
     @property
     def is_own_process(self) -> bool:
@@ -163,12 +167,17 @@ class TasktoolsCommand(StreamCommand):
         return terminal.line(self.hide(text))
 
     def note(self, *lines: str, style: Callable[[str], str] = str) -> None:
-        """Write lines for a person, on stderr; each stays one line, whatever is in it."""
+        """Write lines for a person, on stderr; each stays one line, whatever is in it. With --json each is an object."""
+        if self.as_json:
+            lines, style = tuple(render.as_json({"note": self.hide(each)}) for each in lines), str
         self.stderr.write("".join(f"{style(self.cleaned(each))}\n" for each in lines), str)
 
     def note_block(self, text: str) -> None:
         """Write what has lines of its own (a traceback) for a person, on stderr."""
-        self.stderr.write(f"{terminal.block(self.hide(text.rstrip()))}\n", str)
+        if self.as_json:
+            self.note(text.rstrip())
+        else:
+            self.stderr.write(f"{terminal.block(self.hide(text.rstrip()))}\n", str)
 
     def print_line(self, text: str) -> None:
         """Write one line of data."""

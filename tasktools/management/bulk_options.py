@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandParser
 
-from tasktools.exceptions import ArgumentError, InDoubt, OutputError, Unreachable
+from tasktools.exceptions import ArgumentError, InDoubt, OutputError, TasktoolsError, Unreachable
 from tasktools.lines import Source
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.streams import ReaderGone, StdoutError
@@ -101,7 +101,8 @@ def tell_sum(command: TasktoolsCommand, told: dict[str, Any], slow: dict[str, st
 def tell_declined(command: TasktoolsCommand, declined: Mapping[str, int]) -> None:
     """Say how many of the calls that count as sent were not: the task's own apply_async has returned no id."""
     for task, count in declined.items():
-        command.note(f"{task} declined {count:,} of the calls: nothing was sent for these, and nobody knows their ids.")
+        told = f"{task} declined {count:,} of the calls: nothing was sent for these, and nobody knows their ids."
+        command.warn(TasktoolsError(told))
 
 
 def told_doubt(error: Unreachable, lines: tuple[int, int] | None, *, as_a_whole: bool, go_on: str) -> Unreachable:

@@ -18,7 +18,7 @@ from tasktools.naming import resolve, shown
 from tasktools.publish import app_of
 from tasktools.registry import names
 from tasktools.results import check_id
-from tasktools.startup import require_timezone
+from tasktools.startup import read_settings, require_timezone
 
 #: A message's priority is one byte (AMQP 0-9-1, basic properties).
 HIGHEST_PRIORITY = 255
@@ -117,7 +117,10 @@ def _priority(typed: str) -> int:
 
 
 def sender_of(command: TasktoolsCommand, found: Found, name: str | None) -> Found:
-    """Return the app to whose broker `.delay()` sends the task that `name` stands for; say so where it is not the project's."""
+    """Return the app to whose broker `.delay()` sends the task that `name` stands for; say so where it is not the project's.
+
+    Raises ProjectError when the settings of that app cannot be read.
+    """
     try:
         full_name = resolve(name or "", names(found.app, builtin=True))
     except TaskNameError:
@@ -126,6 +129,7 @@ def sender_of(command: TasktoolsCommand, found: Found, name: str | None) -> Foun
     if app is found.app:
         return found
     other = Found(app=app)
+    read_settings(other)
     if not command.as_json:
         command.note(f"{full_name} is a task of the app {other.name or app}: it goes to {broker_of(app).uri()}.")
     return other

@@ -14,7 +14,7 @@ from tasktools.lines import LONGEST_LINE, Line
 from tasktools.management.calling import calling_options
 from tasktools.management.rows import Row, cells, rows
 from tasktools.naming import resolve, shown
-from tasktools.nesting import TooDeep, may_be_deep, require_shallow
+from tasktools.nesting import may_be_deep, parsed, require_shallow
 from tasktools.publish import app_of
 from tasktools.registry import names, signature_of
 from tasktools.wire import require_read, serializer_of, write_arguments
@@ -208,8 +208,6 @@ def _shown_text(line: Line | Row) -> str:
 
 def _parsed(text: str) -> Any:
     try:
-        return json.loads(text)
+        return parsed(text)
     except ValueError as error:
         raise ArgumentError(f"it is not JSON: {error}.") from None
-    except RecursionError:
-        raise TooDeep from None

@@ -24,7 +24,7 @@ from tasktools.tracing import Attempt
 
 def check_terminal() -> None:
     """Raise UsageError when nobody could talk to the debugger: it would read its commands from a pipe."""
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         raise UsageError(
             "--pdb needs a terminal, and standard input is none.",
             hint="leave it out: the traceback is shown all the same",

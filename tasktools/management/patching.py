@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import sys
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeGuard
@@ -13,6 +12,7 @@ from django.utils.autoreload import get_child_arguments
 
 from tasktools import monkey
 from tasktools.exceptions import UsageError
+from tasktools.management.streams import flush
 
 
 def pool_of_worker(typed: str | None, find_app: Callable[[], Any]) -> str | None:
@@ -54,8 +54,7 @@ def lacks_patches(pool: str | None, *, own_process: bool) -> TypeGuard[str]:
 
 def start_again(pool: str) -> NoReturn:
     """Become the same command line, patched for `pool`."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    flush()
     command = monkey.command(pool, [str(word) for word in get_child_arguments()])
     os.execv(command[0], command)
 

@@ -18,6 +18,7 @@ from django.utils.autoreload import get_child_arguments
 from tasktools import conf, monkey, supervisor
 from tasktools.durations import parse_duration
 from tasktools.installed import is_installed
+from tasktools.management.streams import flush
 from tasktools.supervised import Line, began
 from tasktools.supervisor.base import ENDING
 
@@ -31,8 +32,7 @@ def become_supervisor(kind: str, options: dict[str, Any], *, pool: str | None = 
     does where the worker's process is to be patched for `pool` ahead of all imports.
     """
     plan = _plan(kind, options)
-    sys.stdout.flush()  # or both would write what waits
-    sys.stderr.flush()
+    flush()  # or both would write what waits
     if pool and options.get("pool") == pool:  # one that the settings name may be another one after the next change
         plan["command"] = monkey.command(pool, plan["command"])
     if pool or threading.active_count() > 1:
@@ -66,8 +66,7 @@ def _plan(kind: str, options: dict[str, Any]) -> dict[str, Any]:
 
 def become(plan: dict[str, Any]) -> NoReturn:
     """Become the supervisor that carries out `plan`: a light process with this one's id, see supervisor/__main__.py."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    flush()
     script = Path(supervisor.__file__).with_name("__main__.py")
     # These signals wait for the supervisor, and kill nobody on the way.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)

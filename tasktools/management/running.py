@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -18,6 +17,7 @@ from tasktools.exceptions import (
     ProjectError,
     TasktoolsError,
     Unreachable,
+    project_code,
 )
 from tasktools.management import reloading
 from tasktools.management.base import TasktoolsCommand
@@ -30,6 +30,7 @@ RUN_EXIT_CODES = """exit codes:
   1    a system check found something, or Celery ended with an error
   2    what was typed or configured is wrong; nothing was started
   69   the private Valkey cannot be started
+  74   a file or a stream could not be written
   else as Celery's own command"""
 
 
@@ -69,12 +70,14 @@ class RunCommand(TasktoolsCommand):
 
     def check(self, *args: Any, **options: Any) -> None:
         """Run Django's checks. Raises ProjectError where one of them raises, as one of a broken URLconf does."""
-        try:
-            super().check(*args, **options)
-        except (CommandError, TasktoolsError):
-            raise
-        except (Exception, SystemExit, asyncio.CancelledError) as error:
-            raise fixups.checks_broken(error) from error
+        found: CommandError | None = None
+        with project_code(fixups.checks_broken):
+            try:
+                super().check(*args, **options)
+            except CommandError as error:  # which is what the checks have found
+                found = error
+        if found is not None:
+            raise found
 
     def _end(self, error: TasktoolsError, options: dict[str, Any]) -> NoReturn:
         if self.line is not None and not _may_be_mended(error, options):
@@ -90,7 +93,7 @@ class RunCommand(TasktoolsCommand):
             raise errors[0]
         startup.require_broker(found)
         if options["skip_checks"]:
-            self._warn(fixups.load_rest(found))
+            self.warn(*fixups.load_rest(found))
         startup.require_timezone(found.app)
         words = words_of(options_of(self.celery_command, found.app), options)
         again = self.line is not None and self.line.before

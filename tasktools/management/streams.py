@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -22,6 +24,20 @@ class StdoutError(OutputError):
     """stdout could not be written."""
 
 
+#: What Python's streams do by themselves with characters that they cannot write; another one has been asked for.
+_UNFIT = ("strict", "surrogateescape", "backslashreplace")
+_ESCAPED = "tasktools.escaped"
+
+
+def _escape(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
+
+
+codecs.register_error(_ESCAPED, _escape)
+
+
 class StreamCommand(BaseCommand):
     """A command whose streams are guarded when it is run by manage.py."""
 
@@ -38,6 +54,7 @@ class StreamCommand(BaseCommand):
         self.stdout = OutputWrapper(_Data(sys.stdout))  # type: ignore[arg-type]
         self.stderr = OutputWrapper(_Notes(sys.stderr))  # type: ignore[arg-type]
         self.stderr.style_func = self.style.ERROR
+        open_closed()
         try:
             yield
         except SystemExit as ended:
@@ -66,6 +83,31 @@ class StreamCommand(BaseCommand):
                 self.note(error.sentence)
 
 
+def open_closed() -> None:
+    """Lead stdout and stderr to nowhere where they were closed when Python began: libraries write to them, and ask what they are.
+
+    Their descriptors are taken too: a socket that got one would be stdout of a program that this process becomes.
+    """
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest that is free: this one
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - as long as the process
+            setattr(sys, name, nowhere)
+            setattr(sys, f"__{name}__", nowhere)
+
+
+def flush() -> None:
+    """Write what waits in stdout and stderr, before this process splits in two or becomes another program."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # full, gone or closed: no reason to stop
+            if stream is not None:
+                stream.flush()
+
+
 class _Stream:
     """A text stream; None for one that was closed when Python began."""
 
@@ -79,7 +121,17 @@ class _Stream:
         return self._stream is not None and bool(self._stream.isatty())
 
     def write(self, text: str) -> int:
-        return self._guarded("write", text) or 0
+        return self._guarded("write", self._writable(text)) or 0
+
+    def _writable(self, text: str) -> str:
+        """Return `text` with what the stream's encoding cannot write as escapes, unless the stream is to replace that.
+
+        The escapes are JSON's own, and only the strings of JSON hold such characters: it stays valid, with the same value.
+        """
+        encoding = getattr(self._stream, "encoding", None)
+        if text.isascii() or not encoding or getattr(self._stream, "errors", None) not in _UNFIT:
+            return text
+        return text.encode(encoding, _ESCAPED).decode(encoding)
 
     def flush(self) -> None:
         self._guarded("flush")

@@ -31,7 +31,7 @@ if __name__ == "__main__":
     plan = Plan(**fields)
     files = Files(plan.roots, plan.ignore, plan.include)
     reloader = {"worker": WorkerReloader, "beat": BeatReloader}[plan.kind](
-        plan, files, Notes(sys.stderr.fileno(), color=plan.color)
+        plan, files, Notes(descriptor_of(sys.stderr), color=plan.color)
     )
     watch(files, plan.since, reloader.tell_changed, lambda text: reloader.call(lambda: reloader.say(text)))
     leave(reloader.run())

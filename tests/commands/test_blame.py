@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import ssl
+import sys
 import uuid
+from _sitebuiltins import Quitter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +15,9 @@ import pytest
 from celery import Celery, Task
 from celery.result import EagerResult
 from celery.signals import before_task_publish
+from django.core.management.base import CommandError
 from kombu.transport.virtual import Channel
+from redis.exceptions import NoPermissionError
 
 from tasktools import startup
 from tasktools.bulk import enqueue_many
@@ -131,6 +137,42 @@ def test_blame__the_broker_still_is_in_doubt(run_command: Any, shop: Any, monkey
     assert "broke off: gone. Whether blamed.add was sent cannot be known." in done.err
 
 
+def test_blame__a_broker_that_answers_and_refuses(run_command: Any, shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise NoPermissionError("User shop has no permissions to run the 'lpush' command")
+
+    monkeypatch.setattr(Channel, "typeof", fail)
+    done = run_command("enqueue", "blamed.add", "1", "2")
+    assert done.code == 69
+    sentence, hint = done.err.splitlines()
+    assert sentence.endswith("refuses: User shop has no permissions to run the 'lpush' command. Nothing was sent.")
+    assert hint.startswith("Hint: allow its user that on the server (ACL SETUSER)")
+
+
+def test_blame__a_router_that_is_refused_is_not_the_broker(run_command: Any, shop: Any) -> None:
+    def route(*_: Any, **__: Any) -> Any:
+        raise NoPermissionError("no")
+
+    shop.conf.task_routes = (route,)
+    done = run_command("enqueue", "blamed.add", "1", "2")
+    assert (done.code, done.err.splitlines()[0]) == (
+        2,
+        "blamed.add could not be sent: NoPermissionError: no. Nothing was sent.",
+    )
+
+
+def test_blame__a_broker_that_py_amqp_talks_to_is_in_doubt(
+    run_command: Any, shop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise ConnectionResetError(104, "Connection reset by peer")
+
+    monkeypatch.setattr("kombu.messaging.Producer._publish", _standing_in("amqp.channel", fail))
+    done = run_command("enqueue", "blamed.add", "1", "2")
+    assert done.code == 69
+    assert "Connection reset by peer. Whether blamed.add was sent cannot be known." in done.err
+
+
 @pytest.mark.parametrize(("router", "told"), ERRORS[:2])
 def test_blame__many_calls__a_router_that_raises(
     run_command: Any, shop: Any, tmp_path: Path, router: Any, told: str
@@ -214,6 +256,28 @@ def test_blame__worker_and_beat_refuse_such_a_time_zone(run_command: Any, shop: 
     assert done.err.startswith('CELERY_TIMEZONE is "America/New_Yrok"')
 
 
+def test_blame__a_system_check_that_calls_exit_leaves_stdin_open(
+    run_command: Any, shop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    monkeypatch.setattr("django.core.management.base.BaseCommand.check", lambda *_, **__: Quitter("exit", "")(1))
+    done = run_command("runworker", noreload=True, skip_checks=False)
+    assert (done.code, done.err.splitlines()[0]) == (2, "The system checks cannot be run: SystemExit: 1.")
+    assert not sys.stdin.closed
+    sys.stdin.close()
+
+
+def test_blame__what_the_system_checks_find_is_not_code_that_fails(
+    run_command: Any, shop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find(*_: Any, **__: Any) -> None:
+        raise CommandError("SystemCheckError: found")
+
+    monkeypatch.setattr("django.core.management.base.BaseCommand.check", find)
+    done = run_command("runworker", noreload=True, skip_checks=False)
+    assert (done.code, done.err) == (1, "SystemCheckError: found")
+
+
 @pytest.mark.parametrize("words", [("taskresult", "an-id"), ("enqueue", "blamed.add", "1", "2"), ("showtasks",)])
 def test_blame__queues_that_are_none(run_command: Any, shop: Any, words: tuple[str, ...]) -> None:
     shop.conf.task_queues = ["fast"]
@@ -250,15 +314,27 @@ def test_blame__a_result_backend_that_does_not_answer_is_not_the_broker(
     def fail(*_: Any) -> None:
         raise ConnectionRefusedError("refused")
 
-    monkeypatch.setattr("celery.backends.base.Backend.on_task_call", _through_backends(fail))
+    monkeypatch.setattr("celery.backends.base.Backend.on_task_call", _standing_in("celery.backends.some", fail))
     done = run_command("enqueue", "blamed.add", "1", "2")
     assert done.code == 69
     assert done.err.startswith("The result backend cannot be asked for the result: ")
     assert "refused. Nothing was sent." in done.err
 
 
-def _through_backends(call: Any) -> Any:
-    """Return a function that calls `call` and seems to stand among Celery's backends."""
-    scope = {"__name__": "celery.backends.some", "call": call}
-    exec("def on_task_call(*args, **options):\n    call()\n", scope)
-    return scope["on_task_call"]
+def test_blame__a_result_backend_whose_certificate_nobody_trusts(
+    run_command: Any, shop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise ConnectionError("cannot connect") from ssl.SSLCertVerificationError(1, "certificate verify failed")
+
+    monkeypatch.setattr("celery.backends.base.Backend.on_task_call", _standing_in("celery.backends.some", fail))
+    done = run_command("enqueue", "blamed.add", "1", "2")
+    assert done.code == 69
+    assert done.err.startswith("The result backend cannot be asked for the result: ")
+
+
+def _standing_in(module: str, call: Any) -> Any:
+    """Return a function that calls `call` and seems to stand in that module."""
+    scope = {"__name__": module, "call": call}
+    exec("def calling(*args, **options):\n    call()\n", scope)
+    return scope["calling"]

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from celery import Task
 
-from tasktools import publish
+from tasktools import publish, startup
 from tasktools.brokers import broker_of
 from tasktools.brokers.base import Trace
-from tasktools.exceptions import EXIT_CODES
+from tasktools.exceptions import EXIT_CODES, ProjectError
 from tests.conftest import Ran
 from tests.support import Running, Site, refusing_port, silent_port
 
@@ -646,3 +646,28 @@ def test_nothing_typed__is_evaluated(run_command: Run, tmp_path: Path) -> None:
     word = f"__import__('pathlib').Path({str(made)!r}).touch()"
     assert json.loads(run_command("enqueue", "--dry-run", "echo", word).out)["args"] == [word]
     assert not made.exists()
+
+
+def test_json__stderr_is_one_object_a_line(typed: Run, queue: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = ProjectError("shop.tasks is broken: redis://u:s3cret@h.", hint="mend it")
+    monkeypatch.setattr(startup, "load_tasks", lambda *_: [broken])
+    monkeypatch.setattr(publish, "doubt", lambda *_: "Celery does not check it.")
+    done = typed("enqueue", "echo", "hi", "--queue", queue, "--json")
+    assert set(json.loads(done.out)) == {"id", "task"}
+    assert [json.loads(line) for line in done.err.splitlines()] == [
+        {"warning": "shop.tasks is broken: redis://u:**@h.", "hint": "mend it"},
+        {"warning": "Celery does not check it.", "hint": ""},
+    ]
+
+
+def test_json__notes_and_tracebacks_are_objects(typed: Run, settings: Any, app: Any) -> None:
+    eager = app.conf.task_always_eager
+    app.conf.task_always_eager = True
+    try:
+        done = typed("enqueue", "echo", "hi", "--json")
+    finally:
+        app.conf.task_always_eager = eager
+    assert json.loads(done.err) == {"note": "task_always_eager is set: the task ran here, no worker was asked."}
+    told, error = map(json.loads, typed("enqueue", "nosuch", "--json", "--traceback").err.splitlines())
+    assert told["note"].startswith("Traceback (most recent call last):\n")
+    assert set(error) == {"error", "hint"}

@@ -121,3 +121,28 @@ def test_mark_that_cannot_be_written__is_told(tmp_path: Path) -> None:
     assert ran.returncode == 74
     assert '" cannot be written: Is a directory. Nothing after line 0 was sent.' in ran.stderr
     assert not UGLY.search(ran.stderr)
+
+
+@pytest.mark.parametrize("where", ["<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "runworker --reload --max-tasks 1 -l INFO -Q QUEUE",
+        "runworker --noreload --max-tasks 1 -l INFO -Q QUEUE",
+        "rundev --no-web --no-beat --worker '--max-tasks 1 -Q QUEUE'",
+    ],
+    ids=["reload", "noreload", "rundev"],
+)
+def test_streams_that_are_closed__stop_no_worker(shop: Site, where: str, words: str) -> None:
+    queue = re.sub(r"\W", "", words + where)
+    task_id = shop.manage("enqueue", "add", "1", "2", "--queue", queue).stdout.strip()
+    ran = shell(shop, f"{words.replace('QUEUE', queue)} {where}")
+    assert ran.returncode == 0, ran.stderr
+    assert not UGLY.search(ran.stderr + ran.stdout), ran.stderr
+    assert shop.manage("taskresult", task_id).stdout.strip() == "3"
+
+
+def test_stdin_that_is_closed__is_told(shop: Site) -> None:
+    ran = shell(shop, "enqueue add --from - <&-")
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr.startswith("--from - reads stdin, which is closed.")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from django_extensions.management.signals import post_command, pre_command
 
 import tasktools
 from tasktools import checks
-from tasktools.exceptions import EXIT_CODES, TaskNameError
+from tasktools.exceptions import EXIT_CODES, OutputError, PrivateServerError, TaskNameError, TasktoolsError, UsageError
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.running import RUN_EXIT_CODES
 from tests.conftest import Ran
@@ -119,6 +120,11 @@ def test_commands__help_ends_with_the_exit_codes(name: str) -> None:
     parser = load_command_class("tasktools", name).create_parser("manage.py", name)
     expected = RUN_EXIT_CODES if name in RUN_UNTIL_STOPPED else EXIT_CODES
     assert parser.format_help().endswith(f"\n{expected}\n")
+
+
+@pytest.mark.parametrize("error", [TasktoolsError, UsageError, PrivateServerError, OutputError])
+def test_run_commands__name_each_code_with_which_they_end(error: type[TasktoolsError]) -> None:
+    assert re.search(rf"^  {error.exit_code} ", RUN_EXIT_CODES, re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import ssl
 import threading
 
 import pytest
+import redis.exceptions as redis
 
 from tasktools.exceptions import ConfigurationError, Unreachable
 from tasktools.health import HINT, chain, reach, reason
@@ -80,3 +82,45 @@ def test_chain__of_nothing() -> None:
 )
 def test_reason__is_one_line_without_secrets_and_without_a_full_stop(error: OSError, text: str) -> None:
     assert reason(error) == text
+
+
+def test_reach__a_certificate_that_nobody_trusts_is_no_setting() -> None:
+    def fail() -> None:
+        raise ssl.SSLCertVerificationError(1, "certificate verify failed: self-signed certificate")
+
+    with pytest.raises(Unreachable) as caught:
+        reach('The broker "amqps://x"', 30, fail)
+    assert '"amqps://x" cannot be reached: ' in caught.value.sentence
+    assert caught.value.hint == HINT
+
+
+@pytest.mark.parametrize(
+    ("error", "hint"),
+    [
+        (
+            redis.NoPermissionError("User shop has no permissions to run the 'hset' command"),
+            "allow its user that on the server (ACL SETUSER), or name another user in the URL",
+        ),
+        (
+            redis.OutOfMemoryError("command not allowed when used memory > 'maxmemory'."),
+            "free memory on that server, or raise its maxmemory",
+        ),
+        (
+            redis.ReadOnlyError("You can't write against a read only replica."),
+            "name the primary server in the settings: this one is a replica",
+        ),
+        (
+            redis.ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value"),
+            "the server runs and refuses this one command; its answer says why",
+        ),
+    ],
+    ids=["NOPERM", "OOM", "READONLY", "WRONGTYPE"],
+)
+def test_reach__a_server_that_answers_and_refuses(error: Exception, hint: str) -> None:
+    def refuse() -> None:
+        raise OSError(f"wrapped: {error}") from error
+
+    with pytest.raises(Unreachable) as caught:
+        reach('The broker "redis://x"', 30, refuse)
+    assert caught.value.sentence.startswith('The broker "redis://x" refuses: wrapped: ')
+    assert caught.value.hint == hint

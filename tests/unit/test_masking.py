@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 
-from tasktools.masking import hider, masked
+from tasktools.discovery import told
+from tasktools.masking import hide, hider, masked
 
 
 @pytest.mark.parametrize(
@@ -171,3 +173,36 @@ def test_hider__knows_nothing_and_hides_what_urls_show() -> None:
 def test_hider__of_a_thousand_settings_takes_a_long_text_in_its_stride() -> None:
     hide = hider({f"password_{number}": f"secret{number}" for number in range(100)})
     assert hide("x secret7 " * 10_000) == "x ** " * 10_000
+
+
+#: As long as those of IAM, and JWTs, are.
+TOKEN = "eyJ0eXAi." * 45
+
+
+@pytest.mark.parametrize(
+    ("text", "hidden"),
+    [
+        (f"cannot parse redis://u:{TOKEN}@host/0", "cannot parse redis://u:**@host/0"),
+        (f"cannot parse redis://u:{TOKEN}", "cannot parse redis://u:**."),
+        ("cannot parse 'redis://u:eyJ0'", "cannot parse 'redis://u:**'"),
+        ("cut: amqp://:9secr", "cut: amqp://:**"),
+        ("redis://u:**, redis://u:**@h", "redis://u:**, redis://u:**@h"),
+        ("see http://h:8000/a:b, redis://h:6379;redis://[::1]:6380 and amqp://h:", None),
+    ],
+)
+def test_hide__a_long_password_and_one_that_was_cut(text: str, hidden: str | None) -> None:
+    assert hide(text) == (text if hidden is None else hidden)
+
+
+def test_told__half_a_long_password_is_not_shown() -> None:
+    assert told(ValueError(f"cannot parse redis://u:{TOKEN}@host/0")) == "ValueError: cannot parse redis://u:**@host/0"
+
+
+@pytest.mark.parametrize(
+    "unit", ["a:/:", "a://b:", "a://b:@", "a://b:x@ ", "a:/:@;", ";a:/", "redis+", "http://", "a.", "@", "x://u:)", ")"]
+)
+def test_hide__takes_linear_time(unit: str) -> None:
+    text = "x://u:p" + unit * (400_000 // len(unit)) + "x"
+    began = time.process_time()
+    hide(text)
+    assert time.process_time() - began < 10  # quadratic would be minutes

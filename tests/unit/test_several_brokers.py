@@ -143,3 +143,26 @@ def test_app_of__a_shared_task_is_nobody_s(make: Make) -> None:
 def test_app_of__a_name_that_is_not_registered(make: Make) -> None:
     main = make("main", broker="memory://main")
     assert app_of(main, "nosuch") is main
+
+
+def test_app_of__one_whose_settings_cannot_be_read(
+    make: Make, run_command: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main, other = make("main", broker="memory://main"), make("other", config_source="no_such_module_of_settings")
+    name = hold(other, other.task)
+    monkeypatch.setattr(startup, "found", Found(app=main))
+    done = run_command("enqueue", name, "1")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.splitlines()[0] == (
+        f"The task \"{name}\" cannot be registered: ModuleNotFoundError: No module named 'no_such_module_of_settings'."
+    )
+
+
+def test_app_of__one_whose_queues_cannot_be_made(make: Make, run_command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    main, other = make("main", broker="memory://main"), make("other", broker="memory://other")
+    other.conf.task_queues = ["fast"]
+    name = hold(other, other.task)
+    monkeypatch.setattr(startup, "found", Found(app=main))
+    done = run_command("enqueue", name, "1")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"The settings of the Celery app {module_of(other).__name__}:app cannot be read: ")

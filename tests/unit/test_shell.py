@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
-from tasktools import discovery, startup
-from tasktools.exceptions import AppError
+from tasktools import discovery, fixups, startup
+from tasktools.exceptions import AppError, ProjectError
 from tasktools.shell import task_imports
 
 
@@ -24,3 +24,30 @@ def test_task_imports__the_shell_starts_where_there_is_no_app(
     with caplog.at_level(logging.ERROR, logger="tasktools"):
         assert task_imports() == []
     assert caplog.messages == ["No task is imported. This project has 2 Celery apps. Hint: choose one"]
+
+
+def test_task_imports__what_is_broken_is_logged_without_passwords(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = ProjectError("shop.tasks is broken: redis://u:s3cret@h\x1b[2J.", hint="mend it")
+    rest = ProjectError("The system checks cannot be run.")
+    monkeypatch.setattr(startup, "load_tasks", lambda *_: [broken])
+    monkeypatch.setattr(fixups, "load_rest", lambda *_: [rest])
+    with caplog.at_level(logging.ERROR, logger="tasktools"):
+        assert "from tests.site.tasks import total" in task_imports()
+    assert caplog.messages == [
+        r"shop.tasks is broken: redis://u:**@h\x1b[2J. Hint: mend it",
+        "The system checks cannot be run.",
+    ]
+
+
+def test_task_imports__the_error_that_is_logged_has_no_passwords(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise AppError("No app: redis://u:s3cret@h\nx.", hint="choose one")
+
+    monkeypatch.setattr(startup, "load_tasks", fail)
+    with caplog.at_level(logging.ERROR, logger="tasktools"):
+        assert task_imports() == []
+    assert caplog.messages == [r"No task is imported. No app: redis://u:**@h\nx. Hint: choose one"]

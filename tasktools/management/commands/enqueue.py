@@ -8,7 +8,7 @@ from django.core.management.base import CommandParser
 
 from tasktools import discovery, publish, render, startup
 from tasktools.calls import Call
-from tasktools.exceptions import TaskNameError
+from tasktools.exceptions import TaskNameError, TasktoolsError
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.bulk_options import add_bulk_options, require_consistent
 from tasktools.management.calling import add_calling_options, calling_options, listens, sender_of
@@ -77,5 +77,5 @@ class Command(TasktoolsCommand):
         call = publish.prepare(found.app, name, words, options=calling_options(found.app, options), **chosen)
         doubt = publish.doubt(found.app, call)
         if doubt:
-            self.note(doubt, style=self.style.WARNING)
+            self.warn(TasktoolsError(doubt))
         return sender_of(self, found, call.task), call
