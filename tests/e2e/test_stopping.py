@@ -211,7 +211,9 @@ def test_max_tasks__on_a_broker_that_pushes(site: Site) -> None:
 
 
 def test_grace__holds_for_an_end_by_a_limit_too(site: Site) -> None:
-    assert make(site).manage("enqueue", "slow", "60").returncode == 0  # ahead: on a busy machine it takes the three seconds
+    assert (
+        make(site).manage("enqueue", "slow", "60").returncode == 0
+    )  # ahead: on a busy machine it takes the three seconds
     worker = site.start_worker("--max-time", "3s", "--grace", "2s")
     wait_for(lambda: " received" in worker.output)
     began = time.monotonic()
