@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from django.apps import AppConfig, apps
+from django.core.checks import CheckMessage, register
+from django.core.checks import Warning as CheckWarning
 
 from tasktools.exceptions import ProjectError, TasktoolsError, project_code
 from tasktools.interrupts import end_quietly
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class TasktoolsConfig(AppConfig):
@@ -38,12 +43,7 @@ def after_start_up(call: Callable[[], None]) -> None:
     Django has no signal for that moment; it sets `apps.ready_event`, which its autoreloader waits for.
     """
     registry: Any = apps  # its types know no event but Python's own
-    try:
-        registry.ready_event = _ReadyEvent(registry.ready_event, call)
-    except AttributeError:  # a registry that somebody has changed
-        from django.core.signals import request_started
-
-        request_started.connect(lambda **_: call(), weak=False, dispatch_uid="tasktools.after_start_up")
+    registry.ready_event = _ReadyEvent(registry.ready_event, call)
 
 
 class _ReadyEvent:
@@ -71,10 +71,16 @@ def _unloadable(error: BaseException) -> ProjectError:
     return explained(error) or ProjectError(sentence, hint="pip install --upgrade django-tasktools")
 
 
+#: Why tasktools cannot be loaded.
+_unloaded: list[TasktoolsError] = []
+
+
+def _check_loaded(**_: Any) -> list[CheckMessage]:
+    return [CheckWarning(error.sentence, hint=error.hint, id="tasktools.W002") for error in _unloaded]
+
+
 def _go_without(error: TasktoolsError) -> None:
     """Have the checks and every command of tasktools say why there is no Celery; the rest of the site works."""
-    from django.core.checks import Warning as CheckWarning
-    from django.core.checks import register
     from django.core.management import BaseCommand, CommandError, get_commands
 
     from tasktools import terminal
@@ -82,7 +88,12 @@ def _go_without(error: TasktoolsError) -> None:
 
     text = "\n".join(map(terminal.line, error_lines(error)))
 
-    class Command(BaseCommand):
+    class Command(BaseCommand, str):
+        """Django looks for the name of an app in its place (`manage.py help`), or for a command that is loaded. It is both."""
+
+        def __new__(cls) -> Self:
+            return str.__new__(cls, TasktoolsConfig.name)
+
         def run_from_argv(self, argv: list[str]) -> NoReturn:
             self.stderr.write(error_json(error, str) if "--json" in argv else text)
             sys.exit(error.exit_code)
@@ -93,6 +104,7 @@ def _go_without(error: TasktoolsError) -> None:
         def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> NoReturn:
             raise CommandError(text, returncode=error.exit_code)
 
-    register(lambda **_: [CheckWarning(error.sentence, hint=error.hint, id="tasktools.W002")], "tasktools")
+    _unloaded[:] = [error]
+    register(_check_loaded, TasktoolsConfig.name)
     commands: dict[str, Any] = get_commands()  # type: ignore[assignment]  # a command may stand in it, loaded
     commands.update({name: Command() for name, app in commands.items() if app == TasktoolsConfig.name})

@@ -51,11 +51,12 @@ def data_dir() -> Path:
     Raises ConfigurationError when the setting is no path.
     """
     chosen = getattr(settings, "TASKTOOLS_DATA_DIR", None)
-    if chosen and (not isinstance(chosen, (str, Path)) or "\0" in str(chosen)):
+    path = os.fspath(chosen) if chosen and isinstance(chosen, (str, os.PathLike)) else None
+    if chosen and (not isinstance(path, str) or "\0" in path):
         raise ConfigurationError(
             f'TASKTOOLS_DATA_DIR is "{chosen!r}", which is no path.', hint="set it to text or a Path, or leave it out"
         )
-    return Path(chosen or _usual_data_dir(base_dir())).absolute()
+    return Path(path or _usual_data_dir(base_dir())).absolute()
 
 
 def _usual_data_dir(base: Path) -> Path:

@@ -20,7 +20,7 @@ from tasktools.exceptions import ArgumentError
 from tasktools.health import reason
 from tasktools.naming import close_matches, shown
 from tasktools.registry import has_own, names, signature_of
-from tasktools.sending import OPTIONS, option_fault
+from tasktools.sending import OPTIONS, Option, is_ignored, option_fault, options_of
 
 #: What an entry may hold; the rest of the entry's own fields are beat's to fill.
 KEYS = ("task", "schedule", "args", "kwargs", "options", "relative")
@@ -135,10 +135,16 @@ class Entry:
             sentence = f"its options are {_short(options)}, which is no dictionary of names"
             yield self._fault("options", sentence, 'write {"queue": ..., "expires": ...}')
             return
+        known = options_of(self.app)
         for name, value in options.items():
-            why = option_fault(name, value)
+            why = option_fault(name, value, known)
             if why:
-                yield self._fault("options", f'its option "{name}" is {_short(value)}, which is {why}', _form(name))
+                yield self._fault(
+                    "options", f'its option "{name}" is {_short(value)}, which is {why}', _form(name, known)
+                )
+            elif is_ignored(name, value):
+                sentence = f'its option "{name}" is {_short(value)}, which is not {known[name].form}'
+                yield self._fault("unused", sentence, _form(name, known))
             elif name not in OPTIONS and close_matches(name, OPTIONS):
                 hint = f"did you mean {close_matches(name, OPTIONS)[0]}?"
                 yield self._fault("unused", f'nobody reads its option "{shown(name)}"', hint)
@@ -167,8 +173,8 @@ def _place_of(key: str, value: Any) -> str:
     return f"did you mean {close[0]}?" if close else "take it out"
 
 
-def _form(name: str) -> str:
-    return f"{name} takes {OPTIONS[name].form}" if name in OPTIONS else "leave it out: it belongs beside the options"
+def _form(name: str, options: Mapping[str, Option]) -> str:
+    return f"{name} takes {options[name].form}" if name in options else "leave it out: it belongs beside the options"
 
 
 def _short(value: Any) -> str:

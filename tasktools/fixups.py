@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import weakref
 from collections.abc import Iterator
 from typing import Any
@@ -67,14 +68,17 @@ def skip_checks_once(app: Any) -> None:
 
     The variable is gone afterwards. The processes of a pool that is not forked, and what a task starts, do not see it.
     """
-    if not checks_skipped():
-        os.environ[_SKIP_CHECKS] = "1"
-        # The last receiver: the fix-up was connected when the app was made.
-        signals.import_modules.connect(_forget_checks, sender=app, dispatch_uid="tasktools.skip_checks_once")
+    if checks_skipped():
+        return
+    _skipping.begin()
 
+    def imported(**_: Any) -> None:
+        if signals.import_modules.disconnect(sender=app, dispatch_uid=uid):
+            _skipping.end()
 
-def _forget_checks(**_: Any) -> None:
-    os.environ.pop(_SKIP_CHECKS, None)
+    uid = "tasktools.skip_checks_once"
+    # The last receiver: the fix-up was connected when the app was made.
+    signals.import_modules.connect(imported, sender=app, weak=False, dispatch_uid=uid)
 
 
 def _has_fixup(app: Any) -> bool:
@@ -86,13 +90,38 @@ def _has_fixup(app: Any) -> bool:
 
 @contextlib.contextmanager
 def without_checks() -> Iterator[None]:
-    """Celery's Django fix-up runs all system checks before it imports tasks, unless this variable is set."""
-    before = os.environ.get(_SKIP_CHECKS)
-    os.environ[_SKIP_CHECKS] = "1"
+    """Celery's Django fix-up runs all system checks before it imports tasks, unless its variable is set."""
+    _skipping.begin()
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[_SKIP_CHECKS]
-        else:
-            os.environ[_SKIP_CHECKS] = before
+        _skipping.end()
+
+
+class _Skipping:
+    """The variable of the environment, set as long as somebody wants it: threads, and one import within another."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._wanted = 0
+        self._before: str | None = None
+
+    def begin(self) -> None:
+        with self._lock:
+            if not self._wanted:
+                self._before = os.environ.get(_SKIP_CHECKS)
+                os.environ[_SKIP_CHECKS] = self._before or "1"
+            self._wanted += 1
+
+    def end(self) -> None:
+        with self._lock:
+            self._wanted -= 1
+            if self._wanted:
+                return
+            if self._before is None:
+                os.environ.pop(_SKIP_CHECKS, None)
+            else:
+                os.environ[_SKIP_CHECKS] = self._before
+
+
+_skipping = _Skipping()

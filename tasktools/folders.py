@@ -28,9 +28,9 @@ _KINDS = {
     stat.S_IFIFO: "a named pipe",
 }
 
-#: What lies in a folder that serves nothing else: the server's files, sockets, marks of runs, beat's schedule.
+#: What lies in a folder that serves nothing else: the server's files, sockets, marks of runs, beat's schedule, data folders.
 _OURS = re.compile(
-    r"valkey\..*|(start|server)\.lock|appendonlydir|\.gitignore|.*\.sock|runs|[0-9a-f]{16}|celerybeat-.*"
+    r"valkey\..*|(start|server)\.lock|appendonlydir|\.gitignore|.*\.sock|runs|[0-9a-f]{16}|celerybeat-.*|.+-[0-9a-f]{8}"
 )
 
 #: struct ucred of <sys/socket.h>: process, user, group.
@@ -46,7 +46,11 @@ def make_folder(folder: Path) -> None:
     """Make a folder and the missing ones above it, closed to others, and have git ignore it. Raises OSError.
 
     One that is there already is left as it is. Path.mkdir gives its mode to the last folder alone, the umask's to the rest.
+
+    Raises PrivateServerError where it lies in a runtime folder that others have a right to.
     """
+    for above in _shared(folder):
+        make_private(above)
     for above in reversed([each for each in folder.parents if not each.exists()]):
         with contextlib.suppress(FileExistsError):
             above.mkdir(mode=0o700)
@@ -66,8 +70,12 @@ def check_private(folder: Path) -> None:
 
     A link to it belongs to this user or to root, and what it leads to is not changed.
 
+    In a runtime folder, which anybody can make first, that one is checked too: its owner could put another in its place.
+
     Raises OSError when it cannot be looked at or is no folder, PrivateServerError when others have a right to it.
     """
+    for above in _shared(folder):
+        check_private(above)
     try:
         link = folder.lstat()
     except FileNotFoundError:
@@ -81,6 +89,12 @@ def check_private(folder: Path) -> None:
         raise _foreign(folder, link)
     if found.st_mode & 0o077 and (found is not link or found.st_mode & 0o022 or not _close(folder)):
         raise _open(folder, found)
+
+
+def _shared(folder: Path) -> list[Path]:
+    runtime = runtime_folder()
+    # On macOS /tmp is a link, and the path of a socket has been resolved.
+    return [above for above in folder.parents if above in (runtime, Path(os.path.realpath(runtime)))]
 
 
 def _close(folder: Path) -> bool:

@@ -86,14 +86,17 @@ def keep(process: subprocess.Popen[bytes], path: str, linger: float) -> None:
     connection: BinaryIO | None = None
     last_used = time.monotonic()
     mark = came = 0
+    seen = Seen()
     while process.poll() is None:
         time.sleep(min(PERIOD, max(linger / 4, 0.05)) if mark else 0.01)
         mark = mark or inode(path)
         try:
             connection = connection or connect(path)
             seen = look(connection)
-        except OSError:
-            connection, seen = None, Seen()
+        except (
+            OSError
+        ):  # as when it takes long to answer while the disk is full: what it could not write is known still
+            connection, seen = None, Seen(is_written=seen.is_written)
         if mark and inode(path) != mark and seen.is_written:
             return  # the socket has gone, with or without its folder: nobody can reach the server any more
         if seen.is_used(came) or not seen.is_written:
@@ -124,7 +127,7 @@ def end(process: subprocess.Popen[bytes], connection: BinaryIO, path: str, came:
         return False
     try:
         os.rename(path, path + ".ending")
-        if any(seen.is_used(came) or not seen.is_written for seen in (look(connection), look(connection))):
+        if not is_free(connection, came):
             os.rename(path + ".ending", path)
             return False
         stop(process)
@@ -133,6 +136,15 @@ def end(process: subprocess.Popen[bytes], connection: BinaryIO, path: str, came:
         with contextlib.suppress(OSError):
             os.unlink(path + ".ending")
         os.close(start)
+
+
+def is_free(connection: BinaryIO, came: int) -> bool:
+    """Whether nobody is there, and nothing is lost, at two looks; a server that does not answer is not free."""
+    try:
+        looks = look(connection), look(connection)
+    except OSError:
+        return False
+    return not any(seen.is_used(came) or not seen.is_written for seen in looks)
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:

@@ -66,20 +66,32 @@ def _attempted(form: Callable[[Any], str], value: Any) -> str:
 
 def _plain(value: Any, above: tuple[int, ...] = ()) -> Any:
     """Bring `value` into the forms that JSON has: text for keys, no infinite numbers, dataclasses and named tuples as objects."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name), above) for field in dataclasses.fields(value)}
-    if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        value = value._asdict()
-    if isinstance(value, (Mapping, list, tuple)):
-        if len(above) >= MOST_LEVELS or id(value) in above:
-            return _attempted(repr, value)
+    if isinstance(value, (Mapping, list, tuple)) or _is_dataclass(value):
+        parts = _parts(value) if len(above) < MOST_LEVELS and id(value) not in above else None
         above = (*above, id(value))
-        if isinstance(value, Mapping):
-            return {_key(key): _plain(item, above) for key, item in value.items()}
-        return [_plain(item, above) for item in value]
+        if isinstance(parts, dict):
+            return {_key(key): _plain(item, above) for key, item in parts.items()}
+        return _attempted(repr, value) if parts is None else [_plain(item, above) for item in parts]
     if isinstance(value, timedelta):
         return value.total_seconds()
     return value if _is_writable(value) else _attempted(hex if isinstance(value, int) else repr, value)
+
+
+def _is_dataclass(value: Any) -> bool:
+    return dataclasses.is_dataclass(value) and not isinstance(value, type)
+
+
+def _parts(value: Any) -> dict[Any, Any] | list[Any] | None:
+    """Return what a container holds, None where it does not tell. A field of a dataclass that was never set is left out."""
+    try:
+        if _is_dataclass(value):
+            names = [field.name for field in dataclasses.fields(value)]
+            return {name: getattr(value, name) for name in names if hasattr(value, name)}
+        if isinstance(value, tuple) and hasattr(value, "_asdict"):
+            value = value._asdict()
+        return dict(value.items()) if isinstance(value, Mapping) else list(value)
+    except Exception:  # noqa: BLE001 - a value may raise anything
+        return None
 
 
 def _key(key: Any) -> Any:

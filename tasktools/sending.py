@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from dateutil.parser import isoparse
 from kombu import Queue, compression
@@ -20,14 +22,35 @@ class Option(NamedTuple):
     takes: Callable[[Any], bool] | None = None
 
 
-def option_fault(name: str, value: Any) -> str:
+def options_of(app: Any) -> Mapping[str, Option]:
+    """Return the options that a message of `app` can have: AMQP carries fewer values than kombu's own formats do."""
+    return {**OPTIONS, **_AMQP} if _speaks_amqp(app) else OPTIONS
+
+
+def option_fault(name: str, value: Any, options: Mapping[str, Option]) -> str:
     """Return what is wrong with the value of an option, "" if nothing: with it no message can be made, or no worker reads it."""
     if name in ("args", "kwargs", "producer"):
         return "no option: apply_async gets it already"
-    option = OPTIONS.get(name)
+    option = options.get(name)
     if option is None or option.takes is None or value is None:
         return ""
     return "" if option.takes(value) else f"not {option.form}"
+
+
+def is_ignored(name: str, value: Any) -> bool:
+    """Whether a message goes without the value: outside AMQP kombu takes int() of a priority, or its default."""
+    if name == "priority" and value is not None:
+        try:
+            int(value)
+        except (TypeError, ValueError, OverflowError):
+            return True
+    return False
+
+
+def _speaks_amqp(app: Any) -> bool:
+    with contextlib.suppress(Exception):  # a broker that cannot be used is told of elsewhere
+        return bool(app.connection_for_write().get_transport_cls().driver_type == "amqp")
+    return False
 
 
 def _is_number(value: Any) -> bool:
@@ -53,8 +76,8 @@ def _is_compression(value: Any) -> bool:
     return True
 
 
-def _is_priority(value: Any) -> bool:
-    return isinstance(value, int) and 0 <= value <= 255
+def _is_octet(value: Any) -> bool:
+    return hasattr(value, "__index__") and 0 <= value <= 255
 
 
 _TEXT = Option("text", lambda value: isinstance(value, str))
@@ -67,14 +90,14 @@ OPTIONS: Mapping[str, Option] = {
     "eta": _TIME,
     "expires": Option("a number of seconds or a time", lambda value: _is_number(value) or _is_time(value)),
     "queue": Option("the name of a queue", lambda value: isinstance(value, (str, Queue))),
-    "priority": Option("a whole number from 0 to 255", _is_priority),
+    "priority": Option("a whole number"),
     "serializer": Option("the name of a serializer", _is_serializer),
     "compression": Option("the name of a compression", _is_compression),
     "headers": Option("a dictionary", lambda value: isinstance(value, dict)),
     "retry_policy": Option("a dictionary", lambda value: isinstance(value, Mapping)),
     "time_limit": _SECONDS,
     "soft_time_limit": _SECONDS,
-    "task_id": _TEXT,
+    "task_id": Option("text", lambda value: isinstance(value, (str, UUID))),
     **dict.fromkeys(
         (
             *("exchange", "routing_key", "exchange_type", "delivery_mode", "declare", "mandatory", "immediate"),
@@ -87,3 +110,6 @@ OPTIONS: Mapping[str, Option] = {
         Option(),
     ),
 }
+
+#: What AMQP itself takes less: an octet, a short string.
+_AMQP: Mapping[str, Option] = {"priority": Option("a whole number from 0 to 255", _is_octet), "task_id": _TEXT}

@@ -8,6 +8,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 
 from tasktools.exceptions import ProjectError
+from tasktools.installed import is_installed
 
 #: The top-level modules without which tasktools cannot do its work, and what those of them import.
 LIBRARIES = (
@@ -37,9 +38,18 @@ def _hint(name: str) -> str:
 
 
 def _hiding(name: str) -> Path | None:
-    """Return where the first of several modules of that name lies."""
-    first, *others = [*_places(name, sys.path), None, None][:2]
-    return first if any(others) else None
+    """Return where the first of several modules of that name lies, None where that is a library itself.
+
+    A library may lie on the path twice: by a link, or installed for the user, or here, and in the system as well.
+    """
+    places = list(_places(name, sys.path))
+    differ = len({place.resolve() for place in places}) > 1
+    return places[0] if differ and not _is_library(places[0]) else None
+
+
+def _is_library(place: Path) -> bool:
+    """Whether pip has put it there, also `pip install --target`, which leaves what it knows of each library beside it."""
+    return is_installed(place) or any(place.parent.glob("*.dist-info"))
 
 
 def _places(name: str, path: Iterable[str]) -> Iterator[Path]:

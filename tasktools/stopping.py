@@ -22,6 +22,7 @@ from celery.worker import state
 
 from tasktools.greenlets import let_cold_stop_wait, report_terminated
 from tasktools.settlement import Settlement
+from tasktools.snapshots import snapshot
 
 #: Of the time that a stop is given, the part kept for Celery's soft shutdown, and for cleaning up behind it, in seconds.
 SOFT_SHARE = 0.25
@@ -73,15 +74,16 @@ class Stop:
         if not self._first.acquire(blocking=False):
             return
         self.began = time.monotonic()
-        self._running = {request.id: request for request in list(state.active_requests)}
-        waiting = [*state.reserved_requests, *getattr(state, "scheduled_requests", ())]  # the latter from Celery 5.7 on
+        if self.grace is not None:  # first: whatever fails here, Celery's signal swallows it, and the grace must hold
+            soft = self.grace * SOFT_SHARE
+            self._press_after(max(0.0, self.grace - soft - CLEANING), soft=soft)
+        self._running = {request.id: request for request in snapshot(state.active_requests)}
+        later = snapshot(getattr(state, "scheduled_requests", ()))  # from Celery 5.7 on
+        waiting = [*snapshot(state.reserved_requests), *later]
         self._reserved = {request.id: request for request in waiting if request.id not in self._running}
         for request in self._all():
             self._settlement.note_return(request)
         _start(self._tell)
-        if self.grace is not None:
-            soft = self.grace * SOFT_SHARE
-            self._press_after(max(0.0, self.grace - soft - CLEANING), soft=soft)
 
     def _note_lost(self, task_id: str, exception: BaseException, **_: Any) -> None:
         """Take down a task whose process of the pool has gone: a signal to the whole group ends those at once."""
@@ -117,7 +119,7 @@ class Stop:
         return wrapper
 
     def _note_cut(self) -> None:
-        self._cut |= {request.id for request in list(state.active_requests)}
+        self._cut |= {request.id for request in snapshot(state.active_requests)}
 
     def finish(self) -> None:
         """Say what became of each task; called when the worker has stopped."""

@@ -91,6 +91,10 @@ class Line:
             logger.exception("tasktools: an answer to the supervisor failed")
 
 
+#: Stands for the time stamp and size of a file that is not there.
+_GONE = (0, 0)
+
+
 class Sources:
     """The project's own modules that this process has loaded, and the time stamps and sizes that their files had."""
 
@@ -107,11 +111,11 @@ class Sources:
         """Return the files that are not as they were when they were loaded."""
         if len(sys.modules) != self._modules:
             self._add_new()
-        return [path for path, stamp in self._stamps.items() if stamp is None or stamp != _stamp(path)]
+        return [path for path, stamp in self._stamps.items() if stamp is None or stamp != (_stamp(path) or _GONE)]
 
     def renew(self) -> None:
         """Take the files as they are: whoever looked at their content found it unchanged."""
-        self._stamps = {path: _stamp(path) or (0, 0) for path in self._stamps}
+        self._stamps = {path: _stamp(path) or _GONE for path in self._stamps}
 
     def _counts(self, path: str) -> bool:
         inside = path.startswith(self.roots) and not path.startswith(self.ignored)

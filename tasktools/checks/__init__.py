@@ -7,6 +7,8 @@ from typing import Any
 from django.core.checks import CheckMessage
 from django.core.checks import register as register_check
 
+from tasktools.checks import broker, project, schedule, serialization, timezone
+
 #: The tag under which `manage.py check --tag tasktools` runs them.
 TAG = "tasktools"
 
@@ -29,18 +31,17 @@ IDS = (
 
 
 def register() -> None:
-    """Register the checks with Django; called by the app config."""
-    from tasktools.checks import broker, project, schedule, serialization, timezone
-
-    def check(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-        """Run them all; what code of the project raises on the way is a message, and given once."""
-        messages: list[CheckMessage] = []
-        checks = (project.check, project.check_tasks, broker.check, timezone.check, schedule.check, serialization.check)
-        for each in checks:
-            messages += (message for message in project.guarded(each) if message not in messages)
-        return _for_a_person(messages)
-
+    """Register the checks with Django; called by the app config, each time that INSTALLED_APPS is set."""
     register_check(check, TAG)
+
+
+def check(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Run them all; what code of the project raises on the way is a message, and given once."""
+    messages: list[CheckMessage] = []
+    checks = (project.check, project.check_tasks, broker.check, timezone.check, schedule.check, serialization.check)
+    for each in checks:
+        messages += (message for message in project.guarded(each) if message not in messages)
+    return _for_a_person(messages)
 
 
 def _for_a_person(messages: list[CheckMessage]) -> list[CheckMessage]:

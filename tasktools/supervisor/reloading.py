@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import socket
 import time
 from collections.abc import Callable, Sequence
-from importlib.util import cache_from_source
 from typing import Any, NamedTuple
 
 from tasktools.supervisor.base import Loop
 from tasktools.supervisor.child import Child
 from tasktools.supervisor.process import Process
-from tasktools.supervisor.watching import Files
+from tasktools.supervisor.watching import Files, forget_compiled
 
 #: How long a process may take to end after it was told to end without delay, in seconds; then it is killed.
 PATIENCE = 5.0
@@ -65,6 +63,8 @@ class Reloader(Loop):
         #: When the third signal came.
         self.forced: float | None = None
         self.started = 0
+        #: Whether no process is started any more, and what is left ends by itself.
+        self.is_over = False
         self._code = 0
         #: The process in charge, and the one that is loading the new code.
         self.current: Child | None = None
@@ -115,7 +115,7 @@ class Reloader(Loop):
 
     def take_up(self, paths: Sequence[str]) -> None:
         """Begin a reload because of these files."""
-        if self.stopping:
+        if self.stopping or self.is_over:
             return
         for path in paths:
             forget_compiled(path)
@@ -162,9 +162,9 @@ class Reloader(Loop):
             if process is self.current:
                 begun = process.ready or process.exit_code != -signal.SIGTERM
                 self._code = (process.exit_code or 0) if begun else 0
-            self._finish_if_alone()
-        else:
+        elif not self.is_over:
             self.left(process)
+        self._finish_if_alone()
 
     def say(self, text: str) -> None:
         super().say(f"reload: {text}")
@@ -172,9 +172,14 @@ class Reloader(Loop):
     def wait_for_change(self, child: Child, what: str) -> None:
         """Go on without a process until a file changes, unless that would mend nothing."""
         if child.hopeless:
-            self.finish(child.exit_code or 0)
+            self.finish_after_all(child.exit_code or 0)
         else:
             self.say(f"{what} ({child.told_end()}): waiting for a change")
+
+    def finish_after_all(self, code: int) -> None:
+        """Leave when the last process has ended: one that was replaced may still run tasks."""
+        self.is_over, self._code = True, code
+        self._finish_if_alone()
 
     def start_later(self, child: Child, what: str) -> None:
         """Start a process again after a pause, which grows as long as none has run for a while."""
@@ -191,7 +196,7 @@ class Reloader(Loop):
         self.say("it runs again" if child.again else f"new code runs after {self.clock() - self.seen:.2f} s")
 
     def _finish_if_alone(self) -> None:
-        if self.begun and self.stopping and not self.processes:
+        if self.begun and (self.stopping or self.is_over) and not self.processes:
             self.finish(self._code)
 
     def _adopt(self, child: Child) -> Child:
@@ -230,15 +235,6 @@ def _for(process: Process, signum: int) -> int:
     """Return what a process is sent in place of a Ctrl-C: one that still loads has nothing to finish, but a traceback."""
     loads = isinstance(process, Child) and not process.ready
     return signal.SIGTERM if loads and signum == signal.SIGINT else signum
-
-
-def forget_compiled(path: str) -> None:
-    """Remove what Python has compiled of a file: it looks at seconds and size, and takes old for new within a second."""
-    if not path.endswith(".py"):
-        return
-    for optimization in ("", "1", "2"):
-        with contextlib.suppress(OSError, NotImplementedError):
-            os.unlink(cache_from_source(path, optimization=optimization))
 
 
 def named(paths: Sequence[str], most: int = 3) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
+from importlib.util import cache_from_source
 
 #: Folders that are never looked into, wherever they are.
 IGNORED = frozenset(
@@ -117,6 +119,15 @@ def digest(path: str) -> int:
             return hash(file.read())
     except OSError:
         return 0
+
+
+def forget_compiled(path: str) -> None:
+    """Remove what Python has compiled of a file: it looks at seconds and size, and takes old for new within a second."""
+    if not path.endswith(".py"):
+        return
+    for optimization in ("", "1", "2"):
+        with contextlib.suppress(OSError, NotImplementedError):
+            os.unlink(cache_from_source(path, optimization=optimization))
 
 
 def watch(

@@ -58,7 +58,7 @@ class WorkerReloader(Reloader):
         if self.next:
             return
         if child.done:
-            self.finish(0)
+            self.finish_after_all(0)
         elif child.ready and not child.hopeless:
             self.start_later(child, "the worker ended by itself")
         else:

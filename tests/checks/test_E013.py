@@ -22,6 +22,6 @@ def test_E013__fires_for_an_option_that_beat_cannot_send(shop: Any) -> None:
     ]
 
 
-@pytest.mark.parametrize("options", [{"expires": 60, "queue": "slow", "priority": 3}, {}, None])
+@pytest.mark.parametrize("options", [{"expires": 60, "queue": "slow", "priority": "5"}, {}, None])
 def test_E013__is_silent_for_options_that_it_sends(shop: Any, options: Any) -> None:
     assert checked(shop, {**ENTRY, "options": options}) == []

@@ -24,3 +24,8 @@ def test_W013__fires_for_an_option_that_nobody_reads(shop: Any) -> None:
 
 def test_W013__is_silent_for_what_may_be_the_project_s_own(shop: Any) -> None:
     assert checked(shop, {**ENTRY, "options": {"expires": 60, "tenant": "a"}}) == []
+
+
+def test_W013__fires_for_a_priority_that_kombu_leaves_out(shop: Any) -> None:
+    (message,) = checked(shop, {**ENTRY, "options": {"priority": "high"}})
+    assert (message.id, message.hint) == ("tasktools.W013", "priority takes a whole number")

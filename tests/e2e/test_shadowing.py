@@ -20,6 +20,8 @@ def test_shadowing__the_site_goes_on_and_each_command_names_the_file(site: Site)
     for words in (("enqueue", "add", "1", "2"), ("runworker",), ("help", "taskresult")):
         done = site.manage(*words)
         assert (done.returncode, done.stderr, done.stdout) == (2, f"{sentence}\nHint: {hint}\n", "")
+    listed = site.manage("help")
+    assert (listed.returncode, "[tasktools]" in listed.stdout) == (0, True), listed.stderr
     assert json.loads(site.manage("showtasks", "--json").stderr) == {"error": sentence, "hint": hint}
     called = site.manage(
         "shell", "-c", "from django.core.management import call_command; call_command('enqueue', 'add')"

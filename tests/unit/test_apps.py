@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.apps import apps
-from django.core.signals import request_started
+from django.core.checks import registry
+from django.core.management import CommandError, ManagementUtility, call_command, get_commands
 
 from tasktools.apps import after_start_up
 
@@ -66,25 +68,56 @@ def test_after_start_up__two_may_wait_for_it(event: Any) -> None:
 
 
 @pytest.fixture
-def frozen_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    receivers, request_started.receivers = request_started.receivers, []
-    request_started.sender_receivers_cache.clear()
-
-    class Frozen:
-        @property
-        def ready_event(self) -> threading.Event:
-            return threading.Event()
-
-    monkeypatch.setattr("tasktools.apps.apps", Frozen())
-    yield
-    request_started.receivers = receivers
-    request_started.sender_receivers_cache.clear()
+def registered(monkeypatch: pytest.MonkeyPatch) -> set[Any]:
+    """The checks of Django's registry, without ours."""
+    found: set[Any] = set()
+    monkeypatch.setattr(registry.registry, "registered_checks", found)
+    monkeypatch.setattr(apps, "ready_event", threading.Event())
+    return found
 
 
-@pytest.mark.usefixtures("frozen_registry")
-def test_after_start_up__a_registry_that_cannot_be_told__waits_for_the_first_request() -> None:
-    calls: list[int] = []
-    after_start_up(lambda: calls.append(1))
-    assert calls == []
-    request_started.send(sender=None, environ={})
-    assert calls == [1]
+def test_ready__again_registers_the_checks_once(registered: set[Any]) -> None:
+    """As each override_settings(INSTALLED_APPS=...) has it."""
+    config = apps.get_app_config("tasktools")
+    config.ready()
+    config.ready()
+    assert len(registered) == 1
+
+
+@pytest.fixture
+def hidden(registered: set[Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[set[Any]]:
+    """A project in which a file hides Celery."""
+    monkeypatch.setitem(sys.modules, "tasktools.startup", None)
+    monkeypatch.delattr("tasktools.startup")
+    get_commands.cache_clear()
+    yield registered
+    get_commands.cache_clear()
+
+
+def test_ready__without_celery_warns_once(hidden: set[Any]) -> None:
+    config = apps.get_app_config("tasktools")
+    config.ready()
+    config.ready()
+    (message,) = [message for check in hidden for message in check()]
+    assert message.id == "tasktools.W002"
+
+
+@pytest.mark.parametrize("words", [[], ["help"], ["help", "--commands"]])
+def test_ready__without_celery_django_lists_its_commands(
+    hidden: set[Any], words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    apps.get_app_config("tasktools").ready()
+    ManagementUtility(["manage.py", *words]).execute()
+    listed = capsys.readouterr().out.split()
+    assert {"runworker", "migrate"} <= set(listed)
+    assert ("[tasktools]" in listed) is ("--commands" not in words)
+
+
+def test_ready__without_celery_each_command_says_so(hidden: set[Any], capsys: pytest.CaptureFixture[str]) -> None:
+    apps.get_app_config("tasktools").ready()
+    with pytest.raises(SystemExit) as caught:
+        ManagementUtility(["manage.py", "runworker"]).execute()
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.startswith("tasktools cannot be loaded: ")
+    with pytest.raises(CommandError, match="tasktools cannot be loaded"):
+        call_command("enqueue", "add")

@@ -27,7 +27,17 @@ def test_data_dir__below_the_base_dir(settings: Any) -> None:
     assert conf.data_dir() == Path("/somewhere/site/.tasktools")
 
 
-@pytest.mark.parametrize("kind", [str, Path])
+class Named:
+    """A path of another library's."""
+
+    def __init__(self, path: Any) -> None:
+        self.path = path
+
+    def __fspath__(self) -> Any:
+        return self.path
+
+
+@pytest.mark.parametrize("kind", [str, Path, Named])
 def test_data_dir__the_setting_as_text_or_path(settings: Any, kind: type) -> None:
     settings.TASKTOOLS_DATA_DIR = kind("/somewhere/data")
     assert conf.data_dir() == Path("/somewhere/data")
@@ -44,7 +54,9 @@ def test_data_dir__empty_is_not_set(settings: Any) -> None:
     assert conf.data_dir() == Path("/somewhere/.tasktools")
 
 
-@pytest.mark.parametrize("value", [5, b"/data", ["data"], "/da\0ta", Path("/da\0ta")])
+@pytest.mark.parametrize(
+    "value", [5, b"/data", ["data"], "/da\0ta", Path("/da\0ta"), Named("/da\0ta"), Named(b"/data")]
+)
 def test_data_dir__what_is_no_path(settings: Any, value: Any) -> None:
     settings.TASKTOOLS_DATA_DIR = value
     with pytest.raises(ConfigurationError) as caught:

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from datetime import date, datetime, timedelta, timezone
 from types import MappingProxyType
 from typing import Any
+from uuid import UUID
 
 import pytest
+from amqp.basic_message import Message
 from celery import Celery, Task
 from celery.beat import BeatLazyFunc, Scheduler
 from celery.schedules import crontab
@@ -64,7 +66,9 @@ OPTIONS = [
     *({"countdown": each} for each in (5, 0.5, None, "5", timedelta(1), float("inf"))),
     *({"eta": each} for each in (NOW, "2030-01-01", date(2030, 1, 1), None, 10, timedelta(2))),
     *({"queue": each} for each in ("new", Queue("q"), None, 5, ["a"])),
-    *({"priority": 3}, {"routing_key": "x"}, {"shadow": "x"}, {"ignore_result": True}, {"retry": False}),
+    *({"priority": each} for each in (3, "5", 5.0, 300, -1, None)),
+    *({"task_id": each} for each in ("a", UUID(int=1), None)),
+    *({"routing_key": "x"}, {"shadow": "x"}, {"ignore_result": True}, {"retry": False}),
     *({"retry_policy": each} for each in ({"max_retries": 1}, None, 5)),
     *({"serializer": each} for each in ("json", "nosuch")),
     *({"compression": each} for each in ("zlib", "gzip", None, "nosuch")),
@@ -155,9 +159,9 @@ def test_faults__a_schedule_without_a_pause(shop: Any, schedule: Any) -> None:
         ),
         (
             {"options": {"priority": "high"}},
-            "options",
-            "its option \"priority\" is 'high', which is not a whole number from 0 to 255",
-            "priority takes a whole number from 0 to 255",
+            "unused",
+            "its option \"priority\" is 'high', which is not a whole number",
+            "priority takes a whole number",
         ),
         (
             {"args": (16)},
@@ -175,6 +179,34 @@ def test_faults__a_schedule_without_a_pause(shop: Any, schedule: Any) -> None:
 )
 def test_faults__say_what_is_meant(shop: Any, given: dict[str, Any], kind: str, sentence: str, hint: str) -> None:
     assert found(shop, **given) == [Fault(kind=kind, entry="nightly", sentence=sentence, hint=hint)]
+
+
+def report(x: Any) -> None: ...
+
+
+def amqp_takes(**properties: Any) -> bool:
+    headers = {"id": properties.get("correlation_id", "a")}
+    try:
+        Message("", application_headers=headers, **properties)._serialize_properties()
+    except Exception:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("value", [0, 255, True, None, "5", 5.0, 256, -1])
+def test_faults__a_priority_that_amqp_does_not_carry(value: Any) -> None:
+    with Celery("shop", broker="amqp://", set_as_current=False) as app:
+        app.task(report, name="shop.add", shared=False)
+        assert [each.kind for each in found(app, options={"priority": value})] == ["options"] * (
+            not amqp_takes(priority=value)
+        )
+
+
+@pytest.mark.parametrize("value", ["a", UUID(int=1)])
+def test_faults__a_task_id_that_amqp_does_not_carry(value: Any) -> None:
+    with Celery("shop", broker="amqp://", set_as_current=False) as app:
+        app.task(report, name="shop.add", shared=False)
+        assert bool(found(app, options={"task_id": value})) is not amqp_takes(correlation_id=value)
 
 
 def test_faults__of_an_object_that_cannot_be_shown(shop: Any) -> None:

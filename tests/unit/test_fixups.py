@@ -95,6 +95,45 @@ def test_skip_checks_once__leaves_the_variable_of_the_user(
     assert (checks, os.environ["CELERY_SKIP_CHECKS"]) == ([], "yes")
 
 
+def test_without_checks__after_the_import_that_skipped_them_once(found: Found, checks: list[Any]) -> None:
+    """A task that a worker runs may call a command, which imports the tasks again."""
+    fixups.skip_checks_once(found.app)
+    found.app.loader.import_default_modules()
+    for _ in range(2):
+        with fixups.without_checks():
+            found.app.loader.import_default_modules()
+            assert "CELERY_SKIP_CHECKS" in os.environ
+        assert "CELERY_SKIP_CHECKS" not in os.environ
+    assert checks == []
+
+
+def test_without_checks__around_the_import_that_skips_them_once(found: Found, checks: list[Any]) -> None:
+    fixups.skip_checks_once(found.app)
+    with fixups.without_checks():
+        found.app.loader.import_default_modules()
+    assert (checks, "CELERY_SKIP_CHECKS" in os.environ) == ([], False)
+
+
+def test_without_checks__in_two_threads_at_a_time(found: Found) -> None:
+    first, second = fixups.without_checks(), fixups.without_checks()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert os.environ["CELERY_SKIP_CHECKS"]
+    second.__exit__(None, None, None)
+    assert "CELERY_SKIP_CHECKS" not in os.environ
+
+
+@pytest.mark.parametrize("before", ["yes", ""])
+def test_without_checks__leaves_the_variable_of_the_user(
+    found: Found, monkeypatch: pytest.MonkeyPatch, before: str
+) -> None:
+    monkeypatch.setenv("CELERY_SKIP_CHECKS", before)
+    with fixups.without_checks():
+        assert fixups.checks_skipped()
+    assert os.environ["CELERY_SKIP_CHECKS"] == before
+
+
 def test_schedule_check__loads_the_rest_ahead_of_W010(
     found: Found, checks: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

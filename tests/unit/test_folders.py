@@ -5,7 +5,7 @@ import os
 import socket
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -238,3 +238,30 @@ def test_peer__somebody_else(connected: tuple[socket.socket, Path], somebody_els
     assert caught.value.sentence == (
         f'The server at "{connected[1]}" is not yours: user {somebody_else} runs it, you are {somebody_else + 1}.'
     )
+
+
+@pytest.fixture
+def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder in /tmp; anybody may have made it."""
+    folder = tmp_path / "tasktools-1"
+    monkeypatch.setattr("tasktools.folders.runtime_folder", lambda: folder)
+    return folder
+
+
+@pytest.mark.parametrize("call", [make_private, make_folder, check_private])
+def test_runtime_folder__that_others_may_write_to_holds_no_data(runtime: Path, call: Callable[[Path], None]) -> None:
+    folder_with(runtime, 0o777)
+    if call is check_private:
+        folder_with(runtime / "proj-abcdef01", 0o700)
+    with pytest.raises(PrivateServerError) as caught:
+        call(runtime / "proj-abcdef01")
+    assert caught.value.sentence.startswith(f'The folder "{runtime}" is not yours alone')
+    assert (runtime / "proj-abcdef01").exists() is (call is check_private)
+
+
+def test_runtime_folder__of_ours_is_closed(runtime: Path) -> None:
+    make_private(runtime / "proj-abcdef01" / "runs")
+    assert mode(runtime) == mode(runtime / "proj-abcdef01") == 0o700
+    runtime.chmod(0o755)
+    make_private(runtime / "proj-abcdef01")
+    assert mode(runtime) == 0o700

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,7 +24,13 @@ class Server:
 def watch(monkeypatch: pytest.MonkeyPatch) -> Callable[..., float]:
     """Have the keeper see what `told` yields, a look each PERIOD, and return after how many seconds it ended the server."""
 
-    def run(told: Iterator[Seen], *, inodes: Iterator[int] | None = None) -> float:
+    def next_of(told: Iterator[Seen | OSError]) -> Seen:
+        seen = next(told)
+        if isinstance(seen, OSError):
+            raise seen
+        return seen
+
+    def run(told: Iterator[Seen | OSError], *, inodes: Iterator[int] | None = None) -> float:
         now = 0.0
 
         def sleep(seconds: float) -> None:
@@ -32,7 +39,7 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Callable[..., float]:
 
         monkeypatch.setattr(keeper, "time", SimpleNamespace(monotonic=lambda: now, sleep=sleep))
         monkeypatch.setattr(keeper, "connect", lambda path: "connection")
-        monkeypatch.setattr(keeper, "look", lambda connection: next(told))
+        monkeypatch.setattr(keeper, "look", lambda connection: next_of(told))
         monkeypatch.setattr(keeper, "inode", lambda path: next(inodes) if inodes else 7)
         monkeypatch.setattr(keeper, "end", lambda *_: True)
         server: Any = Server()
@@ -42,7 +49,7 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Callable[..., float]:
     return run
 
 
-def looks(*seen: Seen, then: Seen) -> Iterator[Seen]:
+def looks(*seen: Seen | OSError, then: Seen | OSError) -> Iterator[Seen | OSError]:
     yield from seen
     while True:
         yield then
@@ -84,6 +91,39 @@ def test_keep__a_server_whose_socket_has_gone(watch: Callable[..., float]) -> No
 def test_keep__a_server_whose_socket_has_gone_and_that_could_not_write(watch: Callable[..., float]) -> None:
     unwritten, written = Seen(clients=2, came=2, is_written=False), Seen(clients=2, came=2)
     assert watch(looks(*[unwritten] * 20, then=written), inodes=numbers(7, 7, 7)) >= 19 * keeper.PERIOD
+
+
+def test_keep__a_look_that_fails_takes_nothing_for_written(watch: Callable[..., float]) -> None:
+    """INFO may take longer than is waited for while the disk is full."""
+    unwritten, written = Seen(clients=2, came=2, is_written=False), Seen(clients=2, came=2)
+    told = looks(unwritten, *[TimeoutError()] * 20, then=written)
+    assert watch(told, inodes=numbers(7, 7, 7)) >= 20 * keeper.PERIOD
+
+
+def test_keep__a_server_whose_socket_has_gone_and_that_never_answered(watch: Callable[..., float]) -> None:
+    assert watch(looks(then=ConnectionRefusedError()), inodes=numbers(7, 7, 7)) < LINGER
+
+
+@pytest.mark.parametrize("looked", [0, 1])
+def test_end__a_look_that_fails_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, looked: int) -> None:
+    monkeypatch.chdir(tmp_path)
+    socket = tmp_path / "valkey.sock"
+    socket.touch()
+    told = iter([Seen(clients=1, came=2)] * looked)
+
+    def look(connection: Any) -> Seen:
+        return next(told, None) or hang()
+
+    def hang() -> Any:
+        raise TimeoutError
+
+    monkeypatch.setattr(keeper, "look", look)
+    stopped: list[Any] = []
+    monkeypatch.setattr(keeper, "stop", stopped.append)
+    server: Any = Server()
+    connection: Any = None
+    assert not keeper.end(server, connection, str(socket), came=2)
+    assert (stopped, socket.exists()) == ([], True)
 
 
 class Answering:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -173,6 +174,29 @@ def test_worker__that_has_done_its_share_ends_all(worker: Bench) -> None:
     worker.flag("done")
     worker.turn_until(lambda: worker.reloader.exit_code == 0)
     assert worker.said == []
+
+
+@pytest.mark.parametrize("code", [0, 2])
+def test_worker__that_ends_all_waits_for_one_that_was_replaced(worker: Bench, code: int) -> None:
+    """It may run a task. As PID 1 of a container, the supervisor ends it with itself."""
+    worker.flag("stubborn")
+    reloader = worker.reloader
+    reloader.take_up(["a.py"])
+    old = reloader.next
+    worker.turn_until(lambda: reloader.current is old)
+    reloader.take_up(["a.py"])
+    worker.turn_until(lambda: reloader.current is not old)
+    assert old is not None
+    assert reloader.current is not None
+    os.kill(old.pid, signal.SIGSTOP)  # it is at its task, and does not see the files
+    reloader.current.done, reloader.current.hopeless = not code, bool(code)
+    worker.flag("exit", str(code))
+    worker.turn_until(lambda: reloader.current is None)
+    assert (reloader.exit_code, reloader.processes) == (None, [old])
+    reloader.take_up(["a.py"])  # too late
+    assert reloader.next is None
+    old.send(signal.SIGKILL)
+    worker.turn_until(lambda: reloader.exit_code == code)
 
 
 @pytest.mark.parametrize("kind", [WorkerReloader, BeatReloader])

@@ -3,6 +3,7 @@ from __future__ import annotations
 import enum
 import io
 import json
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -92,6 +93,56 @@ def test_as_json__a_call_as_an_object() -> None:
 def test_as_json__dataclasses_inside_dataclasses() -> None:
     outcome = Outcome(id="i", state="FAILURE", error=Failure(type="ValueError", message="broken"))
     assert parsed(render.as_json(outcome))["error"] == {"type": "ValueError", "message": "broken"}
+
+
+@dataclass
+class Node:
+    name: str
+    parent: Any = None
+
+
+def test_as_json__a_dataclass_that_holds_itself() -> None:
+    node = Node("root")
+    node.parent = node
+    assert parsed(render.as_json(node)) == {"name": "root", "parent": repr(node)}
+    node.parent = [node]
+    assert parsed(render.as_json(node)) == {"name": "root", "parent": [repr(node)]}
+
+
+def test_as_json__dataclasses_deeper_than_is_looked_into() -> None:
+    node = Node("root")
+    for _ in range(400):
+        node = Node("child", node)
+    found, levels = parsed(render.as_json(node)), 0
+    while isinstance(found, dict):
+        found, levels = found["parent"], levels + 1
+    assert levels == render.MOST_LEVELS
+
+
+def test_as_json__a_dataclass_with_a_field_that_was_never_set() -> None:
+    node = Node("root")
+    del node.name
+    assert parsed(render.as_json(node)) == {"parent": None}
+
+
+class Refusing(Node):
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        raise ValueError("not now")
+
+    @name.setter
+    def name(self, value: str) -> None:
+        pass
+
+
+class Closed(dict[str, Any]):
+    def items(self) -> Any:
+        raise ValueError("not now")
+
+
+@pytest.mark.parametrize("value", [Refusing("a"), Closed(a=1)])
+def test_as_json__what_does_not_tell_what_it_holds(value: Any) -> None:
+    assert isinstance(parsed(render.as_json([value]))[0], str)
 
 
 def test_as_json__one_line_unless_told_otherwise() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import kombu
 import pytest
 
 from tasktools.shadowing import explained
@@ -52,6 +53,47 @@ def test_explained__a_folder_without_init_hides_nothing(tmp_path: Path, monkeypa
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "kombu").mkdir()
     assert explained(failed("kombu.nope")) is None
+
+
+@pytest.fixture
+def libraries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of libraries in front of the real one."""
+    folder = tmp_path / "site-packages"
+    (folder / "kombu").mkdir(parents=True)
+    (folder / "kombu" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(folder)
+    return folder
+
+
+def test_explained__a_library_that_is_installed_twice(libraries: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a virtual environment and in the system that it lets in, or for this user."""
+    monkeypatch.setattr("tasktools.installed._places", lambda: (libraries,))
+    assert explained(failed("kombu.nope")) is None
+
+
+def test_explained__a_library_in_a_folder_of_pip_s(libraries: Path) -> None:
+    assert explained(failed("kombu.nope")) is not None
+    (libraries / "kombu-5.5.4.dist-info").mkdir()
+    assert explained(failed("kombu.nope")) is None
+
+
+def test_explained__a_library_that_is_found_by_a_link_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """lib64 of a virtual environment is a link to its lib."""
+    real = Path(kombu.__file__).parent.parent
+    (tmp_path / "lib64").symlink_to(real)
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "lib64"), *sys.path])
+    monkeypatch.setattr("tasktools.shadowing._is_library", lambda path: False)
+    assert explained(failed("kombu.nope")) is None
+
+
+def test_explained__what_hides_a_library_that_is_found_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "lib64").symlink_to(Path(kombu.__file__).parent.parent)
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "kombu.py").touch()
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "site"), str(tmp_path / "lib64"), *sys.path])
+    error = explained(failed("kombu.nope"))
+    assert error is not None
+    assert f'"{tmp_path / "site" / "kombu.py"}" hides' in error.sentence
 
 
 def test_explained__a_module_that_is_alone_hides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

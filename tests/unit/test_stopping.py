@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from celery import Celery, signals
+from celery.worker import state
 
 from tasktools import stopping
 from tasktools.stopping import Stop
@@ -52,6 +53,49 @@ def test_begin__is_once(monkeypatch: pytest.MonkeyPatch) -> None:
     stop.begin("Warm")
     stop.begin("Cold")
     assert noted == ["all"]
+
+
+class Changing(list[Any]):
+    """A set that a thread of the pool changes while it is looked through, twice."""
+
+    refused = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        yield from super().__iter__()
+        if self.refused < 2:
+            self.refused += 1
+            raise RuntimeError("Set changed size during iteration")
+
+
+@pytest.mark.parametrize("name", ["active_requests", "reserved_requests", "scheduled_requests"])
+def test_begin__while_the_pool_changes_what_runs(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    for each in ("active_requests", "reserved_requests", "scheduled_requests"):
+        monkeypatch.setattr(state, each, set(), raising=False)
+    monkeypatch.setattr(state, name, Changing([SimpleNamespace(id="a")]))
+    noted: list[str] = []
+    stop = Stop(lambda text: None, every_second=False)
+    settlement = SimpleNamespace(note_return=lambda request: noted.append(request.id))
+    monkeypatch.setattr(stop, "_settlement", settlement, raising=False)
+    monkeypatch.setattr(stop, "_tell", lambda: None)
+    stop.begin("Warm")
+    assert noted == ["a"]
+
+
+def test_begin__that_fails_still_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    stop = Stop(lambda text: None, every_second=False, grace=8.0)
+    pressed: list[float] = []
+    monkeypatch.setattr(stop, "_press_after", lambda warm, soft: pressed.extend([warm, soft]))
+    monkeypatch.setattr(stop, "_all", lambda: {}["nothing"])
+    with pytest.raises(KeyError):
+        stop.begin("Warm")
+    assert pressed == [5.0, 2.0]
+
+
+def test_note_cut__while_the_pool_changes_what_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    stop = Stop(lambda text: None, every_second=False)
+    monkeypatch.setattr(state, "active_requests", Changing([SimpleNamespace(id="a")]))
+    stop._note_cut()
+    assert stop._cut == {"a"}
 
 
 def test_press__although_a_terminal_takes_no_output(monkeypatch: pytest.MonkeyPatch) -> None:

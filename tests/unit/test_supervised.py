@@ -51,6 +51,16 @@ def test_sources__other_time_stamp_until_it_is_renewed(module: Path) -> None:
     assert sources.changed() == [str(module)]
 
 
+def test_sources__one_that_has_gone_is_renewed_too(module: Path) -> None:
+    """Or a worker would take no task any more when it is a file that the supervisor does not watch."""
+    sources = Sources([module.parent], since=NOW)
+    module.unlink()
+    sources.renew()
+    assert sources.changed() == []
+    module.write_text("VALUE = 1\n")
+    assert sources.changed() == [str(module)]
+
+
 def test_sources__written_while_it_was_loaded(module: Path) -> None:
     os.utime(module, (2000, 2000))
     assert Sources([module.parent], since=1500).changed() == [str(module)]
