@@ -14,7 +14,8 @@ MASK = "**"
 _SECRET_NAME = r"[\w-]{0,40}(?:passw|passphrase|pwd|secret|token|credential)[\w-]{0,40}"
 
 _NEXT_URL = re.compile(r";(?=[\w.+-]+://)")
-_CREDENTIALS = re.compile(r"(://[^:]*):.*@", re.DOTALL)
+_SCHEME = re.compile(r"^[^@]*?:/+")
+_CREDENTIALS = re.compile(r"(:/+[^:]*):.*@", re.DOTALL)
 #: The same where the slashes are missing, and where the host is.
 _WITHOUT_SLASHES = re.compile(r"^([\w.+-]+:/+)?([^:]*):.*@", re.DOTALL)
 _WITHOUT_HOST = re.compile(r"(:/+[^:/@\[?#]*):(?!(?:\d+(?:[/?#].*)?|/?\d*)$).*", re.DOTALL)
@@ -73,9 +74,7 @@ def _masked(url: str) -> str:
 def passwords_in(url: str) -> Iterator[str]:
     """Yield whatever in a URL, well formed or not, may be a password, as it stands there."""
     for each in _NEXT_URL.split(url):
-        _, slashes, rest = each.partition("://")
-        if not slashes:
-            rest = re.sub(r"^[\w.+-]+:/+", "", each)
+        rest = _SCHEME.sub("", each)
         user, colon, password = rest.rpartition("@")[0].partition(":")
         if colon:
             yield from (password, password.partition("@")[0])

@@ -14,6 +14,8 @@ from celery import bootsteps, signals
 from celery.worker import state
 from kombu.common import ignore_errors
 
+from tasktools.snapshots import snapshot
+
 #: How long after the new connection it is known what still runs of what was taken over the lost one, in seconds.
 SETTLED = 1.0
 
@@ -101,7 +103,7 @@ class Rescue(bootsteps.StartStopStep):
         self._kept.clear()
         qos._delivered.clear()
         if not self._consumer.pool.uses_semaphore:
-            self._handed |= {request.message.delivery_tag for request in list(state.reserved_requests)}
+            self._handed |= {request.message.delivery_tag for request in snapshot(state.reserved_requests)}
 
     def _still_ours(self, qos: Any) -> list[str]:
         """Return the tags of the messages that nobody else was given meanwhile.

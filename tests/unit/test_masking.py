@@ -41,6 +41,7 @@ def test_masked__without_a_password_the_url_as_it_is(url: Any, printed: str) -> 
         ("azureservicebus://policy:secret=@namespace", "azureservicebus://policy:**@namespace"),
         ("confluentkafka://user:secret@host:9092", "confluentkafka://user:**@host:9092"),
         ("redis://user:sec\nret@host", "redis://user:**@host"),
+        ("redis:/://secret@localhost", "redis:/:**@localhost"),
     ],
 )
 def test_masked__hides_the_password(url: str, printed: str) -> None:
