@@ -19,8 +19,9 @@ _CREDENTIALS = re.compile(r"(:/+[^:]*):.*@", re.DOTALL)
 #: The same where the slashes are missing, and where the host is.
 _WITHOUT_SLASHES = re.compile(r"^([\w.+-]+:/+)?([^:]*):.*@", re.DOTALL)
 _WITHOUT_HOST = re.compile(r"(:/+[^:/@\[?#]*):(?!(?:\d+(?:[/?#].*)?|/?\d*)$).*", re.DOTALL)
-#: Redis takes no user without a password: what stands there alone is a password. Elsewhere a plain word is a user.
-_ALONE = re.compile(r"((?:rediss?|sentinel|valkeys?)(?:\+\w+)?:/+|:/+(?![\w.-]*@))[^:/@\s]+@", re.IGNORECASE)
+#: Brokers that take a user without a password, where a plain word is that. Elsewhere what stands there alone is a password.
+_NAMED = r"(?:amqps?|py-?amqps?|librabbitmq|mongodb|db|sqla\w*|qpid|https?)(?:\+[\w.-]{1,40})?"
+_ALONE = re.compile(rf"((?<![\w.+-])(?!{_NAMED}:)[a-z][\w.+-]*:/+|:/+(?![\w.-]*@))[^:/@\s]+@", re.IGNORECASE)
 _PARAMETER = re.compile(rf"({_SECRET_NAME}=|[\w-]*key[\w-]*=)[^&;]*", re.IGNORECASE)
 
 #: The same for a sentence, in which a URL ends with the first space, or where the next one of a list begins: what it begins

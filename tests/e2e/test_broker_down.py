@@ -1,4 +1,4 @@
-"""A broker that refuses, is silent, or breaks off: enqueue ends within 5 s and says what it knows."""
+"""A broker that refuses, is silent, or breaks off: enqueue ends soon and says what it knows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import pytest
 from tasktools import embedded
 from tests.support import Site, refusing_port, silent_port
 
-WITHIN = 5.0
+#: The broker is given 2 s; what remains is the start of a process on a busy machine.
+WITHIN = 12.0
 
 
 def enqueue(site: Site, *words: str) -> tuple[int, str, float]:
