@@ -21,7 +21,9 @@ _WITHOUT_SLASHES = re.compile(r"^([\w.+-]+:/+)?([^:]*):.*@", re.DOTALL)
 _WITHOUT_HOST = re.compile(r"(:/+[^:/@\[?#]*):(?!(?:\d+(?:[/?#].*)?|/?\d*)$).*", re.DOTALL)
 #: Brokers that take a user without a password, where a plain word is that. Elsewhere what stands there alone is a password.
 _NAMED = r"(?:amqps?|py-?amqps?|librabbitmq|mongodb|db|sqla\w*|qpid|https?)(?:\+[\w.-]{1,40})?"
-_ALONE = re.compile(rf"((?<![\w.+-])(?!{_NAMED}:)[a-z][\w.+-]*:/+|:/+(?![\w.-]*@))[^:/@\s]+@", re.IGNORECASE)
+_LONELY = rf"((?<![\w.+-])(?!{_NAMED}:)[a-z][\w.+-]*:/+|:/+(?![\w.-]*@))"
+_ALONE = re.compile(rf"{_LONELY}(?!/)(?:(?!\?[\w-]+=)[^:@])+@", re.IGNORECASE)
+_ALONE_IN_TEXT = re.compile(rf"{_LONELY}[^:/@\s]+@", re.IGNORECASE)
 _PARAMETER = re.compile(rf"({_SECRET_NAME}=|[\w-]*key[\w-]*=)[^&;]*", re.IGNORECASE)
 
 #: The same for a sentence, in which a URL ends with the first space, or where the next one of a list begins: what it begins
@@ -124,7 +126,7 @@ def hide(text: str) -> str:
     """Return a text without the passwords of the URLs in it."""
     if ":/" in text:
         text = _PIECE.sub(_hidden, text)
-    return _PARAMETER_IN_TEXT.sub(rf"\1{MASK}", _ALONE.sub(rf"\1{MASK}@", text))
+    return _PARAMETER_IN_TEXT.sub(rf"\1{MASK}", _ALONE_IN_TEXT.sub(rf"\1{MASK}@", text))
 
 
 def _hidden(match: re.Match[str]) -> str:

@@ -95,9 +95,22 @@ def run(site: Site, *, reloads: int, pool: str, acks_late: bool, concurrency: in
     stop.touch()
     assert sender.process.wait(60) == 0, sender.output
     sent = int(sender.output.split("sent ")[1])
-    slowest = 5.0 * sent / int(slow)
-    wait_for(lambda: len(_lines(record, "ended")) >= sent or worker.process.poll() is not None, 60 + slowest)
+    _await_end(record, sent, worker)
     return _found(record, sent, seconds)
+
+
+def _await_end(record: Path, sent: int, worker: Running) -> None:
+    """Wait until all tasks have ended, or none does for a minute."""
+    ended, moved = -1, time.monotonic()
+
+    def done() -> bool:
+        nonlocal ended, moved
+        before, ended = ended, len(_lines(record, "ended"))
+        if ended != before:
+            moved = time.monotonic()
+        return ended >= sent or worker.process.poll() is not None or time.monotonic() - moved > 60
+
+    wait_for(done, 3600, pause=0.5)
 
 
 def _await_reload(worker: Running, number: int) -> None:

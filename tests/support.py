@@ -46,8 +46,8 @@ def note(path, key):
 """
 
 
-def wait_for(predicate: Callable[[], Any], timeout: float = LIMIT, what: str = "") -> Any:
-    """Return what `predicate` returns as soon as it is true; fail after `timeout` seconds."""
+def wait_for(predicate: Callable[[], Any], timeout: float = LIMIT, what: str = "", pause: float = 0.02) -> Any:
+    """Return what `predicate` returns as soon as it is true; fail after `timeout` seconds. Ask every `pause` seconds."""
     deadline = time.monotonic() + timeout
     while True:
         found = predicate()
@@ -55,7 +55,7 @@ def wait_for(predicate: Callable[[], Any], timeout: float = LIMIT, what: str = "
             return found
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {timeout:g} s for {what or predicate}")
-        time.sleep(0.02)
+        time.sleep(pause)
 
 
 @dataclass

@@ -43,6 +43,7 @@ def test_masked__without_a_password_the_url_as_it_is(url: Any, printed: str) -> 
         ("redis://user:sec\nret@host", "redis://user:**@host"),
         ("redis:/://secret@localhost", "redis:/:**@localhost"),
         ("me://secret@localhost", "me://**@localhost"),
+        ("me://secret/@localhost", "me://**@localhost"),
     ],
 )
 def test_masked__hides_the_password(url: str, printed: str) -> None:
