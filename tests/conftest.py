@@ -62,9 +62,9 @@ def run_command() -> Callable[..., Ran]:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
+def site(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Site]:
     """A Django project on disk; what a test starts in it is ended, and its private Valkey has gone when the test is over."""
-    with Site(tmp_path) as made:
+    with Site(tmp_path, measured=request.node.get_closest_marker("measured") is not None) as made:
         yield made
 
 

@@ -19,6 +19,8 @@ import redis
 from tasktools import embedded
 from tests.support import Site, wait_for
 
+pytestmark = pytest.mark.measured
+
 FILL = """
 import django, sys
 django.setup()

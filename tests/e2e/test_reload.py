@@ -77,6 +77,7 @@ def family(pid: int) -> list[int]:
     return [pid, *(each for child in children(pid) for each in family(child))]
 
 
+@pytest.mark.measured
 @pytest.mark.smoke
 def test_change__next_task_runs_on_the_new_code(site: Site) -> None:
     worker = start(site)
@@ -90,8 +91,9 @@ def test_change__next_task_runs_on_the_new_code(site: Site) -> None:
     assert worker.end() == 0
 
 
-@pytest.mark.parametrize("acks_late", [False, True], ids=["early", "late"])
-@pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
+@pytest.mark.parametrize(
+    ("pool", "acks_late"), [("prefork", False), ("prefork", True), ("threads", True), ("solo", False)]
+)
 def test_load__every_task_runs_once_and_on_code_no_older_than_it(site: Site, pool: str, acks_late: bool) -> None:
     found = load.run(site, reloads=4, pool=pool, acks_late=acks_late)
     assert found.sent > 20
@@ -149,6 +151,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 """
 
 
+@pytest.mark.measured
 def test_another_broker__worker_that_was_paused_takes_tasks_again(site: Site) -> None:
     worker = start(site, settings=FOLDER_BROKER)
     assert running_version(site) == "1"
@@ -224,6 +227,7 @@ def test_hangup__ends_unless_nohup(site: Site, ignored: bool) -> None:
         assert worker.process.wait(20) == 0
 
 
+@pytest.mark.measured
 def test_long_task__goes_on_in_the_old_code_while_the_new_serves(site: Site) -> None:
     worker = start(site)
     record = begin_slow(site, "4")
@@ -265,6 +269,7 @@ def test_storm_of_saves__ends_with_the_last_and_two_workers_at_most(site: Site) 
     assert most <= 4
 
 
+@pytest.mark.measured
 def test_burst_of_changes__is_one_reload(site: Site) -> None:
     worker = start(site)
     for number in range(30):
@@ -400,6 +405,7 @@ def test_many_signals__kill_at_last(site: Site, count: int) -> None:
     wait_for(lambda: not any(map(lives, everybody)))
 
 
+@pytest.mark.measured
 def test_worker_that_has_done_its_share__ends_the_supervisor(site: Site) -> None:
     site.minimal()
     assert site.manage("enqueue", "add", "2", "2").returncode == 0

@@ -11,6 +11,8 @@ import pytest
 
 from tests.support import Site, wait_for
 
+pytestmark = pytest.mark.measured
+
 OFTEN = "CELERY_BEAT_SCHEDULE = {'often': {'task': 'shop.tasks.add', 'schedule': 0.5, 'args': (2, 2)}}"
 
 

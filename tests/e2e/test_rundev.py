@@ -18,6 +18,8 @@ from tests.e2e.test_runworker import begin_slow_task, recorded, slow_site
 from tests.e2e.test_web import URLS, get
 from tests.support import LIMIT, Running, Site, refusing_port, wait_for
 
+pytestmark = pytest.mark.measured
+
 QUICK = "--without-mingle --without-gossip -c 1"
 
 

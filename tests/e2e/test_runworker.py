@@ -11,6 +11,8 @@ import pytest
 
 from tests.support import Site, refusing_port, silent_port, wait_for
 
+pytestmark = pytest.mark.measured
+
 SLOW = """
 import time
 from celery import shared_task

@@ -62,6 +62,7 @@ def test_idle_worker__stops_without_a_word(site: Site) -> None:
     assert not re.search("^(waiting|finished|went|cut)", worker.output, re.M)
 
 
+@pytest.mark.measured
 @pytest.mark.parametrize("acks_late", [False, True], ids=["early", "late"])
 def test_cold_stop__says_what_is_lost_and_what_went_back(site: Site, acks_late: bool) -> None:
     worker = make(site, acks_late=acks_late).start_worker()
@@ -156,6 +157,7 @@ def noted(site: Site) -> list[int]:
     return sorted(map(int, path.read_text().split())) if path.exists() else []
 
 
+@pytest.mark.measured
 @pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
 def test_drain__ends_when_all_is_done(site: Site, pool: str) -> None:
     fill(make(site), 200)
@@ -169,6 +171,7 @@ def test_drain__of_empty_queues_ends_at_once(site: Site) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.measured
 @pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
 def test_max_tasks__ends_after_exactly_so_many(site: Site, pool: str) -> None:
     fill(make(site), 20)
@@ -178,6 +181,7 @@ def test_max_tasks__ends_after_exactly_so_many(site: Site, pool: str) -> None:
     assert queued(site) == 13
 
 
+@pytest.mark.measured
 @pytest.mark.parametrize("options", ["rate_limit='50/s'", "countdown"])
 def test_max_tasks__counts_those_that_wait_for_their_time_too(site: Site, options: str) -> None:
     make(site)
@@ -199,6 +203,7 @@ for key in range(12): note.apply_async(({record!r}, key), countdown={0.1 if late
     assert queued(site) == 9
 
 
+@pytest.mark.measured
 def test_max_tasks__on_a_broker_that_pushes(site: Site) -> None:
     folder = site.root / "messages"
     folder.mkdir()
@@ -230,6 +235,7 @@ def test_grace__holds_for_a_shutdown_by_remote_control(site: Site) -> None:
     assert "cut off and lost: shop.tasks.slow[" in worker.output
 
 
+@pytest.mark.measured
 def test_requeued_task__is_not_told_as_finished(site: Site) -> None:
     """The whole group gets the signal, and the pool's processes with it."""
     make(site, acks_late=True, settings="CELERY_TASK_REJECT_ON_WORKER_LOST = True")
@@ -254,6 +260,7 @@ def test_signals_in_a_soft_shutdown__tell_what_went_back(site: Site) -> None:
     assert queued(site) == 1
 
 
+@pytest.mark.measured
 def test_max_time__ends_warmly(site: Site) -> None:
     began = time.monotonic()
     done = make(site).manage("runworker", "--max-time", "1s", "-c", "1", "--without-mingle")

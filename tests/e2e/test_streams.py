@@ -78,10 +78,6 @@ def test_stdout_that_is_closed__is_told(shop: Site) -> None:
     assert ran.stderr.startswith("stdout cannot be written: Bad file descriptor.")
 
 
-#: Coverage could not write its data under that limit, and says so on stderr.
-UNMEASURED = "unset COVERAGE_PROCESS_CONFIG COVERAGE_PROCESS_START"
-
-
 @pytest.mark.parametrize("option", ["--ids", "--skip-bad"])
 @pytest.mark.parametrize("resume", ["", "--resume r-{option}"], ids=["", "resume"])
 def test_output_that_is_full__what_is_said_to_be_sent_was_sent(shop: Site, option: str, resume: str) -> None:
@@ -91,7 +87,7 @@ def test_output_that_is_full__what_is_said_to_be_sent_was_sent(shop: Site, optio
     out = shop.root / f"out{bool(resume)}"
     shop.manage("enqueue", "add", "1", "2", "--queue", "other")  # or the server would be started under the limit
     words = f"enqueue add --from some.jsonl {option} {out.name} --queue full {resume.format(option=option)}"
-    ran = shop.run("bash", "-c", f"{UNMEASURED}; ulimit -f 40; {sys.executable} manage.py {words} --json")
+    ran = shop.run("bash", "-c", f"ulimit -f 40; {sys.executable} manage.py {words} --json")
     assert ran.returncode == 74, ran.stderr
     told, error = json.loads(ran.stdout), json.loads(ran.stderr)
     assert not UGLY.search(ran.stderr)
