@@ -189,16 +189,16 @@ def _look(app: Any, task_id: str) -> Outcome:
     """Look for a result. One that fails again although the backend answers for another id is that one's trouble."""
     try:
         return outcome_of(task_id, app.backend.get_task_meta(task_id))
-    except (TimedOut, TasktoolsError):
+    except (TimedOut, TasktoolsError, KeyboardInterrupt):
         raise
-    except Exception:
+    except BaseException:  # an exception of the project's is made again, by its own code
         if not _answers(app):
             raise
     try:
         return outcome_of(task_id, app.backend.get_task_meta(task_id))
-    except (TimedOut, TasktoolsError):
+    except (TimedOut, TasktoolsError, KeyboardInterrupt):
         raise
-    except Exception as error:  # noqa: BLE001
+    except BaseException as error:  # noqa: BLE001
         why = Failure(type=type(error).__name__, message=reason(error))
         return Outcome(id=task_id, state=UNREADABLE, error=why)
 
