@@ -87,6 +87,17 @@ def test_signal__ends_and_can_be_resumed(site: Site, signum: int) -> None:
     assert queued(site) == 5000
 
 
+def test_signal__without_a_run_the_ids_are_those_that_were_sent(site: Site) -> None:
+    write_calls(site.minimal(), 5000)
+    words = ("--ids", "ids", "--rate", "2000", "--batch-size", "50")
+    command = site.start_manage("enqueue", "add", "--from", "calls.jsonl", *words)
+    wait_for(lambda: (site.data / "valkey.sock").exists() and queued(site) > 500)
+    assert command.end(signal.SIGTERM) == 130
+    sent = queued(site)
+    assert len((site.root / "ids").read_text().split()) == sent < 5000
+    assert f"Interrupted. To go on: the same command with --start {sent + 1}\n" in command.output
+
+
 def test_pipe_that_is_silent__what_has_come_is_sent(site: Site) -> None:
     site.minimal()
     command = subprocess.Popen(
