@@ -152,7 +152,9 @@ class Entry:
     def _unstorable(self) -> Iterator[Fault]:
         try:
             pickle.dumps([self.fields.get(key) for key in KEYS])
-        except Exception as error:  # noqa: BLE001 - whatever an object raises that cannot be pickled
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever an object raises that cannot be pickled
             hint = "name functions at the top of a module, and give plain values"
             yield self._fault("schedule", f"beat cannot keep it in its file: {reason(error)}", hint)
 
@@ -180,7 +182,9 @@ def _form(name: str, options: Mapping[str, Option]) -> str:
 def _short(value: Any) -> str:
     try:
         return shown(repr(value))
-    except Exception:  # noqa: BLE001 - an object of the project's, and a check must not fail for it
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001 - an object of the project's, and a check must not fail for it
         return f"an object of {type(value).__name__}"
 
 

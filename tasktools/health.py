@@ -48,7 +48,7 @@ def _reach(run: Callable[..., Any], subject: str, limit: float, *call: Any, cons
     try:
         return run(limit, *call)
     except TimedOut:
-        raise Unreachable(f"{subject} does not answer.{consequence}", hint=HINT) from None
+        raise Unreachable(f"{subject} does not answer.{consequence}", hint=_silent_hint(subject)) from None
     except Exception as error:
         cause = next((each for each in chain(error) if isinstance(each, TasktoolsError)), None)
         if cause is not None:
@@ -56,9 +56,19 @@ def _reach(run: Callable[..., Any], subject: str, limit: float, *call: Any, cons
         if is_misuse(error):
             told = f"{subject} cannot be used: {type(error).__name__}: {reason(error)}.{consequence}"
             raise ConfigurationError(told, hint=SETTINGS_HINT) from error
-        what = "refuses" if is_refused(error) else "cannot be reached"
         hint = remedy(subject, error)
-        raise Unreachable(f"{subject} {what}: {reason(error)}.{consequence}", hint=hint) from error
+        raise Unreachable(f"{subject} {_what(error)}: {reason(error)}.{consequence}", hint=hint) from error
+
+
+def _what(error: BaseException) -> str:
+    if is_refused(error) or "AuthenticationError" in _redis_classes(error):
+        return "refuses"
+    return "answers, but not as Redis or Valkey" if "InvalidResponse" in _redis_classes(error) else "cannot be reached"
+
+
+def _silent_hint(subject: str) -> str:
+    """Return the hint for a server that says nothing, as a plain Redis does that is greeted with TLS."""
+    return f"{HINT}; rediss:// is for a port that speaks TLS" if '"rediss://' in subject else HINT
 
 
 SETTINGS_HINT = "see the settings of that name: CELERY_BROKER_..., CELERY_RESULT_...; --traceback shows where"
@@ -66,8 +76,12 @@ SETTINGS_HINT = "see the settings of that name: CELERY_BROKER_..., CELERY_RESULT
 HINT = "start it, or mend its address in the settings (CELERY_BROKER_URL, CELERY_RESULT_BACKEND)"
 
 
+_ADDRESS = "mend the address in the settings (CELERY_BROKER_URL, CELERY_RESULT_BACKEND)"
+
 #: What to do about an answer of a Redis or Valkey that is an error, by the name of its class: redis is not imported here.
 _REMEDIES = {
+    "AuthenticationError": "the server runs and refuses the user or the password: set those that it knows in the URL",
+    "InvalidResponse": f"another program listens there, or the port speaks TLS (rediss://): {_ADDRESS}",
     "NoPermissionError": "allow its user that on the server (ACL SETUSER), or name another user in the URL",
     "OutOfMemoryError": "free memory on that server, or raise its maxmemory",
     "ReadOnlyError": "name the primary server in the settings: this one is a replica",
@@ -99,12 +113,26 @@ def remedy(subject: str, error: BaseException) -> str:
     """Return the hint for an error of the server that `subject` names at the beginning of a sentence."""
     if not is_disk_full(error):
         classes = _redis_classes(error)
-        return next((hint for name, hint in _REMEDIES.items() if name in classes), HINT)
+        known = next((hint for name, hint in _REMEDIES.items() if name in classes), "")
+        return known or _connecting_hint(error)
     folder = private.folder_of(subject)
     if folder is None:
         return "make room on the disk of that server; its log says what it cannot write"
     disk = shutil.disk_usage(folder)
     return f'make room on the disk of "{folder}": {disk.free / 1e6:,.1f} of {disk.total / 1e6:,.1f} MB are free'
+
+
+def _connecting_hint(error: BaseException) -> str:
+    """Return the hint for a connection that failed: a server that was reached need not be started."""
+    if any(getattr(each, "reason", "") in _NO_TLS for each in chain(error) if isinstance(each, OSError)):
+        return f"it seems that the port speaks no TLS: write redis:// for rediss://, or amqp:// for amqps://, or {_ADDRESS}"
+    if "Connection closed by server" in str(error) and "ConnectionError" in _redis_classes(error):
+        return f"it was reached and hung up: is it Redis or Valkey, and does it want TLS (rediss://)? Else {_ADDRESS}"
+    return HINT
+
+
+#: What OpenSSL says of an answer that is no TLS.
+_NO_TLS = ("WRONG_VERSION_NUMBER", "UNEXPECTED_EOF_WHILE_READING", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:

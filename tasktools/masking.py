@@ -37,6 +37,9 @@ _CUT = re.compile(r"(?<![\w.+-])[a-z][\w.+-]*://[^:/@\s\[]*:(?!\d{0,5}(?!\w)|\*\
 _CLOSING = "'\")]}>.,;:"
 _PARAMETER_IN_TEXT = re.compile(rf"(?<![\w-])({_SECRET_NAME}=)[^&;,\s'\")]+", re.IGNORECASE)
 
+#: What Python's own parser shows of a URL: not a port, but what stood in its place, as a password with a `/` in it does.
+_NO_PORT = re.compile(r"""(cast to integer value as )(['"])(?:\\.|(?!\2)[^\\])*\2""")
+
 #: Settings and options whose value may hold a URL.
 _URL_NAME = re.compile(r"broker|backend|sentinel|url|uri|dsn|location", re.IGNORECASE)
 
@@ -126,6 +129,7 @@ def hide(text: str) -> str:
     """Return a text without the passwords of the URLs in it."""
     if ":/" in text:
         text = _PIECE.sub(_hidden, text)
+    text = _NO_PORT.sub(rf"\1\2{MASK}\2", text)
     return _PARAMETER_IN_TEXT.sub(rf"\1{MASK}", _ALONE_IN_TEXT.sub(rf"\1{MASK}@", text))
 
 

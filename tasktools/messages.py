@@ -11,7 +11,7 @@ from celery.utils.time import maybe_make_aware
 from kombu.utils.functional import maybe_list
 
 from tasktools.calls import Call
-from tasktools.exceptions import ProjectError
+from tasktools.exceptions import ProjectError, project_code
 from tasktools.health import reason
 
 #: What `apply_async` takes and the message's headers and body carry.
@@ -45,14 +45,10 @@ def request_of(app: Any, call: Call, *, hostname: str) -> dict[str, Any]:
     Raises ProjectError when no message can be made, as when its route leads to an unknown queue.
     """
     task = app.tasks[call.task]
-    try:
+    with project_code(lambda error: _unmade(call.task, error)):
         options = _options(app, task, call)
         message = _message(app, task, call, options)
         destination = _destination(app, options)
-    except Exception as error:
-        sentence = f"The message of {call.task} cannot be made: {type(error).__name__}: {reason(error)}."
-        hint = "mend its route (CELERY_TASK_ROUTES, CELERY_TASK_QUEUES); --traceback shows where"
-        raise ProjectError(sentence, hint=hint) from error
     priority = options.get("priority")
     properties = {**message.properties, "reply_to": options.get("reply_to") or app.thread_oid}
     return {
@@ -68,6 +64,13 @@ def request_of(app: Any, call: Call, *, hostname: str) -> dict[str, Any]:
         "delivery_info": {**destination, "priority": priority, "redelivered": False},
         "is_eager": True,
     }
+
+
+def _unmade(name: str, error: BaseException) -> ProjectError:
+    sentence = f"The message of {name} cannot be made: {type(error).__name__}: {reason(error)}."
+    return ProjectError(
+        sentence, hint="mend its route (CELERY_TASK_ROUTES, CELERY_TASK_QUEUES); --traceback shows where"
+    )
 
 
 def _options(app: Any, task: Any, call: Call) -> dict[str, Any]:

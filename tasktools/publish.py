@@ -197,7 +197,9 @@ def _id_of(result: Any, call: Call) -> str:
 def _run_here(task: Any, call: Call) -> Sent:
     try:
         result = task.apply_async(call.args, dict(call.kwargs), **call.options)
-    except Exception as error:  # task_eager_propagates hands on whatever the task raises
+    except (TasktoolsError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # task_eager_propagates hands on whatever the task raises, and the tracer its exit()
         raise TaskFailed(f"{call.task} ran here and failed: {type(error).__name__}: {render.text_of(error)}") from error
     return Sent(id=_id_of(result, call), task=call.task, result=result, eager=True)
 

@@ -34,7 +34,9 @@ def is_json(value: Any) -> bool:
     """Whether JSON (with the times, decimals and UUIDs of Django's encoder) can carry `value` without a repr."""
     try:
         json.dumps(value, cls=DjangoJSONEncoder, allow_nan=False)
-    except Exception:  # noqa: BLE001 - a value may raise anything
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001 - a value may raise anything
         return False
     return not _is_deep(value)
 
@@ -53,14 +55,18 @@ class _Encoder(DjangoJSONEncoder):
     def default(self, value: Any) -> Any:
         try:
             return super().default(value)
-        except Exception:  # noqa: BLE001 - a value may raise anything
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # noqa: BLE001 - a value may raise anything
             return _attempted(repr, value)
 
 
 def _attempted(form: Callable[[Any], str], value: Any) -> str:
     try:
         return form(value)
-    except Exception:  # noqa: BLE001 - a value may raise anything
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001 - a value may raise anything, and may call exit(), which must not end a command
         return f"<{type(value).__name__}>"
 
 
@@ -90,7 +96,9 @@ def _parts(value: Any) -> dict[Any, Any] | list[Any] | None:
         if isinstance(value, tuple) and hasattr(value, "_asdict"):
             value = value._asdict()
         return dict(value.items()) if isinstance(value, Mapping) else list(value)
-    except Exception:  # noqa: BLE001 - a value may raise anything
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001 - a value may raise anything
         return None
 
 

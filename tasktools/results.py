@@ -13,6 +13,7 @@ from celery.states import EXCEPTION_STATES, PENDING, READY_STATES, REVOKED, SUCC
 from tasktools import render
 from tasktools.brokers import broker_of
 from tasktools.brokers.base import Trace
+from tasktools.brokers.urls import port_hint
 from tasktools.exceptions import ConfigurationError, TasktoolsError, UsageError
 from tasktools.health import reach, reason
 from tasktools.limits import TimedOut
@@ -96,7 +97,7 @@ def check_backend(app: Any) -> None:
     except Exception as error:
         raise explained(error) or ConfigurationError(
             f'The result backend "{masked(app.conf.result_backend)}" cannot be used: {reason(error)}.',
-            hint="mend CELERY_RESULT_BACKEND, or install its library",
+            hint=port_hint(error) or "mend CELERY_RESULT_BACKEND, or install its library",
         ) from error
     if isinstance(backend, DisabledBackend):
         raise ConfigurationError(
@@ -189,16 +190,16 @@ def _look(app: Any, task_id: str) -> Outcome:
     """Look for a result. One that fails again although the backend answers for another id is that one's trouble."""
     try:
         return outcome_of(task_id, app.backend.get_task_meta(task_id))
-    except (TimedOut, TasktoolsError):
+    except (TimedOut, TasktoolsError, KeyboardInterrupt):
         raise
-    except Exception:
+    except BaseException:  # an exception of the project's is made again, by its own code
         if not _answers(app):
             raise
     try:
         return outcome_of(task_id, app.backend.get_task_meta(task_id))
-    except (TimedOut, TasktoolsError):
+    except (TimedOut, TasktoolsError, KeyboardInterrupt):
         raise
-    except Exception as error:  # noqa: BLE001
+    except BaseException as error:  # noqa: BLE001
         why = Failure(type=type(error).__name__, message=reason(error))
         return Outcome(id=task_id, state=UNREADABLE, error=why)
 

@@ -111,7 +111,9 @@ class _Run:
                 ended = tracer(request["id"], request["args"], request["kwargs"], dict(request))
             except Reject as error:  # of on_success or after_return
                 return self._attempt(state=REJECTED, error=error)
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - on_failure may raise anything, and a task may exit
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # noqa: BLE001 - on_failure may raise anything, a task exit or be cancelled
                 self.note(error)
                 return self._attempt(state=FAILURE, error=error)
         if ended.info is None:

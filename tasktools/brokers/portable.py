@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tasktools.brokers.base import PRIVATE_SOCKET, STOCK_SOCKET, Broker
+from tasktools.brokers.urls import flaw
 from tasktools.exceptions import ConfigurationError, TasktoolsError
 from tasktools.masking import masked
 from tasktools.shadowing import explained
@@ -17,7 +18,7 @@ class PortableBroker(Broker):
     def connection(app: Any, **options: Any) -> Any:
         """Return an unconnected kombu Connection whose transport has been looked up.
 
-        Raises ConfigurationError when the transport is unknown or its library is missing.
+        Raises ConfigurationError when the transport is unknown, its library is missing, or the URL cannot be used.
         """
         url = app.conf.broker_write_url or app.conf.broker_url
         try:
@@ -31,10 +32,8 @@ class PortableBroker(Broker):
                 hint="install it; Celery names it as an extra: pip install 'celery[redis]', 'celery[sqs]', ...",
             ) from error
         except (KeyError, ValueError, AttributeError, TypeError) as error:
-            raise ConfigurationError(
-                f'The broker "{masked(url)}" is of no kind that kombu knows{_told(error)}.',
-                hint="set CELERY_BROKER_URL to a URL such as redis://localhost:6379/0 or amqp://localhost",
-            ) from error
+            why, hint = flaw(url, error)
+            raise ConfigurationError(f'The broker "{masked(url)}" {why}.', hint=hint) from error
         return connection
 
     def uri(self) -> str:
@@ -69,8 +68,3 @@ def queue_length(connection: Any, name: str) -> int:
             return int(channel.queue_declare(name, passive=True).message_count)
         except connection.channel_errors:
             return 0
-
-
-def _told(error: Exception) -> str:
-    """The text of an error that quotes no part of the URL, for there may be a password in it."""
-    return f": {error.args[0]}" if isinstance(error, KeyError) and error.args else ""

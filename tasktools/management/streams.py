@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from django.core.management.base import BaseCommand, OutputWrapper
+from django.core.management.base import BaseCommand, CommandParser, OutputWrapper
 
 from tasktools.exceptions import OutputError
 
@@ -44,9 +44,28 @@ class StreamCommand(BaseCommand):
     #: What has been done and stays so, as a sentence: it is said when the output is lost. "" for nothing.
     done = ""
 
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        """Return Django's parser, whose help goes where all data goes: argparse says nothing when it cannot write."""
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+
+        def print_help(file: Any = None) -> None:
+            if file is None:
+                self.stdout.write(parser.format_help(), ending="")
+            else:
+                file.write(parser.format_help())
+
+        parser.print_help = print_help  # type: ignore[method-assign]
+        return parser
+
     def run_from_argv(self, argv: list[str]) -> None:
         with self.guarded(argv):
             super().run_from_argv(argv)
+
+    def print_help(self, prog_name: str, subcommand: str) -> None:
+        """Print what `manage.py help NAME` shows: nothing else calls it."""
+        self._called_from_command_line = True
+        with self.guarded([prog_name, subcommand]):
+            super().print_help(prog_name, subcommand)
 
     @contextlib.contextmanager
     def guarded(self, argv: list[str]) -> Iterator[None]:
@@ -57,6 +76,10 @@ class StreamCommand(BaseCommand):
         open_closed()
         try:
             yield
+        except ReaderGone:  # of the help; the others are handled where a command runs
+            sys.exit(0)
+        except StdoutError as error:
+            self.lost(error, argv)
         except SystemExit as ended:
             self._flush(argv, failed=ended.code not in (None, 0))
             raise

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import signal
@@ -43,6 +44,11 @@ class Watched(Task):
 
     def after_return(self, status: str, retval: Any, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
         self.seen.append(("after_return", status))
+
+
+class Exiting(Exception):
+    def __str__(self) -> str:
+        sys.exit(7)
 
 
 class Clumsy(Task):
@@ -214,6 +220,35 @@ def test_failure__a_task_that_exits(shop: Any, run_command: Run) -> None:
     done = run_in(app, run_command, "leave")
     assert (done.out, done.code) == ("", 1)
     assert "shop.leave failed: SystemExit: 7\n" in done.err
+
+
+@pytest.mark.parametrize("kind", [asyncio.CancelledError, GeneratorExit, BaseException])
+def test_failure__what_is_no_exception_of_the_common_kind(
+    shop: Any, run_command: Run, kind: type[BaseException]
+) -> None:
+    def cancelled() -> None:
+        raise kind("c")
+
+    app = shop()
+    add_task(app, cancelled)
+    done = run_in(app, run_command, "cancelled")
+    lines = done.err.splitlines()
+    assert (done.out, done.code) == ("", 1)
+    assert lines[0] == "Traceback (most recent call last):"
+    assert next(line for line in lines if line.startswith("  File ")).endswith("in cancelled")
+    assert f"shop.cancelled failed: {kind.__name__}: c" in lines
+
+
+def test_failure__an_exception_whose_text_exits(shop: Any, run_command: Run) -> None:
+    def exiting() -> None:
+        raise Exiting
+
+    app = shop()
+    add_task(app, exiting)
+    done = run_in(app, run_command, "exiting")
+    assert (done.out, done.code) == ("", 1)
+    assert "shop.exiting failed: Exiting: <Exiting>\n" in done.err
+    assert done.err.count("Traceback (most") == 1
 
 
 def test_failure__one_of_its_handler(shop: Any, run_command: Run) -> None:
@@ -609,6 +644,17 @@ def test_usage__a_route_to_no_queue(shop: Any, run_command: Run) -> None:
     done = run_in(app, run_command, "double", "1")
     assert done.code == 2
     assert done.err.startswith("The message of shop.double cannot be made: QueueNotFound: ")
+
+
+def test_usage__a_router_that_exits(shop: Any, run_command: Run) -> None:
+    def leave(*_: Any, **__: Any) -> None:
+        sys.exit(5)
+
+    app = shop(task_routes=(leave,))
+    add_task(app, double)
+    done = run_in(app, run_command, "double", "1")
+    assert done.code == 2
+    assert done.err.startswith("The message of shop.double cannot be made: SystemExit: 5.\n")
 
 
 def test_pdb__without_a_terminal_runs_nothing(shop: Any, run_command: Run) -> None:

@@ -70,23 +70,32 @@ def test_two_with_the_same_run__do_not_send_twice(site: Site, ids: tuple[str, ..
         assert len(set((site.root / "ids").read_text().split())) == 3000
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signal__ends_and_can_be_resumed(site: Site, signum: int) -> None:
     write_calls(site.minimal(), 5000)
     words = ("enqueue", "add", "--from", "calls.jsonl", "--resume", "run", "--rate", "2000", "--batch-size", "100")
     command = site.start_manage(*words)
     wait_for(lambda: (site.data / "valkey.sock").exists() and queued(site) > 500)
-    code = command.end(signum)
-    assert code == (130 if signum == signal.SIGINT else -signal.SIGTERM)
-    if signum == signal.SIGINT:
-        assert "Interrupted. The same command goes on where it stopped." in command.output
-        assert re.search(r"^[\d,]+ sent in ", command.output, re.M)
+    assert command.end(signum) == 130
+    assert "Interrupted. The same command goes on where it stopped." in command.output
+    assert re.search(r"^[\d,]+ sent in ", command.output, re.M)
     sent = queued(site)
     assert sent < 5000
     done = site.manage(*words[:6], "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["sent"] == 5000 - sent
     assert queued(site) == 5000
+
+
+def test_signal__without_a_run_the_ids_are_those_that_were_sent(site: Site) -> None:
+    write_calls(site.minimal(), 5000)
+    words = ("--ids", "ids", "--rate", "2000", "--batch-size", "50")
+    command = site.start_manage("enqueue", "add", "--from", "calls.jsonl", *words)
+    wait_for(lambda: (site.data / "valkey.sock").exists() and queued(site) > 500)
+    assert command.end(signal.SIGTERM) == 130
+    sent = queued(site)
+    assert len((site.root / "ids").read_text().split()) == sent < 5000
+    assert f"Interrupted. To go on: the same command with --start {sent + 1}\n" in command.output
 
 
 def test_pipe_that_is_silent__what_has_come_is_sent(site: Site) -> None:

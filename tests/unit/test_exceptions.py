@@ -55,7 +55,7 @@ def test_exit_codes__the_table_is_what_the_commands_promise() -> None:
         "  4    no trace of what was asked for",
         "  69   broker, result backend or worker unreachable",
         "  74   a file or a stream could not be written",
-        "  130  interrupted",
+        "  130  interrupted: Ctrl+C; SIGTERM and SIGHUP too in enqueue and taskresult",
     ]
 
 

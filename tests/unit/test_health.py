@@ -124,3 +124,55 @@ def test_reach__a_server_that_answers_and_refuses(error: Exception, hint: str) -
         reach('The broker "redis://x"', 30, refuse)
     assert caught.value.sentence.startswith('The broker "redis://x" refuses: wrapped: ')
     assert caught.value.hint == hint
+
+
+def wrong_version() -> OSError:
+    cause = ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)")
+    cause.reason = "WRONG_VERSION_NUMBER"
+    error = redis.ConnectionError(f"Error 1 connecting to host:1. {cause.args[1]}")
+    error.__cause__ = cause
+    return error  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("error", "what", "hint"),
+    [
+        (
+            redis.AuthenticationError("invalid username-password pair or user is disabled."),
+            "refuses: invalid username-password pair or user is disabled",
+            "the server runs and refuses the user or the password: ",
+        ),
+        (
+            redis.InvalidResponse("Protocol Error: b'HTTP/1.1 400 Bad Request'"),
+            "answers, but not as Redis or Valkey: Protocol Error: ",
+            "another program listens there, or the port speaks TLS (rediss://): mend the address in the settings",
+        ),
+        (
+            redis.ConnectionError("Connection closed by server."),
+            "cannot be reached: Connection closed by server",
+            "it was reached and hung up: is it Redis or Valkey, and does it want TLS (rediss://)?",
+        ),
+        (
+            wrong_version(),
+            "cannot be reached: Error 1 connecting to host:1. ",
+            "it seems that the port speaks no TLS: write redis:// for rediss://",
+        ),
+    ],
+    ids=["password", "HTTP", "hangs up", "no TLS"],
+)
+def test_reach__a_server_that_was_reached_is_not_to_be_started(error: Exception, what: str, hint: str) -> None:
+    def fail() -> None:
+        raise error
+
+    with pytest.raises(Unreachable) as caught:
+        reach('The broker "redis://x"', 30, fail)
+    assert caught.value.sentence.startswith(f'The broker "redis://x" {what}')
+    assert caught.value.hint.startswith(hint)
+
+
+def test_reach__silence_of_a_port_that_is_greeted_with_tls() -> None:
+    released = threading.Event()
+    with pytest.raises(Unreachable) as caught:
+        reach('The broker "rediss://x"', 0.05, released.wait, 30)
+    released.set()
+    assert caught.value.hint == f"{HINT}; rediss:// is for a port that speaks TLS"

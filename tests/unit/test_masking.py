@@ -197,6 +197,13 @@ def test_hide__a_long_password_and_one_that_was_cut(text: str, hidden: str | Non
     assert hide(text) == (text if hidden is None else hidden)
 
 
+@pytest.mark.parametrize("part", ["abc", "a", "it's", "a\"b'c", "a\\"])
+def test_hide__what_python_takes_for_a_port(part: str) -> None:
+    text = f'Port could not be cast to integer value as {part!r}. It\'s "so".'
+    quote = repr(part)[0]
+    assert hide(text) == f'Port could not be cast to integer value as {quote}**{quote}. It\'s "so".'
+
+
 def test_told__half_a_long_password_is_not_shown() -> None:
     assert told(ValueError(f"cannot parse redis://u:{TOKEN}@host/0")) == "ValueError: cannot parse redis://u:**@host/0"
 

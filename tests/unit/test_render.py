@@ -145,6 +145,16 @@ def test_as_json__what_does_not_tell_what_it_holds(value: Any) -> None:
     assert isinstance(parsed(render.as_json([value]))[0], str)
 
 
+class Exiting:
+    def __repr__(self) -> str:
+        raise SystemExit(7)
+
+
+def test_as_json__a_value_whose_repr_exits_ends_nothing() -> None:
+    assert render.as_json([Exiting()]) == '["<Exiting>"]'
+    assert render.text_of(Exiting()) == "<Exiting>"
+
+
 def test_as_json__one_line_unless_told_otherwise() -> None:
     assert render.as_json({"a": [1]}) == '{"a": [1]}'
     assert render.as_json({"a": 1}, indent=2) == '{\n  "a": 1\n}'

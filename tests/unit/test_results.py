@@ -99,6 +99,16 @@ def test_outcome_of__failed_with_what_another_client_has_stored(result: Any, fai
     assert outcome.result is None
 
 
+class Exiting(Exception):
+    def __str__(self) -> str:
+        raise SystemExit(7)
+
+
+def test_outcome_of__failed_with_an_exception_whose_text_exits() -> None:
+    outcome = outcome_of("one", {"status": "FAILURE", "result": Exiting()})
+    assert outcome.error == Failure(type="Exiting", message="<Exiting>")
+
+
 def test_outcome_of__failed_without_an_exception() -> None:
     outcome = outcome_of("i", {"status": "FAILURE", "result": None, "traceback": ""})
     assert outcome == Outcome(id="i", state="FAILURE")

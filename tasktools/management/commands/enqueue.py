@@ -9,6 +9,7 @@ from django.core.management.base import CommandParser
 from tasktools import discovery, publish, render, startup
 from tasktools.calls import Call
 from tasktools.exceptions import TaskNameError, TasktoolsError
+from tasktools.interrupts import heed_signals
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.bulk_options import add_bulk_options, require_consistent
 from tasktools.management.calling import add_calling_options, calling_options, listens, sender_of
@@ -27,6 +28,10 @@ class Command(TasktoolsCommand):
         add("--timeout", metavar="DURATION", help=f"how long --wait waits ({DEFAULT_WAIT}); exit code 3 then")
         add("--dry-run", action="store_true", help="check the call, print it, send nothing")
         add("--unregistered", action="store_true", help="take the name as it is: another project's worker knows it")
+
+    def prepare(self, options: dict[str, Any]) -> None:
+        if self.is_own_process:
+            heed_signals()
 
     def run(self, *, name: str | None, words: list[str], **options: Any) -> None:
         require_consistent(name, words, options)

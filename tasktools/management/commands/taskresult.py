@@ -9,6 +9,7 @@ from django.core.management.base import CommandParser
 from tasktools import results
 from tasktools.durations import parse_duration
 from tasktools.exceptions import ArgumentError
+from tasktools.interrupts import heed_signals
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.outcomes import DEFAULT_WAIT, require_backend, show, verdict, waiting_time
 
@@ -25,6 +26,10 @@ class Command(TasktoolsCommand):
         parser.add_argument(
             "--interval", metavar="DURATION", default="500ms", help="longest pause between two looks (500ms)"
         )
+
+    def prepare(self, options: dict[str, Any]) -> None:
+        if self.is_own_process:
+            heed_signals()
 
     def run(self, *, ids: list[str], **options: Any) -> None:
         timeout = waiting_time(options)

@@ -1,0 +1,42 @@
+"""--help is data: where it cannot be written the command says so."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import pytest
+from django.core.management import load_command_class
+
+from tests.conftest import Ran
+
+Run = Callable[..., Ran]
+
+FULL = "stdout cannot be written: No space left on device.\nHint: make room, or send it somewhere else\n"
+
+COMMANDS = ["completion", "enqueue", "runbeat", "rundev", "runtask", "runworker", "showtasks", "taskresult"]
+
+
+@contextlib.contextmanager
+def full_disk() -> Iterator[None]:
+    with open("/dev/full", "w") as stream, contextlib.redirect_stdout(stream):
+        yield
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help__on_a_full_disk(typed: Run, name: str) -> None:
+    with full_disk():
+        ran = typed(name, "--help")
+    assert (ran.code, ran.err) == (74, FULL)
+
+
+def test_help__of_manage_py_on_a_full_disk(capsys: pytest.CaptureFixture[str]) -> None:
+    with full_disk(), pytest.raises(SystemExit) as ended:
+        load_command_class("tasktools", "enqueue").print_help("manage.py", "enqueue")
+    assert (ended.value.code, capsys.readouterr().err) == (74, FULL)
+
+
+def test_help__goes_to_stdout(typed: Run) -> None:
+    ran = typed("enqueue", "--help")
+    assert ran.out.startswith("usage: manage.py enqueue ")
+    assert (ran.err, ran.code) == ("", 0)
