@@ -22,6 +22,7 @@ from celery.worker import state
 
 from tasktools.greenlets import let_cold_stop_wait, report_terminated
 from tasktools.settlement import Settlement
+from tasktools.silence import Silence
 from tasktools.snapshots import snapshot
 
 #: Of the time that a stop is given, the part kept for Celery's soft shutdown, and for cleaning up behind it, in seconds.
@@ -37,6 +38,7 @@ class Stop:
     """Follows the stop of the worker of this process, and tells of it line by line."""
 
     _settlement: Settlement
+    _silence: Silence | None = None
 
     def __init__(self, say: Callable[[str], None], *, every_second: bool, grace: float | None = None) -> None:
         self.say = say
@@ -55,6 +57,7 @@ class Stop:
     def install(self, app: Any, lost: Mapping[str, Any]) -> None:
         """Have it begin with the first signal that ends the worker. `lost` are messages, as in Settlement."""
         self._settlement = Settlement(app, lost)
+        self._silence = Silence(app, self._over, self._say_aside, lambda: self._leave(0))
         if self.grace is not None:
             app.conf.worker_soft_shutdown_timeout = self.grace * SOFT_SHARE
         let_cold_stop_wait()
@@ -77,6 +80,9 @@ class Stop:
         if self.grace is not None:  # first: whatever fails here, Celery's signal swallows it, and the grace must hold
             soft = self.grace * SOFT_SHARE
             self._press_after(max(0.0, self.grace - soft - CLEANING), soft=soft)
+        if self._silence:
+            self._silence.arm()
+            _start(self._silence.watch)
         self._running = {request.id: request for request in snapshot(state.active_requests)}
         later = snapshot(getattr(state, "scheduled_requests", ()))  # from Celery 5.7 on
         waiting = [*snapshot(state.reserved_requests), *later]
@@ -96,6 +102,8 @@ class Stop:
             return  # connected again
         self._consumer, worker = consumer, consumer.controller
         report_terminated(consumer.pool)
+        if self._silence:
+            self._silence.follow(consumer)
         stop, wait = worker.stop, worker.wait_for_soft_shutdown
         name = next(each for each in _CANCEL if hasattr(consumer, each))
         worker.stop = self._begun(stop, "Warm")
@@ -161,14 +169,20 @@ class Stop:
         if self._can_cut():
             os.kill(os.getpid(), signal.SIGQUIT)
             soft += CLEANING
-        if self._over.wait(soft):
-            return
+        if not self._over.wait(soft):
+            self._leave(1)
+
+    def _leave(self, code: int) -> None:
+        """End the process as it stands, and say what became of the tasks."""
         self._note_cut()
         self._settlement.give_back(self._consumer, CLEANING)
         _aside(self.finish).join(CLEANING)
         for child in pool_processes():
             os.kill(child, signal.SIGKILL)
-        os._exit(1)
+        os._exit(code)
+
+    def _say_aside(self, text: str) -> None:
+        _aside(self.say, text).join(CLEANING)
 
     def _can_cut(self) -> bool:
         """Whether the pool can end a task: threads cannot, and Celery's cold shutdown fails them with NotImplementedError."""
