@@ -18,6 +18,7 @@ from typing import Any
 from billiard.exceptions import Terminated, WorkerLostError
 from celery import signals
 from celery.concurrency.base import BasePool
+from celery.concurrency.solo import TaskPool
 from celery.worker import state
 
 from tasktools.greenlets import let_cold_stop_wait, report_terminated
@@ -28,7 +29,6 @@ from tasktools.snapshots import snapshot
 #: Of the time that a stop is given, the part kept for Celery's soft shutdown, and for cleaning up behind it, in seconds.
 SOFT_SHARE = 0.25
 CLEANING = 1.0
-
 
 #: How the consumer's method is called that cancels what runs, in Celery from 5.6 on and in 5.5.
 _CANCEL = ("cancel_active_requests", "cancel_all_unacked_requests")
@@ -70,7 +70,7 @@ class Stop:
     def be_replaced(self, grace: float) -> None:
         """Another worker is at work already: say once what is waited for, and for no more than `grace` seconds."""
         self.every_second = False
-        self._press_after(grace, soft=0.0)
+        _start(self._press, grace, 0.0)
 
     def begin(self, how: str) -> None:
         """Take down what runs and what is reserved, and tell of it from a thread: this is called in a signal handler."""
@@ -79,7 +79,7 @@ class Stop:
         self.began = time.monotonic()
         if self.grace is not None:  # first: whatever fails here, Celery's signal swallows it, and the grace must hold
             soft = self.grace * SOFT_SHARE
-            self._press_after(max(0.0, self.grace - soft - CLEANING), soft=soft)
+            _start(self._press, max(0.0, self.grace - soft - CLEANING), soft)
         if self._silence:
             self._silence.arm()
             _start(self._silence.watch)
@@ -105,6 +105,8 @@ class Stop:
         if self._silence:
             self._silence.follow(consumer)
         stop, wait = worker.stop, worker.wait_for_soft_shutdown
+        if isinstance(consumer.pool, TaskPool):  # solo: a task that still counts as running has called sys.exit()
+            stop = self._cutting(stop)
         name = next(each for each in _CANCEL if hasattr(consumer, each))
         worker.stop = self._begun(stop, "Warm")
         worker.wait_for_soft_shutdown = self._begun(wait, "Cold")
@@ -157,19 +159,17 @@ class Stop:
                 return
             self._over.wait(1)
 
-    def _press_after(self, warm: float, *, soft: float) -> None:
-        _start(self._press, warm, soft)
-
     def _press(self, warm: float, soft: float) -> None:
-        """Warm, then soft and cold (SIGQUIT), then out: each for so many seconds."""
+        """Warm, then soft and cold (SIGQUIT), then out: each for so many seconds. Without a task there is nothing to cut."""
         if self._over.wait(warm):
             return
-        more = f"they have {soft:g} s more" if soft else "they are stopped"
-        _aside(self.say, f"tasks still run after {warm:g} s: {more}")
-        if self._can_cut():
-            os.kill(os.getpid(), signal.SIGQUIT)
-            soft += CLEANING
-        if not self._over.wait(soft):
+        runs = bool(snapshot(state.active_requests))
+        if runs:
+            more = f"they have {soft:g} s more" if soft else "they are stopped"
+            _aside(self.say, f"tasks still run after {warm:g} s: {more}")
+            if self._can_cut():
+                os.kill(os.getpid(), signal.SIGQUIT)
+        if not self._over.wait(soft + CLEANING * (not runs or self._can_cut())):
             self._leave(1)
 
     def _leave(self, code: int) -> None:
@@ -242,8 +242,7 @@ def _is_acknowledged(request: Any) -> bool:
 
 
 def _told(request: Any) -> str:
-    seconds = time.time() - (request.time_start or time.time())
-    return f"{_name(request)} ({seconds:.0f} s)"
+    return f"{_name(request)} ({time.time() - (request.time_start or time.time()):.0f} s)"
 
 
 def _name(request: Any) -> str:
