@@ -105,10 +105,10 @@ class Stop:
         if self._silence:
             self._silence.follow(consumer)
         stop, wait = worker.stop, worker.wait_for_soft_shutdown
-        if isinstance(consumer.pool, TaskPool):  # solo: a task that still counts as running has called sys.exit()
-            stop = self._cutting(stop)
         name = next(each for each in _CANCEL if hasattr(consumer, each))
         worker.stop = self._begun(stop, "Warm")
+        if isinstance(consumer.pool, TaskPool):  # solo: a task that still counts as running has called sys.exit()
+            worker.stop = self._cutting(worker.stop)
         worker.wait_for_soft_shutdown = self._begun(wait, "Cold")
         self._settlement.watch(consumer)
         worker.terminate = self._cutting(worker.terminate)
@@ -152,7 +152,7 @@ class Stop:
 
     def _tell(self) -> None:
         while not self._over.is_set():
-            running = [request for request in self._running.values() if request in state.active_requests]
+            running = [r for r in self._running.values() if r in state.active_requests and r.id not in self._cut]
             if running:
                 self.say(f"waiting for {', '.join(_told(request) for request in running)}")
             if not self.every_second or not running:

@@ -142,7 +142,7 @@ def test_solo__task_that_calls_sys_exit_has_not_finished(monkeypatch: pytest.Mon
     message = SimpleNamespace(acknowledged=True)
     exited = Request(id="1", name="shop.tasks.exits", time_start=1.0, message=message, _on_reject=None)
     monkeypatch.setattr(state, "active_requests", [exited])
-    monkeypatch.setattr(stop, "_tell", lambda: None)
+    monkeypatch.setattr(stopping, "_start", lambda call, *_: call())
     with Celery("shop", set_as_current=False) as app:
         stop._settlement = Settlement(app, {})
     controller = SimpleNamespace(stop=lambda: None, wait_for_soft_shutdown=None, terminate=None)
