@@ -10,6 +10,8 @@ from celery.beat import PersistentScheduler, ScheduleEntry
 from celery.utils.imports import symbol_by_name
 
 from tasktools.entries import Entry, Fault
+from tasktools.exceptions import ConfigurationError, UsageError
+from tasktools.naming import shown
 from tasktools.registry import finalize
 
 
@@ -43,6 +45,18 @@ def keeps_file(scheduler: str) -> bool:
     """Whether the scheduler (a class, by its dotted name) writes the schedule to a file."""
     found = _class_of(scheduler)
     return found is not None and issubclass(found, PersistentScheduler)
+
+
+def require_scheduler(scheduler: str, *, typed: bool) -> None:
+    """Raise UsageError (ConfigurationError when it was not `typed`) where beat could not load this class of scheduler."""
+    aliases = {each.name: each.value for each in entry_points(group="celery.beat_schedulers")}
+    try:
+        symbol_by_name(scheduler, aliases=aliases)
+    except Exception as error:
+        why = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        kind = UsageError if typed else ConfigurationError
+        hint = "name a class with -S, as celery.beat:PersistentScheduler" if typed else "see CELERY_BEAT_SCHEDULER"
+        raise kind(f'The scheduler "{shown(str(scheduler))}" cannot be loaded. {why}', hint=hint) from error
 
 
 def _is_celerys(scheduler: str, *, sure: bool) -> bool:

@@ -18,16 +18,17 @@ from typing import Any
 from billiard.exceptions import Terminated, WorkerLostError
 from celery import signals
 from celery.concurrency.base import BasePool
+from celery.concurrency.solo import TaskPool
 from celery.worker import state
 
 from tasktools.greenlets import let_cold_stop_wait, report_terminated
 from tasktools.settlement import Settlement
+from tasktools.silence import Silence
 from tasktools.snapshots import snapshot
 
 #: Of the time that a stop is given, the part kept for Celery's soft shutdown, and for cleaning up behind it, in seconds.
 SOFT_SHARE = 0.25
 CLEANING = 1.0
-
 
 #: How the consumer's method is called that cancels what runs, in Celery from 5.6 on and in 5.5.
 _CANCEL = ("cancel_active_requests", "cancel_all_unacked_requests")
@@ -37,6 +38,7 @@ class Stop:
     """Follows the stop of the worker of this process, and tells of it line by line."""
 
     _settlement: Settlement
+    _silence: Silence | None = None
 
     def __init__(self, say: Callable[[str], None], *, every_second: bool, grace: float | None = None) -> None:
         self.say = say
@@ -55,6 +57,7 @@ class Stop:
     def install(self, app: Any, lost: Mapping[str, Any]) -> None:
         """Have it begin with the first signal that ends the worker. `lost` are messages, as in Settlement."""
         self._settlement = Settlement(app, lost)
+        self._silence = Silence(app, self._over, self._say_aside, lambda: self._leave(0))
         if self.grace is not None:
             app.conf.worker_soft_shutdown_timeout = self.grace * SOFT_SHARE
         let_cold_stop_wait()
@@ -67,7 +70,7 @@ class Stop:
     def be_replaced(self, grace: float) -> None:
         """Another worker is at work already: say once what is waited for, and for no more than `grace` seconds."""
         self.every_second = False
-        self._press_after(grace, soft=0.0)
+        _start(self._press, grace, 0.0)
 
     def begin(self, how: str) -> None:
         """Take down what runs and what is reserved, and tell of it from a thread: this is called in a signal handler."""
@@ -76,7 +79,10 @@ class Stop:
         self.began = time.monotonic()
         if self.grace is not None:  # first: whatever fails here, Celery's signal swallows it, and the grace must hold
             soft = self.grace * SOFT_SHARE
-            self._press_after(max(0.0, self.grace - soft - CLEANING), soft=soft)
+            _start(self._press, max(0.0, self.grace - soft - CLEANING), soft)
+        if self._silence:
+            self._silence.arm()
+            _start(self._silence.watch)
         self._running = {request.id: request for request in snapshot(state.active_requests)}
         later = snapshot(getattr(state, "scheduled_requests", ()))  # from Celery 5.7 on
         waiting = [*snapshot(state.reserved_requests), *later]
@@ -96,9 +102,13 @@ class Stop:
             return  # connected again
         self._consumer, worker = consumer, consumer.controller
         report_terminated(consumer.pool)
+        if self._silence:
+            self._silence.follow(consumer)
         stop, wait = worker.stop, worker.wait_for_soft_shutdown
         name = next(each for each in _CANCEL if hasattr(consumer, each))
         worker.stop = self._begun(stop, "Warm")
+        if isinstance(consumer.pool, TaskPool):  # solo: a task that still counts as running has called sys.exit()
+            worker.stop = self._cutting(worker.stop)
         worker.wait_for_soft_shutdown = self._begun(wait, "Cold")
         self._settlement.watch(consumer)
         worker.terminate = self._cutting(worker.terminate)
@@ -142,33 +152,37 @@ class Stop:
 
     def _tell(self) -> None:
         while not self._over.is_set():
-            running = [request for request in self._running.values() if request in state.active_requests]
+            running = [r for r in self._running.values() if r in state.active_requests and r.id not in self._cut]
             if running:
                 self.say(f"waiting for {', '.join(_told(request) for request in running)}")
             if not self.every_second or not running:
                 return
             self._over.wait(1)
 
-    def _press_after(self, warm: float, *, soft: float) -> None:
-        _start(self._press, warm, soft)
-
     def _press(self, warm: float, soft: float) -> None:
-        """Warm, then soft and cold (SIGQUIT), then out: each for so many seconds."""
+        """Warm, then soft and cold (SIGQUIT), then out: each for so many seconds. Without a task there is nothing to cut."""
         if self._over.wait(warm):
             return
-        more = f"they have {soft:g} s more" if soft else "they are stopped"
-        _aside(self.say, f"tasks still run after {warm:g} s: {more}")
-        if self._can_cut():
-            os.kill(os.getpid(), signal.SIGQUIT)
-            soft += CLEANING
-        if self._over.wait(soft):
-            return
+        runs = bool(snapshot(state.active_requests))
+        if runs:
+            more = f"they have {soft:g} s more" if soft else "they are stopped"
+            _aside(self.say, f"tasks still run after {warm:g} s: {more}")
+            if self._can_cut():
+                os.kill(os.getpid(), signal.SIGQUIT)
+        if not self._over.wait(soft + CLEANING * (not runs or self._can_cut())):
+            self._leave(1)
+
+    def _leave(self, code: int) -> None:
+        """End the process as it stands, and say what became of the tasks."""
         self._note_cut()
         self._settlement.give_back(self._consumer, CLEANING)
         _aside(self.finish).join(CLEANING)
         for child in pool_processes():
             os.kill(child, signal.SIGKILL)
-        os._exit(1)
+        os._exit(code)
+
+    def _say_aside(self, text: str) -> None:
+        _aside(self.say, text).join(CLEANING)
 
     def _can_cut(self) -> bool:
         """Whether the pool can end a task: threads cannot, and Celery's cold shutdown fails them with NotImplementedError."""
@@ -228,8 +242,7 @@ def _is_acknowledged(request: Any) -> bool:
 
 
 def _told(request: Any) -> str:
-    seconds = time.time() - (request.time_start or time.time())
-    return f"{_name(request)} ({seconds:.0f} s)"
+    return f"{_name(request)} ({time.time() - (request.time_start or time.time()):.0f} s)"
 
 
 def _name(request: Any) -> str:

@@ -65,14 +65,28 @@ def schedule_file(configured: str, places: Iterable[Path]) -> Path | None:
     raise error
 
 
-def holds_something_else(path: str) -> bool:
-    """Whether there is a file that is no schedule: beat would take it for a broken one, and remove it."""
+def why_no_schedule(path: str, *, typed: bool = True) -> str | None:
+    """Return why beat cannot keep its schedule in `path`, as the end of a sentence; None when it can.
+
+    Beat removes what it takes for a broken schedule, whatever that is. Where the path was not typed, there is another folder.
+    """
     import dbm
 
+    folder = os.path.dirname(path) or "."
+    if typed and not os.path.isdir(folder):
+        return f'cannot be written: there is no folder "{folder}".'
+    for name in (path, *(f"{path}{suffix}" for suffix in _SUFFIXES)):
+        if os.path.exists(name) and not os.path.isfile(name):  # a look into a pipe would wait
+            return "is no file, and beat would remove it." if name == path else f'is taken: "{name}" is no file.'
     if not os.path.isfile(path) or dbm.whichdb(path) != "":
-        return False
+        return None
     with open(path, "rb") as file:
-        return bool(file.read(16).strip(b"\0"))  # a crash leaves an empty one
+        other = file.read(16).strip(b"\0")  # a crash leaves an empty one
+    return "is no schedule of beat, which would remove it." if other else None
+
+
+#: What the modules of dbm append to the name.
+_SUFFIXES = (".db", ".dat", ".dir", ".bak", ".pag")
 
 
 def _is_writable(folder: Path) -> bool:

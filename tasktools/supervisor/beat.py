@@ -35,7 +35,9 @@ class BeatReloader(Reloader):
                 self.wait_for_change(child, "beat did not start")
         elif child is self.current:
             self.current = None
-            if self.next and self.next.ready:
+            if child.hopeless and not self.next:
+                self.wait_for_change(child, "beat did not start")
+            elif self.next and self.next.ready:
                 self._hand_over(self.next)
             elif not self.next:
                 self.start_later(child, "beat ended by itself")

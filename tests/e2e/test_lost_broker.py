@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -107,3 +109,41 @@ def test_down_at_a_stop__says_what_the_broker_still_holds(site: Site, redis_serv
     redis_server.start()
     client = redis_server.client()
     assert (client.llen("celery"), client.hlen("unacked")) == (0, 3)
+
+
+def test_silent_broker__does_not_hold_up_the_stop(site: Site) -> None:
+    """It waits in the connection that it makes, without a limit."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        silent.settimeout(0.1)
+        site.minimal(settings=f"CELERY_BROKER_URL = 'redis://127.0.0.1:{port}/0'")
+        worker = site.start_manage("runworker", "-l", "INFO", "--pidfile", "worker.pid", "--noreload")
+        held: list[socket.socket] = []
+
+        def connects() -> bool:
+            with contextlib.suppress(TimeoutError):
+                began = "[tasks]" in worker.output
+                held.append(silent.accept()[0])
+                return began
+            return False
+
+        wait_for(connects)
+        assert worker.end() == 0
+        for each in held:
+            each.close()
+    said = f'The broker "redis://127.0.0.1:{port}/0" does not answer. The worker stops without it.'
+    assert worker.output.count(said) == 1
+    assert not (site.root / "worker.pid").exists()
+
+
+def test_frozen_broker__what_cannot_be_given_back_is_said(site: Site, redis_server: Redis) -> None:
+    """It waits where it closes the connection: the process is left."""
+    worker = begin(site, redis_server, late=False, seconds=2)
+    redis_server.suspend()
+    try:
+        assert worker.end() == 0
+    finally:
+        redis_server.resume()
+    assert "does not answer. The worker stops without it." in worker.output
+    assert "not given back: shop.tasks.slow[" in worker.output
+    assert "ended 0" in recorded(site)

@@ -287,6 +287,16 @@ def test_hopeless_first_one__ends_with_its_code(tmp_path: Path) -> None:
     assert bench.said == []
 
 
+def test_beat__that_began_and_is_hopeless_ends_with_its_code(beat: Bench) -> None:
+    """Celery reads its command line when beat has begun."""
+    reloader = beat.reloader
+    assert reloader.current is not None
+    reloader.current.hopeless = True
+    beat.flag("exit", "2")
+    beat.turn_until(lambda: reloader.exit_code == 2)
+    assert (beat.said, reloader.started) == ([], 1)
+
+
 def test_stale__content_that_is_the_same_has_the_worker_go_on(worker: Bench) -> None:
     path = worker.folder / "a.py"
     path.write_text("x")

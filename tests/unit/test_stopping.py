@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 from celery import Celery, signals
+from celery.concurrency.solo import TaskPool
 from celery.worker import state
 
 from tasktools import stopping
+from tasktools.settlement import Settlement
 from tasktools.stopping import Stop
 
 
@@ -43,6 +45,7 @@ def test_begin__by_a_signal_that_interrupts_another(receivers: None) -> None:
         stop.install(app, {})
     with signals.worker_shutting_down.lock:  # the handler that is interrupted is just sending
         signals.worker_shutting_down.send(sender="worker", sig="SIGTERM", how="Warm", exitcode=0)
+    stop._over.set()  # nobody stops this worker, which has no broker either
     assert stop.began is not None
 
 
@@ -84,7 +87,7 @@ def test_begin__while_the_pool_changes_what_runs(monkeypatch: pytest.MonkeyPatch
 def test_begin__that_fails_still_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     stop = Stop(lambda text: None, every_second=False, grace=8.0)
     pressed: list[float] = []
-    monkeypatch.setattr(stop, "_press_after", lambda warm, soft: pressed.extend([warm, soft]))
+    monkeypatch.setattr(stopping, "_start", lambda call, *seconds: pressed.extend(seconds))
     monkeypatch.setattr(stop, "_all", lambda: {}["nothing"])
     with pytest.raises(KeyError):
         stop.begin("Warm")
@@ -102,6 +105,7 @@ def test_press__although_a_terminal_takes_no_output(monkeypatch: pytest.MonkeyPa
     reads = threading.Event()
     stop = Stop(lambda text: bool(reads.wait(30)) and None, every_second=False)
     steps: list[Any] = []
+    monkeypatch.setattr(state, "active_requests", [SimpleNamespace(id="a")])
     monkeypatch.setattr(stopping, "CLEANING", 0.1)
     monkeypatch.setattr(stopping, "pool_processes", list)
     monkeypatch.setattr(stop, "_can_cut", lambda: True)
@@ -113,3 +117,40 @@ def test_press__although_a_terminal_takes_no_output(monkeypatch: pytest.MonkeyPa
     stop._press(0.0, 0.0)
     reads.set()
     assert steps == [signal.SIGQUIT, "given back", 1]
+
+
+def test_press__idle_worker_has_its_grace_and_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pool of greenlets notices the stop after up to two seconds."""
+    said: list[str] = []
+    stop = Stop(said.append, every_second=False)
+    monkeypatch.setattr(state, "active_requests", [])
+    monkeypatch.setattr(os, "kill", lambda pid, signum: said.append("cut"))
+    monkeypatch.setattr(stop, "_leave", lambda code: said.append("left"))
+    threading.Timer(0.3, stop._over.set).start()
+    stop._press(0.0, 0.0)
+    assert (said, stop._over.is_set()) == ([], True)
+
+
+class Request(SimpleNamespace):
+    __hash__ = object.__hash__  # type: ignore[assignment]
+
+
+def test_solo__task_that_calls_sys_exit_has_not_finished(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The main thread ran it, and is in the stop of the worker now."""
+    said: list[str] = []
+    stop = Stop(said.append, every_second=False)
+    message = SimpleNamespace(acknowledged=True)
+    exited = Request(id="1", name="shop.tasks.exits", time_start=1.0, message=message, _on_reject=None)
+    monkeypatch.setattr(state, "active_requests", [exited])
+    monkeypatch.setattr(stopping, "_start", lambda call, *_: call())
+    with Celery("shop", set_as_current=False) as app:
+        stop._settlement = Settlement(app, {})
+    controller = SimpleNamespace(stop=lambda: None, wait_for_soft_shutdown=None, terminate=None)
+    pool = TaskPool()
+    consumer = SimpleNamespace(
+        pool=pool, controller=controller, cancel_active_requests=None, shutdown=None, connection=None
+    )
+    stop._watch(consumer)
+    controller.stop()
+    stop.finish()
+    assert said == ["cut off and lost: shop.tasks.exits[1]"]

@@ -9,8 +9,9 @@ from typing import Any
 
 from tasktools import conf, discovery, supervised
 from tasktools.checks.schedule import unsilenced
-from tasktools.exceptions import ConfigurationError, PrivateServerError
+from tasktools.exceptions import ConfigurationError, PrivateServerError, UsageError
 from tasktools.management.running import RunCommand
+from tasktools.naming import shown
 
 
 class Command(RunCommand):
@@ -32,10 +33,11 @@ class Command(RunCommand):
 
     def further_words(self, found: discovery.Found, options: dict[str, Any]) -> list[str]:
         """Have beat keep its schedule where it can write, if no place was named and the usual one is read-only."""
-        from tasktools.schedule import keeps_file
-        from tasktools.workers import holds_something_else, runtime_place, schedule_file
+        from tasktools.schedule import keeps_file, require_scheduler
+        from tasktools.workers import runtime_place, schedule_file, why_no_schedule
 
         scheduler = options.get("scheduler") or found.app.conf.beat_scheduler
+        require_scheduler(scheduler, typed=bool(options.get("scheduler")))
         refused = unsilenced(found.app, scheduler)
         if refused:
             more = "".join(f" {message.msg}" for message in refused[1:])
@@ -44,12 +46,12 @@ class Command(RunCommand):
         if not keeps_file(scheduler):
             return []
         configured = options.get("schedule") or found.app.conf.beat_schedule_filename
-        if holds_something_else(configured):
-            raise ConfigurationError(
-                f'"{configured}" is no schedule of beat, which would remove it.',
-                hint="name another file with --schedule",
-            )
-        if options.get("schedule"):
+        typed = bool(options.get("schedule"))
+        no_schedule = why_no_schedule(configured, typed=typed)
+        if no_schedule:
+            kind = UsageError if typed else ConfigurationError
+            raise kind(f'"{shown(configured)}" {no_schedule}', hint="name another file with --schedule")
+        if typed:
             return []
         try:
             path = schedule_file(
