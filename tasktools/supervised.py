@@ -6,6 +6,7 @@
                       go      begin (beat)
                       end     SIGTERM has been sent (whose handler fails in Celery 5.5 when nobody reads stdout any more)
     process says      {"say": "ready"}                     it has loaded the code
+                      {"say": "runs"}                      it has begun (beat)
                       {"say": "stale", "paths": [...]}     it has paused: these files of its code are not as it loaded them
                       {"say": "done"}                      it ends as it was to; one that ends without it is started again
                       {"say": "hopeless"}                  it ends, and no change of a file would mend why

@@ -52,5 +52,7 @@ class BeatReloader(Reloader):
     def _hand_over(self, child: Child) -> None:
         self.current, self.next = child, None
         child.say("go")
+
+    def runs(self, child: Child) -> None:
         if child.number > 1:
             self.say_ready(child)

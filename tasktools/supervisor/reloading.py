@@ -101,6 +101,9 @@ class Reloader(Loop):
         """A process has ended that was not told to."""
         raise NotImplementedError
 
+    def runs(self, child: Child) -> None:
+        """A beat that was told to begin has begun."""
+
     # what they share
 
     def start(self) -> Child:
@@ -213,6 +216,8 @@ class Reloader(Loop):
         if word == "ready" and not child.ready:
             child.ready, child.ready_at = True, self.clock()
             self.ready(child)
+        elif word == "runs":
+            self.runs(child)
         elif word in ("hopeless", "done"):
             setattr(child, word, True)
         elif word == "stale":

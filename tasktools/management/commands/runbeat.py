@@ -26,6 +26,9 @@ class Command(RunCommand):
 
     def obey(self, line: supervised.Line, words: Sequence[str]) -> Sequence[str]:
         """Begin when the supervisor says so: the beat before this one has gone then."""
+        from celery.signals import beat_init
+
+        beat_init.connect(lambda **_: line.say("runs"), weak=False)
         line.listen()
         line.say("ready")
         line.wait_for_go()
