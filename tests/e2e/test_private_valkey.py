@@ -141,7 +141,7 @@ def test_files__are_closed_to_others_and_out_of_git(site: Site) -> None:
 
 def test_two_clones__have_a_server_each(tmp_path: Path) -> None:
     with Site(tmp_path / "one") as one, Site(tmp_path / "two") as two:
-        one.minimal(settings="TASKTOOLS_LINGER = '30s'")
+        one.minimal(settings="TASKTOOLS_LINGER = '20s'")
         shutil.copytree(one.root, two.root, dirs_exist_ok=True)
         assert one.manage("enqueue", "add", "1", "1").returncode == 0
         assert two.manage("enqueue", "add", "1", "1").returncode == 0
