@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from tasktools.exceptions import ArgumentError
-from tasktools.naming import shown
+from tasktools.naming import shown_path
 
 #: Longest line that is read, in bytes: a message of that size serves nobody.
 LONGEST_LINE = 16 << 20
@@ -94,7 +94,7 @@ class Source:
                 yield line_of(number, data)
         except _BROKEN as error:
             raise ArgumentError(
-                f'"{shown(self.name)}" cannot be read on behind line {number}: {error}.', hint="make it anew"
+                f'"{shown_path(self.name)}" cannot be read on behind line {number}: {error}.', hint="make it anew"
             ) from error
 
     @property
@@ -142,14 +142,15 @@ _BROKEN = (EOFError, zlib.error, OSError)
 def _opened(name: str) -> BinaryIO:
     try:
         if Path(name).is_dir():
-            raise ArgumentError(f'"{shown(name)}" is a directory.', hint="name a file of lines")
+            raise ArgumentError(f'"{shown_path(name)}" is a directory.', hint="name a file of lines")
         return open(name, "rb")
     except OSError as error:
         raise ArgumentError(
-            f'"{shown(name)}" cannot be read: {error.strerror}.', hint="name a file that you may read, or - for stdin"
+            f'"{shown_path(name)}" cannot be read: {error.strerror}.',
+            hint="name a file that you may read, or - for stdin",
         ) from error
     except ValueError as error:
-        raise ArgumentError(f'"{shown(name)}" is no path: {error}.', hint="name a file") from error
+        raise ArgumentError(f'"{shown_path(name)}" is no path: {error}.', hint="name a file") from error
 
 
 def _split(chunks: Iterator[bytes | None]) -> Iterator[bytes | None]:

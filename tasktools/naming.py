@@ -55,6 +55,11 @@ def shown(typed: str, most: int = 80) -> str:
     return text if len(typed) <= most else f"{text[:most]}…"
 
 
+def shown_path(path: object) -> str:
+    """Return a path fit for one line of a message. It is of use only as a whole, and so may be longer than other words."""
+    return shown(str(path), 300)
+
+
 def close_matches(typed: str, names: Collection[str]) -> list[str]:
     """Return up to three names that `typed` may be a slip for, the closest first: it is the last part that counts most."""
     last = typed[:200].rpartition(".")[2].lower()

@@ -10,13 +10,13 @@ import stat
 from collections.abc import Mapping, Sequence
 
 from tasktools.exceptions import ArgumentError, OutputError
-from tasktools.naming import shown
+from tasktools.naming import shown_path
 
 
 def refuse_writing(path: object, error: OSError) -> OutputError:
     """Return the error for a file that could not be written."""
     hint = "make room for it" if error.errno in _FULL else "see who may write there"
-    return OutputError(f'"{shown(str(path), 300)}" cannot be written: {error.strerror or error}.', hint=hint)
+    return OutputError(f'"{shown_path(path)}" cannot be written: {error.strerror or error}.', hint=hint)
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -59,13 +59,15 @@ class Output:
             self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise ArgumentError(f'"{shown(path)}" cannot be written: {reason}.', hint="name another file") from error
+            raise ArgumentError(
+                f'"{shown_path(path)}" cannot be written: {reason}.', hint="name another file"
+            ) from error
         try:
             self._locked = lock(self._handle)
         except BlockingIOError:
             os.close(self._handle)
             raise ArgumentError(
-                f'{option} "{shown(path)}" is written by another process at this time.',
+                f'{option} "{shown_path(path)}" is written by another process at this time.',
                 hint="wait for that one, or name another file",
             ) from None
 
@@ -185,14 +187,15 @@ def _require_free(option: str, path: str, taken: Mapping[tuple[int, int], str]) 
     with contextlib.suppress(OSError, ValueError):
         what = taken.get(identity(os.stat(path)))
     if what:
-        raise ArgumentError(f'{option} "{shown(path)}" is {what}.', hint="name another file")
+        raise ArgumentError(f'{option} "{shown_path(path)}" is {what}.', hint="name another file")
 
 
 def _require_regular(option: str, path: str, status: os.stat_result) -> None:
     if stat.S_ISREG(status.st_mode):
         return
     if stat.S_ISDIR(status.st_mode):
-        raise ArgumentError(f'{option} "{shown(path)}" is a directory.', hint="name a file")
+        raise ArgumentError(f'{option} "{shown_path(path)}" is a directory.', hint="name a file")
     raise ArgumentError(
-        f'{option} "{shown(path)}" is no regular file, and could not be cut back to what was sent.', hint="name a file"
+        f'{option} "{shown_path(path)}" is no regular file, and could not be cut back to what was sent.',
+        hint="name a file",
     )

@@ -68,7 +68,7 @@ def test_replaced_worker__leaves_remote_control_to_the_new_one(site: Site, setti
     site.write("shop/tasks.py", TASKS.replace("VERSION = 1", "VERSION = 2"))
     worker.wait_for_output("waiting for shop.tasks.slow")
     wait_for(lambda: worker.output.count(" ready.") == 2)
-    assert site.manage("celery", "inspect", "ping").stdout.count("pong") == 1
+    wait_for(lambda: site.manage("celery", "inspect", "ping").stdout.count("pong") == 1)
     assert "succeeded" not in worker.output
     (site.root / "go").touch()
     worker.wait_for_output("finished: shop.tasks.slow")

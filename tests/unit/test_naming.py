@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tasktools.exceptions import TaskNameError
-from tasktools.naming import close_matches, resolve, short_names, shown
+from tasktools.naming import close_matches, resolve, short_names, shown, shown_path
 
 NAMES = {"project.demo.tasks.add", "project.shop.tasks.add", "project.shop.tasks.order", "elsewhere.total"}
 
@@ -140,3 +140,8 @@ def test_close_matches__the_last_part_alone_is_enough() -> None:
 
 def test_close_matches__nothing_is_close_to_something_else() -> None:
     assert close_matches("xyzzy", sorted(NAMES)) == []
+
+
+def test_shown_path__is_whole_and_without_what_a_terminal_obeys() -> None:
+    assert shown_path("/a/very/long/way" * 15 + "\x1b/file") == "/a/very/long/way" * 15 + "\\x1b/file"
+    assert len(shown_path("x" * 5000)) == 301

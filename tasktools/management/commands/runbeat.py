@@ -11,7 +11,7 @@ from tasktools import conf, discovery, supervised
 from tasktools.checks.schedule import unsilenced
 from tasktools.exceptions import ConfigurationError, PrivateServerError, UsageError
 from tasktools.management.running import RunCommand
-from tasktools.naming import shown
+from tasktools.naming import shown_path
 
 
 class Command(RunCommand):
@@ -53,7 +53,7 @@ class Command(RunCommand):
         no_schedule = why_no_schedule(configured, typed=typed)
         if no_schedule:
             kind = UsageError if typed else ConfigurationError
-            raise kind(f'"{shown(configured)}" {no_schedule}', hint="name another file with --schedule")
+            raise kind(f'"{shown_path(configured)}" {no_schedule}', hint="name another file with --schedule")
         if typed:
             return []
         try:
