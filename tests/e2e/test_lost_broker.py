@@ -78,7 +78,7 @@ def test_killed_and_started_again__each_task_runs_once(site: Site, redis_server:
 @pytest.mark.parametrize("pool", ["threads", "gevent"])
 def test_killed_twice__what_a_pool_has_taken_runs_once(site: Site, redis_server: Redis, pool: str) -> None:
     """These pools are handed all that is reserved; the first outage lasts until a task has ended."""
-    worker = begin(site, redis_server, late=True, pool=pool, seconds=3)
+    worker = begin(site, redis_server, late=True, pool=pool)
     for _ in range(2):
         ended = sum(line.startswith("ended") for line in recorded(site))
         redis_server.kill()

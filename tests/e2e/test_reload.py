@@ -91,16 +91,14 @@ def test_change__next_task_runs_on_the_new_code(site: Site) -> None:
     assert worker.end() == 0
 
 
-@pytest.mark.parametrize(
-    ("pool", "acks_late"), [("prefork", False), ("prefork", True), ("threads", True), ("solo", False)]
-)
+@pytest.mark.parametrize(("pool", "acks_late"), [("prefork", False), ("threads", True), ("solo", False)])
 def test_load__every_task_runs_once_and_on_code_no_older_than_it(site: Site, pool: str, acks_late: bool) -> None:
     found = load.run(site, reloads=4, pool=pool, acks_late=acks_late)
     assert found.sent > 20
     assert found.good, found
 
 
-@pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
+@pytest.mark.parametrize("pool", ["prefork", "solo"])
 def test_no_prefetch__does_not_hold_short_tasks_up(site: Site, pool: str) -> None:
     start(site, "-P", pool)
     code = """
@@ -240,7 +238,7 @@ def test_long_task__goes_on_in_the_old_code_while_the_new_serves(site: Site) -> 
     assert running_version(site) == "2"
 
 
-@pytest.mark.parametrize(("acks_late", "pool"), [(False, "prefork"), (True, "prefork"), (True, "threads")])
+@pytest.mark.parametrize(("acks_late", "pool"), [(False, "prefork"), (True, "threads")])
 def test_reload_grace__task_that_takes_longer_is_named_and_stopped(site: Site, acks_late: bool, pool: str) -> None:
     worker = start(site, "--reload-grace", "1s", "-P", pool, acks_late=acks_late)
     record = begin_slow(site, "8")
