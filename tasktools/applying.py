@@ -13,10 +13,7 @@ from kombu.exceptions import EncodeError
 from tasktools import nesting
 from tasktools.calls import Call
 from tasktools.exceptions import ProjectError, TasktoolsError, project_code
-from tasktools.health import came_through, reason, unsent
-
-#: The packages whose code talks to brokers: py-amqp does so with no code of kombu's transports in between.
-_TRANSPORTS = ("kombu.transport", "amqp")
+from tasktools.health import came_from_broker, sent_all_the_same, unsent
 
 
 @dataclass
@@ -82,7 +79,8 @@ class Applier:
                     tally.failed = tally.begun - 1
                     tally.sent = tally.begun = tally.begun if went else tally.begun - 1
                     if went:
-                        raise _sent_all_the_same(call, error) from error
+                        cause = (isinstance(error, ProjectError) and error.__cause__) or error
+                        raise sent_all_the_same(call.task, cause) from error
                     raise
                 if not buffer:
                     tally.sent = tally.begun
@@ -116,10 +114,4 @@ class Applier:
         Its class alone does not say so, for KeyError is among the connection errors of Redis; nor where it comes from, for a
         transport also writes what the project has put into a message.
         """
-        return isinstance(error, self.errors) and any(came_through(error, each) for each in _TRANSPORTS)
-
-
-def _sent_all_the_same(call: Call, error: Exception) -> TasktoolsError:
-    cause = (isinstance(error, ProjectError) and error.__cause__) or error
-    told = f"{call.task} was sent, and code of the project failed then: {type(cause).__name__}: {reason(cause)}."
-    return TasktoolsError(told, hint="the same command with --traceback shows where")
+        return isinstance(error, self.errors) and came_from_broker(error)

@@ -16,7 +16,7 @@ from celery.schedules import schedule as Every
 
 from tasktools import wire
 from tasktools.arguments import describe
-from tasktools.exceptions import ArgumentError
+from tasktools.exceptions import ArgumentError, tried
 from tasktools.health import reason
 from tasktools.naming import close_matches, shown
 from tasktools.registry import has_own, names, signature_of
@@ -180,12 +180,7 @@ def _form(name: str, options: Mapping[str, Option]) -> str:
 
 
 def _short(value: Any) -> str:
-    try:
-        return shown(repr(value))
-    except KeyboardInterrupt:
-        raise
-    except BaseException:  # noqa: BLE001 - an object of the project's, and a check must not fail for it
-        return f"an object of {type(value).__name__}"
+    return tried(lambda: shown(repr(value)), lambda _: f"an object of {type(value).__name__}")
 
 
 def _close(app: Any, name: str) -> str:

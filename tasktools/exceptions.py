@@ -28,6 +28,10 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
+U = TypeVar("U")
 
 
 class TasktoolsError(Exception):
@@ -124,9 +128,28 @@ def project_code(blame: Callable[[BaseException], TasktoolsError]) -> Iterator[N
     except (TasktoolsError, KeyboardInterrupt):
         raise
     except BaseException as error:
-        if sys.stdin is not None and sys.stdin.closed:
-            sys.stdin = open(os.devnull)  # noqa: SIM115 - exit() has closed it, and libraries ask whether it is a terminal
+        _reopen_stdin()
         raise blame(error) from error
+
+
+def tried(call: Callable[[], T], otherwise: Callable[[BaseException], U]) -> T | U:
+    """Return what code of the project returns, as the repr of one of its objects; else what `otherwise` makes of its error.
+
+    As in `project_code`, exit() is such an error, and KeyboardInterrupt is none.
+    """
+    try:
+        return call()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - it is the code of the project's
+        _reopen_stdin()
+        return otherwise(error)
+
+
+def _reopen_stdin() -> None:
+    """Have a stdin again that exit() has closed: libraries ask whether it is a terminal."""
+    if sys.stdin is not None and sys.stdin.closed:
+        sys.stdin = open(os.devnull)  # noqa: SIM115 - as long as the process
 
 
 #: The table that every --help ends with.

@@ -151,10 +151,25 @@ def came_through(error: BaseException, package: str) -> bool:
     )
 
 
+#: The packages whose code talks to brokers: py-amqp does so with no code of kombu's transports in between.
+_TRANSPORTS = ("kombu.transport", "amqp")
+
+
+def came_from_broker(error: BaseException) -> bool:
+    """Whether an exception was raised where a message is given to a broker."""
+    return any(came_through(error, each) for each in _TRANSPORTS)
+
+
 def unsent(task: str, error: BaseException, *, consequence: str = "") -> ProjectError:
     """Return the error for a call that code or settings of the project have kept from being sent."""
     told = f"{task} could not be sent: {type(error).__name__}: {reason(error)}.{consequence}"
     return ProjectError(told, hint="the same command with --traceback shows where")
+
+
+def sent_all_the_same(task: str, error: BaseException) -> TasktoolsError:
+    """Return the error for a call that was sent, and behind which code of the project has failed."""
+    told = f"{task} was sent, and code of the project failed then: {type(error).__name__}: {reason(error)}."
+    return TasktoolsError(told, hint="the same command with --traceback shows where")
 
 
 def reason(error: BaseException) -> str:

@@ -93,9 +93,8 @@ def keep(process: subprocess.Popen[bytes], path: str, linger: float) -> None:
         try:
             connection = connection or connect(path)
             seen = look(connection)
-        except (
-            OSError
-        ):  # as when it takes long to answer while the disk is full: what it could not write is known still
+        except OSError:
+            # As when it takes long to answer while the disk is full: what it could not write is known still.
             connection, seen = None, Seen(is_written=seen.is_written)
         if mark and inode(path) != mark and seen.is_written:
             return  # the socket has gone, with or without its folder: nobody can reach the server any more

@@ -20,6 +20,7 @@ from tasktools.calls import Call
 from tasktools.exceptions import Declined, TaskFailed, TasktoolsError, Unreachable, project_code
 from tasktools.health import (
     HINT,
+    came_from_broker,
     came_through,
     chain,
     connect,
@@ -28,6 +29,7 @@ from tasktools.health import (
     is_refused,
     reason,
     remedy,
+    sent_all_the_same,
     unsent,
 )
 from tasktools.naming import resolve
@@ -104,9 +106,8 @@ def app_of(app: Any, name: str) -> Any:
 
     Raises ProjectError when the settings of that app cannot be read.
     """
-    with project_code(
-        lambda error: unregistered(name, error)
-    ):  # asking a task of an app may be what reads its settings
+    # Asking a task for its app may be what reads the settings of that one.
+    with project_code(lambda error: unregistered(name, error)):
         other = _owner(app, name)
         if other is app or not private.configured(other.conf) or _write_url(other) == _write_url(app):
             return app
@@ -156,13 +157,11 @@ def _failed(broker: Broker, sending: Sending, call: Call, error: BaseException) 
     Its class does not say: among the connection errors of Redis are KeyError and OSError, which a router, a receiver of a
     signal or the apply_async of a task may raise too.
     """
-    told = f"{type(error).__name__}: {reason(error)}"
     if sending.silent:
         return _in_doubt(broker, "does not answer", call)
     if sending.done:
-        hint = "the same command with --traceback shows where"
-        return TasktoolsError(f"{call.task} was sent, and code of the project failed then: {told}.", hint=hint)
-    from_broker = any(came_through(error, each) for each in _TRANSPORTS)
+        return sent_all_the_same(call.task, error)
+    from_broker = came_from_broker(error)
     if is_disk_full(error) or (from_broker and is_refused(error)):
         return Unreachable(
             f"{broker.name} refuses: {reason(error)}. Nothing was sent.", hint=remedy(broker.name, error)
@@ -170,13 +169,10 @@ def _failed(broker: Broker, sending: Sending, call: Call, error: BaseException) 
     if from_broker and isinstance(error, sending.errors):
         return _in_doubt(broker, f"broke off: {reason(error)}", call)
     if came_through(error, "celery.backends") and not any(map(_is_setting, chain(error))):
+        told = f"{type(error).__name__}: {reason(error)}"
         sentence = f"The result backend cannot be asked for the result: {told}. Nothing was sent."
         return Unreachable(sentence, hint=remedy("", error))
     return unsent(call.task, error, consequence=" Nothing was sent.")
-
-
-#: Where a publish talks to the broker. py-amqp does so by itself: kombu's transport is not among its callers.
-_TRANSPORTS = ("kombu.transport", "amqp")
 
 
 def _is_setting(error: BaseException) -> bool:

@@ -86,8 +86,10 @@ class Rescue(bootsteps.StartStopStep):
             message.channel = channel
             if tag in ours:
                 channel.qos.append(message, tag)
-        self._unheard = {tag for tag in ours if not self.messages[tag].acknowledged and self._is_acknowledged(tag)}
-        self._kept |= {tag: self.messages[tag] for tag in ours}
+        self._unheard = {
+            tag for tag, message in ours.items() if not message.acknowledged and self._is_acknowledged(tag)
+        }
+        self._kept |= ours
         self.messages.clear()
         self._timer = consumer.timer.call_after(SETTLED, consumer.call_soon, (self._give_back,))
 
@@ -105,16 +107,19 @@ class Rescue(bootsteps.StartStopStep):
         if not self._consumer.pool.uses_semaphore:
             self._handed |= {request.message.delivery_tag for request in snapshot(state.reserved_requests)}
 
-    def _still_ours(self, qos: Any) -> list[str]:
-        """Return the tags of the messages that nobody else was given meanwhile.
+    def _still_ours(self, qos: Any) -> dict[str, Any]:
+        """Return the messages, by their tags, that nobody else was given meanwhile.
 
         A server that has none of them has lost its memory, and is told of them again, unless each may have gone to another
         worker after the visibility timeout.
         """
-        with qos.channel.conn_or_acquire() as client:
-            known = [tag for tag in self.messages if client.hget(qos.unacked_key, tag)]
+        with qos.pipe_or_acquire() as pipe:
+            for tag in self.messages:
+                pipe.hget(qos.unacked_key, tag)
+            held = pipe.execute()
+        known = {tag: message for (tag, message), value in zip(self.messages.items(), held, strict=True) if value}
         if not known and time.monotonic() - self._lost_at < qos.visibility_timeout:
-            return list(self.messages)
+            return dict(self.messages)
         return known
 
     def _give_back(self) -> None:

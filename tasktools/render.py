@@ -12,7 +12,7 @@ from typing import Any
 from django.core.serializers.json import DjangoJSONEncoder
 
 from tasktools import terminal
-from tasktools.exceptions import TasktoolsError
+from tasktools.exceptions import TasktoolsError, tried
 
 #: So many levels of lists and dictionaries are looked into; what lies deeper is shown by its repr.
 MOST_LEVELS = 100
@@ -32,13 +32,8 @@ def as_json(value: Any, *, indent: int | None = None) -> str:
 
 def is_json(value: Any) -> bool:
     """Whether JSON (with the times, decimals and UUIDs of Django's encoder) can carry `value` without a repr."""
-    try:
-        json.dumps(value, cls=DjangoJSONEncoder, allow_nan=False)
-    except KeyboardInterrupt:
-        raise
-    except BaseException:  # noqa: BLE001 - a value may raise anything
-        return False
-    return not _is_deep(value)
+    text = tried(lambda: json.dumps(value, cls=DjangoJSONEncoder, allow_nan=False), lambda _: None)
+    return text is not None and not _is_deep(value)
 
 
 def text_of(value: Any) -> str:
@@ -53,27 +48,18 @@ def printable(text: str) -> str:
 
 class _Encoder(DjangoJSONEncoder):
     def default(self, value: Any) -> Any:
-        try:
-            return super().default(value)
-        except KeyboardInterrupt:
-            raise
-        except BaseException:  # noqa: BLE001 - a value may raise anything
-            return _attempted(repr, value)
+        return tried(lambda: super(_Encoder, self).default(value), lambda _: _attempted(repr, value))
 
 
 def _attempted(form: Callable[[Any], str], value: Any) -> str:
-    try:
-        return form(value)
-    except KeyboardInterrupt:
-        raise
-    except BaseException:  # noqa: BLE001 - a value may raise anything, and may call exit(), which must not end a command
-        return f"<{type(value).__name__}>"
+    return tried(lambda: form(value), lambda _: f"<{type(value).__name__}>")
 
 
 def _plain(value: Any, above: tuple[int, ...] = ()) -> Any:
     """Bring `value` into the forms that JSON has: text for keys, no infinite numbers, dataclasses and named tuples as objects."""
     if isinstance(value, (Mapping, list, tuple)) or _is_dataclass(value):
-        parts = _parts(value) if len(above) < MOST_LEVELS and id(value) not in above else None
+        is_new = len(above) < MOST_LEVELS and id(value) not in above
+        parts = tried(lambda: _parts(value), lambda _: None) if is_new else None
         above = (*above, id(value))
         if isinstance(parts, dict):
             return {_key(key): _plain(item, above) for key, item in parts.items()}
@@ -87,19 +73,14 @@ def _is_dataclass(value: Any) -> bool:
     return dataclasses.is_dataclass(value) and not isinstance(value, type)
 
 
-def _parts(value: Any) -> dict[Any, Any] | list[Any] | None:
-    """Return what a container holds, None where it does not tell. A field of a dataclass that was never set is left out."""
-    try:
-        if _is_dataclass(value):
-            names = [field.name for field in dataclasses.fields(value)]
-            return {name: getattr(value, name) for name in names if hasattr(value, name)}
-        if isinstance(value, tuple) and hasattr(value, "_asdict"):
-            value = value._asdict()
-        return dict(value.items()) if isinstance(value, Mapping) else list(value)
-    except KeyboardInterrupt:
-        raise
-    except BaseException:  # noqa: BLE001 - a value may raise anything
-        return None
+def _parts(value: Any) -> dict[Any, Any] | list[Any]:
+    """Return what a container holds. A field of a dataclass that was never set is left out."""
+    if _is_dataclass(value):
+        names = [field.name for field in dataclasses.fields(value)]
+        return {name: getattr(value, name) for name in names if hasattr(value, name)}
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        value = value._asdict()
+    return dict(value.items()) if isinstance(value, Mapping) else list(value)
 
 
 def _key(key: Any) -> Any:

@@ -14,6 +14,9 @@ from tasktools.exceptions import ConfigurationError, UsageError
 from tasktools.naming import shown
 from tasktools.registry import finalize
 
+#: Where distributions name the schedulers that they bring (celery.bin.beat).
+_GROUP = "celery.beat_schedulers"
+
 
 def faults(app: Any, *, scheduler: str | None = None) -> Iterator[Fault]:
     """Yield what cannot run in the schedule of `app`, whose tasks must have been imported.
@@ -49,9 +52,8 @@ def keeps_file(scheduler: str) -> bool:
 
 def require_scheduler(scheduler: str, *, typed: bool) -> None:
     """Raise UsageError (ConfigurationError when it was not `typed`) where beat could not load this class of scheduler."""
-    aliases = {each.name: each.value for each in entry_points(group="celery.beat_schedulers")}
     try:
-        symbol_by_name(scheduler, aliases=aliases)
+        _load(scheduler)
     except Exception as error:
         why = f"{type(error).__name__}: {' '.join(str(error).split())}"
         kind = UsageError if typed else ConfigurationError
@@ -67,12 +69,17 @@ def _is_celerys(scheduler: str, *, sure: bool) -> bool:
     found = _class_of(scheduler)
     if found is None or getattr(found, "Entry", None) is not ScheduleEntry:
         return False
-    return sure or not entry_points(group="celery.beat_schedulers")
+    return sure or not entry_points(group=_GROUP)
+
+
+def _load(scheduler: str) -> Any:
+    """Return what beat would take for this name: that of a class, or one that a distribution has given it."""
+    return symbol_by_name(scheduler, aliases={each.name: each.value for each in entry_points(group=_GROUP)})
 
 
 def _class_of(scheduler: str) -> type | None:
     try:
-        found = symbol_by_name(scheduler)
+        found = _load(scheduler)
     except (ImportError, AttributeError, ValueError):
         return None  # beat itself says what is wrong with it
     return found if isinstance(found, type) else None

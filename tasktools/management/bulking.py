@@ -185,7 +185,7 @@ class Bulk:
         if len(begun.calls) > len(sent.calls):
             self.doubt = (begun.lines[len(sent.lines)].number, begun.upto)
         if self.run and not isinstance(error, OutputError):  # which may be about the mark, or come ahead of it
-            with contextlib.suppress(OutputError):
+            with contextlib.suppress(OutputError):  # the error of the batch is the one to say
                 self.run.before(self.progress, self.doubt[1] if self.doubt else self.progress.line)
 
     def _fed(self, feeder: Feeder) -> Iterator[Fed | None]:

@@ -6,6 +6,7 @@ import contextlib
 import re
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta, timezone
+from importlib.metadata import EntryPoint
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID
@@ -250,6 +251,6 @@ def test_faults__of_another_scheduler_its_own_fields_are_none(shop: Any, monkeyp
 
 
 def test_faults__a_scheduler_that_is_installed_may_be_the_one(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasktools.schedule.entry_points", lambda group: ["django = a:B"])
+    monkeypatch.setattr("tasktools.schedule.entry_points", lambda group: [EntryPoint("django", "a:B", group)])
     assert found(shop, enabled=True) == []
     assert len(list(faults(shop, scheduler="celery.beat:Scheduler"))) == 1

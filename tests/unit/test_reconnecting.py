@@ -41,14 +41,17 @@ class Qos(dict[str, Any]):
     def __init__(self, held: set[str]) -> None:
         #: The tags that the server knows.
         self.held = held
-        self.channel = self
+        self.asked: list[str] = []
 
     @contextlib.contextmanager
-    def conn_or_acquire(self) -> Iterator[Qos]:
+    def pipe_or_acquire(self) -> Iterator[Qos]:
         yield self
 
-    def hget(self, key: str, tag: str) -> str | None:
-        return tag if tag in self.held else None
+    def hget(self, key: str, tag: str) -> None:
+        self.asked.append(tag)
+
+    def execute(self) -> list[str | None]:
+        return [tag if tag in self.held else None for tag in self.asked]
 
     @property
     def _delivered(self) -> Qos:

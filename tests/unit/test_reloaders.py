@@ -14,6 +14,7 @@ import pytest
 
 from tasktools.supervisor.base import Loop
 from tasktools.supervisor.beat import BeatReloader
+from tasktools.supervisor.child import Child
 from tasktools.supervisor.process import Process, spawn
 from tasktools.supervisor.reloading import Plan, Reloader, named
 from tasktools.supervisor.watching import Files
@@ -155,15 +156,20 @@ def test_worker__change_while_the_new_one_starts_ends_that(worker: Bench) -> Non
     worker.turn_until(lambda: reloader.current is third)
 
 
-def test_worker__that_does_not_end_is_killed_after_the_grace(worker: Bench) -> None:
+def stubborn_one(worker: Bench) -> Child:
+    """Have a worker in charge that does not end when it is told to, and return it."""
     worker.flag("stubborn")
-    reloader = worker.reloader
+    worker.reloader.take_up(["a.py"])
+    started = worker.reloader.next
+    assert started is not None
+    worker.turn_until(lambda: worker.reloader.current is started)
+    return started
+
+
+def test_worker__that_does_not_end_is_killed_after_the_grace(worker: Bench) -> None:
+    reloader, stubborn = worker.reloader, stubborn_one(worker)
     reloader.take_up(["a.py"])
-    stubborn = reloader.next
-    worker.turn_until(lambda: reloader.current is stubborn)
-    reloader.take_up(["a.py"])
-    worker.turn_until(lambda: stubborn is not None and stubborn.told_to_end is not None)
-    assert stubborn is not None
+    worker.turn_until(lambda: stubborn.told_to_end is not None)
     stubborn.told_to_end = worker.now
     worker.now += 14.9
     worker.turn_until(lambda: reloader.current is not stubborn)
@@ -181,14 +187,9 @@ def test_worker__that_has_done_its_share_ends_all(worker: Bench) -> None:
 @pytest.mark.parametrize("code", [0, 2])
 def test_worker__that_ends_all_waits_for_one_that_was_replaced(worker: Bench, code: int) -> None:
     """It may run a task. As PID 1 of a container, the supervisor ends it with itself."""
-    worker.flag("stubborn")
-    reloader = worker.reloader
-    reloader.take_up(["a.py"])
-    old = reloader.next
-    worker.turn_until(lambda: reloader.current is old)
+    reloader, old = worker.reloader, stubborn_one(worker)
     reloader.take_up(["a.py"])
     worker.turn_until(lambda: reloader.current is not old)
-    assert old is not None
     assert reloader.current is not None
     os.kill(old.pid, signal.SIGSTOP)  # it is at its task, and does not see the files
     reloader.current.done, reloader.current.hopeless = not code, bool(code)
