@@ -16,8 +16,8 @@ _SECRET_NAME = r"[\w-]{0,40}(?:passw|passphrase|pwd|secret|token|credential)[\w-
 _NEXT_URL = re.compile(r";(?=[\w.+-]+://)")
 _SCHEME = re.compile(r"^[^@]*?:/+")
 _CREDENTIALS = re.compile(r"(:/+[^:]*):.*@", re.DOTALL)
-#: The same where the slashes are missing, and where the host is.
-_WITHOUT_SLASHES = re.compile(r"^([\w.+-]+:/+)?([^:]*):.*@", re.DOTALL)
+#: The same where the slashes are missing, and where the host is. `me:/` is no scheme where no colon follows ahead of an `@`.
+_WITHOUT_SLASHES = re.compile(r"^([\w.+-]+:/+(?=[^:@]*:))?([^:]*):.*@", re.DOTALL)
 _WITHOUT_HOST = re.compile(r"(:/+[^:/@\[?#]*):(?!(?:\d+(?:[/?#].*)?|/?\d*)$).*", re.DOTALL)
 #: Brokers that take a user without a password, where a plain word is that. Elsewhere what stands there alone is a password.
 _NAMED = r"(?:amqps?|py-?amqps?|librabbitmq|mongodb|db|sqla\w*|qpid|https?)(?:\+[\w.-]{1,40})?"

@@ -44,6 +44,8 @@ def test_masked__without_a_password_the_url_as_it_is(url: Any, printed: str) -> 
         ("redis:/://secret@localhost", "redis:/:**@localhost"),
         ("me://secret@localhost", "me://**@localhost"),
         ("me://secret/@localhost", "me://**@localhost"),
+        ("me:/secret@localhost:6379/0?x=a@b", "me:**@b"),
+        ("redis:/me:secret@localhost:6379/0?x=a@b", "redis:/me:**@b"),
     ],
 )
 def test_masked__hides_the_password(url: str, printed: str) -> None:
