@@ -22,7 +22,7 @@ from typing import IO
 import redis
 
 from benchmarks import processes
-from tasktools.embedded import Home, ensure
+from tasktools.valkey.server import Home, ensure
 
 #: How long a process may take to do one thing, in seconds; the machine may be busy.
 LIMIT = 120.0

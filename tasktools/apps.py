@@ -10,8 +10,8 @@ from django.apps import AppConfig, apps
 from django.core.checks import CheckMessage, register
 from django.core.checks import Warning as CheckWarning
 
+from tasktools.environment.interrupts import end_quietly
 from tasktools.exceptions import ProjectError, TasktoolsError, project_code
-from tasktools.interrupts import end_quietly
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -65,7 +65,7 @@ class _ReadyEvent:
 
 
 def _unloadable(error: BaseException) -> ProjectError:
-    from tasktools.shadowing import explained
+    from tasktools.environment.shadowing import explained
 
     sentence = f"tasktools cannot be loaded: {type(error).__name__}: {' '.join(str(error).split())}."
     return explained(error) or ProjectError(sentence, hint="pip install --upgrade django-tasktools")

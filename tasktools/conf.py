@@ -19,10 +19,10 @@ from typing import Any
 
 from django.conf import settings
 
-from tasktools.durations import parse_duration
+from tasktools.arguments.durations import parse_duration
+from tasktools.environment.installed import is_installed
 from tasktools.exceptions import ArgumentError, ConfigurationError
-from tasktools.folders import runtime_folder
-from tasktools.installed import is_installed
+from tasktools.valkey.folders import runtime_folder
 
 #: Every setting, for the docs' test.
 NAMES = ("TASKTOOLS_APP", "TASKTOOLS_DATA_DIR", "TASKTOOLS_LINGER")

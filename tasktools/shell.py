@@ -8,13 +8,15 @@ def task_imports() -> list[str]:
 
     Call it once Django is set up: wrapped in SimpleLazyObject it can stand in the settings, which it does not slow down.
     """
-    from tasktools import discovery, fixups, registry, startup
+    from tasktools import startup
+    from tasktools.discovery import celery_app, django_fixup
     from tasktools.exceptions import TasktoolsError
+    from tasktools.registry import registry
 
     # The shell is of use without them: it may be what somebody looks for the reason with.
     try:
-        found = startup.found or discovery.find()
-        startup.log([*startup.load_tasks(found), *fixups.load_rest(found)], found.app)
+        found = startup.found or celery_app.find()
+        startup.log([*startup.load_tasks(found), *django_fixup.load_rest(found)], found.app)
         return registry.shell_imports(found.app)
     except TasktoolsError as error:
         startup.log([TasktoolsError(f"No task is imported. {error.sentence}", hint=error.hint, more=error.more)])

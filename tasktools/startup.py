@@ -23,13 +23,15 @@ from django.core.signals import request_started
 from django.utils.autoreload import autoreload_started
 from django.utils.module_loading import module_has_submodule
 
-from tasktools import conf, discovery, fixups, masking, render, terminal
-from tasktools.embedded import Home
+from tasktools import conf, render, terminal
+from tasktools.arguments.names import close_matches, shown
+from tasktools.brokers import masking
+from tasktools.discovery import celery_app, django_fixup
 from tasktools.exceptions import ConfigurationError, ProjectError, TasktoolsError, project_code
-from tasktools.naming import close_matches, shown
+from tasktools.valkey.server import Home
 
 #: The app of this process; None before start-up, and when none could be found.
-found: discovery.Found | None = None
+found: celery_app.Found | None = None
 
 #: Celery's settings that may hold passwords, or URLs with some.
 _KINDS = re.compile(r"broker|backend|url|dsn|passw|secret|token|credential|settings|kwargs|options|redis|connection")
@@ -57,20 +59,20 @@ def run(**_: Any) -> None:
         request_started.connect(_log_problems)
 
 
-def _settle() -> discovery.Found | None:
+def _settle() -> celery_app.Found | None:
     chosen = None
     try:
         with project_code(_unforeseen):
-            chosen = discovery.find()
+            chosen = celery_app.find()
             choose_broker(chosen)
-    except discovery.Unsettled:
+    except celery_app.Unsettled:
         request_started.connect(run)  # a web process has imported its app by its first request
         return None
     except TasktoolsError as error:
         problems.append(error)
         _refuse(error, chosen)
         return None
-    discovery.make_default(chosen.app)
+    celery_app.make_default(chosen.app)
     if chosen.ready_made:
         problems.extend(_import_tasks(chosen.app))
     return chosen
@@ -78,21 +80,21 @@ def _settle() -> discovery.Found | None:
 
 def _unforeseen(error: BaseException) -> ConfigurationError:
     hint = "python manage.py check --tag tasktools"
-    return ConfigurationError(f"The Celery app cannot be made ready: {discovery.told(error)}.", hint=hint)
+    return ConfigurationError(f"The Celery app cannot be made ready: {celery_app.told(error)}.", hint=hint)
 
 
-def _refuse(error: TasktoolsError, chosen: discovery.Found | None) -> None:
+def _refuse(error: TasktoolsError, chosen: celery_app.Found | None) -> None:
     """Have `.delay()` raise the error, where it would go to amqp://localhost because no broker is named."""
     from tasktools.brokers import private
 
-    if chosen is None and not discovery.has_default():
-        chosen = discovery.ready_made()
-        discovery.make_default(chosen.app)
+    if chosen is None and not celery_app.has_default():
+        chosen = celery_app.ready_made()
+        celery_app.make_default(chosen.app)
     if chosen is not None and not private.configured(chosen.app.conf):
         private.refuse(chosen.app.conf, error)
 
 
-def choose_broker(chosen: discovery.Found) -> None:
+def choose_broker(chosen: celery_app.Found) -> None:
     """Point an app without a broker to the private Valkey (with DEBUG), or have it refuse to guess one (the ready-made).
 
     An app of the project's own keeps Celery's default, amqp://localhost, when DEBUG is off: a site may rely on it. Where
@@ -120,7 +122,7 @@ def choose_broker(chosen: discovery.Found) -> None:
         app.on_after_configure.connect(configure, weak=False, dispatch_uid="tasktools.choose_broker")
 
 
-def read_settings(chosen: discovery.Found) -> None:
+def read_settings(chosen: celery_app.Found) -> None:
     """Have the app read its settings, and make its queues.
 
     Raises ProjectError when it cannot: their module is missing, they contradict, or CELERY_TASK_QUEUES holds no queues.
@@ -128,7 +130,7 @@ def read_settings(chosen: discovery.Found) -> None:
 
     def blame(error: BaseException) -> ProjectError:
         told = (
-            f"The settings of the Celery app {chosen.name or chosen.app.main} cannot be read: {discovery.told(error)}."
+            f"The settings of the Celery app {chosen.name or chosen.app.main} cannot be read: {celery_app.told(error)}."
         )
         return ProjectError(told, hint="the same command with --traceback shows where")
 
@@ -149,7 +151,7 @@ def _no_timezone(app: Any, error: BaseException) -> ConfigurationError:
     name = shown(str(app.conf.timezone))
     close = close_matches(name, available_timezones())
     hint = f"did you mean {close[0]}?" if close else "set it to a name such as UTC or Europe/Berlin"
-    why = "" if isinstance(error, (KeyError, ValueError)) else f" ({discovery.told(error)})"
+    why = "" if isinstance(error, (KeyError, ValueError)) else f" ({celery_app.told(error)})"
     return ConfigurationError(f'CELERY_TIMEZONE is "{name}", and there is no such time zone{why}.', hint=hint)
 
 
@@ -160,14 +162,14 @@ def broker_elsewhere(app: Any) -> str:
     """
     from tasktools.brokers import private
 
-    for other in discovery.others(app) if settings.DEBUG else ():
+    for other in celery_app.others(app) if settings.DEBUG else ():
         with contextlib.suppress(Exception):  # its configuration cannot be read: it names none
             if private.configured(other.app.conf) and not private.is_private(other.app.conf):
                 return other.name
     return ""
 
 
-def require_broker(chosen: discovery.Found) -> None:
+def require_broker(chosen: celery_app.Found) -> None:
     """Raise ConfigurationError when the ready-made app has no broker and needs one."""
     from tasktools.brokers import private
 
@@ -175,7 +177,7 @@ def require_broker(chosen: discovery.Found) -> None:
         raise private.unset_error(broker_elsewhere(chosen.app))
 
 
-def load_tasks(chosen: discovery.Found) -> list[ProjectError]:
+def load_tasks(chosen: celery_app.Found) -> list[ProjectError]:
     """Import the task modules of the app by Celery's rules; return an error for each that cannot be imported.
 
     A ready-made app goes on after a broken module. What a worker knows besides comes with `fixups.load_rest`.
@@ -187,7 +189,7 @@ def load_tasks(chosen: discovery.Found) -> list[ProjectError]:
         if broken:
             return broken
     try:
-        with project_code(_not_imported), fixups.without_checks():
+        with project_code(_not_imported), django_fixup.without_checks():
             chosen.app.loader.import_default_modules()
     except ProjectError as error:
         return [error]
@@ -196,13 +198,13 @@ def load_tasks(chosen: discovery.Found) -> list[ProjectError]:
 
 def _not_imported(error: BaseException) -> ProjectError:
     hint = "the same command with --traceback shows where"
-    return ProjectError(f"The tasks cannot be imported: {discovery.told(error)}.", hint=hint)
+    return ProjectError(f"The tasks cannot be imported: {celery_app.told(error)}.", hint=hint)
 
 
 def _import_tasks(app: Any) -> Iterator[ProjectError]:
     for name in [*_task_modules(), *(app.conf.imports or ()), *(app.conf.include or ())]:
         try:
-            with project_code(lambda error, name=name: discovery.broken(name, error)):  # type: ignore[misc]
+            with project_code(lambda error, name=name: celery_app.broken(name, error)):  # type: ignore[misc]
                 importlib.import_module(name)
         except ProjectError as error:
             autoreload_started.connect(_watch(name), weak=False)

@@ -160,7 +160,7 @@ KINDS: list[Any] = [
 
 def _word(word: str) -> Iterator[str]:
     """One word, read as each kind of annotation."""
-    from tasktools.conversion import NotConvertible, convert
+    from tasktools.arguments.conversion import NotConvertible, convert
     from tasktools.exceptions import TasktoolsError
 
     for kind in KINDS:
@@ -187,7 +187,7 @@ def _refused(call: Callable[..., Any], *args: Any, **options: Any) -> list[str]:
 
 
 def _duration(word: str) -> Iterator[str]:
-    from tasktools.durations import parse_duration
+    from tasktools.arguments.durations import parse_duration
 
     yield from _refused(parse_duration, word)
     yield from _options_of(countdown=word)
@@ -195,7 +195,7 @@ def _duration(word: str) -> Iterator[str]:
 
 
 def _time(word: str) -> Iterator[str]:
-    from tasktools.durations import parse_time
+    from tasktools.arguments.durations import parse_time
 
     yield from _refused(parse_time, word, datetime.timezone.utc)
     yield from _options_of(eta=word)
@@ -204,8 +204,8 @@ def _time(word: str) -> Iterator[str]:
 
 def _number(word: str) -> Iterator[str]:
     from tasktools.management.bulk_options import number
-    from tasktools.management.developing import address
-    from tasktools.management.ending import limits_from
+    from tasktools.management.site_parts import address
+    from tasktools.management.stop_options import limits_from
 
     yield from _refused(address, word, "runserver")
     yield from _refused(address, f"127.0.0.1:{word}", "runserver")
@@ -215,15 +215,15 @@ def _number(word: str) -> Iterator[str]:
 
 
 def _options_of(**options: Any) -> list[str]:
-    from tasktools.management.calling import calling_options
+    from tasktools.management.call_options import calling_options
 
     return _refused(calling_options, _app(), options)
 
 
 def _name(name: str) -> Iterator[str]:
-    from tasktools.naming import resolve
-    from tasktools.registry import names as registered
-    from tasktools.results import check_id
+    from tasktools.arguments.names import resolve
+    from tasktools.registry.registry import names as registered
+    from tasktools.results.outcomes import check_id
 
     yield from _refused(resolve, name, registered(_app(), builtin=True))
     yield from _refused(check_id, name)
@@ -231,17 +231,17 @@ def _name(name: str) -> Iterator[str]:
 
 
 def _json_arguments(text: str) -> Iterator[str]:
-    from tasktools import publish
+    from tasktools.publishing import single
 
     for task in ("echo", "typed", "gather"):
-        yield from _refused(publish.prepare, _app(), task, args_json=text)
-        yield from _refused(publish.prepare, _app(), task, kwargs_json=text)
-        yield from _refused(publish.prepare, _app(), task, [text, f"value={text}", f"items={text}"])
+        yield from _refused(single.prepare, _app(), task, args_json=text)
+        yield from _refused(single.prepare, _app(), task, kwargs_json=text)
+        yield from _refused(single.prepare, _app(), task, [text, f"value={text}", f"items={text}"])
 
 
 def _fed(task: str | None, data: bytes, *, is_csv: bool) -> Iterator[str]:
-    from tasktools.lines import _split, line_of
-    from tasktools.management.feeding import Feeder
+    from tasktools.management.call_reader import Feeder
+    from tasktools.management.input_lines import _split, line_of
 
     read = (line_of(number, line or b"") for number, line in enumerate(_split(iter([data])), 1))
     feeder = Feeder(_app(), task, {}, lambda name: None)

@@ -111,10 +111,12 @@ def texts_about(url: str) -> Iterator[str]:
     from kombu import Connection
     from kombu.utils.url import parse_url
 
-    from tasktools import results, startup, workers
+    from tasktools import startup
     from tasktools.brokers import broker_of
-    from tasktools.health import check_broker
-    from tasktools.masking import masked
+    from tasktools.brokers.masking import masked
+    from tasktools.brokers.reach import check_broker
+    from tasktools.results import outcomes
+    from tasktools.worker import banner
 
     app = Celery("fuzz", broker=url, backend=url, set_as_current=False)
     try:
@@ -131,9 +133,9 @@ def texts_about(url: str) -> Iterator[str]:
         calls: list[Callable[[], Any]] = [
             lambda: broker_of(app).uri(),
             lambda: check_broker(app, 1.0),
-            lambda: results.check_backend(app),
-            lambda: results._backend_name(app),
-            lambda: workers.backend_uri(app),
+            lambda: outcomes.check_backend(app),
+            lambda: outcomes._backend_name(app),
+            lambda: banner.backend_uri(app),
             lambda: parse_url(url)["hostname"],
             lambda: Connection(url).as_uri(),
             lambda: redis.Redis.from_url(url).connection_pool.connection_kwargs.get("host"),
@@ -276,14 +278,15 @@ class Backend:
 
 
 def check_meta(meta: Any) -> None:
-    from tasktools import render, results
+    from tasktools import render
     from tasktools.exceptions import TasktoolsError
-    from tasktools.management.outcomes import show, verdict
+    from tasktools.management.result_output import show, verdict
+    from tasktools.results import outcomes
 
     def get_task_meta(task_id: str) -> Any:
         return meta if task_id == "one" else {"status": "PENDING", "result": None}
 
-    outcome = results.look(SimpleNamespace(backend=Backend(get_task_meta)), "one")
+    outcome = outcomes.look(SimpleNamespace(backend=Backend(get_task_meta)), "one")
     for as_json in (True, False):
         for label in (True, False):
             told, out, err = command_on(terminal=True)
@@ -319,7 +322,8 @@ texts = st.one_of(
 
 
 def check_text(text: str) -> None:
-    from tasktools import health, render, terminal
+    from tasktools import render, terminal
+    from tasktools.brokers import reach
     from tasktools.exceptions import TasktoolsError
 
     began = time.monotonic()
@@ -339,7 +343,7 @@ def check_text(text: str) -> None:
     assert active(render.plain_table(("A",), [(text,)])) == []
     assert "\n" not in render.error_json(error, told.hide)
     json.loads(render.error_json(error, told.hide))
-    assert "\n" not in health.reason(ValueError(text))
+    assert "\n" not in reach.reason(ValueError(text))
     assert terminal.line(terminal.line(text)) == terminal.line(text)
     assert time.monotonic() - began < 5, f"{len(text)} characters took {time.monotonic() - began:.1f} s"
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from tasktools.brokers.base import PRIVATE_SOCKET, STOCK_SOCKET, Broker
+from tasktools.brokers.masking import masked
 from tasktools.brokers.urls import flaw
+from tasktools.environment.shadowing import explained
 from tasktools.exceptions import ConfigurationError, TasktoolsError
-from tasktools.masking import masked
-from tasktools.shadowing import explained
 
 
 class PortableBroker(Broker):

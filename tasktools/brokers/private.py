@@ -11,9 +11,9 @@ from typing import Any
 
 from kombu.transport import TRANSPORT_ALIASES
 
-from tasktools import embedded
 from tasktools.brokers.base import PRIVATE_SOCKET
 from tasktools.exceptions import ConfigurationError, TasktoolsError
+from tasktools.valkey import server
 
 #: The name under which kombu finds the transport.
 _ALIAS = PRIVATE_SOCKET.partition("+")[0]
@@ -25,12 +25,12 @@ _TRANSPORT = "tasktools.brokers.private_redis:Transport"
 _BACKEND = "tasktools.brokers.private_redis.Backend"
 
 #: The private server of this process.
-chosen_home: embedded.Home | None = None
+chosen_home: server.Home | None = None
 #: Why there is no broker.
 refusal: TasktoolsError
 
 
-def use(conf: Any, home: embedded.Home) -> None:
+def use(conf: Any, home: server.Home) -> None:
     """Point the Celery configuration `conf` to the private Valkey of `home`, where it names no result backend of its own.
 
     There is one private Valkey a process; nothing is started here.
@@ -49,7 +49,7 @@ def prepare() -> None:
     Raises PrivateServerError when it cannot be started.
     """
     if chosen_home is not None:
-        embedded.ensure_listening(chosen_home)
+        server.ensure_listening(chosen_home)
 
 
 def folder_of(text: str) -> Path | None:

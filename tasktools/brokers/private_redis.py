@@ -11,11 +11,11 @@ import redis
 from celery.backends.redis import RedisBackend
 from kombu.transport import redis as kombu_redis
 
-from tasktools import embedded
 from tasktools.brokers import private
 from tasktools.brokers.base import STOCK_SOCKET
 from tasktools.exceptions import PrivateServerError
-from tasktools.folders import check_peer
+from tasktools.valkey import server
+from tasktools.valkey.folders import check_peer
 
 
 class _Starting:
@@ -29,11 +29,11 @@ class _Starting:
         home = private.chosen_home
         if home is None:
             return connect()
-        embedded.check(home)
+        server.check(home)
         try:
             connection = connect()
         except OSError:
-            embedded.ensure(home)
+            server.ensure(home)
             connection = connect()
         try:
             check_peer(connection, home.socket)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from django.core.checks import CheckMessage
 from django.core.checks import Warning as CheckWarning
 
-from tasktools import discovery, startup
+from tasktools import startup
 from tasktools.brokers import private
+from tasktools.discovery import celery_app
 from tasktools.exceptions import ConfigurationError
-from tasktools.registry import names
+from tasktools.registry.registry import names
 
 
 def check() -> list[CheckMessage]:
@@ -27,7 +28,7 @@ def check() -> list[CheckMessage]:
     return []
 
 
-def _named_elsewhere(found: discovery.Found) -> list[CheckMessage]:
+def _named_elsewhere(found: celery_app.Found) -> list[CheckMessage]:
     """Warn of an app without a broker beside another one that names it: Celery's default is used then, not the private one."""
     if private.configured(found.app.conf):
         return []

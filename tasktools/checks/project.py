@@ -7,8 +7,10 @@ from collections.abc import Callable
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
 
-from tasktools import discovery, registry, startup
+from tasktools import startup
+from tasktools.discovery import celery_app
 from tasktools.exceptions import ProjectError, SeveralAppsError, TasktoolsError, project_code
+from tasktools.registry import registry
 
 
 def check() -> list[CheckMessage]:
@@ -35,7 +37,7 @@ def guarded(check: Callable[[], list[CheckMessage]]) -> list[CheckMessage]:
 
 def _tripped(error: BaseException) -> ProjectError:
     hint = "manage.py showtasks --traceback shows where"
-    return ProjectError(f"The Celery app of this project cannot be checked: {discovery.told(error)}.", hint=hint)
+    return ProjectError(f"The Celery app of this project cannot be checked: {celery_app.told(error)}.", hint=hint)
 
 
 def _message(problem: TasktoolsError) -> CheckMessage:

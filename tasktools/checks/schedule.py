@@ -9,10 +9,11 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
 
-from tasktools import fixups, startup
+from tasktools import startup
+from tasktools.discovery import django_fixup
 
 if TYPE_CHECKING:
-    from tasktools.entries import Fault
+    from tasktools.beat.validation import Fault
 
 
 class _Kind(NamedTuple):
@@ -42,18 +43,18 @@ def check() -> list[CheckMessage]:
     startup.read_settings(found)
     if not found.app.conf.beat_schedule or startup.load_tasks(found):
         return []
-    from tasktools.schedule import faults  # imports celery.beat, which a site without a schedule does not need
+    from tasktools.beat.schedule import faults  # imports celery.beat, which a site without a schedule does not need
 
     seen = list(faults(found.app))
     if any(fault.kind == "task" for fault in seen) and _KINDS["task"][1] not in settings.SILENCED_SYSTEM_CHECKS:
-        fixups.load_rest(found)  # the task may be one that a views module imports
+        django_fixup.load_rest(found)  # the task may be one that a views module imports
         seen = list(faults(found.app))
     return [_message(fault) for fault in seen]
 
 
 def unsilenced(app: Any, scheduler: str) -> list[CheckMessage]:
     """Return what keeps beat from starting: every fault whose id SILENCED_SYSTEM_CHECKS does not name."""
-    from tasktools.schedule import faults
+    from tasktools.beat.schedule import faults
 
     refused = (fault for fault in faults(app, scheduler=scheduler) if _KINDS[fault.kind].refused)
     return [message for message in map(_message, refused) if message.id not in settings.SILENCED_SYSTEM_CHECKS]

@@ -21,10 +21,12 @@ def check() -> list[CheckMessage]:
     tasks, results = (conf.task_serializer, conf.accept_content), (conf.result_serializer, conf.result_accept_content)
     if tasks[0] == results[0] == _USUAL and _USUAL in (tasks[1] or ()) and results[1] is None:
         return []
-    from tasktools import wire  # it needs the rest of kombu, which a site that changes none of this does not
+    from tasktools.registry import (
+        serialization,  # it needs the rest of kombu, which a site that changes none of this does not
+    )
 
     return [
-        CheckWarning(f"{subject}: {why}.", hint=wire.how_to_read(serializer, setting), id=check_id)
+        CheckWarning(f"{subject}: {why}.", hint=serialization.how_to_read(serializer, setting), id=check_id)
         for subject, setting, serializer, accept, check_id in (
             (
                 "No worker of this project reads its tasks",
@@ -41,5 +43,5 @@ def check() -> list[CheckMessage]:
                 "tasktools.W021",
             ),
         )
-        if (why := wire.why_unread(serializer, accept))
+        if (why := serialization.why_unread(serializer, accept))
     ]

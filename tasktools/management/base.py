@@ -13,11 +13,13 @@ from typing import Any, NoReturn
 
 from django.core.management.base import CommandError, CommandParser, DjangoHelpFormatter
 
-from tasktools import discovery, fixups, registry, render, startup, terminal
+from tasktools import render, startup, terminal
+from tasktools.arguments.names import is_known, shown
+from tasktools.discovery import celery_app, django_fixup
+from tasktools.environment.shadowing import explained
 from tasktools.exceptions import EXIT_CODES, TaskFailed, TasktoolsError, UsageError
 from tasktools.management.streams import ReaderGone, StdoutError, StreamCommand
-from tasktools.naming import is_known, shown
-from tasktools.shadowing import explained
+from tasktools.registry import registry
 
 INTERRUPTED = 130
 
@@ -39,9 +41,9 @@ class TasktoolsCommand(StreamCommand):
     #: Whether --json was given.
     as_json = False
     #: The app whose tasks were loaded.
-    found: discovery.Found
+    found: celery_app.Found
     #: What -A has led to.
-    _found: discovery.Found | None = None
+    _found: celery_app.Found | None = None
     #: What hides passwords, and of which app, configured or not, it knows those.
     _hider: tuple[Any, Callable[[str], str]] | None = None
 
@@ -106,7 +108,7 @@ class TasktoolsCommand(StreamCommand):
     def run(self, *args: Any, **options: Any) -> None:
         raise NotImplementedError
 
-    def find_app(self, name: str | None) -> discovery.Found:
+    def find_app(self, name: str | None) -> celery_app.Found:
         """Return the project's app with a broker chosen; one that -A names becomes the default of a process that is ours."""
         if name is None:
             if startup.found is None:
@@ -114,16 +116,16 @@ class TasktoolsCommand(StreamCommand):
             if startup.found is not None:
                 startup.read_settings(startup.found)
                 return startup.found
-        found = self._found = discovery.find(name)
+        found = self._found = celery_app.find(name)
         startup.choose_broker(found)
         startup.read_settings(found)
         if self._called_from_command_line:  # this process is the command's own
-            discovery.make_default(found.app, force=True)
+            celery_app.make_default(found.app, force=True)
             startup.found = found
             startup.problems.clear()
         return found
 
-    def load_tasks(self, found: discovery.Found, name: str | None = None) -> None:
+    def load_tasks(self, found: celery_app.Found, name: str | None = None) -> None:
         """Import the tasks, and what else a worker imports if `name` stands for none of them. Say what cannot be."""
         self.found = found
         self.warn(*startup.load_tasks(found))
@@ -133,12 +135,12 @@ class TasktoolsCommand(StreamCommand):
     def load_rest_for(self, name: str) -> None:
         """Import what a worker imports besides the task modules if `name` stands for no task so far. It can take a while."""
         found = self.found
-        if not fixups.is_complete(found) and not is_known(name, registry.names(found.app, builtin=True)):
+        if not django_fixup.is_complete(found) and not is_known(name, registry.names(found.app, builtin=True)):
             if not self.as_json:
                 told = f'No tasks module has "{shown(name)}"'
                 self.note(f"{told}: loading the URLconf and the template tags, as a worker does.")
             with contextlib.redirect_stdout(sys.stderr):
-                self.warn(*fixups.load_rest(found))
+                self.warn(*django_fixup.load_rest(found))
 
     def warn(self, *problems: TasktoolsError) -> None:
         """Say what is wrong and stops nothing, on stderr."""

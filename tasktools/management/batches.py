@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from kombu.exceptions import EncodeError
 
-from tasktools.calls import Call
+from tasktools.arguments.call import Call
+from tasktools.brokers.reach import unsent
 from tasktools.exceptions import ProjectError, TasktoolsError
-from tasktools.health import unsent
-from tasktools.management.feeding import Fed
-from tasktools.outputs import Outputs
-from tasktools.runs import Progress
+from tasktools.management.call_reader import Fed
+from tasktools.publishing.append_file import Outputs
+from tasktools.publishing.checkpoint import Progress
 
 
 class Lot:

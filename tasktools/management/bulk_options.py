@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandParser
 
+from tasktools.arguments.names import shown
 from tasktools.exceptions import ArgumentError, InDoubt, OutputError, TasktoolsError, Unreachable
-from tasktools.lines import Source
 from tasktools.management.base import TasktoolsCommand
+from tasktools.management.input_lines import Source
 from tasktools.management.streams import ReaderGone, StdoutError
-from tasktools.naming import shown
-from tasktools.outputs import identity
+from tasktools.publishing.append_file import identity
 
 if TYPE_CHECKING:
-    from tasktools.runs import Progress  # it imports redis, which a single call may do without
+    from tasktools.publishing.checkpoint import Progress  # it imports redis, which a single call may do without
 
 #: Options that say how the calls of a file are sent, and mean nothing for a single one.
 _OF_FILES = ("csv", "check", "skip_bad", "ids", "resume", "rate", "max_queue", "batch_size", "start")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Collection
 
-from tasktools.bulk import Publisher
 from tasktools.management.progress import Meter
+from tasktools.publishing.batch import Publisher
 
 #: Seconds between two looks at a queue that is too long.
 QUEUE_PERIOD = 0.5

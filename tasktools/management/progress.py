@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from tasktools.management.base import TasktoolsCommand
-from tasktools.runs import Progress
+from tasktools.publishing.checkpoint import Progress
 
 #: Seconds between two lines where there is no terminal.
 PERIOD = 5.0

@@ -3,11 +3,11 @@
 It runs as a script of its own (see __main__.py) and imports neither Django nor Celery: standard library, and watchfiles
 where that is installed.
 
-    base.py       the loop: processes and signals
-    reloading.py  what both reloads share: the process in charge, the next one, the line to them
+    loop.py       the loop: processes and signals
+    reloader.py   what both reloads share: the process in charge, the next one, the line to them
     worker.py     strategy: the new worker starts beside the old one, which takes no more tasks
     beat.py       strategy: the new beat loads while the old one ticks, and takes over when that has gone
     process.py    one process
     child.py      a process with a line to it
-    watching.py   which files count, and whether their content has changed
+    watcher.py    which files count, and whether their content has changed
 """

@@ -12,7 +12,7 @@ if __name__ == "__main__":
 
     import json
 
-    from tasktools.supervisor.base import leave
+    from tasktools.supervisor.loop import leave
     from tasktools.supervisor.output import Notes, descriptor_of
 
     fields = json.loads(sys.argv[1])
@@ -24,8 +24,8 @@ if __name__ == "__main__":
         leave(run_site(site, Notes(descriptor_of(sys.stderr), color=site.color_stderr)))
 
     from tasktools.supervisor.beat import BeatReloader
-    from tasktools.supervisor.reloading import Plan
-    from tasktools.supervisor.watching import Files, watch
+    from tasktools.supervisor.reloader import Plan
+    from tasktools.supervisor.watcher import Files, watch
     from tasktools.supervisor.worker import WorkerReloader
 
     plan = Plan(**fields)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tasktools.supervisor.child import Child
-from tasktools.supervisor.reloading import PATIENCE, Reloader
+from tasktools.supervisor.reloader import PATIENCE, Reloader
 
 
 class BeatReloader(Reloader):

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from tasktools.supervisor.base import Loop
+from tasktools.supervisor.loop import Loop
 from tasktools.supervisor.output import Output, descriptor_of, prefixes
 from tasktools.supervisor.part import Part
 from tasktools.supervisor.process import Process

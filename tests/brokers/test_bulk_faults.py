@@ -15,10 +15,10 @@ import redis
 from celery import Celery
 
 from tasktools import conf
+from tasktools.arguments.call import Call
 from tasktools.brokers.transactions import Mark
-from tasktools.bulk import Publisher, enqueue_many
-from tasktools.calls import Call
 from tasktools.exceptions import InDoubt, Unreachable
+from tasktools.publishing.batch import Publisher, enqueue_many
 
 
 class Proxy:

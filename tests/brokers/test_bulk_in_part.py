@@ -19,13 +19,14 @@ from kombu import Producer
 from kombu.exceptions import EncodeError
 from kombu.transport.virtual import Channel
 
-from tasktools import bulk, conf, startup
-from tasktools.applying import Applier, Tally
+from tasktools import conf, startup
+from tasktools.arguments.call import Call
 from tasktools.brokers.transactions import Mark
-from tasktools.bulk import Publisher, enqueue_many
-from tasktools.calls import Call
-from tasktools.discovery import Found
+from tasktools.discovery.celery_app import Found
 from tasktools.exceptions import ArgumentError, InDoubt, ProjectError, TasktoolsError, Unreachable
+from tasktools.publishing import batch
+from tasktools.publishing.batch import Publisher, enqueue_many
+from tasktools.publishing.one_by_one import Applier, Tally
 from tests.conftest import Ran
 
 Run = Callable[..., Ran]
@@ -180,7 +181,7 @@ def test_interrupt__leaves_in_doubt_the_call_in_hand_alone(
 def test_interrupt_before_anything_is_sent__leaves_no_ids(
     enqueue: Run, shop: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tasktools.outputs import Outputs
+    from tasktools.publishing.append_file import Outputs
 
     add = Outputs.add
 
@@ -286,14 +287,14 @@ def mixed(tmp_path: Path, *queues: str) -> str:
 @pytest.fixture
 def reports(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the key "reports" hold a string when a batch goes out: kombu looks at a queue only when it is declared."""
-    transact = bulk.transact
+    transact = batch.transact
 
     def spoil(keys: Any, outgoing: Any, mark: Any) -> None:
         if "reports" in outgoing.lists:
             client.set("reports", "text")
         transact(keys, outgoing, mark)
 
-    monkeypatch.setattr(bulk, "transact", spoil)
+    monkeypatch.setattr(batch, "transact", spoil)
 
 
 @pytest.mark.parametrize("resume", [None, "run"])
@@ -384,8 +385,8 @@ def test_mark_that_cannot_be_written_alone__is_the_broker_s_fault(
             raise error
         transact(keys, outgoing, mark)
 
-    transact = bulk.transact
-    monkeypatch.setattr(bulk, "transact", fail)
+    transact = batch.transact
+    monkeypatch.setattr(batch, "transact", fail)
     done = run_command("enqueue", from_file=mixed(tmp_path, "celery"), resume="run")
     assert done.code == 69
     assert f"broke off: {error}. All lines are done with; whether the run is marked as complete" in done.err

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from kombu import Exchange, Queue
 
 from tasktools import conf
-from tasktools.bulk import Batch, enqueue_many
-from tasktools.calls import Call
+from tasktools.arguments.call import Call
+from tasktools.publishing.batch import Batch, enqueue_many
 
 DATABASE = 7
 

@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 from celery import Celery
 
+from tasktools.arguments.call import Call
 from tasktools.brokers import broker_of
 from tasktools.brokers import keys as redis_keys
 from tasktools.brokers.base import Broker, Trace
 from tasktools.brokers.portable import PortableBroker
+from tasktools.brokers.reach import check_broker
 from tasktools.brokers.redis import RedisBroker
-from tasktools.calls import Call
 from tasktools.exceptions import ConfigurationError, Unreachable
-from tasktools.health import check_broker
-from tasktools.publish import publish
+from tasktools.publishing.single import publish
 from tests.support import refusing_port, silent_port
 
 LIMIT = 5.0

@@ -15,12 +15,12 @@ from celery import Celery
 from kombu import Exchange, Queue
 
 from tasktools import conf
+from tasktools.arguments.call import Call
 from tasktools.brokers import broker_of
 from tasktools.brokers.portable import queue_length
-from tasktools.bulk import Publisher, enqueue_many
-from tasktools.calls import Call
 from tasktools.exceptions import ArgumentError
-from tasktools.runs import Progress, Run
+from tasktools.publishing.batch import Publisher, enqueue_many
+from tasktools.publishing.checkpoint import Progress, Run
 from tests import servers
 from tests.conftest import Ran
 

@@ -10,7 +10,7 @@ from celery import Celery
 from django.core.checks import run_checks
 
 from tasktools import checks, startup
-from tasktools.discovery import Found
+from tasktools.discovery.celery_app import Found
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from django.core.checks import run_checks
 
 from tasktools import checks, startup
 from tasktools.brokers import private
-from tasktools.discovery import Found
+from tasktools.discovery.celery_app import Found
 
 UNSET = CheckWarning(
     "No broker is configured, and with DEBUG off there is no private one.",

@@ -8,7 +8,7 @@ from django.core.checks import Warning as CheckWarning
 from django.core.checks import run_checks
 
 from tasktools import checks, startup
-from tasktools.discovery import Found
+from tasktools.discovery.celery_app import Found
 from tasktools.exceptions import ProjectError
 
 
@@ -78,7 +78,7 @@ def test_W002__fires_where_code_of_the_project_raises_in_a_check(
     def fail(app: Any) -> None:
         raise error
 
-    monkeypatch.setattr("tasktools.schedule.faults", fail)
+    monkeypatch.setattr("tasktools.beat.schedule.faults", fail)
     shop.conf.beat_schedule = {"nightly": {"task": "shop.reckon", "schedule": 5}}
     (message,) = run_checks(tags=[checks.TAG])
     assert message.id == "tasktools.W002"

@@ -12,7 +12,8 @@ import pytest
 from celery import Celery
 from django.core.management import load_command_class
 
-from tasktools import fixups, startup
+from tasktools import startup
+from tasktools.discovery import django_fixup
 from tests.conftest import Ran
 from tests.support import Site
 
@@ -66,7 +67,7 @@ def server_that_ends_with_the_suite(suite_site: Site) -> None:
 def rest() -> None:
     """Load once what a worker knows besides: what a test sees does not hang on the tests before it."""
     assert startup.found is not None
-    fixups.load_rest(startup.found)
+    django_fixup.load_rest(startup.found)
 
 
 @pytest.fixture

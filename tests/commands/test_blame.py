@@ -20,10 +20,10 @@ from kombu.transport.virtual import Channel
 from redis.exceptions import NoPermissionError
 
 from tasktools import startup
-from tasktools.bulk import enqueue_many
-from tasktools.calls import Call
-from tasktools.discovery import Found
+from tasktools.arguments.call import Call
+from tasktools.discovery.celery_app import Found
 from tasktools.exceptions import ProjectError, Unreachable
+from tasktools.publishing.batch import enqueue_many
 
 
 @pytest.fixture(params=["private", "memory"])

@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 from celery import Task
 
-from tasktools import publish, startup
+from tasktools import startup
 from tasktools.brokers import broker_of
 from tasktools.brokers.base import Trace
 from tasktools.exceptions import EXIT_CODES, ProjectError
+from tasktools.publishing import single
 from tests.conftest import Ran
 from tests.support import Running, Site, refusing_port, silent_port
 
@@ -588,7 +589,7 @@ def test_broker__that_refuses(run_command: Run, elsewhere: Callable[..., str]) -
 def test_broker__that_is_silent(
     run_command: Run, elsewhere: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publish, "CONNECT_LIMIT", 0.5)
+    monkeypatch.setattr(single, "CONNECT_LIMIT", 0.5)
     with silent_port() as port:
         done = run_command("enqueue", "-A", elsewhere(broker_url=f"amqp://me:secret@127.0.0.1:{port}/"), "echo", "1")
     sentence, hint = done.err.splitlines()
@@ -651,7 +652,7 @@ def test_nothing_typed__is_evaluated(run_command: Run, tmp_path: Path) -> None:
 def test_json__stderr_is_one_object_a_line(typed: Run, queue: str, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = ProjectError("shop.tasks is broken: redis://u:s3cret@h.", hint="mend it")
     monkeypatch.setattr(startup, "load_tasks", lambda *_: [broken])
-    monkeypatch.setattr(publish, "doubt", lambda *_: "Celery does not check it.")
+    monkeypatch.setattr(single, "doubt", lambda *_: "Celery does not check it.")
     done = typed("enqueue", "echo", "hi", "--queue", queue, "--json")
     assert set(json.loads(done.out)) == {"id", "task"}
     assert [json.loads(line) for line in done.err.splitlines()] == [

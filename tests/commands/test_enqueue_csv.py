@@ -77,7 +77,7 @@ def test_row_of_several_lines__is_named_by_its_first(enqueue: Run, tmp_path: Pat
 def test_line_break_in_a_cell__reaches_the_task_as_it_is(
     typed: Run, tmp_path: Path, queue: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tasktools.bulk import Publisher
+    from tasktools.publishing.batch import Publisher
 
     sent: list[Any] = []
     send = Publisher.send

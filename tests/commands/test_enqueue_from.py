@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tasktools.lines import LONGEST_LINE, Line, Source
+from tasktools.management.input_lines import LONGEST_LINE, Line, Source
 from tests.conftest import Ran
 from tests.support import Site, refusing_port
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tasktools.brokers.portable import queue_length
-from tasktools.outputs import Outputs
+from tasktools.publishing.append_file import Outputs
 from tests.conftest import Ran
 
 Run = Callable[..., Ran]

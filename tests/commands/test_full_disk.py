@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from redis.exceptions import ResponseError
 
-from tasktools import bulk, conf, publish
-from tasktools.health import remedy
+from tasktools import conf
+from tasktools.brokers.reach import remedy
+from tasktools.publishing import batch, single
 from tests.conftest import Ran
 
 Run = Callable[..., Ran]
@@ -31,7 +32,7 @@ def hint(settings: Any) -> str:
 
 
 def test_enqueue__nothing_was_sent(run_command: Run, monkeypatch: pytest.MonkeyPatch, hint: str) -> None:
-    monkeypatch.setattr(publish, "_send", refuse)
+    monkeypatch.setattr(single, "_send", refuse)
     ran = run_command("enqueue", "echo", "1")
     sentence, printed = ran.err.splitlines()
     assert (ran.out, ran.code) == ("", 69)
@@ -55,7 +56,7 @@ def test_enqueue_from__what_is_said_is_right_for_every_batch(
     more: tuple[str, ...],
     go_on: str,
 ) -> None:
-    transact, sent = bulk.transact, []
+    transact, sent = batch.transact, []
 
     def refuse_the_second(*given: Any) -> None:
         if sent:
@@ -63,7 +64,7 @@ def test_enqueue_from__what_is_said_is_right_for_every_batch(
         sent.append(given)
         transact(*given)
 
-    monkeypatch.setattr(bulk, "transact", refuse_the_second)
+    monkeypatch.setattr(batch, "transact", refuse_the_second)
     path, ids = tmp_path / "calls.jsonl", tmp_path / "ids"
     path.write_text("[1, 2]\n" * 6)
     words = ("--batch-size", "2", "--queue", queue, "--ids", str(ids), *(each.replace("QUEUE", queue) for each in more))

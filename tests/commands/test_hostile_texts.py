@@ -18,8 +18,8 @@ from django.core.management import CommandError, call_command, load_command_clas
 
 from tasktools import startup
 from tasktools.exceptions import ProjectError
-from tasktools.management import clicking, running
-from tasktools.stopping import Stop
+from tasktools.management import celery_cli, run_base
+from tasktools.worker.shutdown import Stop
 from tests.conftest import Ran
 from tests.hostile import ENCODABLE, HOSTILE, active, forged
 
@@ -268,8 +268,8 @@ def test_enqueue_from__a_file_of_that_name(run: Run, tasks: str) -> None:
 
 def test_runworker__its_first_line(run: Run, tasks: str, monkeypatch: pytest.MonkeyPatch) -> None:
     app_of(tasks).main = HOSTILE
-    monkeypatch.setattr(clicking, "run_celery", lambda *_, **__: 0)
-    monkeypatch.setattr(running.RunCommand, "start", lambda *_: 0)
+    monkeypatch.setattr(celery_cli, "run_celery", lambda *_, **__: 0)
+    monkeypatch.setattr(run_base.RunCommand, "start", lambda *_: 0)
     clean(run("runworker", "-A", tasks, "--queues", HOSTILE, skip_checks=True))
 
 

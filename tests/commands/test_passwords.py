@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
-from tasktools import discovery, results, startup
+from tasktools import startup
+from tasktools.discovery import celery_app
 from tasktools.exceptions import ProjectError
-from tasktools.management import running
+from tasktools.management import run_base
 from tasktools.management.commands import rundev
+from tasktools.results import outcomes
 from tests.conftest import Ran
 from tests.fuzz_texts import SECRET, no_network
 
@@ -41,7 +43,7 @@ URLS = [
 
 @pytest.fixture(autouse=True)
 def nothing_is_reached(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(results, "LOOK_LIMIT", 0.5)  # Sentinel is asked again and again
+    monkeypatch.setattr(outcomes, "LOOK_LIMIT", 0.5)  # Sentinel is asked again and again
     with no_network():
         yield
 
@@ -78,21 +80,21 @@ def test_command(typed: Run, name: str, words: tuple[str, ...]) -> None:
 
 
 def test_runworker__its_first_line(run_command: Run, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running.RunCommand, "start", lambda *_: 0)
+    monkeypatch.setattr(run_base.RunCommand, "start", lambda *_: 0)
     hidden(run_command("runworker", "-A", name, skip_checks=True))
 
 
 def test_rundev__its_line(typed: Run, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rundev, "become", lambda plan: None)
-    monkeypatch.setattr("tasktools.management.developing.get_child_arguments", lambda: ["manage.py", *sys.argv[1:]])
+    monkeypatch.setattr("tasktools.management.site_parts.get_child_arguments", lambda: ["manage.py", *sys.argv[1:]])
     hidden(typed("rundev", "--no-web", "-A", name))
 
 
 @pytest.mark.parametrize("url", URLS)
 def test_check(run_command: Run, elsewhere: Callable[..., str], url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    app = discovery.find(elsewhere(broker_url=url)).app
+    app = celery_app.find(elsewhere(broker_url=url)).app
     assert app.conf.broker_url == url
-    monkeypatch.setattr(startup, "found", discovery.Found(app=app))
+    monkeypatch.setattr(startup, "found", celery_app.Found(app=app))
     problem = ProjectError(f'"{url}" is wrong: {url[8:]}, {SECRET}', hint=f"mend {SECRET!r}")
     monkeypatch.setattr(startup, "problems", [problem])
     hidden(run_command("check", tags=["tasktools"]))
@@ -100,7 +102,7 @@ def test_check(run_command: Run, elsewhere: Callable[..., str], url: str, monkey
 
 def test_failure__that_a_worker_has_written(run_command: Run, typed: Run, elsewhere: Callable[..., str]) -> None:
     name = elsewhere(broker_url=f"redis://:{SECRET}@host", result_backend="cache+memory://")
-    app: Any = discovery.find(name).app
+    app: Any = celery_app.find(name).app
     app.backend.store_result(
         "with-a-secret", ConnectionError(f"AUTH {SECRET}"), "FAILURE", traceback=f"...\nAUTH {SECRET}"
     )

@@ -16,7 +16,7 @@ from django.core.management.commands.runserver import Command as Runserver
 
 from tasktools import startup
 from tasktools.exceptions import AppError
-from tasktools.management import developing
+from tasktools.management import site_parts
 from tasktools.management.commands.rundev import joined
 from tests.commands.conftest import Run
 from tests.conftest import Ran
@@ -40,7 +40,7 @@ def plans(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     monkeypatch.setattr(os, "execv", execv)
     monkeypatch.setattr(sys, "argv", ["manage.py", "rundev"])
     monkeypatch.setattr(
-        developing, "get_child_arguments", lambda: [sys.executable, "-Xdev", "manage.py", *sys.argv[1:]]
+        site_parts, "get_child_arguments", lambda: [sys.executable, "-Xdev", "manage.py", *sys.argv[1:]]
     )
     monkeypatch.setattr(Runserver, "default_port", str(refusing_port()))
     return found
@@ -90,7 +90,7 @@ WRONG = [
 def test_wrong__is_told_and_nothing_starts(
     typed: Run, plans: list[Any], monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], sentence: str, hint: str
 ) -> None:
-    monkeypatch.setattr(developing, "server_command", lambda plus: "runserver")  # --plus has tests of its own
+    monkeypatch.setattr(site_parts, "server_command", lambda plus: "runserver")  # --plus has tests of its own
     done = typed("rundev", *words)
     assert done.err.splitlines()[0] == sentence
     assert done.err.splitlines()[1].startswith(f"Hint: {hint}")
@@ -107,7 +107,7 @@ def taken() -> Iterator[int]:
 
 def test_port__one_that_is_taken_is_named(typed: Run, plans: list[Any], taken: int) -> None:
     done = typed("rundev", str(taken))
-    hint = f"Hint: another port: manage.py rundev {developing.other(taken)}"
+    hint = f"Hint: another port: manage.py rundev {site_parts.other(taken)}"
     assert (done.err, done.code) == (f"Port {taken} of 127.0.0.1 is taken.\n{hint}\n", 2)
     assert plans == []
 
@@ -125,7 +125,7 @@ def test_port__one_that_has_just_been_left_is_free(taken: int) -> None:
             assert client.recv(1) == b""
     with socket.socket() as strict, pytest.raises(OSError):
         strict.bind(("127.0.0.1", port))
-    developing.require_free("127.0.0.1", port)
+    site_parts.require_free("127.0.0.1", port)
 
 
 def test_port__that_is_another_machine_s_is_refused(typed: Run, plans: list[Any]) -> None:
@@ -135,7 +135,7 @@ def test_port__that_is_another_machine_s_is_refused(typed: Run, plans: list[Any]
 
 
 def test_other_port__is_one() -> None:
-    assert (developing.other(8000), developing.other(65535)) == (8001, 8000)
+    assert (site_parts.other(8000), site_parts.other(65535)) == (8001, 8000)
 
 
 def test_call_command__is_refused(run_command: Callable[..., Ran], plans: list[Any]) -> None:
@@ -209,9 +209,9 @@ def test_colored__a_terminal_unless_it_was_refused(monkeypatch: pytest.MonkeyPat
     monkeypatch.delenv("NO_COLOR", raising=False)
     terminal = io.StringIO()
     monkeypatch.setattr(terminal, "isatty", lambda: True)
-    assert developing.colored(terminal, {"no_color": False, "force_color": False}) is True
-    assert developing.colored(terminal, {"no_color": True, "force_color": False}) is False
-    assert developing.colored(io.StringIO(), {"no_color": False, "force_color": False}) is False
+    assert site_parts.colored(terminal, {"no_color": False, "force_color": False}) is True
+    assert site_parts.colored(terminal, {"no_color": True, "force_color": False}) is False
+    assert site_parts.colored(io.StringIO(), {"no_color": False, "force_color": False}) is False
 
 
 def test_first_line__says_what_runs_and_where(plans: list[Any], capsys: pytest.CaptureFixture[str], plan: Any) -> None:
@@ -244,31 +244,31 @@ def test_app_that_cannot_be_found__is_told_and_the_parts_wait_for_a_change(
 
 
 def test_plus__needs_werkzeug(typed: Run, plans: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(developing.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(site_parts.importlib.util, "find_spec", lambda name: None)
     done = typed("rundev", "--plus")
     expected = "--plus needs Werkzeug, which is not installed.\nHint: pip install Werkzeug\n"
     assert (done.err, done.code, plans) == (expected, 2, [])
 
 
 def test_plus__needs_the_command(monkeypatch: pytest.MonkeyPatch, typed: Run, plans: list[Any]) -> None:
-    monkeypatch.setattr(developing.importlib.util, "find_spec", lambda name: object())
-    monkeypatch.setattr(developing, "get_commands", dict)
+    monkeypatch.setattr(site_parts.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(site_parts, "get_commands", dict)
     done = typed("rundev", "--plus")
     assert 'Hint: add "django_extensions" to INSTALLED_APPS' in done.err
     assert (done.code, plans) == (2, [])
 
 
 def test_plus__is_the_web_server(monkeypatch: pytest.MonkeyPatch, plan: Any) -> None:
-    monkeypatch.setattr(developing, "server_command", lambda plus: "runserver_plus" if plus else "runserver")
+    monkeypatch.setattr(site_parts, "server_command", lambda plus: "runserver_plus" if plus else "runserver")
     port = refusing_port()
     assert plan("--plus", str(port))["commands"]["web"] == [*START, "runserver_plus", str(port)]
 
 
 def test_runworker__of_another_app_is_refused(typed: Run, plans: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Django Channels has one."""
-    known = developing.get_commands()
-    monkeypatch.setattr(developing, "get_commands", lambda: {**known, "runworker": "django.core"})
-    monkeypatch.setattr(developing, "load_command_class", lambda app, name: Runserver())
+    known = site_parts.get_commands()
+    monkeypatch.setattr(site_parts, "get_commands", lambda: {**known, "runworker": "django.core"})
+    monkeypatch.setattr(site_parts, "load_command_class", lambda app, name: Runserver())
     done = typed("rundev", "--no-web")
     expected = '"runworker" is here the command of "django.core".\nHint: put "tasktools" before it in INSTALLED_APPS\n'
     assert (done.err, done.code, plans) == (expected, 2, [])

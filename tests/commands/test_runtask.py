@@ -14,7 +14,7 @@ from celery import Task, signals
 from celery.exceptions import Ignore, Reject, Retry
 
 from tasktools import startup
-from tasktools.durations import parse_time
+from tasktools.arguments.durations import parse_time
 from tests.conftest import Ran
 from tests.support import Running, Site, refusing_port, silent_port
 

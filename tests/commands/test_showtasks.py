@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
-from tasktools import registry
 from tasktools.exceptions import EXIT_CODES
+from tasktools.registry import registry
 from tests.conftest import Ran
 from tests.support import REPOSITORY, Site, refusing_port
 

@@ -14,8 +14,9 @@ from celery.signals import before_task_publish
 from kombu.connection import Connection
 from kombu.messaging import Producer
 
-from tasktools import producer, startup
-from tasktools.discovery import Found
+from tasktools import startup
+from tasktools.discovery.celery_app import Found
+from tasktools.publishing import producer
 
 #: How long the project's code takes, in seconds: longer than the limit.
 SLOW = 0.2

@@ -9,7 +9,7 @@ import pytest
 from celery import Celery
 
 from tasktools import startup
-from tasktools.discovery import Found
+from tasktools.discovery.celery_app import Found
 
 
 @pytest.fixture

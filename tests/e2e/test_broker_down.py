@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tasktools import embedded
+from tasktools.valkey import server
 from tests.support import Site, refusing_port, silent_port
 
 #: The broker is given 2 s; what remains is the start of a process on a busy machine.
@@ -59,8 +59,8 @@ def test_no_such_host__nothing_was_sent(site: Site) -> None:
 @contextlib.contextmanager
 def redis_that_swallows(command: bytes, folder: Path) -> Iterator[int]:
     """A TCP door to a real server, which falls silent for good when `command` goes through it."""
-    home = embedded.Home(folder=folder, linger=5)
-    embedded.ensure(home)
+    home = server.Home(folder=folder, linger=5)
+    server.ensure(home)
     over = threading.Event()
 
     def pump(source: socket.socket, target: socket.socket) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from tasktools import embedded
+from tasktools.valkey import server
 from tests.support import Site, wait_for
 
 pytestmark = pytest.mark.measured
@@ -31,7 +31,7 @@ for key in range(int(sys.argv[2])):
 
 
 def client(site: Site) -> redis.Redis:
-    return redis.Redis(unix_socket_path=str(embedded.Home(folder=site.data).socket))
+    return redis.Redis(unix_socket_path=str(server.Home(folder=site.data).socket))
 
 
 def fill(site: Site, path: Path, count: int) -> None:
@@ -87,7 +87,7 @@ def test_sigkill_of_the_keeper__ends_the_server_and_the_next_use_brings_it_back(
 STARTER = """
 import sys
 from pathlib import Path
-from tasktools.embedded import Home, ensure
+from tasktools.valkey.server import Home, ensure
 while not Path(sys.argv[1], "go").exists():
     pass
 ensure(Home(folder=Path(sys.argv[1], "data"), linger=1))
@@ -154,8 +154,8 @@ def test_long_path__takes_a_socket_in_the_runtime_folder(tmp_path: Path) -> None
         site.minimal()
         site.start_worker()
         assert site.manage("enqueue", "add", "2", "2", "--wait").stdout == "4\n"
-        path = embedded.Home(folder=site.data).socket
-        assert path.parent == embedded.runtime_folder()
+        path = server.Home(folder=site.data).socket
+        assert path.parent == server.runtime_folder()
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
@@ -254,7 +254,7 @@ def test_broken_data__shows_what_the_server_said_and_how_to_go_on(site: Site) ->
 def test_full_disk__nothing_that_was_answered_is_lost(site: Site) -> None:
     """A limit of file sizes stands for the disk: the write fails likewise."""
     site.minimal(settings="TASKTOOLS_LINGER = '500ms'")
-    embedded.ensure(embedded.Home(folder=site.data, linger=0.5))
+    server.ensure(server.Home(folder=site.data, linger=0.5))
     with client(site) as connection:
         connection.rpush("answered", "before")
         pid = server_of(site)
@@ -270,7 +270,7 @@ def test_full_disk__nothing_that_was_answered_is_lost(site: Site) -> None:
     assert site.server_pid() == pid
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, most))
     site.await_server_end()
-    embedded.ensure(embedded.Home(folder=site.data, linger=0.5))
+    server.ensure(server.Home(folder=site.data, linger=0.5))
     with client(site) as connection:
         assert connection.llen("answered") == 2
 

@@ -14,7 +14,7 @@ from tests.support import LIMIT, REPOSITORY, Site
 LOOP = """
 import sys
 sys.path.insert(0, {root!r})
-from tasktools.supervisor.base import Loop, leave
+from tasktools.supervisor.loop import Loop, leave
 
 class Ends(Loop):
     def begin(self): pass

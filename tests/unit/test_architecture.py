@@ -14,7 +14,7 @@ import tasktools
 from tasktools import checks
 from tasktools.exceptions import EXIT_CODES, OutputError, PrivateServerError, TaskNameError, TasktoolsError, UsageError
 from tasktools.management.base import TasktoolsCommand
-from tasktools.management.running import RUN_EXIT_CODES
+from tasktools.management.run_base import RUN_EXIT_CODES
 from tests.conftest import Ran
 from tests.support import REPOSITORY
 
@@ -83,7 +83,13 @@ def imports_settings(node: ast.AST) -> bool:
 def test_settings__are_read_by_few() -> None:
     readers = {place(file) for file in FILES if any(map(imports_settings, ast.walk(ast.parse(file.read_text()))))}
     readers = {reader for reader in readers if not reader.startswith("management/")}
-    assert readers == {"appnames.py", "checks/schedule.py", "conf.py", "discovery.py", "startup.py"}
+    assert readers == {
+        "checks/schedule.py",
+        "conf.py",
+        "discovery/celery_app.py",
+        "discovery/import_names.py",
+        "startup.py",
+    }
 
 
 def test_settings__are_named_to_celery_in_the_ready_made_app_alone() -> None:
@@ -91,8 +97,8 @@ def test_settings__are_named_to_celery_in_the_ready_made_app_alone() -> None:
         constants = (node.value for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Constant))
         return any(isinstance(value, str) and value.startswith("django.conf") for value in constants)
 
-    # appnames.py compares: it asks whether an app of the project's own reads them.
-    assert {place(file) for file in FILES if names(file)} == {"appnames.py", "celery.py"}
+    # import_names.py compares: it asks whether an app of the project's own reads them.
+    assert {place(file) for file in FILES if names(file)} == {"discovery/import_names.py", "celery.py"}
 
 
 def test_commands__all_are_found() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tasktools.exceptions import ArgumentError, UsageError
-from tasktools.intake import Limits
-from tasktools.management.developing import address
-from tasktools.management.ending import limits_from
+from tasktools.management.site_parts import address
+from tasktools.management.stop_options import limits_from
+from tasktools.worker.admission import Limits
 from tests.fuzz import TARGETS, run
 
 

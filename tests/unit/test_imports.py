@@ -38,8 +38,8 @@ def test_imported_by__sees_what_is_imported() -> None:
     [
         ("tasktools", {"celery", "kombu", "rich", "django", "redis"}),
         ("tasktools.exceptions", {"celery", "kombu", "rich", "django", "redis"}),
-        ("tasktools.embedded", {"celery", "kombu", "rich", "django", "redis"}),
-        ("tasktools.arguments", {"celery", "kombu", "rich", "redis"}),
+        ("tasktools.valkey.server", {"celery", "kombu", "rich", "django", "redis"}),
+        ("tasktools.arguments.binding", {"celery", "kombu", "rich", "redis"}),
         ("tasktools.render", {"celery", "kombu", "rich", "redis"}),
         ("tasktools.apps", {"celery", "kombu", "rich", "redis"}),
     ],
@@ -59,14 +59,14 @@ def test_commands__draw_nothing_until_there_is_something_to_draw() -> None:
 
 
 def test_keeper__runs_without_site_packages() -> None:
-    keeper = PACKAGE / "keeper.py"
+    keeper = PACKAGE / "valkey/keeper.py"
     found = imported_by(f"import runpy; runpy.run_path({str(keeper)!r}, run_name='keeper')", "-I", "-S")
     assert "fcntl" in found
     assert found - sys.stdlib_module_names <= {"__main__"}
 
 
 def test_keeper__names_the_standard_library_alone() -> None:
-    tree = ast.parse((PACKAGE / "keeper.py").read_text())
+    tree = ast.parse((PACKAGE / "valkey/keeper.py").read_text())
     named = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     named |= {node.module or "." * node.level for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert {name.partition(".")[0] for name in named} - sys.stdlib_module_names == set()

@@ -13,9 +13,9 @@ import pytest
 from rich.console import Console
 
 from tasktools import render
-from tasktools.calls import Call
+from tasktools.arguments.call import Call
 from tasktools.exceptions import TasktoolsError
-from tasktools.results import Failure, Outcome
+from tasktools.results.outcomes import Failure, Outcome
 
 
 class Colour(str, enum.Enum):

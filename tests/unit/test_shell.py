@@ -4,7 +4,8 @@ import logging
 
 import pytest
 
-from tasktools import discovery, fixups, startup
+from tasktools import startup
+from tasktools.discovery import celery_app, django_fixup
 from tasktools.exceptions import AppError, ProjectError
 from tasktools.shell import task_imports
 
@@ -20,7 +21,7 @@ def test_task_imports__the_shell_starts_where_there_is_no_app(
         raise AppError("This project has 2 Celery apps.", hint="choose one")
 
     monkeypatch.setattr(startup, "found", None)
-    monkeypatch.setattr(discovery, "find", fail)
+    monkeypatch.setattr(celery_app, "find", fail)
     with caplog.at_level(logging.ERROR, logger="tasktools"):
         assert task_imports() == []
     assert caplog.messages == ["No task is imported. This project has 2 Celery apps. Hint: choose one"]
@@ -32,7 +33,7 @@ def test_task_imports__what_is_broken_is_logged_without_passwords(
     broken = ProjectError("shop.tasks is broken: redis://u:s3cret@h\x1b[2J.", hint="mend it")
     rest = ProjectError("The system checks cannot be run.")
     monkeypatch.setattr(startup, "load_tasks", lambda *_: [broken])
-    monkeypatch.setattr(fixups, "load_rest", lambda *_: [rest])
+    monkeypatch.setattr(django_fixup, "load_rest", lambda *_: [rest])
     with caplog.at_level(logging.ERROR, logger="tasktools"):
         assert "from tests.site.tasks import total" in task_imports()
     assert caplog.messages == [

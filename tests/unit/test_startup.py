@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from django.core.signals import request_started
 
-from tasktools import discovery, startup
+from tasktools import startup
+from tasktools.discovery import celery_app
 from tasktools.exceptions import AppError, ConfigurationError, ProjectError, project_code
 
 
@@ -32,8 +33,8 @@ def test_run__nothing_that_the_project_raises_stops_the_site(
         raise error
 
     found = startup.found
-    monkeypatch.setattr(discovery, "find", lambda: found)  # the process has apps of other tests too
-    monkeypatch.setattr(discovery, place, fail)
+    monkeypatch.setattr(celery_app, "find", lambda: found)  # the process has apps of other tests too
+    monkeypatch.setattr(celery_app, place, fail)
     startup.run()
     assert startup.found is None
     told = f"The Celery app cannot be made ready: {type(error).__name__}: {error}."
@@ -44,16 +45,16 @@ def test_run__is_interrupted_by_the_user_alone(monkeypatch: pytest.MonkeyPatch) 
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(discovery, "find", interrupt)
+    monkeypatch.setattr(celery_app, "find", interrupt)
     with pytest.raises(KeyboardInterrupt):
         startup.run()
 
 
 def test_run__an_app_that_is_half_imported_is_no_problem_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     def unsettled() -> None:
-        raise discovery.Unsettled("proj.celery")
+        raise celery_app.Unsettled("proj.celery")
 
-    monkeypatch.setattr(discovery, "find", unsettled)
+    monkeypatch.setattr(celery_app, "find", unsettled)
     startup.run()
     assert (startup.found, startup.problems) == (None, [])
 
@@ -71,7 +72,7 @@ def test_load_tasks__a_module_that_ends_the_process(
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "leaving_of_this_test.py").write_text(text)
     monkeypatch.setattr(startup, "_task_modules", lambda: ["leaving_of_this_test"])
-    problems = startup.load_tasks(discovery.Found(app=app, ready_made=True))
+    problems = startup.load_tasks(celery_app.Found(app=app, ready_made=True))
     assert [problem.sentence for problem in problems] == [
         f'The module "leaving_of_this_test" cannot be imported: {told}.'
     ]
@@ -81,13 +82,13 @@ def test_find__a_named_module_that_ends_the_process(tmp_path: Path, monkeypatch:
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "leaving_of_that_test.py").write_text("raise SystemExit(1)")
     with pytest.raises(ProjectError, match='The module "leaving_of_that_test" cannot be imported: SystemExit: 1'):
-        discovery.find("leaving_of_that_test:app")
+        celery_app.find("leaving_of_that_test:app")
 
 
 def test_find__a_setting_that_is_no_text(settings: Any) -> None:
     settings.TASKTOOLS_APP = 5
     with pytest.raises(AppError, match='TASKTOOLS_APP names "5", which is no module name'):
-        discovery.find()
+        celery_app.find()
 
 
 def leave() -> None:
@@ -114,6 +115,6 @@ def test_run__an_exception_that_cannot_be_printed(monkeypatch: pytest.MonkeyPatc
     def fail() -> None:
         raise Mute
 
-    monkeypatch.setattr(discovery, "find", fail)
+    monkeypatch.setattr(celery_app, "find", fail)
     startup.run()
     assert [problem.sentence for problem in startup.problems] == ["The Celery app cannot be made ready: Mute: <Mute>."]

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from tasktools.management import patching
+from tasktools.management import become_green
 from tasktools.management.base import TasktoolsCommand
 
 #: What Django has read already when it looked for the settings (ManagementUtility.execute), and django-configurations.
@@ -40,11 +40,11 @@ class Command(TasktoolsCommand):
         return [item.value for item in found if item.type == "plain"]
 
     def run(self, *, words: Sequence[str], **options: Any) -> None:
-        from tasktools.management.clicking import run_celery
+        from tasktools.management.celery_cli import run_celery
 
-        pool = patching.pool_of_words(words)
-        if pool and patching.lacks_patches(pool, own_process=self._called_from_command_line):
-            patching.start_again(pool)
+        pool = become_green.pool_of_words(words)
+        if pool and become_green.lacks_patches(pool, own_process=self._called_from_command_line):
+            become_green.start_again(pool)
         found = None if _names_app(words) else self.find_app(None)
         if found and self._called_from_command_line:
             sys.argv = ["celery", *(["-A", found.name] if found.name else []), *words]  # what --detach starts again

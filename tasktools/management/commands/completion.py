@@ -9,9 +9,10 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from tasktools import fixups, startup
+from tasktools import startup
+from tasktools.discovery import django_fixup
 from tasktools.management.base import TasktoolsCommand
-from tasktools.management.completing import answer
+from tasktools.management.completion import answer
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -55,4 +56,4 @@ class Command(TasktoolsCommand):
 
     def _load_rest(self) -> None:
         with contextlib.redirect_stdout(sys.stderr):
-            fixups.load_rest(self.found)
+            django_fixup.load_rest(self.found)

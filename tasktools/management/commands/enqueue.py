@@ -6,14 +6,16 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from tasktools import discovery, publish, render, startup
-from tasktools.calls import Call
+from tasktools import render, startup
+from tasktools.arguments.call import Call
+from tasktools.discovery import celery_app
+from tasktools.environment.interrupts import heed_signals
 from tasktools.exceptions import TaskNameError, TasktoolsError
-from tasktools.interrupts import heed_signals
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.bulk_options import add_bulk_options, require_consistent
-from tasktools.management.calling import add_calling_options, calling_options, listens, sender_of
-from tasktools.management.outcomes import DEFAULT_WAIT, require_backend, require_result, show_awaited, waiting_time
+from tasktools.management.call_options import add_calling_options, calling_options, listens, sender_of
+from tasktools.management.result_output import DEFAULT_WAIT, require_backend, require_result, show_awaited, waiting_time
+from tasktools.publishing import single
 
 
 class Command(TasktoolsCommand):
@@ -46,7 +48,7 @@ class Command(TasktoolsCommand):
         if options["wait"]:
             require_result(found.app, call)
         if options["dry_run"]:
-            self.print_json(publish.routed(found.app, call))
+            self.print_json(single.routed(found.app, call))
             return
         startup.require_broker(found)
         if options["wait"] and not found.app.conf.task_always_eager:
@@ -59,13 +61,13 @@ class Command(TasktoolsCommand):
         else:
             self.print_line(render.as_json({"id": sent.id, "task": sent.task}) if options["as_json"] else sent.id)
 
-    def _publish(self, app: Any, call: Call) -> publish.Sent:
-        sent = publish.publish(app, call, listen=not self._called_from_command_line or listens(app))
+    def _publish(self, app: Any, call: Call) -> single.Sent:
+        sent = single.publish(app, call, listen=not self._called_from_command_line or listens(app))
         self.done = f"{sent.task} was sent, its id is {sent.id}."
         return sent
 
     def _run_many(self, name: str | None, options: dict[str, Any]) -> None:
-        from tasktools.management.bulking import send_file
+        from tasktools.management.bulk import send_file
 
         self.load_tasks(found := self.find_app(options["app"]), name)
         found = sender_of(self, found, name)
@@ -73,14 +75,14 @@ class Command(TasktoolsCommand):
         send_file(self, found.app, name, options, listen=not self._called_from_command_line)
 
     def _prepare(
-        self, found: discovery.Found, name: str, words: list[str], options: dict[str, Any]
-    ) -> tuple[discovery.Found, Call]:
+        self, found: celery_app.Found, name: str, words: list[str], options: dict[str, Any]
+    ) -> tuple[celery_app.Found, Call]:
         """Return the app that sends, and the call."""
         if not options["unregistered"]:
             self.load_tasks(found, name)
         chosen = {key: options[key] for key in ("args_json", "kwargs_json", "unregistered")}
-        call = publish.prepare(found.app, name, words, options=calling_options(found.app, options), **chosen)
-        doubt = publish.doubt(found.app, call)
+        call = single.prepare(found.app, name, words, options=calling_options(found.app, options), **chosen)
+        doubt = single.doubt(found.app, call)
         if doubt:
             self.warn(TasktoolsError(doubt))
         return sender_of(self, found, call.task), call

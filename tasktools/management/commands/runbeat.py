@@ -7,24 +7,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tasktools import conf, discovery, supervised
+from tasktools import conf
+from tasktools.arguments.names import shown_path
 from tasktools.checks.schedule import unsilenced
+from tasktools.discovery import celery_app
 from tasktools.exceptions import ConfigurationError, PrivateServerError, UsageError
-from tasktools.management.running import RunCommand
-from tasktools.naming import shown_path
+from tasktools.management.run_base import RunCommand
+from tasktools.worker import supervisor_client
 
 
 class Command(RunCommand):
     help = "Start Celery beat for this project, once. Takes every option of `celery beat`."
     celery_command = "beat"
 
-    def start(self, found: discovery.Found, words: Sequence[str], options: dict[str, Any]) -> int:
-        from tasktools.beating import end_between_ticks
+    def start(self, found: celery_app.Found, words: Sequence[str], options: dict[str, Any]) -> int:
+        from tasktools.beat.shutdown import end_between_ticks
 
         end_between_ticks(found.app)
         return super().start(found, words, options)
 
-    def obey(self, line: supervised.Line, words: Sequence[str]) -> Sequence[str]:
+    def obey(self, line: supervisor_client.Line, words: Sequence[str]) -> Sequence[str]:
         """Begin when the supervisor says so: the beat before this one has gone then."""
         from celery.signals import beat_init
 
@@ -34,10 +36,10 @@ class Command(RunCommand):
         line.wait_for_go()
         return words
 
-    def further_words(self, found: discovery.Found, options: dict[str, Any]) -> list[str]:
+    def further_words(self, found: celery_app.Found, options: dict[str, Any]) -> list[str]:
         """Have beat keep its schedule where it can write, if no place was named and the usual one is read-only."""
-        from tasktools.schedule import keeps_file, require_scheduler
-        from tasktools.workers import runtime_place, schedule_file, why_no_schedule
+        from tasktools.beat.schedule import keeps_file, require_scheduler
+        from tasktools.worker.banner import runtime_place, schedule_file, why_no_schedule
 
         scheduler = options.get("scheduler") or found.app.conf.beat_scheduler
         require_scheduler(scheduler, typed=bool(options.get("scheduler")))

@@ -11,10 +11,10 @@ from django.core.management.base import CommandParser
 from tasktools import render, startup
 from tasktools.brokers import broker_of
 from tasktools.exceptions import AppError, ProjectError, UsageError
-from tasktools.management import developing
+from tasktools.management import site_parts
 from tasktools.management.base import TasktoolsCommand
-from tasktools.management.reloading import become
-from tasktools.management.running import RUN_EXIT_CODES
+from tasktools.management.become_supervisor import become
+from tasktools.management.run_base import RUN_EXIT_CODES
 
 
 class Command(TasktoolsCommand):
@@ -50,20 +50,20 @@ class Command(TasktoolsCommand):
     def run(self, **options: Any) -> None:
         if not self._called_from_command_line:
             raise UsageError("rundev takes the whole process, which is not its own here.", hint="call manage.py rundev")
-        color = developing.colored(self.stdout, options)
-        server = developing.server_command(plus=options["plus"])
+        color = site_parts.colored(self.stdout, options)
+        server = site_parts.server_command(plus=options["plus"])
         if not options["web"] and (options["plus"] or options["addrport"]):
             raise UsageError("There is no web server with --no-web.", hint="leave out --no-web")
-        commands = developing.commands(options, server, color=color)
+        commands = site_parts.commands(options, server, color=color)
         where = ""
         if options["web"]:
-            host, port = developing.address(options["addrport"], server)
-            developing.require_free(host, port)
+            host, port = site_parts.address(options["addrport"], server)
+            site_parts.require_free(host, port)
             where = f" on http://{f'[{host}]' if ':' in host else host}:{port}/"
         broker = self.broker(options) if {"worker", "beat"} & set(commands) else ""
         self.note(f"rundev: {', '.join(commands).replace('web', f'web{where}', 1)}{broker}")
         plan = {"commands": commands, "keep_going": options["keep_going"], "color": color}
-        become({"kind": "site", **plan, "color_stderr": developing.colored(self.stderr, options)})
+        become({"kind": "site", **plan, "color_stderr": site_parts.colored(self.stderr, options)})
 
     def broker(self, options: dict[str, Any]) -> str:
         """Name the broker. What a change of a file may mend is told, and the parts wait for that."""

@@ -6,11 +6,12 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from tasktools import publish, tracing
 from tasktools.exceptions import TaskNameError
+from tasktools.execution import tracer
 from tasktools.management.base import TasktoolsCommand
-from tasktools.management.calling import add_argument_options, calling_options
-from tasktools.management.here import Teller, check_terminal, end, out_of_the_data, wait_for
+from tasktools.management.call_options import add_argument_options, calling_options
+from tasktools.management.runtask_output import Teller, check_terminal, end, out_of_the_data, wait_for
+from tasktools.publishing import single
 
 
 class Command(TasktoolsCommand):
@@ -36,13 +37,13 @@ class Command(TasktoolsCommand):
         self.load_tasks(found, name)
         chosen = {key: options[key] for key in ("args_json", "kwargs_json")}
         called = calling_options(found.app, {"task_id": options["task_id"]})
-        call = publish.prepare(found.app, name, words, send=options["serialize"], options=called, **chosen)
-        limits = tracing.time_limits(found.app, call.task)
+        call = single.prepare(found.app, name, words, send=options["serialize"], options=called, **chosen)
+        limits = tracer.time_limits(found.app, call.task)
         if limits:
             self.note(f"A limit of {call.task} that is not enforced here: {', '.join(limits)}.")
         tell = Teller(self, options)
         with out_of_the_data():
-            for attempt in tracing.attempts(found.app, call, serialize=options["serialize"], tell=tell):
+            for attempt in tracer.attempts(found.app, call, serialize=options["serialize"], tell=tell):
                 if attempt.again is None or not (options["retry"] or options["retry_now"]):
                     break
                 wait_for(self, call.task, attempt, now=options["retry_now"])

@@ -9,12 +9,14 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils.autoreload import get_child_arguments
 
-from tasktools import discovery, monkey, reconnecting, supervised
+from tasktools.discovery import celery_app
+from tasktools.environment import monkey
 from tasktools.exceptions import UsageError
-from tasktools.intake import Intake
-from tasktools.management import ending, patching, reloading
-from tasktools.management.running import RunCommand, reloads
-from tasktools.stopping import Stop, signal_warning
+from tasktools.management import become_green, become_supervisor, stop_options
+from tasktools.management.run_base import RunCommand, reloads
+from tasktools.worker import reconnect, supervisor_client
+from tasktools.worker.admission import Intake
+from tasktools.worker.shutdown import Stop, signal_warning
 
 
 class Command(RunCommand):
@@ -23,35 +25,35 @@ class Command(RunCommand):
 
     def add_own_options(self, parser: CommandParser) -> None:
         super().add_own_options(parser)
-        ending.add_ending_options(parser)
+        stop_options.add_ending_options(parser)
 
     def prepare(self, options: dict[str, Any]) -> None:
-        self.limits = ending.limits_from(options)
-        self.grace = ending.seconds(options["grace"])
-        ending.seconds(options["reload_grace"])
+        self.limits = stop_options.limits_from(options)
+        self.grace = stop_options.seconds(options["grace"])
+        stop_options.seconds(options["reload_grace"])
         alone = next((word for word in ("pidfile", "beat") if options["reload"] and options.get(word)), None)
         if alone:
             raise UsageError(
                 f"--reload and --{alone} exclude each other: for a while there are two workers.",
                 hint="run manage.py runbeat beside it" if alone == "beat" else f"leave out --{alone}",
             )
-        pool = patching.pool_of_worker(options.get("pool"), lambda: self.find_app(options["app"]).app)
+        pool = become_green.pool_of_worker(options.get("pool"), lambda: self.find_app(options["app"]).app)
         if options.get("beat") and pool in monkey.POOLS:
             raise UsageError(f"--beat does not work with the pool {pool}.", hint="run manage.py runbeat beside it")
-        if not options.get("detach") and patching.lacks_patches(pool, own_process=self._called_from_command_line):
-            if reloads(options) and not supervised.Line.is_there():
-                reloading.become_supervisor(self.celery_command, options, pool=pool)
-            patching.start_again(pool)
+        if not options.get("detach") and become_green.lacks_patches(pool, own_process=self._called_from_command_line):
+            if reloads(options) and not supervisor_client.Line.is_there():
+                become_supervisor.become_supervisor(self.celery_command, options, pool=pool)
+            become_green.start_again(pool)
         super().prepare(options)
 
-    def start(self, found: discovery.Found, words: Sequence[str], options: dict[str, Any]) -> int:
+    def start(self, found: celery_app.Found, words: Sequence[str], options: dict[str, Any]) -> int:
         if options.get("detach"):
             return self._detach(found.app, options)
         self.intake = Intake(self.limits, supervised=self.line is not None)
         if self.line is not None or self.limits:
             self.intake.install(found.app)
         self.stop = Stop(self.note, every_second=sys.stderr.isatty(), grace=self.grace)
-        self.stop.install(found.app, reconnecting.install(found.app))
+        self.stop.install(found.app, reconnect.install(found.app))
         warning = signal_warning()
         if warning:
             self.note(warning, style=self.style.WARNING)
@@ -60,10 +62,10 @@ class Command(RunCommand):
         finally:
             self.stop.finish()
 
-    def obey(self, line: supervised.Line, words: Sequence[str]) -> Sequence[str]:
+    def obey(self, line: supervisor_client.Line, words: Sequence[str]) -> Sequence[str]:
         """Change places with other workers as the supervisor says. Mingle and gossip would cost a second each time."""
-        sources = supervised.Sources(reloading.roots(), reloading.ignored(), since=line.since)
-        supervised.obey(line, self.intake, sources, self.stop)
+        sources = supervisor_client.Sources(become_supervisor.roots(), become_supervisor.ignored(), since=line.since)
+        supervisor_client.obey(line, self.intake, sources, self.stop)
         return [*words, "--without-mingle", "--without-gossip"]
 
     def _detach(self, app: Any, options: dict[str, Any]) -> int:

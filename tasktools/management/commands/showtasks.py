@@ -8,10 +8,10 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from tasktools.arguments.names import shown
 from tasktools.exceptions import TaskNameError
 from tasktools.management.base import TasktoolsCommand
-from tasktools.management.completing import completed_by, task_names
-from tasktools.naming import shown
+from tasktools.management.completion import completed_by, task_names
 
 
 class Command(TasktoolsCommand):
@@ -24,12 +24,14 @@ class Command(TasktoolsCommand):
         parser.add_argument("--all", action="store_true", dest="builtin", help="Celery's own tasks too")
 
     def run(self, *, pattern: str, builtin: bool, **options: Any) -> None:
-        from tasktools import fixups, registry, startup
+        from tasktools import startup
+        from tasktools.discovery import django_fixup
+        from tasktools.registry import registry
 
         found = self.find_app(options["app"])
         problems = startup.load_tasks(found)
         with contextlib.redirect_stdout(sys.stderr):  # what the modules print is no data
-            problems += fixups.load_rest(found)
+            problems += django_fixup.load_rest(found)
         tasks = list(registry.tasks(found.app, pattern=pattern, builtin=builtin))
         if options["as_json"]:
             self.print_json(tasks)

@@ -6,12 +6,12 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from tasktools import results
-from tasktools.durations import parse_duration
+from tasktools.arguments.durations import parse_duration
+from tasktools.environment.interrupts import heed_signals
 from tasktools.exceptions import ArgumentError
-from tasktools.interrupts import heed_signals
 from tasktools.management.base import TasktoolsCommand
-from tasktools.management.outcomes import DEFAULT_WAIT, require_backend, show, verdict, waiting_time
+from tasktools.management.result_output import DEFAULT_WAIT, require_backend, show, verdict, waiting_time
+from tasktools.results import outcomes
 
 
 class Command(TasktoolsCommand):
@@ -37,17 +37,17 @@ class Command(TasktoolsCommand):
         if not interval:
             raise ArgumentError("--interval is 0.", hint="give a pause such as 100ms")
         app = self.find_app(options["app"]).app
-        ids = [results.check_id(each) for each in dict.fromkeys(ids)]
+        ids = [outcomes.check_id(each) for each in dict.fromkeys(ids)]
         require_backend(self, app, sender=False)
         if options["wait"] and not options["as_json"]:
             self.note(f"Waiting for {len(ids)} task{'s' if len(ids) > 1 else ''}, {timeout:g} s at the most.")
         seen = []
-        for outcome in results.wait(app, ids, timeout=timeout if options["wait"] else 0, interval=interval):
+        for outcome in outcomes.wait(app, ids, timeout=timeout if options["wait"] else 0, interval=interval):
             if outcome.finished or options["wait"]:
                 show(self, outcome, options, label=len(ids) > 1)
             seen.append(outcome)
         if not options["wait"]:
-            seen = results.locate(app, seen)
+            seen = outcomes.locate(app, seen)
             for outcome in seen:
                 if not outcome.finished:
                     show(self, outcome, options, label=len(ids) > 1)

@@ -1,0 +1,238 @@
+"""What a task takes: by Celery's own check, and by the function that was written. Pure.
+
+Celery checks a call against the function that it was handed. A decorator around the task's function may hide the signature
+(`*args, **kwargs`) or change it (it puts a session in front), so the function inside serves for types and for showing only.
+What Celery accepts is never refused.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any, NamedTuple
+
+from tasktools.arguments.conversion import types_words
+
+#: Parameters that can be given by name, and by place.
+KEYWORD_KINDS = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+POSITIONAL_KINDS = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_REST, _EXTRA = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
+
+#: Takes any call.
+_ANY = inspect.Signature([inspect.Parameter("args", _REST), inspect.Parameter("kwargs", _EXTRA)])
+
+
+class Reading(NamedTuple):
+    """One way in which a call may be meant: which parameter each word is for."""
+
+    signature: inspect.Signature
+    #: Whether the whole call must fit it, else it only gives types.
+    whole: bool = True
+    #: How many parameters type what is given by place.
+    places: int = sys.maxsize
+
+    def at(self, place: int, parameters: Sequence[inspect.Parameter]) -> inspect.Parameter | None:
+        """Return what stands at a place of `parameters`, without its type where places do not tell."""
+        if place >= len(parameters):
+            return None
+        return parameters[place] if place < self.places else _untyped(parameters[place])
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSignature:
+    """What a task takes."""
+
+    #: As one reads it, with the types.
+    shown: inspect.Signature
+    #: One after the other; the first that a call fits counts.
+    readings: tuple[Reading, ...]
+    #: What `apply_async` checks a call against; None where it checks nothing.
+    checked: inspect.Signature | None
+    #: Whether no decorator and no class stands between the caller and the function, so that places tell parameters.
+    certain: bool = True
+    #: Whether what is shown and what is checked are one, but for parameters that are by place alone.
+    exact: bool = True
+
+    def check(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        """Raise TypeError for a call that `apply_async` refuses."""
+        if self.checked is not None:
+            self.checked.bind(*args, **kwargs)
+
+    def takes_keyword(self, key: str) -> bool:
+        """Whether `apply_async` takes a keyword of that name."""
+        if self.checked is None or _find(self.checked, _EXTRA):
+            return True
+        return key in self.checked.parameters and self.checked.parameters[key].kind in KEYWORD_KINDS
+
+    def misfit(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+        """Return why the function does not take a call that `apply_async` accepts, "" where it does or nobody can know."""
+        if not self.certain:
+            return ""
+        try:
+            self.shown.bind(*args, **kwargs)
+        except TypeError as error:
+            return str(error)
+        return ""
+
+
+def plain(signature: inspect.Signature) -> TaskSignature:
+    """Return the signature of what is called as it is."""
+    return TaskSignature(shown=signature, readings=(Reading(signature),), checked=signature)
+
+
+#: Of a task that only its workers know.
+ANYTHING = TaskSignature(shown=_ANY, readings=(Reading(_ANY, whole=False),), checked=None)
+
+
+def signature_of(function: Callable[..., Any]) -> inspect.Signature:
+    """Return the signature of `function` with its annotations resolved one by one; that of what a decorator has wrapped.
+
+    An annotation that cannot be resolved (a name imported under TYPE_CHECKING only) counts as none. A function that has no
+    signature, as some in C, takes anything.
+    """
+    return _signature(function, follow_wrapped=True)
+
+
+def task_signature(
+    run: Callable[..., Any], header: Callable[..., Any] | None, *, sends: bool = False, calls: bool = False
+) -> TaskSignature:
+    """Return what a task takes.
+
+    `header` is Celery's function for checking a call, None where it checks nothing. `sends` and `calls` say that the class
+    of the task has an `apply_async` or a `__call__` of its own, which may add arguments.
+    """
+    written, own = signature_of(run), _signature(_past_celery(run), follow_wrapped=False)
+    checked = None if header is None or sends else _signature(header, follow_wrapped=False)
+    exact = checked is not None and _alike(checked, written)
+    if exact or (_alike(own, written) and not sends and not (calls and checked is None)):
+        reading = Reading(written) if exact else Reading(_with_rest(written), whole=False)
+        return TaskSignature(shown=written, readings=(reading,), checked=checked, exact=exact)
+    outer = _ANY if checked is None else _annotated(checked, own)
+    loose = Reading(_loose(outer, written), whole=False)
+    hidden = _hides(outer, written)
+    return TaskSignature(
+        shown=written if hidden else outer,
+        readings=(_trusted(written), loose) if hidden else (loose,),
+        checked=checked,
+        certain=False,
+        exact=False,
+    )
+
+
+def _signature(function: Callable[..., Any], *, follow_wrapped: bool) -> inspect.Signature:
+    try:
+        signature = inspect.signature(function, follow_wrapped=follow_wrapped)
+    except (TypeError, ValueError):
+        return _ANY
+    names = getattr(inspect.unwrap(function), "__globals__", {})
+    return signature.replace(
+        parameters=[p.replace(annotation=_resolved(p.annotation, names)) for p in signature.parameters.values()]
+    )
+
+
+def _past_celery(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what Celery's own wrappers (autoretry, pydantic) hand their arguments on to as they are."""
+    while hasattr(function, "__wrapped__") and _is_celerys(function):
+        inner: Callable[..., Any] = function.__wrapped__
+        bound_to = getattr(function, "__self__", None)
+        function = inner if bound_to is None else types.MethodType(inner, bound_to)
+    return function
+
+
+def _is_celerys(function: Callable[..., Any]) -> bool:
+    import celery
+
+    file = getattr(getattr(function, "__code__", None), "co_filename", "")
+    return file.startswith(os.path.join(os.path.dirname(celery.__file__), ""))
+
+
+def _alike(one: inspect.Signature, other: inspect.Signature) -> bool:
+    """Whether both take the same calls; Celery's check does not know of parameters that are by place alone."""
+
+    def forms(signature: inspect.Signature) -> tuple[list[Any], set[Any]]:
+        every = [
+            (each.kind in POSITIONAL_KINDS or each.kind, each.name, each.default is each.empty)
+            for each in _all(signature)
+        ]
+        by_name = {form for form in every if form[0] is inspect.Parameter.KEYWORD_ONLY}  # which have no order
+        return [form for form in every if form not in by_name], by_name
+
+    return forms(one) == forms(other)
+
+
+def _hides(outer: inspect.Signature, written: inspect.Signature) -> bool:
+    """Whether the `*args` of a decorator begin where its own parameters end, which are the first of the function."""
+    own, inner = _by_place(outer), _by_place(written)
+    return bool(_find(outer, _REST)) and [each.name for each in own] == [each.name for each in inner[: len(own)]]
+
+
+def _trusted(written: inspect.Signature) -> Reading:
+    """Return the reading with types by place up to the first parameter that has none: that one may be injected."""
+    return Reading(written, places=sum(1 for _ in takewhile(lambda p: types_words(p.annotation), _by_place(written))))
+
+
+def _with_rest(written: inspect.Signature) -> inspect.Signature:
+    """Return the signature with a place for any number of words."""
+    if _find(written, _REST):
+        return written
+    return _of([*_all(written), inspect.Parameter(_free("args", written), _REST)])
+
+
+def _loose(outer: inspect.Signature, written: inspect.Signature) -> inspect.Signature:
+    """Return the signature of a decorator, which types what is given by place, with the names of the function inside."""
+    own = [
+        inspect.Parameter(_free(each.name, written), each.kind) if each.kind in (_REST, _EXTRA) else each
+        for each in _all(outer)
+    ]
+    if _find(outer, _EXTRA):
+        names = {each.name for each in own}
+        named = (each for each in _all(written) if each.kind in KEYWORD_KINDS and each.name not in names)
+        own += [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in named]
+    return _of(own)
+
+
+def _annotated(checked: inspect.Signature, own: inspect.Signature) -> inspect.Signature:
+    """Give what Celery checks the annotations and defaults of the function that it was made of."""
+    return _of(own.parameters.get(each.name, each).replace(kind=each.kind) for each in _all(checked))
+
+
+def _all(signature: inspect.Signature) -> list[inspect.Parameter]:
+    return list(signature.parameters.values())
+
+
+def _by_place(signature: inspect.Signature) -> list[inspect.Parameter]:
+    return [each for each in _all(signature) if each.kind in POSITIONAL_KINDS]
+
+
+def _find(signature: inspect.Signature, kind: Any) -> list[inspect.Parameter]:
+    return [each for each in _all(signature) if each.kind is kind]
+
+
+def _of(parameters: Iterable[inspect.Parameter]) -> inspect.Signature:
+    return inspect.Signature(sorted(parameters, key=lambda each: each.kind))
+
+
+def _untyped(parameter: inspect.Parameter) -> inspect.Parameter:
+    return parameter.replace(annotation=inspect.Parameter.empty)
+
+
+def _free(name: str, signature: inspect.Signature) -> str:
+    while name in signature.parameters:
+        name += "_"
+    return name
+
+
+def _resolved(annotation: Any, names: Mapping[str, Any]) -> Any:
+    if annotation is inspect.Parameter.empty:
+        return annotation
+    holder = types.SimpleNamespace(__annotations__={"it": annotation})
+    try:
+        return typing.get_type_hints(holder, dict(names), {})["it"]
+    except Exception:  # noqa: BLE001 - whatever a project's annotation raises, it then types nothing
+        return inspect.Parameter.empty

@@ -1,0 +1,190 @@
+"""One entry of the beat schedule: what in it beat cannot read, cannot count with or cannot send."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import celery.beat
+from celery.beat import ScheduleEntry
+from celery.schedules import BaseSchedule
+from celery.schedules import schedule as Every
+
+from tasktools.arguments.binding import describe
+from tasktools.arguments.names import close_matches, shown
+from tasktools.brokers.reach import reason
+from tasktools.exceptions import ArgumentError, tried
+from tasktools.publishing.options import OPTIONS, Option, is_ignored, option_fault, options_of
+from tasktools.registry import serialization
+from tasktools.registry.registry import has_own, names, signature_of
+
+#: What an entry may hold; the rest of the entry's own fields are beat's to fill.
+KEYS = ("task", "schedule", "args", "kwargs", "options", "relative")
+
+_FILLED = frozenset(inspect.signature(ScheduleEntry).parameters)
+
+#: Arguments that beat makes at each tick. Celery 5.5 and newer.
+_LAZY: Any = getattr(celery.beat, "BeatLazyFunc", ())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """Why an entry of CELERY_BEAT_SCHEDULE cannot run, or is not likely to."""
+
+    #: "task", "arguments", "schedule" or "options"; "unfit" and "unused" where beat sends, but what is meant is not done.
+    kind: str
+    entry: str
+    sentence: str
+    hint: str
+
+
+class Entry:
+    """An entry, and where its faults are found."""
+
+    def __init__(self, app: Any, name: str, fields: Mapping[str, Any]) -> None:
+        self.app = app
+        self.name = name
+        self.fields = fields
+        task = fields.get("task")
+        self.task: Any = app.tasks.get(task) if isinstance(task, str) else None
+        #: Whether the class of its task makes something of arguments and options before Celery sees them.
+        self.is_changed = self.task is not None and has_own(self.task, "apply_async")
+        self.args, self.kwargs = fields.get("args") or (), fields.get("kwargs") or {}
+
+    def faults(self) -> Iterator[Fault]:
+        """Yield what holds for any scheduler."""
+        if self.task is None:
+            task = str(self.fields.get("task"))
+            yield self._fault("task", f'its task "{task}" is not registered', _close(self.app, task))
+        yield from self._arguments()
+        yield from self._schedule(self.fields.get("schedule"))
+
+    def faults_of_celerys(self, *, kept: bool) -> Iterator[Fault]:
+        """Yield what holds for Celery's own schedulers; with `kept` the entry goes to a file."""
+        yield from self._keys()
+        yield from self._options(self.fields.get("options"))
+        if kept:
+            yield from self._unstorable()
+
+    def _fault(self, kind: str, sentence: str, hint: str) -> Fault:
+        return Fault(kind=kind, entry=self.name, sentence=sentence, hint=hint)
+
+    def _arguments(self) -> Iterator[Fault]:
+        if isinstance(self.args, (str, bytes, Mapping, Iterator)) or not isinstance(self.args, Iterable):
+            form = f"write ({_short(self.args)},) with a comma, or [{_short(self.args)}]"
+            hint = "write a list or a tuple" if isinstance(self.args, (Mapping, Iterator)) else form
+            yield self._fault("arguments", f"its args are {_short(self.args)}, which is no list and no tuple", hint)
+        elif not isinstance(self.kwargs, Mapping) or not all(isinstance(key, str) for key in self.kwargs):
+            yield self._fault(
+                "arguments",
+                f"its kwargs are {_short(self.kwargs)}, which is no dictionary of names",
+                'write {"name": value}',
+            )
+        elif self.task is not None:
+            yield from self._misfit(tuple(self.args), dict(self.kwargs))
+
+    def _misfit(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Fault]:
+        signature = signature_of(self.task)
+        hint = f"{self.task.name} is called with {describe(signature.shown)}"
+        fits = f'its arguments do not fit "{self.task.name}"'
+        try:
+            signature.check(args, kwargs)
+        except TypeError as error:
+            yield self._fault("arguments", f"{fits}: {error}", hint)
+            return
+        why = signature.misfit(args, kwargs)
+        if why:
+            yield self._fault("unfit", f"{fits}: {why}", hint)
+        if not self.is_changed and not any(isinstance(value, _LAZY) for value in (*args, *kwargs.values())):
+            yield from self._unsendable(args, kwargs)
+
+    def _unsendable(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Fault]:
+        if getattr(self.task, "_dump_pydantic_arguments", None) is not None:  # Celery 5.7 makes plain values of models
+            return
+        try:
+            options = self.fields.get("options")
+            serializer = options.get("serializer") if isinstance(options, dict) else None
+            serialization.write_arguments(self.app, self.task, self.task.name, args, kwargs, serializer=serializer)
+        except ArgumentError as error:
+            yield self._fault("arguments", f"t{error.sentence[1:].rstrip('.')}", error.hint)
+
+    def _schedule(self, schedule: Any) -> Iterator[Fault]:
+        span = schedule.run_every if type(schedule) is Every else schedule
+        if isinstance(span, bool) or not isinstance(span, (int, float, timedelta, BaseSchedule)):
+            hint = "give seconds, a timedelta, or a schedule of celery.schedules such as crontab(hour=7)"
+            yield self._fault("schedule", f"its schedule is {_short(schedule)}, which is no schedule", hint)
+        elif not isinstance(span, BaseSchedule):
+            why = _uncountable(span)
+            if why:
+                yield self._fault("schedule", f"its schedule is {_short(span)}, {why}", "give seconds or a timedelta")
+
+    def _keys(self) -> Iterator[Fault]:
+        for key in self.fields:
+            if key not in _FILLED:
+                sentence = f'"{shown(str(key))}" is none of {", ".join(KEYS)}'
+                yield self._fault("schedule", sentence, _place_of(str(key), self.fields[key]))
+
+    def _options(self, options: Any) -> Iterator[Fault]:
+        if not options or self.is_changed:
+            return
+        if not isinstance(options, dict) or not all(isinstance(key, str) for key in options):
+            sentence = f"its options are {_short(options)}, which is no dictionary of names"
+            yield self._fault("options", sentence, 'write {"queue": ..., "expires": ...}')
+            return
+        known = options_of(self.app)
+        for name, value in options.items():
+            why = option_fault(name, value, known)
+            if why:
+                yield self._fault(
+                    "options", f'its option "{name}" is {_short(value)}, which is {why}', _form(name, known)
+                )
+            elif is_ignored(name, value):
+                sentence = f'its option "{name}" is {_short(value)}, which is not {known[name].form}'
+                yield self._fault("unused", sentence, _form(name, known))
+            elif name not in OPTIONS and close_matches(name, OPTIONS):
+                hint = f"did you mean {close_matches(name, OPTIONS)[0]}?"
+                yield self._fault("unused", f'nobody reads its option "{shown(name)}"', hint)
+
+    def _unstorable(self) -> Iterator[Fault]:
+        try:
+            pickle.dumps([self.fields.get(key) for key in KEYS])
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever an object raises that cannot be pickled
+            hint = "name functions at the top of a module, and give plain values"
+            yield self._fault("schedule", f"beat cannot keep it in its file: {reason(error)}", hint)
+
+
+def _uncountable(span: float | timedelta) -> str:
+    try:
+        seconds = span if isinstance(span, timedelta) else timedelta(seconds=span)
+        datetime.now(timezone.utc) + seconds
+    except (OverflowError, ValueError):
+        return "which leads to no time"
+    return "at which it would be sent without a pause" if seconds <= timedelta(0) else ""
+
+
+def _place_of(key: str, value: Any) -> str:
+    if key in OPTIONS:
+        return f'write "options": {{"{key}": {_short(value)}}}'
+    close = close_matches(key, KEYS)
+    return f"did you mean {close[0]}?" if close else "take it out"
+
+
+def _form(name: str, options: Mapping[str, Option]) -> str:
+    return f"{name} takes {options[name].form}" if name in options else "leave it out: it belongs beside the options"
+
+
+def _short(value: Any) -> str:
+    return tried(lambda: shown(repr(value)), lambda _: f"an object of {type(value).__name__}")
+
+
+def _close(app: Any, name: str) -> str:
+    close = close_matches(name, names(app))
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    return "manage.py showtasks lists the registered tasks; if other workers alone know it, silence this check"

@@ -1,0 +1,1 @@
+"""Which Celery app this project uses."""

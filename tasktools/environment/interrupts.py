@@ -1,0 +1,58 @@
+"""Ctrl-C before a command has begun, while Django and the project are imported; and signals that end a command as Ctrl-C does."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType, TracebackType
+
+_COMMANDS = Path(__file__).parent.parent / "management" / "commands"
+
+
+def end_quietly(argv: Sequence[str]) -> None:
+    """Have a Ctrl-C end a process that runs one of our commands without a traceback.
+
+    From then on; what is imported earlier is the project's. Python still ends by SIGINT, which a shell counts as 130.
+    """
+    if not _is_ours(argv) or "--traceback" in argv:
+        return
+    show = sys.excepthook
+
+    def show_others(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+        if not issubclass(kind, KeyboardInterrupt):
+            show(kind, error, traceback)
+
+    sys.excepthook = show_others
+
+
+def _is_ours(argv: Sequence[str]) -> bool:
+    word = argv[1] if len(argv) > 1 else ""
+    return word.isidentifier() and (_COMMANDS / f"{word}.py").is_file()
+
+
+#: A terminal that is closed, and a supervisor, may send two signals at once. Those within so many seconds count as one.
+_AT_ONCE = 1.0
+
+
+def heed_signals() -> None:
+    """Have SIGTERM and SIGHUP interrupt this process as Ctrl-C does, from now on: what it was doing can be told.
+
+    One that is ignored (nohup) or has a handler stays as it is.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    last = -_AT_ONCE
+
+    def interrupt(signum: int, frame: FrameType | None) -> None:
+        nonlocal last
+        before, last = last, time.monotonic()
+        if last - before >= _AT_ONCE:
+            raise KeyboardInterrupt
+
+    for signum in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(signum) is signal.SIG_DFL:
+            signal.signal(signum, interrupt)

@@ -1,0 +1,1 @@
+"""A task that runs in this process."""

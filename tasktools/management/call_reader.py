@@ -1,0 +1,213 @@
+"""Lines of JSON or CSV -> calls, each checked as a single call is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from tasktools.arguments.binding import Bound
+from tasktools.arguments.call import Call
+from tasktools.arguments.names import resolve, shown
+from tasktools.arguments.nesting import may_be_deep, parsed, require_shallow
+from tasktools.arguments.values import Checker
+from tasktools.exceptions import ArgumentError, TasktoolsError
+from tasktools.management.call_options import calling_options
+from tasktools.management.csv_rows import Row, cells, rows
+from tasktools.management.input_lines import LONGEST_LINE, Line
+from tasktools.publishing.single import app_of
+from tasktools.registry.registry import names, signature_of
+from tasktools.registry.serialization import require_read, serializer_of, write_arguments
+
+_FIELDS = ("task", "args", "kwargs", "options")
+_OPTIONS = ("queue", "countdown", "eta", "expires", "priority", "task_id", "ignore_result")
+
+
+class Fed(NamedTuple):
+    """A line that was read."""
+
+    number: int
+    #: What it is worth; None for a bad one.
+    call: Call | None
+    #: The line as it stands, and what is wrong with it.
+    text: str = ""
+    why: str = ""
+    #: The last line of a row of CSV that has several.
+    last: int = 0
+    #: Whether nothing behind it can be read.
+    is_end: bool = False
+
+    @property
+    def upto(self) -> int:
+        """The last of its lines."""
+        return self.last or self.number
+
+    def as_json(self) -> str:
+        """Return what the file of --skip-bad says of it."""
+        return json.dumps({"line": self.number, "error": self.why, "text": self.text})
+
+
+class Feeder:
+    """Makes calls of lines; with a task each line holds its arguments, without one the whole call."""
+
+    def __init__(
+        self, app: Any, task: str | None, options: Mapping[str, Any], load_rest_for: Callable[[str], None]
+    ) -> None:
+        self.app = app
+        #: Imports what may hold the task of this name, if no tasks module does.
+        self.load_rest_for = load_rest_for
+        self.task = task
+        self.options = options
+        self._checkers: dict[str, Checker] = {}
+        self._names: dict[str, str] = {}
+        #: Tasks whose arguments the serializer may not carry.
+        self._risky: set[str] = set()
+        if task:
+            self._checker(task)  # what is wrong with the task is no fault of a line
+
+    def json_lines(self, lines: Iterator[Line | None]) -> Iterator[Fed | None]:
+        """Yield what each line holds; None where there is none for a while. Empty lines hold nothing."""
+        make = self._arguments if self.task else self._whole
+        for line in lines:
+            if line is None:
+                yield None
+            elif line.data is None or line.data.strip():
+                yield _fed(line, make)
+
+    def csv_rows(self, lines: Iterator[Line | None]) -> Iterator[Fed | None]:
+        """Yield what each row after the header holds. A row of several lines has the number of its first."""
+        read = rows(lines)
+        first = next((row for row in read if row is not None), None)
+        header = self._header(first) if first else []
+        for row in read:
+            if row is None:
+                yield None
+            elif row.endless:
+                yield Fed(row.number, None, _shown_text(row), row.endless, row.last, is_end=True)
+            else:
+                yield _fed(row, lambda text: self._cells(header, text), row.last)
+
+    def _header(self, line: Row) -> list[str]:
+        """Return the names of the columns. Raises ArgumentError: without them nothing can be read."""
+        try:
+            if line.endless:
+                raise ArgumentError(line.endless, hint="close the quote, or make the row shorter")
+            header = [name.strip() for name in cells(_text(line).removeprefix("\ufeff"))]
+        except ArgumentError as error:
+            raise ArgumentError(f"Line 1, the header, cannot be read: {error.sentence}", hint=error.hint) from error
+        twice = next((name for name in header if header.count(name) > 1 or not name), None)
+        if twice is not None:
+            raise ArgumentError(
+                f'The header names "{shown(twice)}" twice or not at all.', hint="each column is a parameter of the task"
+            )
+        known = self._checker(self.task or "")
+        for name in header:
+            known.require_keyword(name)
+        return header
+
+    def _cells(self, header: list[str], text: str) -> Call:
+        found = cells(text)
+        if len(found) != len(header):
+            raise ArgumentError(f"it has {len(found)} cells, the header {len(header)}.")
+        bound = self._checker(self.task or "").cells(dict(zip(header, found, strict=True)))
+        if may_be_deep(text):
+            require_shallow((*bound.args, *bound.kwargs.values()))
+        return self._call(self.task or "", bound)
+
+    def _arguments(self, text: str) -> Call:
+        value = _parsed(text)
+        if may_be_deep(text) and type(value) in (list, dict):
+            require_shallow(value)
+        task = self.task or ""
+        checker = self._checkers.get(task) or self._checker(task)
+        if type(value) is list:
+            bound = checker.values(value, {})
+        elif type(value) is dict:
+            bound = checker.values((), value)
+        else:
+            raise ArgumentError("it is neither an array of arguments nor an object of keywords.")
+        if task in self._risky:
+            self._check_wire(task, bound)
+        return Call(task, *bound, self.options)
+
+    def _check_wire(self, task: str, bound: Bound) -> None:
+        write_arguments(self.app, self.app.tasks.get(task), task, bound.args, bound.kwargs)
+
+    def _whole(self, text: str) -> Call:
+        value = _parsed(text)
+        if type(value) is not dict or not isinstance(value.get("task"), str):
+            raise ArgumentError('it is no object with a "task".')
+        unknown = sorted(set(value) - set(_FIELDS))
+        if unknown:
+            raise ArgumentError(f'"{shown(unknown[0])}" is none of {", ".join(_FIELDS)}.')
+        args, kwargs, options = value.get("args", []), value.get("kwargs", {}), value.get("options", {})
+        if type(args) is not list or type(kwargs) is not dict or type(options) is not dict:
+            raise ArgumentError('"args" is an array, "kwargs" and "options" are objects.')
+        if may_be_deep(text):
+            require_shallow([*args, *kwargs.values(), options])
+        name = self._resolved(value["task"])
+        return self._call(name, self._checker(name).values(args, kwargs), self._own_options(options))
+
+    def _own_options(self, given: dict[str, Any]) -> Mapping[str, Any]:
+        if not given:
+            return self.options
+        unknown = sorted(set(given) - set(_OPTIONS))
+        if unknown:
+            raise ArgumentError(f'the option "{shown(unknown[0])}" is none of {", ".join(_OPTIONS)}.')
+        return {**self.options, **calling_options(self.app, given)}
+
+    def _resolved(self, name: str) -> str:
+        if name not in self._names:
+            self.load_rest_for(name)
+            found = resolve(name, names(self.app, builtin=True))
+            if app_of(self.app, found) is not self.app:
+                raise ArgumentError(
+                    f"{found} is a task of another app, with a broker of its own: enqueue {found} --from FILE."
+                )
+            self._names[name] = found
+        return self._names[name]
+
+    def _checker(self, name: str) -> Checker:
+        if name not in self._checkers:
+            task = self.app.tasks.get(name)
+            checker = Checker(None if task is None else signature_of(task), name)
+            serializer = serializer_of(self.app, task)
+            require_read(self.app, task, name)
+            if not checker.is_plain or serializer not in ("json", "pickle"):
+                self._risky.add(name)
+            self._checkers[name] = checker
+        return self._checkers[name]
+
+    def _call(self, name: str, bound: Bound, options: Mapping[str, Any] | None = None) -> Call:
+        if name in self._risky:
+            self._check_wire(name, bound)
+        return Call(
+            task=name, args=bound.args, kwargs=bound.kwargs, options=self.options if options is None else options
+        )
+
+
+def _fed(line: Line | Row, make: Callable[[str], Call], last: int = 0) -> Fed:
+    try:
+        return Fed(line.number, make(_text(line)), "", "", last)
+    except TasktoolsError as error:
+        return Fed(line.number, None, _shown_text(line), error.sentence, last)
+
+
+def _text(line: Line | Row) -> str:
+    if line.data is None:
+        raise ArgumentError(f"it is longer than {LONGEST_LINE >> 20} MB.")
+    try:
+        return line.data.decode()
+    except UnicodeDecodeError as error:
+        raise ArgumentError(f"it is not UTF-8: byte {error.start + 1} is 0x{line.data[error.start]:02x}.") from None
+
+
+def _shown_text(line: Line | Row) -> str:
+    return "" if line.data is None else line.data.decode("utf-8", "backslashreplace")
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return parsed(text)
+    except ValueError as error:
+        raise ArgumentError(f"it is not JSON: {error}.") from None

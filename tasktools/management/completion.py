@@ -1,0 +1,177 @@
+"""A command line up to the cursor -> the words that may stand there, by the parser of the command."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from django.apps import apps
+from django.core.management import get_commands, load_command_class
+from django.core.management.base import BaseCommand
+
+from tasktools.registry import candidates
+
+
+@dataclass(kw_only=True)
+class Line:
+    """What was typed ahead of the word that is to be completed."""
+
+    #: The word that is to be completed, as far as it was typed.
+    prefix: str
+    #: The words that belong to no option.
+    words: list[str] = field(default_factory=list)
+    #: What was given to the options, by their dest.
+    options: dict[str, str] = field(default_factory=dict)
+    #: Returns the Celery app that -A names, or the project's (None), its tasks imported.
+    find_app: Callable[[str | None], Any]
+    #: Imports what else a worker imports besides the task modules.
+    load_rest: Callable[[], None] = lambda: None
+
+    @property
+    def app(self) -> Any:
+        return self.find_app(self.options.get("app"))
+
+
+Completer = Callable[[Line], Iterable[str]]
+
+
+def completed_by(action: argparse.Action, completer: Completer) -> argparse.Action:
+    """Have `completer` say what a word may be: `completed_by(parser.add_argument("name"), task_names)`."""
+    action.completer = completer  # type: ignore[attr-defined]  # the attribute that argcomplete reads is called so too
+    return action
+
+
+def task_names(line: Line) -> Iterable[str]:
+    """Return all names where nothing was typed yet; else those of the task modules, and all if none of these begins so."""
+    app = line.app
+    names = candidates.task_names(app)
+    if line.prefix and any(name.startswith(line.prefix) for name in names):
+        return names
+    line.load_rest()
+    return candidates.task_names(app)
+
+
+def queue_names(line: Line) -> Iterable[str]:
+    return candidates.queue_names(line.app)
+
+
+def keywords(line: Line) -> Iterable[str]:
+    """Return the keywords of the task that the first word names."""
+    if not line.words:
+        return ()
+    app = line.app
+    if not candidates.is_task(app, line.words[0]):
+        line.load_rest()
+    return candidates.keywords(app, line.words[0], line.words[1:], line.prefix)
+
+
+def one_of(words: Collection[Any]) -> Completer:
+    """Complete these words, in small letters where small ones were typed."""
+    return lambda line: [str(word).lower() if line.prefix.islower() else str(word) for word in words]
+
+
+def listed(completer: Completer) -> Completer:
+    """Complete the last item of a list with commas."""
+
+    def complete(line: Line) -> Iterable[str]:
+        head, comma, last = line.prefix.rpartition(",")
+        found = completer(replace(line, prefix=last))
+        return [head + comma + word for word in found if word not in head.split(",")]
+
+    return complete
+
+
+def answer(
+    words: Sequence[str], find_app: Callable[[str | None], Any], load_rest: Callable[[], None] = lambda: None
+) -> list[str]:
+    """Return what the last of `words` may become; they begin behind `manage.py`.
+
+    A word that a shell would have to quote is left out: the answer goes on the command line as it is.
+    """
+    *before, prefix = words or [""]
+    found = _candidates(before, Line(prefix=prefix, find_app=find_app, load_rest=load_rest))
+    return sorted({word for word in found if word.startswith(prefix) and _PLAIN.fullmatch(word)})
+
+
+#: What no shell reads as anything but itself (the characters of shlex.quote), and letters beyond ASCII.
+_PLAIN = re.compile(r"[\w@%+=:,./-]+")
+
+
+def _candidates(before: Sequence[str], line: Line) -> Iterable[str]:
+    names = get_commands()
+    if not before or before == ["help"]:
+        return [*names, "help", "--help", "--version"]
+    if before[0] not in names:
+        return ()
+    found = names[before[0]]
+    command = found if isinstance(found, BaseCommand) else load_command_class(found, before[0])
+    own: Callable[..., Iterable[str]] | None = getattr(command, "candidates", None)
+    if own is not None:
+        return own(list(before[1:]), line.prefix)
+    return _Walk(command.create_parser("manage.py", before[0]), line).run(before[1:])
+
+
+class _Walk:
+    """Follow the words as parse_intermixed_args does: options may stand anywhere."""
+
+    def __init__(self, parser: argparse.ArgumentParser, line: Line) -> None:
+        self.parser = parser
+        self.line = line
+        self.waiting: argparse.Action | None = None  # the option whose value comes next
+        self.only_words = False  # behind --
+
+    def run(self, before: Iterable[str]) -> Iterable[str]:
+        for word in before:
+            self._take(word)
+        prefix = self.line.prefix
+        name, equals, value = prefix.partition("=")
+        if self.waiting:
+            return self._values(self.waiting)
+        if self.only_words or not prefix.startswith("-"):
+            return self._values(self._positional())
+        if not equals:
+            return [name for name, action in self._options().items() if action.help != argparse.SUPPRESS]
+        self.line.prefix = value
+        return [f"{name}={each}" for each in self._values(self._options().get(name))]
+
+    def _options(self) -> dict[str, argparse.Action]:
+        return self.parser._option_string_actions
+
+    def _take(self, word: str) -> None:
+        name, equals, value = word.partition("=")
+        if self.waiting:
+            self.line.options[self.waiting.dest] = word
+            self.waiting = None
+        elif word == "--" and not self.only_words:
+            self.only_words = True
+        elif not self.only_words and name in self._options():
+            action = self._options()[name]
+            if equals:
+                self.line.options[action.dest] = value
+            elif action.nargs != 0:
+                self.waiting = action
+        elif self.only_words or not word.startswith("-") or self.parser._negative_number_matcher.match(word):
+            self.line.words.append(word)
+
+    def _positional(self) -> argparse.Action | None:
+        """Return what the next word belongs to: each takes one, the one with * or + the rest."""
+        actions = self.parser._get_positional_actions()
+        for place, action in enumerate(actions):
+            if action.nargs in ("*", "+", argparse.REMAINDER) or place == len(self.line.words):
+                return action
+        return None
+
+    def _values(self, action: argparse.Action | None) -> Iterable[str]:
+        if action is None:
+            return ()
+        completer: Completer | None = getattr(action, "completer", None)
+        if completer is not None:
+            return completer(self.line)
+        if action.choices is not None:
+            return [str(choice) for choice in action.choices]
+        if str(action.metavar or action.dest).startswith("app_label"):
+            return [config.label for config in apps.get_app_configs()]
+        return ()

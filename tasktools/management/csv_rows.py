@@ -1,0 +1,129 @@
+"""Lines -> rows of CSV: a row goes on while a quote is open, by the rules of Python's csv module."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from tasktools.exceptions import ArgumentError
+from tasktools.management.input_lines import LONGEST_LINE, Line
+
+#: Most lines of one row. A quote that is never closed makes one row of all that follows.
+MOST_LINES = 100_000
+
+
+class Row(NamedTuple):
+    """A row of the input."""
+
+    #: The lines on which it begins and ends, from 1.
+    number: int
+    last: int
+    #: Its lines without the end of the last one; None for one that is too long.
+    data: bytes | None
+    #: Why nothing of what follows can be read; "" for a row that ends.
+    endless: str = ""
+
+
+def rows(lines: Iterator[Line | None]) -> Iterator[Row | None]:
+    """Yield the rows, None where there is no line for a while. Empty lines between rows hold nothing.
+
+    The rows end with one that is `endless` when a quote is not closed, or not within the longest row: where the next row
+    begins is not known then.
+    """
+    builder = _Builder()
+    for line in lines:
+        if line is None:
+            yield None
+            continue
+        row = builder.add(line)
+        if row is not None:
+            yield row
+            if row.endless:
+                return
+    if builder.parts:
+        yield builder.endless("is never closed", builder.last)
+
+
+def cells(text: str) -> list[str]:
+    """Return the cells of one row. Raises ArgumentError."""
+    if csv.field_size_limit() < LONGEST_LINE:
+        csv.field_size_limit(LONGEST_LINE)
+    try:
+        return next(csv.reader([text], strict=True))
+    except (csv.Error, StopIteration) as error:
+        raise ArgumentError(f"it is no row of CSV: {error}.") from None
+
+
+class _Builder:
+    """Puts the lines of a row together."""
+
+    def __init__(self) -> None:
+        #: Each line, and its end.
+        self.parts: list[bytes] = []
+        self.size = 0
+        self.first = self.last = self.opened = 0
+
+    def add(self, line: Line) -> Row | None:
+        """Add a line, and return the row that ends with it."""
+        if line.data is None:
+            if self.parts:
+                self.size = LONGEST_LINE + 1
+                return self.endless(f"is not closed within {LONGEST_LINE >> 20} MB", line.number)
+            return Row(line.number, line.number, None, f"it is longer than {LONGEST_LINE >> 20} MB.")
+        if not self.parts:
+            self.first = line.number
+            if b'"' not in line.data:
+                return Row(line.number, line.number, line.data) if line.data.strip() else None
+        return self._add(line.number, line.data, line.end)
+
+    def _add(self, number: int, data: bytes, end: bytes) -> Row | None:
+        quote = _open_quote(data, is_open=bool(self.parts))
+        self.last = number
+        self.parts += (data, end)
+        self.size += len(data) + len(end)
+        if quote is None:
+            whole, self.parts, self.size = b"".join(self.parts[:-1]), [], 0
+            return Row(self.first, number, whole)
+        if quote:
+            self.opened = number
+        if self.size > LONGEST_LINE:
+            return self.endless(f"is not closed within {LONGEST_LINE >> 20} MB", number)
+        if len(self.parts) >= 2 * MOST_LINES:
+            return self.endless(f"is not closed within {MOST_LINES:,} lines", number)
+        return None
+
+    def endless(self, what: str, last: int) -> Row:
+        """Return the row whose quote is still open in the line `last`."""
+        where = "there" if self.opened == self.first else f"in line {self.opened}"
+        several = f", so lines {self.first} to {last} are one row" if last > self.first else ""
+        data = b"".join(self.parts[:-1]) if self.size <= LONGEST_LINE else None
+        return Row(self.first, last, data, f"the quote that opens {where} {what}{several}.")
+
+
+def _open_quote(data: bytes, *, is_open: bool) -> bool | None:
+    """Return None when no quote is open at the end of a line, else whether the open one stands in this line.
+
+    A quote opens at the beginning of a cell alone, and two of them in a quoted cell are one character.
+    """
+    at, here = 0, False
+    while True:
+        if is_open:
+            at = data.find(b'"', at)
+            if at < 0:
+                return here
+            at += 1
+            if data[at : at + 1] == b'"':
+                at += 1
+                continue
+            is_open = False
+            if data[at : at + 1] != b",":  # the end of the line, or what the csv module refuses
+                return None
+            at += 1
+        elif data[at : at + 1] == b'"':
+            is_open = here = True
+            at += 1
+        else:
+            at = data.find(b",", at) + 1
+            if not at:
+                return None

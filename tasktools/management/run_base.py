@@ -1,0 +1,179 @@
+"""What runworker and runbeat share: they end as celery ends, with the project's app and its logging."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from django.conf import settings
+from django.core.management.base import CommandError, CommandParser
+
+from tasktools import render, startup
+from tasktools.discovery import celery_app, django_fixup
+from tasktools.exceptions import (
+    AppError,
+    ConfigurationError,
+    PrivateServerError,
+    ProjectError,
+    TasktoolsError,
+    Unreachable,
+    project_code,
+)
+from tasktools.management import become_supervisor
+from tasktools.management.base import TasktoolsCommand
+from tasktools.worker import supervisor_client
+
+#: How long the broker is given to answer before it is named, in seconds.
+BROKER_LIMIT = 2.5
+
+RUN_EXIT_CODES = """exit codes:
+  0    it was told to end and has
+  1    a system check found something, or Celery ended with an error
+  2    what was typed or configured is wrong; nothing was started
+  69   the private Valkey cannot be started
+  74   a file or a stream could not be written
+  else as Celery's own command"""
+
+
+class RunCommand(TasktoolsCommand):
+    """Base of the commands that become a Celery process."""
+
+    prints_data = False
+    epilog = RUN_EXIT_CODES
+    requires_system_checks = "__all__"
+    #: The line to the supervisor, when there is one.
+    line: supervisor_client.Line | None = None
+    #: The celery subcommand.
+    celery_command = ""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        from tasktools.management.celery_cli import add_options, options_of
+
+        super().add_arguments(parser)
+        parser.add_argument(
+            "--celery-logging", action="store_true", help="let Celery set up the root logger although LOGGING is set"
+        )
+        self.add_own_options(parser)
+        add_options(parser, options_of(self.celery_command, getattr(startup.found, "app", None)))
+
+    def add_own_options(self, parser: CommandParser) -> None:
+        add = parser.add_argument_group("reload").add_argument
+        add("--reload", action="store_true", help="start anew when a file changes; with DEBUG that is so without it")
+        add("--noreload", action="store_true", help="do not")
+        add("--reload-include", action="append", default=[], metavar="GLOB", help="files that count beside *.py, .env")
+
+    def prepare(self, options: dict[str, Any]) -> None:
+        options["skip_checks"] = options["skip_checks"] or django_fixup.checks_skipped()
+        if self._called_from_command_line:
+            self.line = supervisor_client.Line.from_environment()
+            if self.line is None and reloads(options):
+                self.line = become_supervisor.become_supervisor(self.celery_command, options)
+
+    def check(self, *args: Any, **options: Any) -> None:
+        """Run Django's checks. Raises ProjectError where one of them raises, as one of a broken URLconf does."""
+        found: CommandError | None = None
+        with project_code(django_fixup.checks_broken):
+            try:
+                super().check(*args, **options)
+            except CommandError as error:  # which is what the checks have found
+                found = error
+        if found is not None:
+            raise found
+
+    def _end(self, error: TasktoolsError, options: dict[str, Any]) -> NoReturn:
+        if self.line is not None and not _may_be_mended(error, options):
+            self.line.say("hopeless")
+        super()._end(error, options)
+
+    def run(self, **options: Any) -> None:
+        from tasktools.management.celery_cli import options_of, words_of
+
+        found = self.find_app(options["app"])
+        errors = startup.load_tasks(found)
+        if errors:
+            raise errors[0]
+        startup.require_broker(found)
+        if options["skip_checks"]:
+            self.warn(*django_fixup.load_rest(found))
+        startup.require_timezone(found.app)
+        words = words_of(options_of(self.celery_command, found.app), options)
+        again = self.line is not None and self.line.before
+        if not again:
+            self.introduce(found, options)
+        words = [
+            *_global_words(options, quiet=bool(again)),
+            self.celery_command,
+            *words,
+            *self.further_words(found, options),
+        ]
+        code = self.start(found, words, options)
+        if self.line is not None and not code:
+            self.line.say("done")
+        self.end_with(code, f"celery {self.celery_command} has ended with an error.")
+
+    def introduce(self, found: celery_app.Found, options: dict[str, Any]) -> None:
+        """Say what is about to start, and name a broker that does not answer: Celery decides what then."""
+        from tasktools.brokers.reach import check_broker
+        from tasktools.worker.banner import summary
+
+        self.note(summary(found.app, found.name, queues=options.get("queues")))
+        try:
+            check_broker(found.app, BROKER_LIMIT)
+        except PrivateServerError:
+            raise
+        except Unreachable as error:
+            self.note(*render.error_lines(error), style=self.style.ERROR)
+
+    def further_words(self, found: celery_app.Found, options: dict[str, Any]) -> list[str]:
+        """Return what the command line gets in addition."""
+        return []
+
+    def start(self, found: celery_app.Found, words: Sequence[str], options: dict[str, Any]) -> int:
+        from tasktools.management.celery_cli import run_celery
+
+        django_fixup.skip_checks_once(found.app)
+        if settings.LOGGING and not options["celery_logging"]:
+            _keep_logging(found.app, keep_level="loglevel" not in options)
+        if self.line is not None:
+            words = self.obey(self.line, words)
+        return run_celery(found.app, words, program="celery", hint=f"manage.py run{self.celery_command} --help")
+
+    def obey(self, line: supervisor_client.Line, words: Sequence[str]) -> Sequence[str]:
+        """Have the process obey the supervisor; return its command line."""
+        raise NotImplementedError
+
+
+def _may_be_mended(error: TasktoolsError, options: dict[str, Any]) -> bool:
+    """Whether the change of a file may mend what keeps Celery from starting."""
+    if isinstance(error, AppError):
+        return options.get("app") is None
+    return isinstance(error, (ProjectError, ConfigurationError))
+
+
+def reloads(options: dict[str, Any]) -> bool:
+    """Whether to start anew when a file changes: as runserver does, but not for a process that others manage.
+
+    Nor for a worker with a beat inside (-B): while the old one finishes its tasks there would be two.
+    """
+    if options["noreload"] or options.get("detach"):
+        return False
+    return bool(options["reload"] or (settings.DEBUG and not options.get("pidfile") and not options.get("beat")))
+
+
+def _global_words(options: dict[str, Any], *, quiet: bool) -> list[str]:
+    return ["--no-color"] * bool(options["no_color"]) + ["--quiet"] * (quiet or options["verbosity"] == 0)
+
+
+def _keep_logging(app: Any, *, keep_level: bool) -> None:
+    """Leave the root logger as LOGGING has set it up: its handlers, and its level unless -l was typed."""
+    from celery.signals import after_setup_logger
+
+    app.conf.worker_hijack_root_logger = False
+    level = logging.getLogger().level
+
+    def restore(logger: logging.Logger, **_: Any) -> None:
+        if keep_level and settings.LOGGING.get("root"):
+            logger.setLevel(level)
+
+    after_setup_logger.connect(restore, weak=False, dispatch_uid="tasktools.keep_logging")

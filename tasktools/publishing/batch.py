@@ -1,0 +1,247 @@
+"""Many calls at once.
+
+On Redis and Valkey a batch of messages is one transaction, and the mark of a run (`runs`) is in it. Most messages are made
+from a template of Celery's own (`templates`); whatever a template cannot be sure to reproduce takes Celery's own path, call
+by call, and is written down to be sent with its batch. Other brokers get each call by `apply_async`, batched where kombu
+can (kombu 5.7: Producer.batch).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from celery.result import denied_join_result
+from kombu.exceptions import EncodeError, KombuError
+from redis.backoff import NoBackoff
+from redis.exceptions import ResponseError
+from redis.retry import Retry
+
+from tasktools.arguments.call import Call
+from tasktools.arguments.names import shown
+from tasktools.brokers import broker_of
+from tasktools.brokers.keys import Keys
+from tasktools.brokers.portable import queue_length
+from tasktools.brokers.reach import HINT, chain, connect, reason, remedy, unsent
+from tasktools.brokers.recording import Outgoing, Recorder
+from tasktools.brokers.transactions import Mark, NotBegun, SentInPart, read_mark, transact
+from tasktools.exceptions import InDoubt, TasktoolsError, Unreachable, project_code
+from tasktools.publishing.fast_path import Plan, Plans
+from tasktools.publishing.message_template import new_tags, random_ids
+from tasktools.publishing.one_by_one import Applier, Tally, require_fit
+
+#: Calls in one batch unless another number is given.
+BATCH_SIZE = 500
+
+#: How long connecting, and one answer of the broker, may take, in seconds.
+LIMIT = 4.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Calls that have been sent together."""
+
+    #: The tasks' ids, in the order of the calls.
+    ids: list[str]
+    #: The tasks whose calls took Celery's own path, and why: {"shop.tasks.add": "receivers of before_task_publish"}.
+    slow: Mapping[str, str]
+
+
+def enqueue_many(app: Any, calls: Iterable[Call], *, batch_size: int = BATCH_SIZE) -> Iterator[Batch]:
+    """Send `calls` as `apply_async` would, `batch_size` of them at a time, and yield each batch when it has been sent.
+
+    Lazily: nothing is sent before the first batch is asked for, and `calls` may be endless. Arguments are checked as by
+    `apply_async`. On Redis and Valkey a batch is sent as a whole or not at all.
+
+        for batch in enqueue_many(app, (Call(task="shop.tasks.add", args=(n, n)) for n in range(1_000_000))):
+            print(len(batch.ids))
+
+    Raises TypeError for a call that its task does not take, TooDeep for one that no worker could read, Unreachable when there
+    is no broker (nothing was sent of the batch), InDoubt when the broker broke off in the middle of a batch, and what receivers
+    of signals raise.
+    """
+    left = iter(calls)
+    with Publisher(app) as publisher:
+        while some := list(islice(left, batch_size)):
+            for call in some:
+                require_fit(app.tasks.get(call.task), call)
+            yield publisher.send(some)
+
+
+class Publisher:
+    """Sends batch after batch over one connection. Use it as a context manager."""
+
+    def __init__(self, app: Any, *, listen: bool = True) -> None:
+        """Without `listen` no results are subscribed to; that switch of Celery's holds for the whole process."""
+        self.app = app
+        self.broker = broker_of(app)
+        self.listen = listen
+        #: How many calls the apply_async of their tasks has declined: their ids belong to no message.
+        self.declined: Counter[str] = Counter()
+        self._plans = Plans(app)
+        self._stack = contextlib.ExitStack()
+        self._connection: Any = None
+
+    def __enter__(self) -> Publisher:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(Exception):
+            self._stack.close()
+
+    @property
+    def is_atomic(self) -> bool:
+        """Whether a batch, and a mark with it, is sent as a whole or not at all."""
+        return self.broker.supports_transactions
+
+    def open(self) -> Any:
+        """Return the connection; made when it is first asked for.
+
+        Raises Unreachable when there is none within LIMIT.
+        """
+        if self._connection is None:
+            self.broker.prepare()
+            self._connection = connect(self.broker, LIMIT, consequence=" Nothing more was sent.")
+            self._stack.callback(self._connection.release)
+            connection = self._connection
+            self._errors = (*connection.connection_errors, *connection.channel_errors, KombuError, OSError)
+            producer = self.app.amqp.Producer(connection, auto_declare=False)
+            self._applier = Applier(self.app, producer, self._errors, self.declined)
+            if self.is_atomic:
+                self._keys = Keys(self._connection.default_channel)
+                self._recorder = Recorder(self._keys)
+                # redis-py would send a transaction again whose answer was lost, and so twice.
+                self._keys.client.set_retry(Retry(NoBackoff(), 0))
+        return self._connection
+
+    @staticmethod
+    def new_ids(calls: Sequence[Call]) -> list[str]:
+        """Return the ids that the calls will have: their own, or random ones."""
+        return [call.options.get("task_id") or new for call, new in zip(calls, random_ids(len(calls)), strict=True)]
+
+    def send(
+        self,
+        calls: Sequence[Call],
+        mark: Mark | None = None,
+        *,
+        ids: list[str] | None = None,
+        tally: Tally | None = None,
+    ) -> Batch:
+        """Send one batch, and the mark with it. The ids are new ones unless given (`new_ids`).
+
+        Raises Unreachable, InDoubt, ProjectError when the project's own code fails on the way, and EncodeError. `tally` then
+        says how many of the calls have been sent all the same: none, where batches are sent as a whole.
+        """
+        self.open()
+        ids = self.new_ids(calls) if ids is None else ids
+        tally = tally or Tally()
+        with contextlib.nullcontext() if self.listen else denied_join_result():
+            if not self.is_atomic:
+                return self._send_each(calls, ids, tally)
+            outgoing = Outgoing()
+            try:
+                self._make(calls, ids, outgoing, tally)
+            except (EncodeError, TasktoolsError):
+                raise
+            except self._errors as error:
+                raise self._unsent(error) from error
+            self._transact(outgoing, mark, tally, len(calls))
+            return Batch(ids=ids, slow=outgoing.slow)
+
+    def _transact(self, outgoing: Outgoing, mark: Mark | None, tally: Tally, calls: int) -> None:
+        tally.begun = calls
+        try:
+            transact(self._keys, outgoing, mark)
+        except (NotBegun, ResponseError) as error:
+            tally.begun = 0
+            raise self._unsent(error, calls) from error
+        except TasktoolsError:
+            tally.begun = 0
+            raise
+        except SentInPart as error:
+            raise self._sent_in_part(error) from error
+        except self._errors as error:
+            raise InDoubt(self._broke_off(error), hint=HINT, calls=calls) from error
+        tally.sent = calls
+
+    def _unsent(self, error: BaseException, calls: int = 1) -> Unreachable:
+        consequence = "This batch was not sent." if calls else "How far the run has come was not written down."
+        return Unreachable(f"{self._broke_off(error)} {consequence}", hint=remedy(self.broker.name, error))
+
+    def _sent_in_part(self, error: SentInPart) -> InDoubt:
+        keys = ", ".join(f'"{shown(key)}"' for key in error.keys)
+        told = f"{self._broke_off(error.reason)} What was for {keys} was not sent, the rest of this batch was."
+        hint = "see what these keys of the broker hold, and send what was for them from a file of its own"
+        return InDoubt(told, hint=hint, in_part=True)
+
+    def _broke_off(self, error: BaseException) -> str:
+        refuses = any(isinstance(each, ResponseError) for each in chain(error))  # kombu wraps some
+        return f"{self.broker.name} {'refuses' if refuses else 'broke off'}: {reason(error)}."
+
+    def read(self, key: str) -> dict[str, str]:
+        """Return a mark by its name (`Mark.key`); empty when there is none."""
+        found: dict[str, str] = self._guarded(lambda: read_mark(self._keys, key))
+        return found
+
+    def write(self, mark: Mark) -> None:
+        """Write a mark alone."""
+        self.open()
+        self._transact(Outgoing(), mark, Tally(), 0)
+
+    def length(self, queue: str) -> int:
+        """Return how many messages wait in a queue; 0 for one that does not exist."""
+        return int(self._guarded(lambda: queue_length(self._connection, queue)))
+
+    def _guarded(self, call: Callable[[], Any]) -> Any:
+        self.open()
+        try:
+            return call()
+        except self._errors as error:
+            raise Unreachable(self._broke_off(error), hint=HINT) from error
+
+    def _make(self, calls: Sequence[Call], ids: list[str], outgoing: Outgoing, tally: Tally) -> None:
+        tags = new_tags(len(calls))
+        plan, task, options, number = None, "", None, 0
+        self._plans.forget_moment()
+        try:
+            for number, call in enumerate(calls):
+                if plan is None or call.options is not options or call.task != task:
+                    plan, task, options = self._plan_of(call), call.task, call.options
+                if plan.template is None:
+                    self._record(call, ids[number], plan, outgoing)
+                else:
+                    value = plan.render(plan.template, call, ids[number], tags[number])
+                    for command in plan.commands:
+                        outgoing.add(command, value)
+        except Exception:
+            tally.failed = number
+            raise
+
+    def _plan_of(self, call: Call) -> Plan:
+        with project_code(lambda error: unsent(call.task, error)):  # its routes, and the result backend, are looked at
+            return self._plans.of(call)
+
+    def _record(self, call: Call, task_id: str, plan: Plan, outgoing: Outgoing) -> None:
+        """Have Celery make the message, and learn from it."""
+        with self._recorder.recording() as commands:
+            self._applier.apply(call, task_id, retry=False)
+        plan.learn(commands, call, task_id)
+        if plan.why:
+            outgoing.slow[call.task] = plan.why
+        for command in commands:
+            outgoing.add(command, command.value)
+
+    def _send_each(self, calls: Sequence[Call], ids: list[str], tally: Tally) -> Batch:
+        try:
+            self._applier.each(calls, ids, tally)
+        except (EncodeError, TasktoolsError):
+            raise
+        except Exception as error:
+            tally.sent = 0  # what a broker that breaks off has been given before is not known to be there
+            raise InDoubt(self._broke_off(error), hint=HINT, calls=tally.begun) from error
+        why = "this broker takes no transaction" + ("; batched by kombu" if self._applier.batch else "")
+        return Batch(ids=ids, slow={call.task: why for call in calls})

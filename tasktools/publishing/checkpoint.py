@@ -1,0 +1,175 @@
+"""How far a run of many calls has come, so that the same command line can go on where it stopped.
+
+On Redis and Valkey the mark is a hash `tasktools:run:NAME` in the broker, written in the transaction of each batch: what was
+sent and what is marked cannot differ. Elsewhere it is a file, written before and after each batch: the batch between the
+two is in doubt, and sent again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from tasktools.arguments.names import shown
+from tasktools.brokers.transactions import Mark
+from tasktools.exceptions import ArgumentError
+from tasktools.publishing import append_file
+from tasktools.publishing.batch import Publisher
+from tasktools.valkey.folders import make_folder
+
+KEY = "tasktools:run:{}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Where a run stands."""
+
+    #: The digest of its file, and the task that was named; "" for none.
+    digest: str
+    task: str = ""
+    #: The last line that is done with: sent, or bad and skipped.
+    line: int = 0
+    sent: int = 0
+    bad: int = 0
+    #: How long the files of --ids and --skip-bad were then, in bytes.
+    ids_size: int = 0
+    bad_size: int = 0
+    #: Whether all lines are done with.
+    done: bool = False
+    #: The last line of a batch that was begun; more than `line` where its end is not known.
+    begun: int = 0
+
+    def told(self, name: str) -> list[str]:
+        """Return what is to be said of the run `name` that stands here."""
+        said = []
+        if self.begun > self.line:
+            lines = f"Lines {self.line + 1} to {self.begun}"
+            said.append(f"{lines} are in doubt: they may have been sent, and are sent again.")
+        if self.done:
+            said.append(f'The run "{name}" is complete: {self.sent} sent. Nothing is left to send.')
+        elif self.line:
+            said.append(f'The run "{name}" goes on behind line {self.line}.')
+        return said
+
+
+class Run:
+    """A named run. `load` comes first."""
+
+    def __init__(self, name: str, publisher: Publisher, folder: Path) -> None:
+        """Without transactions the mark is a file in `folder`.
+
+        Raises ArgumentError for a name that cannot be one.
+        """
+        if not name or not all(char.isalnum() or char in "-_." for char in name) or name.startswith("."):
+            raise ArgumentError(
+                f'"{shown(name)}" is no name for a run.', hint="use letters, digits, -, _ and . : --resume orders-2030"
+            )
+        self.name = name
+        self.publisher = publisher
+        self.path = folder / f"{name}.json"
+        self._lock: int | None = None
+
+    def close(self) -> None:
+        """Let other processes have the run."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def load(self, digest: str, task: str) -> Progress:
+        """Return where the run stands; at the beginning for a new one.
+
+        Raises ArgumentError when it was begun with another file or task, or another process sends it and that is known.
+        """
+        try:
+            return self._load(digest, task)
+        except BaseException:
+            self.close()
+            raise
+
+    def _load(self, digest: str, task: str) -> Progress:
+        if not self.publisher.is_atomic:
+            self._hold()
+        found = self._read()
+        if found is None:
+            return Progress(digest=digest, task=task)
+        other = "file" if found.digest != digest else "task" if found.task != task else ""
+        if other:
+            raise ArgumentError(
+                f'The run "{self.name}" was begun with another {other}: {found.line} lines of that are done with.',
+                hint=f"restore the {other}, or give the new run another name with --resume",
+            )
+        return found
+
+    def before(self, progress: Progress, upto: int) -> None:
+        """Note that a batch up to that line is about to be sent."""
+        if not self.publisher.is_atomic:
+            self._write(replace(progress, begun=upto))
+
+    def mark(self, before: Progress, after: Progress) -> Mark | None:
+        """Return what goes into the transaction of the batch that brings the run from `before` to `after`."""
+        if not self.publisher.is_atomic:
+            return None
+        expected = {"line": str(before.line) if before.begun else ""}
+        return Mark(key=KEY.format(self.name), values=_as_texts(after), expected=expected)
+
+    def after(self, progress: Progress) -> None:
+        """Note that the batch has been sent."""
+        if not self.publisher.is_atomic:
+            self._write(progress)
+
+    def finish(self, before: Progress, after: Progress) -> None:
+        """Note that it has come from `before` to `after` with no batch to send."""
+        mark = self.mark(before, after)
+        if mark:
+            self.publisher.write(mark)
+        else:
+            self._write(after)
+
+    def _read(self) -> Progress | None:
+        if self.publisher.is_atomic:
+            texts = self.publisher.read(KEY.format(self.name))
+            return _from_texts(texts) if texts else None
+        try:
+            return _from_texts(json.loads(self.path.read_text()))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise ArgumentError(f'The mark of the run, "{self.path}", cannot be read: {error}.') from error
+
+    def _hold(self) -> None:
+        """Keep other processes from the run: its mark, a file, cannot tell that it was overtaken."""
+        path = self.path.with_suffix(".lock")
+        try:
+            make_folder(self.path.parent.parent)
+            make_folder(self.path.parent)
+            self._lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            append_file.lock(self._lock)
+        except BlockingIOError:
+            self.close()
+            hint = "wait for that one, or give the run another name"
+            raise ArgumentError(f'Another process sends the run "{self.name}" at this time.', hint=hint) from None
+        except OSError as error:
+            raise append_file.refuse_writing(path, error) from error
+
+    def _write(self, progress: Progress) -> None:
+        new = self.path.with_suffix(".new")
+        try:
+            with new.open("w") as file:
+                json.dump(_as_texts(progress), file)
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(self.path)
+        except OSError as error:
+            raise append_file.refuse_writing(self.path, error) from error
+
+
+def _as_texts(progress: Progress) -> dict[str, str]:
+    return {key: value if isinstance(value, str) else str(int(value)) for key, value in asdict(progress).items()}
+
+
+def _from_texts(texts: dict[str, str]) -> Progress:
+    kinds: dict[str, Any] = {"digest": str, "task": str, "done": lambda text: text == "1"}
+    return Progress(**{each.name: kinds.get(each.name, int)(texts[each.name]) for each in fields(Progress)})

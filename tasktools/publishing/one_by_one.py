@@ -1,0 +1,117 @@
+"""Calls sent by `apply_async` one by one, and how many of them have been sent at any moment."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kombu.exceptions import EncodeError
+
+from tasktools.arguments import nesting
+from tasktools.arguments.call import Call
+from tasktools.brokers.reach import came_from_broker, sent_all_the_same, unsent
+from tasktools.exceptions import ProjectError, TasktoolsError, project_code
+
+
+@dataclass
+class Tally:
+    """How far a batch has come. It is right at any moment, also when sending fails or is interrupted."""
+
+    #: How many calls, from the first on, have been sent.
+    sent: int = 0
+    #: How many calls, from the first on, have been sent or may have been.
+    begun: int = 0
+    #: Which call could not be sent, from 0.
+    failed: int = 0
+
+
+def require_fit(task: Any, call: Call) -> None:
+    """Raise what apply_async raises for arguments that the task does not take, and TooDeep."""
+    if not isinstance(call.args, (list, tuple)) or not isinstance(call.kwargs, Mapping):
+        raise TypeError("the arguments of a call are a tuple and a mapping")
+    nesting.require_shallow((*call.args, *call.kwargs.values()))
+    if task is not None and task.typing and hasattr(task, "__header__"):  # a task that is a class has none
+        task.__header__(*call.args, **call.kwargs)
+
+
+class Applier:
+    """Sends over one producer of kombu."""
+
+    def __init__(self, app: Any, producer: Any, errors: tuple[Any, ...], declined: Counter[str]) -> None:
+        """`errors` are what the broker may raise; in `declined` the calls are counted that their tasks decline."""
+        self.app = app
+        self.producer = producer
+        self.errors = errors
+        self.declined = declined
+        self._published = 0
+        self._publish = producer.publish
+        producer.publish = self._note
+
+    def _note(self, *args: Any, **options: Any) -> Any:
+        published = self._publish(*args, **options)
+        self._published += 1
+        return published
+
+    @property
+    def batch(self) -> Any:
+        """kombu's own batch (kombu 5.7), None where there is none."""
+        return getattr(self.producer, "batch", None) if getattr(self.producer, "supports_batch_publish", 0) else None
+
+    def each(self, calls: Sequence[Call], ids: list[str], tally: Tally) -> None:
+        """Send the calls one after the other, batched where kombu can.
+
+        Raises what `apply` raises. When that is an error of the project, the calls before have been sent.
+        """
+        batch = self.batch
+        with batch(max_size=len(calls)) if batch else contextlib.nullcontext() as buffer:
+            for call, task_id in zip(calls, ids, strict=True):
+                before = self._published
+                tally.begun += 1
+                try:
+                    self.apply(call, task_id, retry=False)
+                except (EncodeError, TasktoolsError) as error:
+                    if buffer:  # else kombu would throw away what it has of the calls before
+                        buffer.flush()
+                    went = self._published > before
+                    tally.failed = tally.begun - 1
+                    tally.sent = tally.begun = tally.begun if went else tally.begun - 1
+                    if went:
+                        cause = (isinstance(error, ProjectError) and error.__cause__) or error
+                        raise sent_all_the_same(call.task, cause) from error
+                    raise
+                if not buffer:
+                    tally.sent = tally.begun
+        tally.sent = len(calls)
+
+    def apply(self, call: Call, task_id: str, **more: Any) -> None:
+        """Send one call.
+
+        Raises EncodeError, a TasktoolsError (ProjectError for what the project's code raises), and what the broker raises.
+        """
+        options = {**call.options, **more, "task_id": task_id, "producer": self.producer}
+        task = self.app.tasks.get(call.task)
+        try:
+            if task is None:
+                result = self.app.send_task(call.task, call.args, dict(call.kwargs), **options)
+            else:
+                result = task.apply_async(call.args, dict(call.kwargs), **options)
+        except (EncodeError, TasktoolsError, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            if self._is_the_brokers(error):
+                raise
+            with project_code(lambda each: unsent(call.task, each)):
+                raise
+        if not isinstance(getattr(result, "id", None), str):
+            self.declined[call.task] += 1
+
+    def _is_the_brokers(self, error: BaseException) -> bool:
+        """Whether it is an error of the broker.
+
+        Its class alone does not say so, for KeyError is among the connection errors of Redis; nor where it comes from, for a
+        transport also writes what the project has put into a message.
+        """
+        return isinstance(error, self.errors) and came_from_broker(error)

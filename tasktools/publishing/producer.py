@@ -1,0 +1,72 @@
+"""A producer of kombu that waits for nobody for ever: each talk with a server on the way of one call has its limit."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from kombu.exceptions import KombuError
+
+from tasktools.brokers.reach import HINT
+from tasktools.brokers.timeouts import TimedOut, within
+from tasktools.exceptions import Unreachable
+
+#: How long sending and closing may each take, in seconds.
+SEND_LIMIT = 2.0
+CLOSE_LIMIT = 0.4
+
+
+class Sending:
+    """A producer of kombu whose publish has a limit, and what has become of it.
+
+    Code of the project runs before and after, in routers, receivers of signals and the apply_async of a task. It may take
+    its time, and is not interrupted.
+    """
+
+    def __init__(self, app: Any, connection: Any) -> None:
+        self.errors = (*connection.connection_errors, *connection.channel_errors, KombuError, OSError)
+        self.producer = app.amqp.Producer(connection, auto_declare=False)
+        #: Whether it has published, and whether the last time nobody answered.
+        self.done = self.silent = False
+        self._connection = connection
+        self._channel = connection.default_channel
+        self._publish = self.producer.publish
+        self.producer.publish = self._limited
+
+    def _limited(self, *args: Any, **options: Any) -> Any:
+        self.silent = False
+        try:
+            published = within(SEND_LIMIT, partial(self._publish, *args, **options))
+        except TimedOut:
+            self.silent = True
+            raise
+        self.done = True
+        return published
+
+    def close(self) -> None:
+        """Close the connection. One to a silent broker is dropped: AMQP would wait for a goodbye."""
+        with contextlib.suppress(Exception):
+            if self.silent and hasattr(self._channel.connection, "collect"):
+                self._channel.connection.collect()
+            within(CLOSE_LIMIT, self._connection.release)
+
+
+@contextlib.contextmanager
+def listening(app: Any) -> Iterator[None]:
+    """Give the result backend a limit for being told of a call: Celery does so just before it publishes."""
+    backend = app.backend
+    tell = backend.on_task_call
+
+    def limited(*args: Any) -> Any:
+        try:
+            return within(SEND_LIMIT, tell, *args)
+        except TimedOut:
+            raise Unreachable("The result backend does not answer. Nothing was sent.", hint=HINT) from None
+
+    backend.on_task_call = limited
+    try:
+        yield
+    finally:
+        vars(backend).pop("on_task_call", None)

@@ -1,0 +1,216 @@
+"""Send one task call, or say why it was not sent."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from celery import Task
+from celery.exceptions import ImproperlyConfigured
+from celery.local import Proxy
+from celery.result import denied_join_result
+
+from tasktools import render
+from tasktools.arguments.binding import bind, describe
+from tasktools.arguments.call import Call
+from tasktools.arguments.names import resolve
+from tasktools.brokers import broker_of, private
+from tasktools.brokers.base import Broker
+from tasktools.brokers.reach import (
+    HINT,
+    came_from_broker,
+    came_through,
+    chain,
+    connect,
+    is_disk_full,
+    is_misuse,
+    is_refused,
+    reason,
+    remedy,
+    sent_all_the_same,
+    unsent,
+)
+from tasktools.exceptions import Declined, TaskFailed, TasktoolsError, Unreachable, project_code
+from tasktools.publishing.producer import Sending, listening
+from tasktools.registry import serialization
+from tasktools.registry.registry import finalize, names, queue_of, signature_of, unregistered
+
+#: How long connecting may take, in seconds: with the limits of `producer` less than 5.
+CONNECT_LIMIT = 2.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sent:
+    """What became of a call."""
+
+    id: str
+    task: str
+    #: The EagerResult when task_always_eager ran the task here, else the AsyncResult.
+    result: Any
+    eager: bool
+
+
+def prepare(
+    app: Any,
+    name: str,
+    words: Sequence[str] = (),
+    *,
+    args_json: str | None = None,
+    kwargs_json: str | None = None,
+    unregistered: bool = False,
+    send: bool = True,
+    options: dict[str, Any] | None = None,
+) -> Call:
+    """Check a call as typed and return it: the name resolved, the words typed and bound, the whole fit for the wire.
+
+    With `unregistered` the name is taken as it is and the words by their looks. Without `send` the call is meant for this
+    process, and need not be fit for the wire. Nothing is sent and no broker is asked.
+
+    Raises TaskNameError, ArgumentError, and ProjectError when a task of the project cannot be made.
+    """
+    finalize(app)
+    full_name = name if unregistered else resolve(name, names(app, builtin=True))
+    task = app.tasks.get(full_name)
+    signature = None if task is None else signature_of(task)
+    bound = bind(signature, words, args_json=args_json, kwargs_json=kwargs_json, task=full_name)
+    if send:
+        serialization.write_arguments(app, task, full_name, bound.args, bound.kwargs)
+    if send and not unregistered:  # another project's workers may accept it
+        serialization.require_read(app, task, full_name)
+    return Call(task=full_name, args=bound.args, kwargs=bound.kwargs, options=options or {})
+
+
+def doubt(app: Any, call: Call) -> str:
+    """Return what speaks against a call that `apply_async` accepts, "" if nothing is known: Celery does not check them all."""
+    task = app.tasks.get(call.task)
+    signature = None if task is None else signature_of(task)
+    why = signature.misfit(call.args, call.kwargs) if signature else ""
+    return (
+        f"{call.task} takes {describe(signature.shown)}: {why}. Celery does not check it." if signature and why else ""
+    )
+
+
+def routed(app: Any, call: Call) -> Call:
+    """Return `call`. Raises ProjectError when the app has no queue for it, or a router of the project fails."""
+    if not app.conf.task_always_eager:
+        queue_of(app, call)
+    return call
+
+
+def app_of(app: Any, name: str) -> Any:
+    """Return the app to whose broker the project's own `.delay()` sends the task of this name.
+
+    That is `app`, unless the task of the module is one of another app that names a broker of its own: Celery gives each app
+    a copy of the tasks of all others. A `@shared_task` is nobody's, and goes through the app that is in use.
+
+    Raises ProjectError when the settings of that app cannot be read.
+    """
+    # Asking a task for its app may be what reads the settings of that one.
+    with project_code(lambda error: unregistered(name, error)):
+        other = _owner(app, name)
+        if other is app or not private.configured(other.conf) or _write_url(other) == _write_url(app):
+            return app
+        return other
+
+
+def _owner(app: Any, name: str) -> Any:
+    task = app.tasks.get(name)
+    held = getattr(sys.modules.get(getattr(task, "__module__", "")), type(task).__name__, None)
+    if held is not None and type(held) is not Proxy and isinstance(held, Task) and held.name == name:
+        return held.app
+    return app
+
+
+def _write_url(app: Any) -> Any:
+    return app.conf.broker_write_url or app.conf.broker_url
+
+
+def publish(app: Any, call: Call, *, listen: bool = True) -> Sent:
+    """Send `call` as `apply_async` would, once and without Celery's retries.
+
+    Without `listen` the result backend is not told of the call, and so need not answer. That takes a switch of Celery's
+    which holds for the whole process, and is for a process that does nothing else meanwhile.
+
+    Raises Unreachable when the broker is down, refuses or is silent, within 5 s and what the project's own code takes; its
+    sentence says whether anything can have been sent. Raises ProjectError when the project's own code fails on the way.
+    """
+    task = app.tasks.get(call.task)
+    if task is not None and app.conf.task_always_eager:
+        return _run_here(task, call)
+    broker = broker_of(app)
+    broker.prepare()
+    sending = Sending(app, connect(broker, CONNECT_LIMIT, consequence=" Nothing was sent."))
+    try:
+        with project_code(lambda error: _failed(broker, sending, call, error)):
+            result = _send(app, call, sending.producer, listen)
+    finally:
+        sending.close()
+    if sending.silent and not sending.done:  # the task's own apply_async has swallowed that
+        raise _in_doubt(broker, "does not answer", call)
+    return Sent(id=_id_of(result, call), task=call.task, result=result, eager=False)
+
+
+def _failed(broker: Broker, sending: Sending, call: Call, error: BaseException) -> TasktoolsError:
+    """Return the error of whoever has raised `error`.
+
+    Its class does not say: among the connection errors of Redis are KeyError and OSError, which a router, a receiver of a
+    signal or the apply_async of a task may raise too.
+    """
+    if sending.silent:
+        return _in_doubt(broker, "does not answer", call)
+    if sending.done:
+        return sent_all_the_same(call.task, error)
+    from_broker = came_from_broker(error)
+    if is_disk_full(error) or (from_broker and is_refused(error)):
+        return Unreachable(
+            f"{broker.name} refuses: {reason(error)}. Nothing was sent.", hint=remedy(broker.name, error)
+        )
+    if from_broker and isinstance(error, sending.errors):
+        return _in_doubt(broker, f"broke off: {reason(error)}", call)
+    if came_through(error, "celery.backends") and not any(map(_is_setting, chain(error))):
+        told = f"{type(error).__name__}: {reason(error)}"
+        sentence = f"The result backend cannot be asked for the result: {told}. Nothing was sent."
+        return Unreachable(sentence, hint=remedy("", error))
+    return unsent(call.task, error, consequence=" Nothing was sent.")
+
+
+def _is_setting(error: BaseException) -> bool:
+    """Whether a backend raises it that cannot be made: its library is missing, or its URL means nothing."""
+    return isinstance(error, (ImproperlyConfigured, ImportError)) or is_misuse(error)
+
+
+def _id_of(result: Any, call: Call) -> str:
+    """Return the id of a call. Raises Declined when there is none: the task has an apply_async that may send nothing."""
+    task_id = getattr(result, "id", None)
+    if not isinstance(task_id, str):
+        returned = "nothing" if result is None else f"a {type(result).__name__} without an id"
+        hint = "a task that may run only once at a time does so while another call of it is waiting or running"
+        raise Declined(f"{call.task} declined the call: its apply_async returned {returned}.", hint=hint)
+    return task_id
+
+
+def _run_here(task: Any, call: Call) -> Sent:
+    try:
+        result = task.apply_async(call.args, dict(call.kwargs), **call.options)
+    except (TasktoolsError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # task_eager_propagates hands on whatever the task raises, and the tracer its exit()
+        raise TaskFailed(f"{call.task} ran here and failed: {type(error).__name__}: {render.text_of(error)}") from error
+    return Sent(id=_id_of(result, call), task=call.task, result=result, eager=True)
+
+
+def _send(app: Any, call: Call, producer: Any, listen: bool) -> Any:
+    task = app.tasks.get(call.task)
+    with listening(app) if listen else denied_join_result():
+        if task is None:
+            return app.send_task(
+                call.task, call.args, dict(call.kwargs), producer=producer, retry=False, **call.options
+            )
+        return task.apply_async(call.args, dict(call.kwargs), producer=producer, retry=False, **call.options)
+
+
+def _in_doubt(broker: Broker, what: str, call: Call) -> Unreachable:
+    known = f" Ask later: manage.py taskresult {call.options['task_id']}" if call.options.get("task_id") else ""
+    return Unreachable(f"{broker.name} {what}. Whether {call.task} was sent cannot be known.", hint=f"{HINT}.{known}")

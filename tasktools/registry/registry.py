@@ -1,0 +1,176 @@
+"""The registered tasks of an app, as values."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from types import TracebackType
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from tasktools.arguments.binding import describe
+from tasktools.arguments.call import Call
+from tasktools.arguments.names import short_names
+from tasktools.arguments.signatures import TaskSignature, task_signature
+from tasktools.discovery.celery_app import told
+from tasktools.exceptions import ProjectError, project_code
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskInfo:
+    """A registered task, for people."""
+
+    name: str
+    #: The shortest name that enqueue takes for it.
+    short_name: str
+    #: As one reads it: `(x: int, y: int = 2)`; without self for a bound task.
+    signature: str
+    #: Where a call without further options goes; "" where the project's router does not say without arguments.
+    queue: str
+    #: `path:line`, the path relative to the working folder where it lies below it; "" when it has no source.
+    defined_in: str
+    #: First line of the docstring.
+    doc: str
+
+
+#: What finalize has raised for an app.
+_unfinished: WeakKeyDictionary[Any, ProjectError] = WeakKeyDictionary()
+
+
+def finalize(app: Any) -> None:
+    """Have Celery make the tasks of `app`.
+
+    Raises ProjectError, every time, when one of them cannot be made: a lambda, a task class that raises. Celery raises
+    once, and has a part of the tasks from then on.
+    """
+
+    def blame(error: BaseException) -> ProjectError:
+        return _unfinished.setdefault(app, unregistered(_in_the_making(error.__traceback__), error))
+
+    if app in _unfinished:
+        raise _unfinished[app]
+    with project_code(blame):
+        app.finalize(auto=True)
+
+
+def unregistered(name: str, error: BaseException) -> ProjectError:
+    """Return the error for a task that Celery cannot make; for some task of the app if `name` is ""."""
+    sentence = f'The task "{name}" cannot be registered' if name else "The tasks cannot be registered"
+    hint = "the same command with --traceback shows where"
+    return ProjectError(f"{sentence}: {told(error)}.", hint=hint)
+
+
+def _in_the_making(trace: TracebackType | None) -> str:
+    """Return the name of the task that Celery was making (celery.app.base.Celery._task_from_fun), "" if it was none."""
+    name = ""
+    while trace is not None:
+        frame, trace = trace.tb_frame, trace.tb_next
+        if frame.f_code.co_name == "_task_from_fun":
+            name = str(frame.f_locals.get("name") or "")
+    return name
+
+
+def names(app: Any, *, builtin: bool = False) -> set[str]:
+    """Return the names of the registered tasks; those of Celery itself (celery.*) only with `builtin`.
+
+    Raises ProjectError when one of them cannot be made (`finalize`).
+    """
+    finalize(app)
+    return {name for name in app.tasks if builtin or not name.startswith("celery.")}
+
+
+def tasks(app: Any, *, pattern: str = "", builtin: bool = False) -> Iterator[TaskInfo]:
+    """Yield the registered tasks by name; `pattern` is a part of the name, or a shell pattern if it holds * or ?."""
+    short = short_names(names(app, builtin=builtin))
+    for name in sorted(short):
+        if _matches(name, pattern):
+            yield _info(app, name, short[name])
+
+
+def function_of(task: Any) -> Callable[..., Any]:
+    """Return the function that a task runs, self bound where it takes it."""
+    run: Callable[..., Any] = task.run
+    return run
+
+
+def signature_of(task: Any) -> TaskSignature:
+    """Return what a task takes: what `task.apply_async` of the installed Celery accepts is never refused."""
+    header = getattr(task, "__header__", None) if getattr(task, "typing", True) else None  # a class has none
+    return task_signature(
+        function_of(task), header, sends=has_own(task, "apply_async"), calls=has_own(task, "__call__")
+    )
+
+
+def has_own(task: Any, method: str) -> bool:
+    """Whether a task has a method that is not Celery's."""
+    holder = next((each for each in type(task).__mro__ if method in vars(each)), type(task))
+    return method in vars(task) or not holder.__module__.startswith("celery.")
+
+
+def queue_of(app: Any, call: Call) -> str:
+    """Return the name of the queue that a call goes to, as `apply_async` finds it.
+
+    Raises ProjectError when a router of the project fails, or leads to a queue that does not exist.
+    """
+
+    def blame(error: BaseException) -> ProjectError:
+        hint = "see CELERY_TASK_ROUTES and CELERY_TASK_QUEUES; the same command with --traceback shows where"
+        return ProjectError(f"No queue can be found for {call.task}: {told(error)}.", hint=hint)
+
+    with project_code(blame):
+        return _queue(app, app.tasks.get(call.task), call)
+
+
+def shell_imports(app: Any) -> list[str]:
+    """Return an import line for each task that a module holds under its own name, for SHELL_PLUS_IMPORTS."""
+    functions = (inspect.unwrap(function_of(app.tasks[name])) for name in sorted(names(app)))
+    pairs = ((function.__module__, function.__name__) for function in functions if hasattr(function, "__name__"))
+    return [f"from {module} import {name}" for module, name in _importable(pairs)]
+
+
+def _importable(pairs: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    import sys
+
+    return (pair for pair in pairs if hasattr(sys.modules.get(pair[0]), pair[1]))
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return fnmatchcase(name, pattern) if set(pattern) & set("*?") else pattern in name
+
+
+def _info(app: Any, name: str, short_name: str) -> TaskInfo:
+    task = app.tasks[name]
+    function = function_of(task)
+    return TaskInfo(
+        name=name,
+        short_name=short_name,
+        signature=describe(signature_of(task).shown),
+        queue=_usual_queue(app, name),
+        defined_in=_place(inspect.unwrap(function)),
+        doc=next(iter(inspect.cleandoc(function.__doc__ or "").splitlines()), ""),
+    )
+
+
+def _queue(app: Any, task: Any, call: Call) -> str:
+    options = {**(task._get_exec_options() if task is not None else {}), **call.options}
+    route = app.amqp.router.route(options, call.task, call.args, dict(call.kwargs), task)
+    queue = route.get("queue", app.conf.task_default_queue)
+    return str(getattr(queue, "name", queue))
+
+
+def _usual_queue(app: Any, name: str) -> str:
+    try:
+        return queue_of(app, Call(task=name, args=(), kwargs={}, options={}))
+    except ProjectError:
+        return ""  # a router that looks at arguments has none to look at
+
+
+def _place(function: Callable[..., Any]) -> str:
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return ""
+    path = os.path.relpath(code.co_filename)
+    return f"{code.co_filename if path.startswith('..') else path}:{code.co_firstlineno}"

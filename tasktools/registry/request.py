@@ -1,0 +1,126 @@
+"""The message that a call would be sent as -> the request that a worker would make of it. No broker is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+from celery.utils import uuid
+from celery.utils.time import maybe_make_aware
+from kombu.utils.functional import maybe_list
+
+from tasktools.arguments.call import Call
+from tasktools.brokers.reach import reason
+from tasktools.exceptions import ProjectError, project_code
+
+#: What `apply_async` takes and the message's headers and body carry.
+_CARRIED = (
+    "countdown",
+    "eta",
+    "expires",
+    "group_id",
+    "group_index",
+    "retries",
+    "chord",
+    "chain",
+    "reply_to",
+    "time_limit",
+    "soft_time_limit",
+    "root_id",
+    "parent_id",
+    "shadow",
+    "origin",
+    "ignore_result",
+    "replaced_task_nesting",
+    "stamped_headers",
+)
+
+
+def request_of(app: Any, call: Call, *, hostname: str) -> dict[str, Any]:
+    """Return `self.request` of `call` as a worker fills it, but for `is_eager`, which is true: no worker runs it.
+
+    The task's own options and routes count as in `apply_async` (Celery.send_task and AMQP._create_task_sender).
+
+    Raises ProjectError when no message can be made, as when its route leads to an unknown queue.
+    """
+    task = app.tasks[call.task]
+    with project_code(lambda error: _unmade(call.task, error)):
+        options = _options(app, task, call)
+        message = _message(app, task, call, options)
+        destination = _destination(app, options)
+    priority = options.get("priority")
+    properties = {**message.properties, "reply_to": options.get("reply_to") or app.thread_oid}
+    return {
+        **message.headers,
+        **(options.get("headers") or {}),
+        **message.body[2],
+        "args": list(call.args),
+        "kwargs": dict(call.kwargs),
+        "properties": properties if priority is None else {**properties, "priority": priority},
+        "reply_to": properties["reply_to"],
+        "correlation_id": properties["correlation_id"],
+        "hostname": hostname,
+        "delivery_info": {**destination, "priority": priority, "redelivered": False},
+        "is_eager": True,
+    }
+
+
+def _unmade(name: str, error: BaseException) -> ProjectError:
+    sentence = f"The message of {name} cannot be made: {type(error).__name__}: {reason(error)}."
+    return ProjectError(
+        sentence, hint="mend its route (CELERY_TASK_ROUTES, CELERY_TASK_QUEUES); --traceback shows where"
+    )
+
+
+def _options(app: Any, task: Any, call: Call) -> dict[str, Any]:
+    args, kwargs = tuple(call.args), dict(call.kwargs)
+    options = {"ignore_result": task.ignore_result, **task._get_exec_options(), **call.options}
+    options["shadow"] = options.get("shadow") or task.shadow_name(args, kwargs, options)
+    routed: dict[str, Any] = app.amqp.router.route(options, task.name, args, kwargs, task)
+    return routed
+
+
+def _message(app: Any, task: Any, call: Call, options: Mapping[str, Any]) -> Any:
+    return app.amqp.as_task_v2(
+        options.get("task_id") or uuid(),
+        task.name,
+        tuple(call.args),
+        dict(call.kwargs),
+        callbacks=maybe_list(options.get("link")),
+        errbacks=maybe_list(options.get("link_error")),
+        **{name: options[name] for name in _carried(options) if options.get(name) is not None},
+    )
+
+
+def call_of(signature: Any) -> Call:
+    """Return a signature as a call."""
+    options = {name: value for name, value in signature.options.items() if value is not None}
+    return Call(task=signature.task, args=tuple(signature.args), kwargs=dict(signature.kwargs), options=options)
+
+
+def seconds_until(app: Any, call: Call) -> float:
+    """Return how long it is, in seconds, until `call` is to run."""
+    eta, countdown = call.options.get("eta"), call.options.get("countdown")
+    if countdown or eta is None:  # Celery too takes the countdown where both are given
+        return float(countdown or 0)
+    eta = datetime.fromisoformat(eta) if isinstance(eta, str) else eta
+    until: datetime = maybe_make_aware(eta, app.timezone)
+    return max(0.0, (until - datetime.now(timezone.utc)).total_seconds())
+
+
+def _carried(options: Mapping[str, Any]) -> list[str]:
+    return [*_CARRIED, *(options.get("stamped_headers") or ())]
+
+
+def _destination(app: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return exchange and routing key as the producer chooses them: a direct exchange is passed by."""
+    queue = options.get("queue") or app.conf.task_default_queue
+    queue = app.amqp.queues[queue] if isinstance(queue, str) else queue
+    exchange, key = options.get("exchange"), options.get("routing_key")
+    kind = options.get("exchange_type") or getattr(queue.exchange, "type", None) or "direct"
+    if (not exchange or not key) and kind == "direct":
+        return {"exchange": "", "routing_key": queue.name}
+    exchange = queue.exchange if exchange is None else exchange
+    name = getattr(exchange, "name", exchange) or app.conf.task_default_exchange
+    return {"exchange": name, "routing_key": key or queue.routing_key or app.conf.task_default_routing_key}

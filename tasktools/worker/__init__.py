@@ -1,0 +1,1 @@
+"""Inside a worker: what it accepts, how it reloads and how it stops."""

@@ -1,0 +1,239 @@
+"""Whether a worker takes tasks: it can be paused, kept from reserving ahead, limited to a number, and drained.
+
+One consumer step of Celery (bootstep) does all of it. How a broker is kept from giving messages is told in delivery.py; what
+one that pushes has given ahead, it gives to another worker when this one has ended.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from celery import bootsteps
+from celery.worker import state
+
+from tasktools.brokers.portable import queue_length
+from tasktools.worker import remote_control
+from tasktools.worker.delivery import Asked, Pushed
+from tasktools.worker.loop_waker import Waker, look_again_soon
+from tasktools.worker.system_exit import fail_on_exit
+
+#: Seconds between two looks at whether a limited worker has done its share.
+PERIOD = 0.2
+
+#: How long a talk with the broker beside the worker's own may take, in seconds.
+LIMIT = 2.0
+
+
+@dataclass(kw_only=True)
+class Limits:
+    """When a worker has done enough; it then ends warmly."""
+
+    #: After so many tasks; None for no limit.
+    tasks: int | None = None
+    #: After so many seconds.
+    seconds: float | None = None
+    #: When its queues are empty and it runs nothing.
+    drain: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.tasks or self.seconds or self.drain)
+
+
+class Intake:
+    """The tap of one worker: made before it starts, and handed to every consumer that it makes."""
+
+    def __init__(self, limits: Limits, *, supervised: bool = False) -> None:
+        self.limits = limits
+        #: Whether it may be paused, and reserves no task ahead of running it.
+        self.supervised = supervised
+        #: Asked of each message before it becomes a task: whether it shall go back to the queue; it pauses then.
+        self.refuses: Callable[[], bool] = lambda: False
+        self.paused = False
+        #: How many tasks have been begun.
+        self.taken = 0
+        self.began = time.monotonic()
+        self._step: _IntakeStep | None = None
+
+    def install(self, app: Any) -> None:
+        """Add the step to the app whose worker is about to start in this process."""
+        intake = self
+
+        class IntakeStep(_IntakeStep):
+            name = f"{__name__}.IntakeStep"
+
+            def __init__(self, consumer: Any, **options: Any) -> None:
+                super().__init__(consumer, **options)
+                self.intake = intake
+
+        app.steps["consumer"].add(IntakeStep)
+        if self.supervised:
+            remote_control.separate(app)
+
+    def pause(self) -> None:
+        """Take no more tasks, and go on with those that run."""
+        self.paused = True
+        if self._step:
+            self._step.shut()
+
+    def resume(self) -> None:
+        """Take tasks again."""
+        self.paused = False
+        if self._step:
+            self._step.reopen()
+
+    @property
+    def is_shut(self) -> bool:
+        """Whether no task may be taken now, whatever room there is."""
+        return self.paused or self.is_full
+
+    @property
+    def is_full(self) -> bool:
+        """Whether as many tasks have been begun as there shall be."""
+        return self.limits.tasks is not None and self.taken >= self.limits.tasks
+
+    def admits(self, room: int) -> bool:
+        """Whether one more task may be taken by a worker that can run `room` at a time."""
+        if self.is_shut:
+            return False
+        return not self.supervised or len(state.reserved_requests) < room
+
+    def has_done_enough(self, queued: Callable[[], int]) -> bool:
+        """Whether the limits are reached and nothing is left half done; `queued` counts what waits in the queues."""
+        if self.limits.seconds is not None and time.monotonic() - self.began >= self.limits.seconds:
+            return True
+        if state.reserved_requests or state.active_requests:
+            return False
+        return self.is_full or (self.limits.drain and queued() == 0)
+
+
+class _IntakeStep(bootsteps.StartStopStep):
+    """The step in the blueprint of one consumer; Celery stops and starts it again when the connection is lost."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+    intake: Intake
+
+    def __init__(self, consumer: Any, **options: Any) -> None:
+        self.consumer = consumer
+        self._delivery: Asked | Pushed | None = None
+        self._timer: Any = None
+        self._beside: Any = None
+        #: Wakes the loop to look again, where the pool's threads do not.
+        self._waker: Waker | None = None
+        # Before the strategies of the tasks are made, which keep hold of both.
+        consumer.on_task_request = self._counted(consumer.on_task_request)
+        consumer.create_task_handler = _guarded(consumer.create_task_handler, self._refuses)
+        fail_on_exit(consumer.pool)
+
+    def start(self, consumer: Any) -> None:
+        if consumer.connection.transport.driver_type == "redis":
+            # Supervised, and so without mingle, which leaves a BRPOP behind that would answer in the place of ours.
+            self._delivery = Asked(consumer, self._admits, self._connection if self.intake.supervised else None)
+            if consumer.pool.is_green:
+                look_again_soon(consumer.connection, self._admits)
+        else:
+            self._delivery = Pushed(consumer, lambda: self.intake.is_shut)
+        if consumer.hub is not None and not consumer.pool.uses_semaphore:
+            self._waker = Waker(consumer.hub)
+        self.intake._step = self
+        if self.intake.paused:
+            self.shut()
+        if self.intake.limits:
+            self._look_soon()
+
+    def stop(self, consumer: Any) -> None:
+        self.intake._step = None
+        if self._timer:
+            self._timer.cancel()
+        if self._delivery:
+            self._delivery.close()
+        if self._beside:
+            self._beside.release()
+        if self._waker:
+            self._waker.close()
+            self._waker = None
+
+    def shut(self) -> None:
+        """Have the broker give no more messages; called from any thread."""
+        if self._delivery:
+            self._delivery.shut()
+
+    def reopen(self) -> None:
+        """Have it give them again; called from any thread."""
+        if self._delivery:
+            self._delivery.reopen()
+
+    def _refuses(self, message: Any) -> bool:
+        """Whether a message that has been given goes back to where it was, in front."""
+        if self._delivery is None or not (self.intake.is_shut or self.intake.refuses()):
+            return False
+        self._delivery.refuse(message)
+        return True
+
+    def _counted(self, begin: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """Return what begins a task and counts it: one that had waited for its time is left for another worker."""
+
+        def on_task_request(request: Any) -> Any:
+            if self.intake.is_full:
+                state.reserved_requests.discard(request)  # not acknowledged: it goes back when this worker ends
+                return None
+            self.intake.taken += 1
+            return begin(request)
+
+        return on_task_request
+
+    def _admits(self) -> bool:
+        if self.intake.admits(self._room()):
+            return True
+        if self._waker and not self.intake.paused:
+            self._waker.wake_soon()
+        return False
+
+    def _room(self) -> int:
+        if (
+            self.consumer.hub is None and not self.consumer.pool.is_green
+        ):  # a loop that sleeps for seconds: it reserves ahead, and gives back when it ends
+            return sys.maxsize
+        return int(getattr(self.consumer.controller, "max_concurrency", None) or self.consumer.pool.num_processes or 1)
+
+    def _look_soon(self) -> None:
+        """Look in a moment. What gevent's and eventlet's timers repeat cannot be cancelled."""
+        self._timer = self.consumer.timer.call_after(PERIOD, self._look)
+
+    def _look(self) -> None:
+        if self.intake.has_done_enough(self._queued):
+            state.should_stop = 0
+        elif self.intake._step is self:  # it has not stopped meanwhile
+            self._look_soon()
+
+    def _queued(self) -> int:
+        """Count what waits in this worker's queues; one that nobody has sent to yet may not be there.
+
+        Over a connection of its own: the worker's is read from in another thread with some pools. Without an answer
+        something may wait.
+        """
+        try:
+            names = [queue.name for queue in self.consumer.task_consumer.queues]
+            self._beside = self._beside or self._connection()
+            return sum(queue_length(self._beside, name) for name in names)
+        except Exception:  # noqa: BLE001 - whatever the transport raises, it is asked again in a moment
+            self._beside = None
+            return 1
+
+    def _connection(self) -> Any:
+        app = self.consumer.app
+        options = dict(app.conf.broker_transport_options or {})
+        if self.consumer.connection.transport.driver_type == "redis":
+            options |= {"socket_timeout": LIMIT, "socket_connect_timeout": LIMIT}
+        return app.connection_for_read(connect_timeout=LIMIT, transport_options=options)
+
+
+def _guarded(create: Callable[..., Any], refuses: Callable[[Any], bool]) -> Callable[..., Any]:
+    def create_task_handler(*args: Any, **options: Any) -> Callable[[Any], Any]:
+        handle = create(*args, **options)
+        return lambda message: None if refuses(message) else handle(message)
+
+    return create_task_handler

@@ -1,0 +1,66 @@
+"""A worker whose tasks are greenlets (gevent, eventlet): what Celery's own pools of them leave open when it stops."""
+
+from __future__ import annotations
+
+import _thread
+from collections.abc import Callable
+from typing import Any
+
+from billiard.einfo import ExceptionInfo
+from billiard.exceptions import Terminated
+from celery import platforms
+
+from tasktools.environment import monkey
+
+
+def report_terminated(pool: Any) -> None:
+    """Have the tasks that `pool` terminates end as those of prefork do: given back by the broker when acknowledged late.
+
+    Celery takes the end of a killed greenlet for a success, and acknowledges a task that has not been done. It also has
+    to come first, to take down why it kills: eventlet's pool waits for the end of the greenlet.
+    """
+    if pool.is_green:
+        # Looked up on the class by eventlet's pool, through the object by gevent's.
+        type(pool)._make_killable_target = staticmethod(_killable)
+        pool.terminate_job = _in_greenlet(pool.terminate_job)
+
+
+def let_cold_stop_wait() -> None:
+    """Have Celery's handlers of a cold stop, which wait for tasks, run in a greenlet: in that of the loop nothing may wait."""
+    if monkey.switches():
+        platforms.signals = _Signals()
+
+
+class _Signals(type(platforms.signals)):  # type: ignore[misc]
+    """Where Celery installs its handlers: `signals["SIGQUIT"] = handler`."""
+
+    def __setitem__(self, name: str, handler: Any) -> None:
+        # The handlers have the names "worker_Warm" and "worker_Cold" (celery.apps.worker._shutdown_handler).
+        waits = getattr(handler, "__name__", "") == "worker_Cold"
+        super().__setitem__(name, _in_greenlet(handler) if waits else handler)
+
+
+def _in_greenlet(handler: Callable[..., Any]) -> Callable[..., None]:
+    def handle(*args: Any) -> None:
+        _thread.start_new_thread(handler, args)
+
+    return handle
+
+
+def _killable(target: Callable[..., Any]) -> Callable[..., Any]:
+    from greenlet import GreenletExit
+
+    def run(*args: Any, **options: Any) -> Any:
+        try:
+            return target(*args, **options)
+        except GreenletExit:
+            return True, _terminated(), 0.0  # as a task's tracer returns it: failed, why, seconds
+
+    return run
+
+
+def _terminated() -> ExceptionInfo:
+    try:
+        raise Terminated("ended with its worker")
+    except Terminated:
+        return ExceptionInfo()

@@ -1,0 +1,116 @@
+"""What became, for the broker, of the messages that a worker has taken: acknowledged, back in their queue, or neither.
+
+It comes from what was seen: Celery and kombu go on in silence where an acknowledgement or a return fails.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tasktools.brokers.timeouts import within_thread
+from tasktools.worker.reconnect import delivered_by
+
+#: kombu's own visibility timeout of Redis, in seconds.
+VISIBILITY = 3600
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A task that Celery has forgotten together with its connection: what a request tells of it."""
+
+    name: str
+    id: str
+    message: Any
+
+
+class Settlement:
+    """The messages of one worker."""
+
+    def __init__(self, app: Any, lost: Mapping[str, Any]) -> None:
+        """`lost` are the messages, by their tags, of a connection that is lost and has not been replaced."""
+        self._app = app
+        self._lost = lost
+        #: Whether the broker has confirmed that the connection is closed.
+        self._closed = False
+        #: The tasks that Celery has told to go back.
+        self._returned: set[str] = set()
+
+    def watch(self, consumer: Any) -> None:
+        """Note whether the consumer's connection is closed in order."""
+        shutdown: Callable[[], Any] = consumer.shutdown
+
+        def noted() -> Any:
+            self._note_close(consumer)
+            return shutdown()
+
+        consumer.shutdown = noted
+
+    def note_return(self, request: Any) -> None:
+        """Have it noted when Celery gives the task back to the broker."""
+        reject = request._on_reject
+
+        def on_reject(log: Any, errors: Any, requeue: bool = False, **more: Any) -> Any:
+            if requeue:
+                self._returned.add(request.id)
+            return reject(log, errors, requeue, **more)
+
+        request._on_reject = on_reject
+
+    def is_returned(self, request: Any) -> bool:
+        """Whether Celery has told the broker to give the task to another worker."""
+        return request.id in self._returned
+
+    def is_back(self, request: Any) -> bool:
+        """Whether the task has gone back to its queue; asked when the connection is closed."""
+        message = request.message
+        if message.acknowledged:
+            return self.is_returned(request)
+        if message.delivery_tag in self._lost:
+            return False
+        qos = getattr(message.channel, "qos", None)
+        # A broker that pushes has everything back when the connection is closed. For the others kombu puts back what it
+        # remembers, and remembers what it could not put back.
+        return self._closed if qos is None else message.delivery_tag not in qos._delivered
+
+    def dropped(self, known: set[str]) -> list[Dropped]:
+        """Return what Celery has dropped with a lost connection, but for the tasks whose ids are `known`."""
+        dropped = [Dropped(str(m.headers.get("task")), str(m.headers.get("id")), m) for m in self._lost.values()]
+        return [each for each in dropped if each.id not in known]
+
+    def give_back(self, consumer: Any, limit: float) -> None:
+        """Give back what was not acknowledged, within `limit` seconds: Celery will not come to it."""
+        with contextlib.suppress(Exception):  # what is not back now is said not to be
+            within_thread(limit, self._give_back, consumer)
+
+    def _give_back(self, consumer: Any) -> None:
+        qos = delivered_by(consumer)
+        if qos is None:  # the broker does it, when the connection is closed
+            self._note_close(consumer)
+            consumer.connection.close()
+            return
+        for tag in list(qos._delivered):
+            qos.restore_by_tag(tag)  # which knows nothing any more of a message that has been restored
+            qos._delivered.pop(tag, None)
+
+    def _note_close(self, consumer: Any) -> None:
+        if not consumer.connection:
+            return
+        transport = consumer.connection.transport
+        close = transport.close_connection
+
+        def close_connection(connection: Any) -> None:
+            connected = getattr(connection, "connected", True)
+            close(connection)
+            self._closed = bool(connected)
+
+        transport.close_connection = close_connection
+
+    def how_it_returns(self) -> str:
+        """Return a sentence on how the broker gets back what it was not told of."""
+        if self._app.connection_for_read().transport.driver_type != "redis":
+            return "The broker was not reached: it gives them to another worker when it notices that this one has gone."
+        timeout = self._app.conf.broker_transport_options.get("visibility_timeout", VISIBILITY)
+        return f"The broker was not reached: they go back to the queue after its visibility timeout, {timeout:g} s."

@@ -1,0 +1,249 @@
+"""What a worker says when it stops, and a stop that ends in a given time.
+
+Celery's own steps stay: SIGTERM is warm (finish what runs), SIGQUIT is cold, after a soft shutdown
+(worker_soft_shutdown_timeout) in which tasks may still end.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from billiard.exceptions import Terminated, WorkerLostError
+from celery import signals
+from celery.concurrency.base import BasePool
+from celery.concurrency.solo import TaskPool
+from celery.worker import state
+
+from tasktools.worker.green_pools import let_cold_stop_wait, report_terminated
+from tasktools.worker.requests import snapshot
+from tasktools.worker.settlement import Settlement
+from tasktools.worker.silent_broker import Silence
+
+#: Of the time that a stop is given, the part kept for Celery's soft shutdown, and for cleaning up behind it, in seconds.
+SOFT_SHARE = 0.25
+CLEANING = 1.0
+
+#: How the consumer's method is called that cancels what runs, in Celery from 5.6 on and in 5.5.
+_CANCEL = ("cancel_active_requests", "cancel_all_unacked_requests")
+
+
+class Stop:
+    """Follows the stop of the worker of this process, and tells of it line by line."""
+
+    _settlement: Settlement
+    _silence: Silence | None = None
+
+    def __init__(self, say: Callable[[str], None], *, every_second: bool, grace: float | None = None) -> None:
+        self.say = say
+        self.every_second = every_second
+        self.grace = grace
+        self.began: float | None = None
+        #: Taken by the first to begin, and never given back: a signal may come between two lines.
+        self._first = threading.Lock()
+        self._running: dict[str, Any] = {}
+        self._reserved: dict[str, Any] = {}
+        #: What ran when the stop became a cold one: of that only what succeeded has finished.
+        self._cut: set[str] = set()
+        self._over = threading.Event()
+        self._consumer: Any = None
+
+    def install(self, app: Any, lost: Mapping[str, Any]) -> None:
+        """Have it begin with the first signal that ends the worker. `lost` are messages, as in Settlement."""
+        self._settlement = Settlement(app, lost)
+        self._silence = Silence(app, self._over, self._say_aside, lambda: self._leave(0))
+        if self.grace is not None:
+            app.conf.worker_soft_shutdown_timeout = self.grace * SOFT_SHARE
+        let_cold_stop_wait()
+        # Celery sends this in its signal handlers, which a further signal interrupts; its own lock would then wait for itself.
+        signals.worker_shutting_down.lock = threading.RLock()
+        signals.worker_shutting_down.connect(lambda how, **_: self.begin(how), weak=False)
+        signals.task_failure.connect(self._note_lost, weak=False)
+        signals.worker_ready.connect(lambda sender, **_: self._watch(sender), weak=False)
+
+    def be_replaced(self, grace: float) -> None:
+        """Another worker is at work already: say once what is waited for, and for no more than `grace` seconds."""
+        self.every_second = False
+        _start(self._press, grace, 0.0)
+
+    def begin(self, how: str) -> None:
+        """Take down what runs and what is reserved, and tell of it from a thread: this is called in a signal handler."""
+        if not self._first.acquire(blocking=False):
+            return
+        self.began = time.monotonic()
+        if self.grace is not None:  # first: whatever fails here, Celery's signal swallows it, and the grace must hold
+            soft = self.grace * SOFT_SHARE
+            _start(self._press, max(0.0, self.grace - soft - CLEANING), soft)
+        if self._silence:
+            self._silence.arm()
+            _start(self._silence.watch)
+        self._running = {request.id: request for request in snapshot(state.active_requests)}
+        later = snapshot(getattr(state, "scheduled_requests", ()))  # from Celery 5.7 on
+        waiting = [*snapshot(state.reserved_requests), *later]
+        self._reserved = {request.id: request for request in waiting if request.id not in self._running}
+        for request in self._all():
+            self._settlement.note_return(request)
+        _start(self._tell)
+
+    def _note_lost(self, task_id: str, exception: BaseException, **_: Any) -> None:
+        """Take down a task whose process of the pool has gone: a signal to the whole group ends those at once."""
+        if isinstance(exception, (WorkerLostError, Terminated)):
+            self._cut.add(task_id)
+
+    def _watch(self, consumer: Any) -> None:
+        """Begin with every stop: by a limit, by remote control, and ahead of a cold one, which tells when it has cancelled."""
+        if consumer is self._consumer:
+            return  # connected again
+        self._consumer, worker = consumer, consumer.controller
+        report_terminated(consumer.pool)
+        if self._silence:
+            self._silence.follow(consumer)
+        stop, wait = worker.stop, worker.wait_for_soft_shutdown
+        name = next(each for each in _CANCEL if hasattr(consumer, each))
+        worker.stop = self._begun(stop, "Warm")
+        if isinstance(consumer.pool, TaskPool):  # solo: a task that still counts as running has called sys.exit()
+            worker.stop = self._cutting(worker.stop)
+        worker.wait_for_soft_shutdown = self._begun(wait, "Cold")
+        self._settlement.watch(consumer)
+        worker.terminate = self._cutting(worker.terminate)
+        setattr(consumer, name, self._cutting(getattr(consumer, name)))
+
+    def _begun(self, function: Callable[..., Any], how: str) -> Callable[..., Any]:
+        def wrapper(*args: Any, **options: Any) -> Any:
+            self.begin(how)
+            return function(*args, **options)
+
+        return wrapper
+
+    def _cutting(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapper(*args: Any, **options: Any) -> Any:
+            self._note_cut()
+            return function(*args, **options)
+
+        return wrapper
+
+    def _note_cut(self) -> None:
+        self._cut |= {request.id for request in snapshot(state.active_requests)}
+
+    def finish(self) -> None:
+        """Say what became of each task; called when the worker has stopped."""
+        self._over.set()
+        if self.began is None:
+            return
+        tasks, ended = self._all(), self._ended()
+        back = set(filter(self._settlement.is_back, tasks))
+        acked = set(filter(_is_acknowledged, tasks))
+        self._sum_up("finished", [r for r in tasks if r.id in ended and r in acked])
+        again = [r for r in tasks if r.id in ended and r not in acked]
+        left = [r for r in tasks if r.id not in ended]
+        kept = [r for r in left if r not in back | acked] + self._settlement.dropped({r.id for r in tasks})
+        self._sum_up("finished, but will run again", again)
+        self._sum_up("went back to the queue", [r for r in left if r in back])
+        self._sum_up("not given back", kept)
+        if kept or not back.issuperset(again):
+            self.say(self._settlement.how_it_returns())
+        self._sum_up("cut off and lost", [r for r in left if r in acked - back])
+
+    def _tell(self) -> None:
+        while not self._over.is_set():
+            running = [r for r in self._running.values() if r in state.active_requests and r.id not in self._cut]
+            if running:
+                self.say(f"waiting for {', '.join(_told(request) for request in running)}")
+            if not self.every_second or not running:
+                return
+            self._over.wait(1)
+
+    def _press(self, warm: float, soft: float) -> None:
+        """Warm, then soft and cold (SIGQUIT), then out: each for so many seconds. Without a task there is nothing to cut."""
+        if self._over.wait(warm):
+            return
+        runs = bool(snapshot(state.active_requests))
+        if runs:
+            more = f"they have {soft:g} s more" if soft else "they are stopped"
+            _aside(self.say, f"tasks still run after {warm:g} s: {more}")
+            if self._can_cut():
+                os.kill(os.getpid(), signal.SIGQUIT)
+        if not self._over.wait(soft + CLEANING * (not runs or self._can_cut())):
+            self._leave(1)
+
+    def _leave(self, code: int) -> None:
+        """End the process as it stands, and say what became of the tasks."""
+        self._note_cut()
+        self._settlement.give_back(self._consumer, CLEANING)
+        _aside(self.finish).join(CLEANING)
+        for child in pool_processes():
+            os.kill(child, signal.SIGKILL)
+        os._exit(code)
+
+    def _say_aside(self, text: str) -> None:
+        _aside(self.say, text).join(CLEANING)
+
+    def _can_cut(self) -> bool:
+        """Whether the pool can end a task: threads cannot, and Celery's cold shutdown fails them with NotImplementedError."""
+        terminate = getattr(getattr(self._consumer, "pool", None), "terminate_job", None)  # None before it was ready
+        return getattr(terminate, "__func__", None) is not BasePool.terminate_job
+
+    def _all(self) -> list[Any]:
+        return [*self._running.values(), *self._reserved.values()]
+
+    def _ended(self) -> set[str]:
+        """Return the ids of those that came to an end: a warm stop waits for all that has begun."""
+        begun = {r.id for r in self._all() if r.time_start is not None and not self._settlement.is_returned(r)}
+        return {task_id for task_id in begun if task_id not in self._cut or task_id in state.successful_requests}
+
+    def _sum_up(self, what: str, requests: list[Any]) -> None:
+        if requests:
+            self.say(f"{what}: {', '.join(_name(request) for request in requests)}")
+
+
+def _start(call: Callable[..., None], *args: Any) -> None:
+    """Begin `call` in a thread (a greenlet on gevent and eventlet).
+
+    threading.Thread waits until the thread runs. In a signal handler that may never be, and on these pools nothing may wait.
+    """
+    _thread.start_new_thread(call, args)
+
+
+def _aside(call: Callable[..., None], *args: Any) -> threading.Thread:
+    """Call what writes from a thread: a terminal that takes no output keeps no step of the stop waiting."""
+    thread = threading.Thread(target=call, args=args, daemon=True)
+    thread.start()
+    return thread
+
+
+def pool_processes() -> list[int]:
+    """Return the process ids of this worker's pool."""
+    from billiard.process import active_children
+
+    return [process.pid for process in active_children()]
+
+
+def signal_warning() -> str | None:
+    """Return a sentence when whoever started this process will not hand signals on to it, else None."""
+    parent = os.getppid()
+    try:
+        name = Path(f"/proc/{parent}/comm").read_text().strip()
+    except OSError:
+        return None
+    if parent == 1 and name in ("sh", "bash", "dash", "ash"):
+        return f"PID 1 is {name}, which keeps SIGTERM to itself: start this with exec, or with an init such as tini."
+    return None
+
+
+def _is_acknowledged(request: Any) -> bool:
+    """Whether the broker was told so; Celery's own mark says that it should have been."""
+    return bool(request.message.acknowledged)
+
+
+def _told(request: Any) -> str:
+    return f"{_name(request)} ({time.time() - (request.time_start or time.time()):.0f} s)"
+
+
+def _name(request: Any) -> str:
+    return f"{request.name}[{request.id}]"

@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
+
+import pytest
+
+from tasktools.arguments.binding import Bound, bind, describe
+from tasktools.arguments.signatures import plain, signature_of
+from tasktools.exceptions import ArgumentError
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+
+def total(x: int, y: int = 2, *, factor: float = 1.0) -> float:
+    return (x + y) * factor
+
+
+def gather(*values: int, **named: int) -> None: ...
+
+
+def place_only(x: int, /, y: int = 0) -> None: ...
+
+
+def untyped(a, b=None) -> None: ...
+
+
+def half_known(price: Decimal, count: int) -> None: ...
+
+
+def texts(name: str = "", size: Literal["S", "L", 3] = "S") -> None: ...
+
+
+def call(function: Callable[..., Any], *words: str, **json: str) -> Bound:
+    return bind(plain(signature_of(function)), words, task="shop.task", **json)
+
+
+def refusal(function: Callable[..., Any], *words: str, **json: str) -> ArgumentError:
+    with pytest.raises(ArgumentError) as caught:
+        call(function, *words, **json)
+    assert caught.value.exit_code == 2
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("words", "args", "kwargs"),
+    [
+        (["1"], (1,), {}),
+        (["1", "5"], (1, 5), {}),
+        (["-1", "5"], (-1, 5), {}),
+        (["x=1"], (), {"x": 1}),
+        (["y=5", "1"], (1,), {"y": 5}),
+        (["1", "factor=2"], (1,), {"factor": 2.0}),
+    ],
+)
+def test_bind__words_by_place_and_by_name(words: list[str], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    assert call(total, *words) == Bound(args=args, kwargs=kwargs)
+
+
+def test_bind__rest_and_further_keywords_are_typed_as_the_signature_says() -> None:
+    assert call(gather, "1", "2", "a=3") == Bound(args=(1, 2), kwargs={"a": 3})
+
+
+def test_bind__a_keyword_called_as_the_rest_goes_to_the_further_keywords() -> None:
+    assert call(gather, "1", "values=3") == Bound(args=(1,), kwargs={"values": 3})
+
+
+def test_bind__without_annotation_json_if_it_parses_else_text() -> None:
+    assert call(untyped, "007", '{"a": 1}').args == ("007", {"a": 1})
+    assert call(untyped, "7", "b=null") == Bound(args=(7,), kwargs={"b": None})
+
+
+def test_bind__a_text_parameter_keeps_its_zeros() -> None:
+    assert call(texts, "007").args == ("007",)
+
+
+@pytest.mark.parametrize("word", ["=x", "1a=x", "c=x", "a b=c"])
+def test_bind__key_value_is_an_ordinary_word_unless_the_task_takes_the_key(word: str) -> None:
+    assert call(untyped, word) == Bound(args=(word,), kwargs={})
+
+
+def test_bind__the_first_equals_sign_ends_the_key() -> None:
+    assert call(untyped, "a=1=2") == Bound(args=(), kwargs={"a": "1=2"})
+
+
+def test_bind__a_parameter_that_is_by_place_alone_is_no_keyword() -> None:
+    assert refusal(place_only, "x=1").sentence == '"x=1" is not an integer, which "x" of shop.task takes.'
+
+
+def test_bind__json_first_then_the_words() -> None:
+    assert call(total, "5", args_json="[1]", kwargs_json='{"factor": 3}') == Bound(args=(1, 5), kwargs={"factor": 3})
+
+
+def test_bind__json_is_taken_as_it_is() -> None:
+    assert call(untyped, args_json='["7", [1]]').args == ("7", [1])
+
+
+def test_bind__unknown_signature_takes_anything() -> None:
+    assert bind(None, ["1", "a", "k=2"]) == Bound(args=(1, "a"), kwargs={"k": 2})
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([], "shop.task: missing a required argument: 'x'."),
+        (["1", "2", "3"], '"3" is one word too many: it is number 3.'),
+        (["1", "2", "z=3"], 'shop.task takes no keyword "z".'),
+        (["a"], '"a" is not an integer, which "x" of shop.task takes.'),
+        (["1", "factor=fast"], '"fast" is not a number, which "factor" of shop.task takes.'),
+        (["x=1", "x=2"], '"x" is given twice.'),
+        (["1", "x=2"], '"x" is given twice, once by its place and once by its name.'),
+        (["x=1", "2"], '"x" is given twice, once by its place and once by its name.'),
+        (["y=1"], "shop.task: missing a required argument: 'x'."),
+        (["\0"], '"\\x00" is not an integer, which "x" of shop.task takes.'),
+        pytest.param(["9" * 5000], f'"{"9" * 80}…" is not an integer, which "x" of shop.task takes.', id="long"),
+    ],
+)
+def test_bind__a_call_that_the_task_does_not_take(words: list[str], sentence: str) -> None:
+    error = refusal(total, *words)
+    assert error.sentence == sentence
+    assert error.hint == "shop.task is called with (x: int, y: int = 2, *, factor: float = 1.0)"
+
+
+@pytest.mark.parametrize(
+    ("json", "sentence"),
+    [
+        ({"args_json": "[1, 2, 3]"}, "shop.task: too many positional arguments."),
+        ({"args_json": "[]"}, "shop.task: missing a required argument: 'x'."),
+        ({"kwargs_json": '{"x": 1, "z": 3}'}, 'shop.task takes no keyword "z".'),
+        (
+            {"args_json": "[1]", "kwargs_json": '{"x": 1}'},
+            '"x" is given twice, once by its place and once by its name.',
+        ),
+    ],
+)
+def test_bind__json_that_the_task_does_not_take(json: dict[str, str], sentence: str) -> None:
+    error = refusal(total, **json)
+    assert error.sentence == sentence
+    assert error.hint == "shop.task is called with (x: int, y: int = 2, *, factor: float = 1.0)"
+
+
+def test_bind__given_as_word_and_in_kwargs() -> None:
+    assert refusal(total, "x=1", kwargs_json='{"x": 1}').sentence == '"x" is given twice.'
+
+
+@pytest.mark.parametrize("text", ["", "[1", "{'a': 1}", "nope"])
+@pytest.mark.parametrize(
+    ("option", "form"), [("args", "an array, as in '[2, 2]'"), ("kwargs", "an object, as in '{\"x\": 2}'")]
+)
+def test_bind__what_is_not_json(option: str, form: str, text: str) -> None:
+    error = refusal(total, **{f"{option}_json": text})
+    assert error.sentence.startswith(f"--{option} is not JSON: ")
+    assert error.hint == f"--{option} takes {form}"
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "sentence"),
+    [
+        ("args_json", "{}", '--args is "{}", which is not an array.'),
+        ("args_json", "null", '--args is "null", which is not an array.'),
+        ("kwargs_json", "[]", '--kwargs is "[]", which is not an object.'),
+        ("kwargs_json", '"x"', '--kwargs is ""x"", which is not an object.'),
+    ],
+)
+def test_bind__json_of_another_kind(option: str, text: str, sentence: str) -> None:
+    assert refusal(total, **{option: text}).sentence == sentence
+
+
+def test_bind__nothing_typed_is_evaluated(tmp_path) -> None:
+    path = tmp_path / "made"
+    word = f"open({str(path)!r}, 'w')"
+    assert call(untyped, word).args == (word,)
+    assert not path.exists()
+
+
+def test_signature_of__an_annotation_that_cannot_be_resolved_types_nothing_and_spoils_no_other() -> None:
+    parameters = signature_of(half_known).parameters
+    assert parameters["price"].annotation is inspect.Parameter.empty
+    assert parameters["count"].annotation is int
+
+
+def test_signature_of__looks_through_wrappers() -> None:
+    @functools.wraps(total)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return total(*args, **kwargs)
+
+    assert describe(signature_of(wrapper)) == "(x: int, y: int = 2, *, factor: float = 1.0)"
+
+
+def test_signature_of__a_bound_method_has_no_self() -> None:
+    class Task:
+        def run(self, x: int) -> None: ...
+
+    assert describe(signature_of(Task().run)) == "(x: int)"
+
+
+@pytest.mark.parametrize(
+    ("function", "text"),
+    [
+        (total, "(x: int, y: int = 2, *, factor: float = 1.0)"),
+        (gather, "(*values: int, **named: int)"),
+        (untyped, "(a, b=None)"),
+        (place_only, "(x: int, /, y: int = 0)"),
+        (half_known, "(price, count: int)"),
+        (texts, "(name: str = '', size: Literal['S', 'L', 3] = 'S')"),
+    ],
+)
+def test_describe__as_one_reads_it(function: Callable[..., Any], text: str) -> None:
+    assert describe(signature_of(function)) == text

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from celery import Celery
+from celery.schedules import crontab
+from celery.schedules import schedule as every
+
+from tasktools.beat.schedule import faults, keeps_file
+from tasktools.beat.validation import Fault
+
+
+@pytest.fixture
+def shop() -> Iterator[Any]:
+    app = Celery("shop", set_as_current=False)
+
+    @app.task(name="shop.reckon", shared=False)
+    def reckon(x: int, y: int = 2) -> int:
+        return x + y
+
+    @app.task(name="elsewhere.wordy", bind=True, shared=False)
+    def wordy(self: Any, word: str) -> str:
+        return word
+
+    yield app
+    app.close()
+
+
+def found(app: Any, **entries: Any) -> list[Fault]:
+    app.conf.beat_schedule = entries
+    return list(faults(app))
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [10, 0.5, timedelta(minutes=1), crontab(hour=7), every(10)],
+    ids=lambda each: type(each).__name__,
+)
+def test_faults__none_in_an_entry_that_can_run(shop: Any, schedule: Any) -> None:
+    assert found(shop, fine={"task": "shop.reckon", "schedule": schedule, "args": (1,), "kwargs": {"y": 3}}) == []
+
+
+def test_faults__self_of_a_bound_task_is_no_argument(shop: Any) -> None:
+    assert found(shop, fine={"task": "elsewhere.wordy", "schedule": 10, "args": ["x"]}) == []
+
+
+@pytest.mark.parametrize("schedule", [None, {}])
+def test_faults__none_without_a_schedule(shop: Any, schedule: Any) -> None:
+    shop.conf.beat_schedule = schedule
+    assert list(faults(shop)) == []
+
+
+def test_faults__a_task_that_is_not_registered(shop: Any) -> None:
+    assert found(shop, nightly={"task": "shop.recon", "schedule": 10}) == [
+        Fault(
+            kind="task",
+            entry="nightly",
+            sentence='its task "shop.recon" is not registered',
+            hint="did you mean shop.reckon?",
+        )
+    ]
+
+
+def test_faults__a_task_that_is_nothing_like_a_registered_one(shop: Any) -> None:
+    (fault,) = found(shop, nightly={"task": "xyzzy", "schedule": 10})
+    assert fault.hint == (
+        "manage.py showtasks lists the registered tasks; if other workers alone know it, silence this check"
+    )
+
+
+@pytest.mark.parametrize("entry", [{"schedule": 10}, {"task": None, "schedule": 10}])
+def test_faults__no_task_at_all(shop: Any, entry: dict[str, Any]) -> None:
+    (fault,) = found(shop, nightly=entry)
+    assert (fault.kind, fault.sentence) == ("task", 'its task "None" is not registered')
+
+
+def test_faults__a_task_that_is_no_name(shop: Any) -> None:
+    (fault,) = found(shop, nightly={"task": ["shop.reckon"], "schedule": 10})
+    assert fault.kind == "task"
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({}, "missing a required argument: 'x'"),
+        ({"args": [1, 2, 3]}, "too many positional arguments"),
+        ({"args": [1], "kwargs": {"z": 3}}, "got an unexpected keyword argument 'z'"),
+        ({"args": [1], "kwargs": {"x": 1}}, "multiple values for argument 'x'"),
+    ],
+)
+def test_faults__arguments_that_the_task_does_not_take(shop: Any, given: dict[str, Any], reason: str) -> None:
+    assert found(shop, nightly={"task": "shop.reckon", "schedule": 10, **given}) == [
+        Fault(
+            kind="arguments",
+            entry="nightly",
+            sentence=f'its arguments do not fit "shop.reckon": {reason}',
+            hint="shop.reckon is called with (x: int, y: int = 2)",
+        )
+    ]
+
+
+@pytest.mark.parametrize("schedule", [None, "10", "* * * * *", True, [10]])
+def test_faults__a_schedule_that_is_none(shop: Any, schedule: Any) -> None:
+    assert found(shop, nightly={"task": "shop.reckon", "schedule": schedule, "args": [1]}) == [
+        Fault(
+            kind="schedule",
+            entry="nightly",
+            sentence=f"its schedule is {schedule!r}, which is no schedule",
+            hint="give seconds, a timedelta, or a schedule of celery.schedules such as crontab(hour=7)",
+        )
+    ]
+
+
+def test_faults__an_entry_that_is_no_dictionary(shop: Any) -> None:
+    assert found(shop, nightly=("shop.reckon", 10)) == [
+        Fault(
+            kind="schedule",
+            entry="nightly",
+            sentence="it is no dictionary",
+            hint='write {"task": ..., "schedule": ...}',
+        )
+    ]
+
+
+def test_faults__a_schedule_that_is_no_dictionary(shop: Any) -> None:
+    shop.conf.beat_schedule = [{"task": "shop.reckon", "schedule": 10}]
+    (fault,) = faults(shop)
+    assert fault.kind == "schedule"
+
+
+def test_faults__each_of_an_entry_and_each_entry(shop: Any) -> None:
+    kinds = [
+        (fault.entry, fault.kind)
+        for fault in found(
+            shop,
+            first={"task": "nope", "schedule": "x"},
+            second={"task": "shop.reckon", "schedule": None},
+            third={"task": "shop.reckon", "schedule": 1, "args": [1]},
+        )
+    ]
+    assert kinds == [("first", "task"), ("first", "schedule"), ("second", "arguments"), ("second", "schedule")]
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "keeps"),
+    [
+        ("celery.beat:PersistentScheduler", True),
+        ("celery.beat.PersistentScheduler", True),
+        ("celery.beat:Scheduler", False),
+        ("celery.beat:ScheduleEntry", False),
+        ("celery.beat:nope", False),
+        ("no_such_module:Scheduler", False),
+        ("", False),
+    ],
+)
+def test_keeps_file__by_the_class(scheduler: str, keeps: bool) -> None:
+    assert keeps_file(scheduler) is keeps
