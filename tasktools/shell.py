@@ -11,11 +11,12 @@ def task_imports() -> list[str]:
     from tasktools import startup
     from tasktools.discovery import celery_app, django_fixup
     from tasktools.exceptions import TasktoolsError
+    from tasktools.project import current_project
     from tasktools.registry import registry
 
     # The shell is of use without them: it may be what somebody looks for the reason with.
     try:
-        found = startup.found or celery_app.find()
+        found = current_project().found or celery_app.find()
         startup.log([*startup.load_tasks(found), *django_fixup.load_rest(found)], found.app)
         return registry.shell_imports(found.app)
     except TasktoolsError as error:

@@ -28,17 +28,12 @@ from tasktools.arguments.names import close_matches, shown
 from tasktools.brokers import masking
 from tasktools.discovery import celery_app, django_fixup
 from tasktools.exceptions import ConfigurationError, ProjectError, TasktoolsError, project_code
+from tasktools.project import current_project
 from tasktools.valkey.server import Home
-
-#: The app of this process; None before start-up, and when none could be found.
-found: celery_app.Found | None = None
 
 #: Celery's settings that may hold passwords, or URLs with some.
 _KINDS = re.compile(r"broker|backend|url|dsn|passw|secret|token|credential|settings|kwargs|options|redis|connection")
 _MAY_HOLD_PASSWORDS = tuple(name for name in DEFAULTS if _KINDS.search(name))
-
-#: What went wrong at start-up.
-problems: list[TasktoolsError] = []
 
 
 def run(**_: Any) -> None:
@@ -46,20 +41,20 @@ def run(**_: Any) -> None:
 
     Raises nothing but KeyboardInterrupt.
     """
-    global found
     request_started.disconnect(run)
-    found = None
-    problems.clear()
+    project = current_project()
+    project.found = None
+    project.problems.clear()
     try:
         with project_code(_unforeseen):
-            found = _settle()
+            project.found = _settle(project.problems)
     except TasktoolsError as error:
-        problems.append(error)
-    if problems:
+        project.problems.append(error)
+    if project.problems:
         request_started.connect(_log_problems)
 
 
-def _settle() -> celery_app.Found | None:
+def _settle(problems: list[TasktoolsError]) -> celery_app.Found | None:
     chosen = None
     try:
         with project_code(_unforeseen):
@@ -184,8 +179,8 @@ def load_tasks(chosen: celery_app.Found) -> list[ProjectError]:
     """
     if chosen.ready_made:
         # Start-up has imported those of the app that it found.
-        known = (each for each in problems if isinstance(each, ProjectError))
-        broken = list(known if chosen is found else _import_tasks(chosen.app))
+        known = (each for each in current_project().problems if isinstance(each, ProjectError))
+        broken = list(known if chosen is current_project().found else _import_tasks(chosen.app))
         if broken:
             return broken
     try:
@@ -232,7 +227,7 @@ def _task_modules() -> list[str]:
 
 def _log_problems(**_: Any) -> None:
     request_started.disconnect(_log_problems)
-    log(problems)
+    log(current_project().problems)
 
 
 def log(errors: Iterable[TasktoolsError], app: Any = None) -> None:

@@ -16,6 +16,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
+from tasktools.project import Project
 from tests.support import Running, Site, wait_for
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -71,10 +72,20 @@ def site(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Site]:
 @pytest.fixture(scope="session")
 def app() -> Any:
     """The ready-made app of the suite's own settings, on the private Valkey of this test process."""
-    from tasktools import startup
+    from tasktools.project import current_project
 
-    assert startup.found is not None
-    return startup.found.app
+    found = current_project().found
+    assert found is not None
+    return found.app
+
+
+@pytest.fixture
+def project() -> Iterator[Project]:
+    """What start-up found for the suite, as a copy that the test may change."""
+    from tasktools.project import replaced
+
+    with replaced() as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

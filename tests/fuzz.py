@@ -297,10 +297,12 @@ TARGETS: dict[str, Target] = {
 @functools.cache
 def _app() -> Any:
     from tasktools import startup
+    from tasktools.project import current_project
 
-    assert startup.found is not None
-    startup.load_tasks(startup.found)
-    return startup.found.app
+    found = current_project().found
+    assert found is not None
+    startup.load_tasks(found)
+    return found.app
 
 
 def run(target: Target, examples: int, *, derandomize: bool = False) -> None:

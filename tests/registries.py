@@ -85,8 +85,9 @@ def completion():
     return [name for name in names if name in words or name.startswith("celery.")]
 def check():
     from django.core.checks import run_checks
-    from tasktools import startup
-    app = (startup.found or startup.discovery.find()).app
+    from tasktools.discovery import celery_app
+    from tasktools.project import current_project
+    app = (current_project().found or celery_app.find()).app
     app.conf.beat_schedule = {name: {"task": name, "schedule": 60} for name in names}
     missed = " ".join(message.msg for message in run_checks(tags=["tasktools"]) if message.id == "tasktools.W010")
     return [name for name in names if f'"{name}" cannot run' not in missed]

@@ -13,6 +13,7 @@ from kombu.transport import TRANSPORT_ALIASES
 
 from tasktools.brokers.base import PRIVATE_SOCKET
 from tasktools.exceptions import ConfigurationError, TasktoolsError
+from tasktools.project import current_project
 from tasktools.valkey import server
 
 #: The name under which kombu finds the transport.
@@ -24,19 +25,13 @@ UNSET = f"{_ALIAS}+unset:///"
 _TRANSPORT = "tasktools.brokers.private_redis:Transport"
 _BACKEND = "tasktools.brokers.private_redis.Backend"
 
-#: The private server of this process.
-chosen_home: server.Home | None = None
-#: Why there is no broker.
-refusal: TasktoolsError
-
 
 def use(conf: Any, home: server.Home) -> None:
     """Point the Celery configuration `conf` to the private Valkey of `home`, where it names no result backend of its own.
 
     There is one private Valkey a process; nothing is started here.
     """
-    global chosen_home
-    chosen_home = home
+    current_project().home = home
     TRANSPORT_ALIASES[_ALIAS] = _TRANSPORT
     conf.broker_url = f"{PRIVATE_SOCKET}{home.socket}"
     if not conf.result_backend:
@@ -48,19 +43,20 @@ def prepare() -> None:
 
     Raises PrivateServerError when it cannot be started.
     """
-    if chosen_home is not None:
-        server.ensure_listening(chosen_home)
+    home = current_project().home
+    if home is not None:
+        server.ensure_listening(home)
 
 
 def folder_of(text: str) -> Path | None:
     """Return the data folder of this process's private server if `text` holds its address."""
-    return chosen_home.folder if chosen_home is not None and str(chosen_home.socket) in text else None
+    home = current_project().home
+    return home.folder if home is not None and str(home.socket) in text else None
 
 
 def refuse(conf: Any, error: TasktoolsError) -> None:
     """Make every use of the broker raise `error`, which says why there is none."""
-    global refusal
-    refusal = error
+    current_project().refusal = error
     TRANSPORT_ALIASES[_ALIAS] = _TRANSPORT
     conf.broker_url = UNSET
 

@@ -14,6 +14,7 @@ from kombu.transport import redis as kombu_redis
 from tasktools.brokers import private
 from tasktools.brokers.base import STOCK_SOCKET
 from tasktools.exceptions import PrivateServerError
+from tasktools.project import current_project
 from tasktools.valkey import server
 from tasktools.valkey.folders import check_peer
 
@@ -26,7 +27,7 @@ class _Starting:
 
     def _connect(self) -> Any:
         connect = super()._connect  # type: ignore[misc]
-        home = private.chosen_home
+        home = current_project().home
         if home is None:
             return connect()
         server.check(home)
@@ -60,7 +61,7 @@ class Transport(kombu_redis.Transport):
 
     def __init__(self, client: Any, **kwargs: Any) -> None:
         if str(client.hostname).startswith("unset:"):
-            raise private.refusal
+            raise current_project().refusal or private.unset_error()
         super().__init__(client, **kwargs)
 
 

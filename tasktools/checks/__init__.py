@@ -8,6 +8,7 @@ from django.core.checks import CheckMessage
 from django.core.checks import register as register_check
 
 from tasktools.checks import broker, project, schedule, serialization, timezone
+from tasktools.project import current_project
 
 #: The tag under which `manage.py check --tag tasktools` runs them.
 TAG = "tasktools"
@@ -49,7 +50,8 @@ def _for_a_person(messages: list[CheckMessage]) -> list[CheckMessage]:
     from tasktools import startup, terminal
 
     if messages:
-        hide = startup.hider(startup.found and startup.found.app)
+        found = current_project().found
+        hide = startup.hider(found and found.app)
         for message in messages:
             message.msg = terminal.line(hide(message.msg))
             message.hint = message.hint and terminal.line(hide(message.hint))

@@ -9,12 +9,13 @@ from tasktools import startup
 from tasktools.brokers import private
 from tasktools.discovery import celery_app
 from tasktools.exceptions import ConfigurationError
+from tasktools.project import current_project
 from tasktools.registry.registry import names
 
 
 def check() -> list[CheckMessage]:
     """Warn of a broker that was not configured; the commands that need one refuse to run without."""
-    found = startup.found
+    found = current_project().found
     if found is None:
         return []
     startup.read_settings(found)

@@ -7,20 +7,20 @@ from collections.abc import Callable
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
 
-from tasktools import startup
 from tasktools.discovery import celery_app
 from tasktools.exceptions import ProjectError, SeveralAppsError, TasktoolsError, project_code
+from tasktools.project import current_project
 from tasktools.registry import registry
 
 
 def check() -> list[CheckMessage]:
     """Say again what went wrong at start-up."""
-    return [_message(problem) for problem in startup.problems]
+    return [_message(problem) for problem in current_project().problems]
 
 
 def check_tasks() -> list[CheckMessage]:
     """Have Celery make the tasks that start-up has imported; those of an app of the project's own are imported later."""
-    found = startup.found
+    found = current_project().found
     if found is not None and found.ready_made:
         registry.finalize(found.app)
     return []

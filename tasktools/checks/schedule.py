@@ -11,6 +11,7 @@ from django.core.checks import Warning as CheckWarning
 
 from tasktools import startup
 from tasktools.discovery import django_fixup
+from tasktools.project import current_project
 
 if TYPE_CHECKING:
     from tasktools.beat.validation import Fault
@@ -37,7 +38,7 @@ _KINDS = {
 
 def check() -> list[CheckMessage]:
     """Check the schedule of the project's app; an app without one costs nothing."""
-    found = startup.found
+    found = current_project().found
     if found is None:
         return []
     startup.read_settings(found)

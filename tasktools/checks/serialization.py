@@ -6,6 +6,7 @@ from django.core.checks import CheckMessage
 from django.core.checks import Warning as CheckWarning
 
 from tasktools import startup
+from tasktools.project import current_project
 
 #: What CELERY_* holds for an app that nobody has touched.
 _USUAL = "json"
@@ -13,7 +14,7 @@ _USUAL = "json"
 
 def check() -> list[CheckMessage]:
     """Warn of a serializer that no worker or client of this project reads. Others may, so that `migrate` runs."""
-    found = startup.found
+    found = current_project().found
     if found is None:
         return []
     startup.read_settings(found)

@@ -6,11 +6,12 @@ from django.core.checks import CheckMessage, Error
 
 from tasktools import startup
 from tasktools.exceptions import ConfigurationError
+from tasktools.project import current_project
 
 
 def check() -> list[CheckMessage]:
     """Check CELERY_TIMEZONE, which Celery reads when a call has a time, and at the first tick of beat."""
-    found = startup.found
+    found = current_project().found
     if found is None:
         return []
     startup.read_settings(found)

@@ -19,6 +19,7 @@ from tasktools.discovery import celery_app, django_fixup
 from tasktools.environment.shadowing import explained
 from tasktools.exceptions import EXIT_CODES, TaskFailed, TasktoolsError, UsageError
 from tasktools.management.streams import ReaderGone, StdoutError, StreamCommand
+from tasktools.project import current_project
 from tasktools.registry import registry
 
 INTERRUPTED = 130
@@ -110,19 +111,20 @@ class TasktoolsCommand(StreamCommand):
 
     def find_app(self, name: str | None) -> celery_app.Found:
         """Return the project's app with a broker chosen; one that -A names becomes the default of a process that is ours."""
+        project = current_project()
         if name is None:
-            if startup.found is None:
+            if project.found is None:
                 startup.run()  # again: the error that it kept is raised below
-            if startup.found is not None:
-                startup.read_settings(startup.found)
-                return startup.found
+            if project.found is not None:
+                startup.read_settings(project.found)
+                return project.found
         found = self._found = celery_app.find(name)
         startup.choose_broker(found)
         startup.read_settings(found)
         if self._called_from_command_line:  # this process is the command's own
             celery_app.make_default(found.app, force=True)
-            startup.found = found
-            startup.problems.clear()
+            project.found = found
+            project.problems.clear()
         return found
 
     def load_tasks(self, found: celery_app.Found, name: str | None = None) -> None:
@@ -157,7 +159,7 @@ class TasktoolsCommand(StreamCommand):
 
     def hide(self, text: str) -> str:
         """Return `text` without the passwords of this project."""
-        found = self._found or startup.found
+        found = self._found or current_project().found
         app = found and found.app
         known = (app, bool(app and app.configured))
         if self._hider is None or self._hider[0] != known:

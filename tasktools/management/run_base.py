@@ -22,6 +22,7 @@ from tasktools.exceptions import (
 )
 from tasktools.management import become_supervisor
 from tasktools.management.base import TasktoolsCommand
+from tasktools.project import current_project
 from tasktools.worker import supervisor_client
 
 #: How long the broker is given to answer before it is named, in seconds.
@@ -55,7 +56,7 @@ class RunCommand(TasktoolsCommand):
             "--celery-logging", action="store_true", help="let Celery set up the root logger although LOGGING is set"
         )
         self.add_own_options(parser)
-        add_options(parser, options_of(self.celery_command, getattr(startup.found, "app", None)))
+        add_options(parser, options_of(self.celery_command, getattr(current_project().found, "app", None)))
 
     def add_own_options(self, parser: CommandParser) -> None:
         add = parser.add_argument_group("reload").add_argument

@@ -19,11 +19,12 @@ from kombu import Producer
 from kombu.exceptions import EncodeError
 from kombu.transport.virtual import Channel
 
-from tasktools import conf, startup
+from tasktools import conf
 from tasktools.arguments.call import Call
 from tasktools.brokers.transactions import Mark
 from tasktools.discovery.celery_app import Found
 from tasktools.exceptions import ArgumentError, InDoubt, ProjectError, TasktoolsError, Unreachable
+from tasktools.project import Project
 from tasktools.publishing import batch
 from tasktools.publishing.batch import Publisher, enqueue_many
 from tasktools.publishing.one_by_one import Applier, Tally
@@ -48,14 +49,14 @@ class Second(Task):
 
 
 @pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Celery]:
+def shop(tmp_path: Path, project: Project) -> Iterator[Celery]:
     """An app whose messages are files: no transactions."""
     folders = dict.fromkeys(["data_folder_in", "data_folder_out", "control_folder"], str(tmp_path / "messages"))
     (tmp_path / "messages").mkdir()
     made = Celery("partly", broker="filesystem://", set_as_current=False)
     made.conf.broker_transport_options = folders
     made.task(name="partly.add", base=Second, shared=False)(_add)
-    monkeypatch.setattr(startup, "found", Found(app=made))
+    project.found = Found(app=made)
     yield made
     made.close()
 
@@ -129,7 +130,7 @@ def test_error_of_tasktools_that_a_task_raises__keeps_what_was_sent(
 
 
 def test_run_that_fails__goes_on_at_the_call_that_failed(
-    enqueue: Run, shop: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    enqueue: Run, shop: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Project
 ) -> None:
     name = f"run-{uuid.uuid4()}"
     assert enqueue(resume=name).code == 2
@@ -139,7 +140,7 @@ def test_run_that_fails__goes_on_at_the_call_that_failed(
     assert "in doubt" not in failed.err
     assert failed.code == 1
     monkeypatch.undo()
-    monkeypatch.setattr(startup, "found", Found(app=shop))
+    project.found = Found(app=shop)
     assert enqueue(resume=name).code == 0
     assert messages(tmp_path) == 3
     assert len(set((tmp_path / "ids").read_text().split())) == 3
@@ -268,11 +269,11 @@ def client(server: Path) -> Iterator[redis.Redis]:
 
 
 @pytest.fixture
-def stock(server: Path, client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> Iterator[Celery]:
+def stock(server: Path, client: redis.Redis, project: Project) -> Iterator[Celery]:
     """An app on an empty database of the private Valkey."""
     made = Celery("stock", broker=f"redis+socket://{server}?virtual_host=9", set_as_current=False)
     made.task(name="partly.add", shared=False)(_add)
-    monkeypatch.setattr(startup, "found", Found(app=made))
+    project.found = Found(app=made)
     yield made
     made.close()
 
@@ -318,7 +319,13 @@ def test_queue_that_is_no_list__the_rest_of_the_batch_is_known_to_be_sent(
 
 
 def test_queue_that_is_no_list__moves_no_mark_when_nothing_else_is_sent(
-    run_command: Run, stock: Any, client: redis.Redis, reports: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_command: Run,
+    stock: Any,
+    client: redis.Redis,
+    reports: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    project: Project,
 ) -> None:
     path, ids = mixed(tmp_path, "celery", "reports"), tmp_path / "ids"
     words = {"from_file": path, "ids": str(ids), "resume": "run", "batch_size": "1"}
@@ -329,7 +336,7 @@ def test_queue_that_is_no_list__moves_no_mark_when_nothing_else_is_sent(
     assert client.hget("tasktools:run:run", "line") == b"1"
     assert len(ids.read_text().split()) == 1
     monkeypatch.undo()
-    monkeypatch.setattr(startup, "found", Found(app=stock))
+    project.found = Found(app=stock)
     client.delete("reports")
     assert run_command("enqueue", **words).code == 0
     assert (client.llen("celery"), client.llen("reports")) == (1, 1)

@@ -9,12 +9,13 @@ import pytest
 from celery import Celery
 from django.core.checks import run_checks
 
-from tasktools import checks, startup
+from tasktools import checks
 from tasktools.discovery.celery_app import Found
+from tasktools.project import Project
 
 
 @pytest.fixture
-def brokerless(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def brokerless(project: Project) -> Iterator[Any]:
     """A ready-made app with one task and no broker."""
     app = Celery("shop", set_as_current=False)
 
@@ -22,7 +23,7 @@ def brokerless(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     def reckon(x: int, y: int = 2) -> int:
         return x + y
 
-    monkeypatch.setattr(startup, "found", Found(app=app, ready_made=True))
+    project.found = Found(app=app, ready_made=True)
     yield app
     app.close()
 

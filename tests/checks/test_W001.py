@@ -9,6 +9,7 @@ from django.core.checks import run_checks
 from tasktools import checks, startup
 from tasktools.brokers import private
 from tasktools.discovery.celery_app import Found
+from tasktools.project import Project
 
 UNSET = CheckWarning(
     "No broker is configured, and with DEBUG off there is no private one.",
@@ -45,8 +46,8 @@ def test_W001__is_silent_in_a_project_without_tasks(brokerless: Any) -> None:
     assert run_checks(tags=[checks.TAG]) == []
 
 
-def test_W001__is_silent_where_no_app_was_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(startup, "found", None)
+def test_W001__is_silent_where_no_app_was_found(project: Project) -> None:
+    project.found = None
     assert run_checks(tags=[checks.TAG]) == []
 
 

@@ -7,16 +7,17 @@ from celery import Celery, Task
 from django.core.checks import Warning as CheckWarning
 from django.core.checks import run_checks
 
-from tasktools import checks, startup
+from tasktools import checks
 from tasktools.discovery.celery_app import Found
 from tasktools.exceptions import ProjectError
+from tasktools.project import Project
 
 
-def test_W002__fires_for_a_module_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_W002__fires_for_a_module_that_cannot_be_imported(project: Project) -> None:
     problem = ProjectError(
         'The module "shop.tasks" cannot be imported: NameError: x.', hint='manage.py shell -c "import shop.tasks"'
     )
-    monkeypatch.setattr(startup, "problems", [problem])
+    project.problems = [problem]
     assert run_checks(tags=[checks.TAG]) == [
         CheckWarning(
             'The module "shop.tasks" cannot be imported: NameError: x.',
@@ -26,8 +27,8 @@ def test_W002__fires_for_a_module_that_cannot_be_imported(monkeypatch: pytest.Mo
     ]
 
 
-def test_W002__is_silent_where_everything_can_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(startup, "problems", [])
+def test_W002__is_silent_where_everything_can_be_imported(project: Project) -> None:
+    project.problems = []
     assert run_checks(tags=[checks.TAG]) == []
 
 
@@ -58,10 +59,10 @@ def test_W002__fires_for_a_lambda(shop: Any) -> None:
     assert message.msg.startswith('The task "tests.checks.test_W002.<lambda>" cannot be registered: SyntaxError: ')
 
 
-def test_W002__fires_for_settings_that_celery_cannot_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_W002__fires_for_settings_that_celery_cannot_read(project: Project) -> None:
     app = Celery("own", set_as_current=False)
     app.config_from_object("no_such_module_of_this_test")
-    monkeypatch.setattr(startup, "found", Found(app=app))
+    project.found = Found(app=app)
     (message,) = run_checks(tags=[checks.TAG])
     assert message.id == "tasktools.W002"
     assert message.msg == (

@@ -12,8 +12,8 @@ import pytest
 from celery import Celery
 from django.core.management import load_command_class
 
-from tasktools import startup
 from tasktools.discovery import django_fixup
+from tasktools.project import Project, current_project
 from tests.conftest import Ran
 from tests.support import Site
 
@@ -37,10 +37,9 @@ def typed(capsys: pytest.CaptureFixture[str]) -> Run:
 
 
 @pytest.fixture
-def elsewhere(app: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
-    """Make apps for -A. Afterwards they are gone, and the suite's is the current one again."""
+def elsewhere(app: Any, project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
+    """Make apps for -A, which changes the project. Afterwards they are gone, and the suite's is the current one again."""
     monkeypatch.setenv("CELERY_SKIP_CHECKS", "1")
-    monkeypatch.setattr(startup, "found", startup.found)  # -A changes it
     made: list[Any] = []
 
     def make(**conf: Any) -> str:
@@ -66,8 +65,9 @@ def server_that_ends_with_the_suite(suite_site: Site) -> None:
 @pytest.fixture(autouse=True, scope="session")
 def rest() -> None:
     """Load once what a worker knows besides: what a test sees does not hang on the tests before it."""
-    assert startup.found is not None
-    django_fixup.load_rest(startup.found)
+    found = current_project().found
+    assert found is not None
+    django_fixup.load_rest(found)
 
 
 @pytest.fixture

@@ -19,21 +19,21 @@ from django.core.management.base import CommandError
 from kombu.transport.virtual import Channel
 from redis.exceptions import NoPermissionError
 
-from tasktools import startup
 from tasktools.arguments.call import Call
 from tasktools.discovery.celery_app import Found
 from tasktools.exceptions import ProjectError, Unreachable
+from tasktools.project import Project
 from tasktools.publishing.batch import enqueue_many
 
 
 @pytest.fixture(params=["private", "memory"])
-def shop(request: pytest.FixtureRequest, app: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def shop(request: pytest.FixtureRequest, app: Any, project: Project) -> Iterator[Any]:
     """An app of the project's own, on the private Valkey (KeyError is among the connection errors of Redis) or in memory."""
     broker = app.conf.broker_url if request.param == "private" else "memory://"
     made = Celery("blamed", broker=broker, set_as_current=False)
     made.task(name="blamed.add", shared=False)(_add)
     made.conf.task_default_queue = f"blamed-{uuid.uuid4()}"
-    monkeypatch.setattr(startup, "found", Found(app=made))
+    project.found = Found(app=made)
     yield made
     made.close()
 

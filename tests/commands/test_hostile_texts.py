@@ -19,6 +19,7 @@ from django.core.management import CommandError, call_command, load_command_clas
 from tasktools import startup
 from tasktools.exceptions import ProjectError
 from tasktools.management import celery_cli, run_base
+from tasktools.project import Project
 from tasktools.worker.shutdown import Stop
 from tests.conftest import Ran
 from tests.hostile import ENCODABLE, HOSTILE, active, forged
@@ -294,14 +295,14 @@ def test_parser__what_was_typed(typed: Run) -> None:
     clean(typed("taskresult", f"--{HOSTILE}", "one", "--no-color"))
 
 
-def test_checks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(startup, "problems", [ProjectError(f'The module "{HOSTILE}" is broken.', hint=HOSTILE)])
+def test_checks(project: Project) -> None:
+    project.problems = [ProjectError(f'The module "{HOSTILE}" is broken.', hint=HOSTILE)]
     (message,) = [each for each in run_checks(tags=["tasktools"]) if each.id == "tasktools.W002"]
     clean(Ran(f"{message.msg}\n{message.hint}", "", 0))
 
 
-def test_log__of_what_went_wrong_at_start_up(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr(startup, "problems", [ProjectError(f'The module "{HOSTILE}" is broken.', hint=HOSTILE)])
+def test_log__of_what_went_wrong_at_start_up(caplog: pytest.LogCaptureFixture, project: Project) -> None:
+    project.problems = [ProjectError(f'The module "{HOSTILE}" is broken.', hint=HOSTILE)]
     with caplog.at_level(logging.ERROR, "tasktools"):
         startup._log_problems()
     clean(Ran(caplog.records[0].getMessage(), "", 0))

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from tasktools import startup
 from tasktools.discovery import celery_app
 from tasktools.exceptions import ProjectError
 from tasktools.management import run_base
 from tasktools.management.commands import rundev
+from tasktools.project import Project
 from tasktools.results import outcomes
 from tests.conftest import Ran
 from tests.fuzz_texts import SECRET, no_network
@@ -91,12 +91,12 @@ def test_rundev__its_line(typed: Run, name: str, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("url", URLS)
-def test_check(run_command: Run, elsewhere: Callable[..., str], url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check(run_command: Run, elsewhere: Callable[..., str], url: str, project: Project) -> None:
     app = celery_app.find(elsewhere(broker_url=url)).app
     assert app.conf.broker_url == url
-    monkeypatch.setattr(startup, "found", celery_app.Found(app=app))
+    project.found = celery_app.Found(app=app)
     problem = ProjectError(f'"{url}" is wrong: {url[8:]}, {SECRET}', hint=f"mend {SECRET!r}")
-    monkeypatch.setattr(startup, "problems", [problem])
+    project.problems = [problem]
     hidden(run_command("check", tags=["tasktools"]))
 
 

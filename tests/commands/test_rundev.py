@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from django.core.management.commands.runserver import Command as Runserver
 
-from tasktools import startup
 from tasktools.exceptions import AppError
 from tasktools.management import site_parts
 from tasktools.management.commands.rundev import joined
+from tasktools.project import Project
 from tests.commands.conftest import Run
 from tests.conftest import Ran
 from tests.support import refusing_port
@@ -173,13 +173,13 @@ def test_plan__options_reach_their_part(plan: Any) -> None:
     assert found["keep_going"] is True
 
 
-def test_plan__the_app_is_that_of_worker_and_beat(plan: Any, app: Any, elsewhere: Any) -> None:
+def test_plan__the_app_is_that_of_worker_and_beat(plan: Any, app: Any, elsewhere: Any, project: Project) -> None:
     name = elsewhere(broker_url="memory://")
-    before = startup.found
+    before = project.found
     try:
         found = plan("-A", name)["commands"]
     finally:
-        startup.found = before
+        project.found = before
     assert found["web"] == [*START, "runserver"]
     assert found["beat"] == [*START, "runbeat", "--app", name, "-l", "INFO"]
 

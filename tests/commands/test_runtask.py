@@ -15,6 +15,7 @@ from celery.exceptions import Ignore, Reject, Retry
 
 from tasktools import startup
 from tasktools.arguments.durations import parse_time
+from tasktools.project import Project
 from tests.conftest import Ran
 from tests.support import Running, Site, refusing_port, silent_port
 
@@ -57,10 +58,10 @@ class Clumsy(Task):
 
 
 @pytest.fixture
-def shop(elsewhere: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+def shop(elsewhere: Callable[..., str], project: Project) -> Callable[..., Any]:
     """Make an app whose broker and result backend refuse, so that whatever asks them fails."""
-    monkeypatch.setattr(startup, "found", startup.found)  # -A on a command line changes both for good
-    monkeypatch.setattr(startup, "problems", list(startup.problems))
+    project.found = startup.found  # -A on a command line changes both for good
+    project.problems = list(startup.problems)
 
     def make(**conf: Any) -> Any:
         down = f"redis://127.0.0.1:{refusing_port()}/0"

@@ -14,8 +14,8 @@ from celery.signals import before_task_publish
 from kombu.connection import Connection
 from kombu.messaging import Producer
 
-from tasktools import startup
 from tasktools.discovery.celery_app import Found
+from tasktools.project import Project
 from tasktools.publishing import producer
 
 #: How long the project's code takes, in seconds: longer than the limit.
@@ -23,11 +23,11 @@ SLOW = 0.2
 
 
 @pytest.fixture
-def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def shop(monkeypatch: pytest.MonkeyPatch, project: Project) -> Iterator[Any]:
     made = Celery("slow", broker="memory://", set_as_current=False)
     made.task(name="slow.add", shared=False)(_add)
     made.conf.task_default_queue = f"slow-{uuid.uuid4()}"
-    monkeypatch.setattr(startup, "found", Found(app=made))
+    project.found = Found(app=made)
     monkeypatch.setattr(producer, "SEND_LIMIT", 0.05)
     yield made
     made.close()

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from tasktools import startup
 from tasktools.discovery.celery_app import Found
+from tasktools.project import Project
 
 
 @pytest.fixture
-def unfinished(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def unfinished(project: Project) -> Iterator[None]:
     app = Celery("shop", broker="memory://", set_as_current=False)
     app.task(shared=False)(lambda x: x)
-    monkeypatch.setattr(startup, "found", Found(app=app))
+    project.found = Found(app=app)
     yield
     app.close()
 

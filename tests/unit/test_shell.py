@@ -7,6 +7,7 @@ import pytest
 from tasktools import startup
 from tasktools.discovery import celery_app, django_fixup
 from tasktools.exceptions import AppError, ProjectError
+from tasktools.project import Project
 from tasktools.shell import task_imports
 
 
@@ -15,12 +16,12 @@ def test_task_imports__a_line_for_each_task() -> None:
 
 
 def test_task_imports__the_shell_starts_where_there_is_no_app(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, project: Project
 ) -> None:
     def fail() -> None:
         raise AppError("This project has 2 Celery apps.", hint="choose one")
 
-    monkeypatch.setattr(startup, "found", None)
+    project.found = None
     monkeypatch.setattr(celery_app, "find", fail)
     with caplog.at_level(logging.ERROR, logger="tasktools"):
         assert task_imports() == []

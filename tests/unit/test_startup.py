@@ -11,13 +11,13 @@ from django.core.signals import request_started
 from tasktools import startup
 from tasktools.discovery import celery_app
 from tasktools.exceptions import AppError, ConfigurationError, ProjectError, project_code
+from tasktools.project import Project, current_project
 
 
 @pytest.fixture(autouse=True)
-def kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def kept(monkeypatch: pytest.MonkeyPatch, project: Project) -> None:
     """What start-up has found for the suite stays what it is, and nothing waits for a request."""
-    monkeypatch.setattr(startup, "found", startup.found)
-    monkeypatch.setattr(startup, "problems", [])
+    project.problems.clear()
     monkeypatch.setattr(request_started, "connect", lambda *_, **__: None)
 
 
@@ -32,13 +32,13 @@ def test_run__nothing_that_the_project_raises_stops_the_site(
     def fail(*_: Any, **__: Any) -> None:
         raise error
 
-    found = startup.found
+    found = current_project().found
     monkeypatch.setattr(celery_app, "find", lambda: found)  # the process has apps of other tests too
     monkeypatch.setattr(celery_app, place, fail)
     startup.run()
-    assert startup.found is None
+    assert current_project().found is None
     told = f"The Celery app cannot be made ready: {type(error).__name__}: {error}."
-    assert [(type(problem), problem.sentence) for problem in startup.problems] == [(ConfigurationError, told)]
+    assert [(type(problem), problem.sentence) for problem in current_project().problems] == [(ConfigurationError, told)]
 
 
 def test_run__is_interrupted_by_the_user_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,7 +56,7 @@ def test_run__an_app_that_is_half_imported_is_no_problem_yet(monkeypatch: pytest
 
     monkeypatch.setattr(celery_app, "find", unsettled)
     startup.run()
-    assert (startup.found, startup.problems) == (None, [])
+    assert (current_project().found, current_project().problems) == (None, [])
 
 
 @pytest.mark.parametrize(
@@ -117,4 +117,6 @@ def test_run__an_exception_that_cannot_be_printed(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(celery_app, "find", fail)
     startup.run()
-    assert [problem.sentence for problem in startup.problems] == ["The Celery app cannot be made ready: Mute: <Mute>."]
+    assert [problem.sentence for problem in current_project().problems] == [
+        "The Celery app cannot be made ready: Mute: <Mute>."
+    ]

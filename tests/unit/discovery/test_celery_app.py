@@ -330,7 +330,7 @@ def test_find__else_the_ready_made_one(project: Project, settings: Any) -> None:
     assert find() == Found(app=sys.modules["tasktools.celery"].app, ready_made=True)
 
 
-def test_live__neither_the_fallback_nor_the_ready_made_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_live__neither_the_fallback_nor_the_ready_made_one() -> None:
     fallback = Celery("default", fixups=[], set_as_current=False)
     _state._register_app(ready_made().app)
     assert is_fallback(fallback)

@@ -11,6 +11,7 @@ from django.core.checks import registry
 from tasktools.checks import schedule as schedule_check
 from tasktools.discovery import django_fixup
 from tasktools.discovery.celery_app import Found
+from tasktools.project import Project
 
 
 def report() -> None:
@@ -135,7 +136,7 @@ def test_without_checks__leaves_the_variable_of_the_user(
 
 
 def test_schedule_check__loads_the_rest_ahead_of_W010(
-    found: Found, checks: list[Any], monkeypatch: pytest.MonkeyPatch
+    found: Found, checks: list[Any], monkeypatch: pytest.MonkeyPatch, project: Project
 ) -> None:
     """A task that a check imports by the way is known in the end."""
 
@@ -145,16 +146,16 @@ def test_schedule_check__loads_the_rest_ahead_of_W010(
 
     importing.tags = ()  # type: ignore[attr-defined]
     monkeypatch.setattr(registry.registry, "registered_checks", {importing})
-    monkeypatch.setattr("tasktools.startup.found", found)
+    project.found = found
     found.app.conf.beat_schedule = {"nightly": {"task": "shop.jobs.report", "schedule": 60}}
     assert schedule_check.check() == []
 
 
 def test_schedule_check__silenced_it_loads_nothing(
-    found: Found, checks: list[Any], monkeypatch: pytest.MonkeyPatch, settings: Any
+    found: Found, checks: list[Any], settings: Any, project: Project
 ) -> None:
     settings.SILENCED_SYSTEM_CHECKS = ["tasktools.W010"]
-    monkeypatch.setattr("tasktools.startup.found", found)
+    project.found = found
     found.app.conf.beat_schedule = {"nightly": {"task": "elsewhere", "schedule": 60}}
     assert [message.id for message in schedule_check.check()] == ["tasktools.W010"]
     assert checks == []

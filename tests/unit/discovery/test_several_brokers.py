@@ -19,6 +19,7 @@ from tasktools.brokers import private
 from tasktools.checks import broker as broker_check
 from tasktools.discovery.celery_app import Found
 from tasktools.exceptions import ConfigurationError
+from tasktools.project import Project
 from tasktools.publishing.single import app_of
 
 Make = Callable[..., Any]
@@ -96,13 +97,11 @@ def test_choose_broker__an_app_whose_configuration_cannot_be_read_names_none(mak
     assert private.is_private(found.app.conf)
 
 
-def test_W001__fires_beside_an_app_that_names_a_broker(
-    make: Make, settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_W001__fires_beside_an_app_that_names_a_broker(make: Make, settings: Any, project: Project) -> None:
     settings.DEBUG = True
     other, found = make("other", broker="redis://127.0.0.1/3"), Found(app=make("main"))
     startup.choose_broker(found)
-    monkeypatch.setattr(startup, "found", found)
+    project.found = found
     sentence = (
         f"The app {found.name} names no broker and goes to amqp://localhost; {module_of(other).__name__}:app names one."
     )
@@ -110,12 +109,12 @@ def test_W001__fires_beside_an_app_that_names_a_broker(
     assert broker_check.check() == [CheckWarning(sentence, hint=hint, id="tasktools.W001")]
 
 
-def test_W001__is_silent_where_no_other_names_one(make: Make, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_W001__is_silent_where_no_other_names_one(make: Make, settings: Any, project: Project) -> None:
     settings.DEBUG = True
     make("other")
     found = Found(app=make("main"))
     startup.choose_broker(found)
-    monkeypatch.setattr(startup, "found", found)
+    project.found = found
     assert broker_check.check() == []
 
 
@@ -145,12 +144,10 @@ def test_app_of__a_name_that_is_not_registered(make: Make) -> None:
     assert app_of(main, "nosuch") is main
 
 
-def test_app_of__one_whose_settings_cannot_be_read(
-    make: Make, run_command: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_app_of__one_whose_settings_cannot_be_read(make: Make, run_command: Any, project: Project) -> None:
     main, other = make("main", broker="memory://main"), make("other", config_source="no_such_module_of_settings")
     name = hold(other, other.task)
-    monkeypatch.setattr(startup, "found", Found(app=main))
+    project.found = Found(app=main)
     done = run_command("enqueue", name, "1")
     assert (done.code, done.out) == (2, "")
     assert done.err.splitlines()[0] == (
@@ -158,11 +155,11 @@ def test_app_of__one_whose_settings_cannot_be_read(
     )
 
 
-def test_app_of__one_whose_queues_cannot_be_made(make: Make, run_command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_app_of__one_whose_queues_cannot_be_made(make: Make, run_command: Any, project: Project) -> None:
     main, other = make("main", broker="memory://main"), make("other", broker="memory://other")
     other.conf.task_queues = ["fast"]
     name = hold(other, other.task)
-    monkeypatch.setattr(startup, "found", Found(app=main))
+    project.found = Found(app=main)
     done = run_command("enqueue", name, "1")
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith(f"The settings of the Celery app {module_of(other).__name__}:app cannot be read: ")

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tasktools.brokers import private
 from tasktools.brokers.private_redis import Connection
 from tasktools.exceptions import PrivateServerError
+from tasktools.project import Project
 from tasktools.valkey import server
 from tasktools.valkey.folders import runtime_folder
 from tasktools.valkey.server import LONGEST_SOCKET, Home, check, ensure, ensure_listening
@@ -199,19 +199,19 @@ def test_ensure_listening__not_at_a_server_of_somebody_else(planted: Home) -> No
         ensure_listening(planted)
 
 
-def test_connection__not_to_a_server_of_somebody_else(planted: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(private, "chosen_home", planted)
+def test_connection__not_to_a_server_of_somebody_else(planted: Home, project: Project) -> None:
+    project.home = planted
     with pytest.raises(PrivateServerError, match="is not yours: user"):
         Connection(path=str(planted.socket)).connect()
 
 
 @pytest.mark.skipif(not hasattr(socket, "SO_PEERCRED"), reason="only Linux tells who serves")
 def test_connection__nothing_is_said_where_the_folder_was_changed_for_another(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Project
 ) -> None:
     """Between the look at the folder and the connection."""
     home, owner = Home(folder=tmp_path), os.geteuid()
-    monkeypatch.setattr(private, "chosen_home", home)
+    project.home = home
     monkeypatch.setattr(server, "check", lambda home: None)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(home.socket))

@@ -149,7 +149,7 @@ def test_line__calls_what_answers_a_word(monkeypatch: pytest.MonkeyPatch) -> Non
     line._socket.close()
 
 
-def test_child__hears_whole_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_child__hears_whole_lines() -> None:
     ours, theirs = socket.socketpair()
     with theirs:
         child = Child(0, ours, number=1)

@@ -1,0 +1,49 @@
+"""What start-up found of the project: one object a process. A test works with one of its own (`replaced`)."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tasktools.exceptions import TasktoolsError
+from tasktools.valkey.server import Home
+
+if TYPE_CHECKING:
+    from tasktools.discovery.celery_app import Found
+
+
+@dataclass(kw_only=True)
+class Project:
+    """The project of this process."""
+
+    #: The Celery app; None before start-up, and when none could be found.
+    found: Found | None = None
+    #: What went wrong at start-up.
+    problems: list[TasktoolsError] = field(default_factory=list)
+    #: The private Valkey that the app uses; None where it uses another broker.
+    home: Home | None = None
+    #: Why there is no broker; every use of one raises it.
+    refusal: TasktoolsError | None = None
+
+
+_current = Project()
+
+
+def current_project() -> Project:
+    """Return the project of this process. Start-up changes it, and so does -A on the command line of a process of ours."""
+    return _current
+
+
+@contextlib.contextmanager
+def replaced() -> Iterator[Project]:
+    """Have a copy be the current project, which can be changed, for as long as the context lasts."""
+    global _current
+    before = _current
+    _current = dataclasses.replace(before, problems=list(before.problems))
+    try:
+        yield _current
+    finally:
+        _current = before
