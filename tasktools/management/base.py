@@ -1,24 +1,24 @@
-"""The one place where an error becomes an exit code, a value becomes text, and the app is looked up."""
+"""The one place where an error becomes an exit code, and where the app is looked up."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from django.core.management.base import CommandError, CommandParser, DjangoHelpFormatter
 
-from tasktools import render, startup, terminal
+from tasktools import render, startup
 from tasktools.arguments.names import is_known, shown
 from tasktools.discovery import celery_app, django_fixup
 from tasktools.environment.shadowing import explained
 from tasktools.exceptions import EXIT_CODES, TaskFailed, TasktoolsError, UsageError
-from tasktools.management.streams import ReaderGone, StdoutError, StreamCommand
+from tasktools.management.printing import PrintingCommand
+from tasktools.management.streams import ReaderGone, StdoutError
 from tasktools.project import current_project
 from tasktools.registry import registry
 
@@ -29,7 +29,7 @@ class _HelpFormatter(DjangoHelpFormatter, argparse.RawDescriptionHelpFormatter):
     """Django's order of options, and the exit codes as they are written."""
 
 
-class TasktoolsCommand(StreamCommand):
+class TasktoolsCommand(PrintingCommand):
     """Base of the commands: subclasses add their arguments and implement `run`."""
 
     #: Whether the command prints data and so takes --json.
@@ -39,8 +39,6 @@ class TasktoolsCommand(StreamCommand):
     requires_system_checks: Any = []
     # Set by BaseCommand; its types do not say so.
     _called_from_command_line: bool
-    #: Whether --json was given.
-    as_json = False
     #: The app whose tasks were loaded.
     found: celery_app.Found
     #: What -A has led to.
@@ -144,14 +142,6 @@ class TasktoolsCommand(StreamCommand):
             with contextlib.redirect_stdout(sys.stderr):
                 self.warn(*django_fixup.load_rest(found))
 
-    def warn(self, *problems: TasktoolsError) -> None:
-        """Say what is wrong and stops nothing, on stderr."""
-        for problem in problems:
-            if self.as_json:
-                self.stderr.write(render.error_json(problem, self.hide, key="warning"), str)
-            else:
-                self.note(*render.error_lines(problem), style=self.style.WARNING)
-
     @property
     def is_own_process(self) -> bool:
         """Whether the process has been started for this command."""
@@ -165,47 +155,6 @@ class TasktoolsCommand(StreamCommand):
         if self._hider is None or self._hider[0] != known:
             self._hider = known, startup.hider(app)
         return self._hider[1](text)
-
-    def cleaned(self, text: str) -> str:
-        """Return `text` as one line that a person can be shown: all that comes from elsewhere goes through here."""
-        return terminal.line(self.hide(text))
-
-    def note(self, *lines: str, style: Callable[[str], str] = str) -> None:
-        """Write lines for a person, on stderr; each stays one line, whatever is in it. With --json each is an object."""
-        if self.as_json:
-            lines, style = tuple(render.as_json({"note": self.hide(each)}) for each in lines), str
-        self.stderr.write("".join(f"{style(self.cleaned(each))}\n" for each in lines), str)
-
-    def note_block(self, text: str) -> None:
-        """Write what has lines of its own (a traceback) for a person, on stderr."""
-        if self.as_json:
-            self.note(text.rstrip())
-        else:
-            self.stderr.write(f"{terminal.block(self.hide(text.rstrip()))}\n", str)
-
-    def print_line(self, text: str) -> None:
-        """Write one line of data."""
-        self.stdout.write(terminal.line(text))
-
-    def print_value(self, value: Any) -> None:
-        """Write a value: text as it is, but escaped on a terminal; anything else as JSON."""
-        text = render.as_text(value)
-        self.stdout.write(terminal.block(text) if self.stdout.isatty() else text)
-
-    def print_json(self, value: Any, *, indent: int | None = 2) -> None:
-        self.stdout.write(render.as_json(value, indent=indent))
-
-    def print_table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, no_color: bool = False) -> None:
-        if not self.stdout.isatty():
-            self.stdout.write(render.plain_table(columns, rows))
-            return
-        from rich.console import Console
-
-        plain = no_color or "NO_COLOR" in os.environ
-        console = Console(color_system=None if plain else "auto", highlight=False)
-        with console.capture() as captured:
-            console.print(render.rich_table(columns, rows))
-        self.stdout.write(captured.get())
 
     def end_with(self, code: int, sentence: str) -> None:
         """End as the process that was run in our place has ended."""

@@ -3,11 +3,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-import pytest
 from django.core.checks import Warning as CheckWarning
 
-from tasktools import startup
 from tasktools.exceptions import ProjectError
+from tasktools.project import Project
 from tests.checks.conftest import checked
 
 
@@ -39,9 +38,7 @@ def test_W010__is_silent_where_it_is_silenced(shop: Any, settings: Any) -> None:
     assert message.is_silenced()
 
 
-def test_W010__is_silent_where_the_tasks_cannot_be_imported(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        startup, "problems", [ProjectError('The module "shop.tasks" cannot be imported: NameError: x.')]
-    )
+def test_W010__is_silent_where_the_tasks_cannot_be_imported(shop: Any, project: Project) -> None:
+    project.problems = [ProjectError('The module "shop.tasks" cannot be imported: NameError: x.')]
     messages = checked(shop, {"task": "xyzzy", "schedule": 60})
     assert [message.id for message in messages] == ["tasktools.W002"]

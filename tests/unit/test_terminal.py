@@ -86,4 +86,4 @@ def test_commands__write_to_a_person_in_one_place_alone() -> None:
     rooms = (PACKAGE / "management").rglob("*.py")
     found = {file.name for file in rooms if writes.search(file.read_text())}
     # The words of completion are what no shell would have to quote, and streams prints --help, which is our own text.
-    assert found == {"base.py", "completion.py", "streams.py"}
+    assert found == {"base.py", "completion.py", "printing.py", "streams.py"}

@@ -1,0 +1,71 @@
+"""How a command writes: data to stdout, and what is meant for a person to stderr, without passwords and escaped."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tasktools import render, terminal
+from tasktools.exceptions import TasktoolsError
+from tasktools.management.streams import StreamCommand
+
+
+class PrintingCommand(StreamCommand):
+    """Base of a command that writes."""
+
+    #: Whether --json was given.
+    as_json = False
+
+    def hide(self, text: str) -> str:
+        """Return `text` without the passwords of this project."""
+        raise NotImplementedError
+
+    def cleaned(self, text: str) -> str:
+        """Return `text` as one line that a person can be shown: all that comes from elsewhere goes through here."""
+        return terminal.line(self.hide(text))
+
+    def note(self, *lines: str, style: Callable[[str], str] = str) -> None:
+        """Write lines for a person, on stderr; each stays one line, whatever is in it. With --json each is an object."""
+        if self.as_json:
+            lines, style = tuple(render.as_json({"note": self.hide(each)}) for each in lines), str
+        self.stderr.write("".join(f"{style(self.cleaned(each))}\n" for each in lines), str)
+
+    def note_block(self, text: str) -> None:
+        """Write what has lines of its own (a traceback) for a person, on stderr."""
+        if self.as_json:
+            self.note(text.rstrip())
+        else:
+            self.stderr.write(f"{terminal.block(self.hide(text.rstrip()))}\n", str)
+
+    def print_line(self, text: str) -> None:
+        """Write one line of data."""
+        self.stdout.write(terminal.line(text))
+
+    def print_value(self, value: Any) -> None:
+        """Write a value: text as it is, but escaped on a terminal; anything else as JSON."""
+        text = render.as_text(value)
+        self.stdout.write(terminal.block(text) if self.stdout.isatty() else text)
+
+    def print_json(self, value: Any, *, indent: int | None = 2) -> None:
+        self.stdout.write(render.as_json(value, indent=indent))
+
+    def print_table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, no_color: bool = False) -> None:
+        if not self.stdout.isatty():
+            self.stdout.write(render.plain_table(columns, rows))
+            return
+        from rich.console import Console
+
+        plain = no_color or "NO_COLOR" in os.environ
+        console = Console(color_system=None if plain else "auto", highlight=False)
+        with console.capture() as captured:
+            console.print(render.rich_table(columns, rows))
+        self.stdout.write(captured.get())
+
+    def warn(self, *problems: TasktoolsError) -> None:
+        """Say what is wrong and stops nothing, on stderr."""
+        for problem in problems:
+            if self.as_json:
+                self.stderr.write(render.error_json(problem, self.hide, key="warning"), str)
+            else:
+                self.note(*render.error_lines(problem), style=self.style.WARNING)
