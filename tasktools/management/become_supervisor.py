@@ -20,8 +20,9 @@ from tasktools.arguments.durations import parse_duration
 from tasktools.environment import monkey
 from tasktools.environment.installed import is_installed
 from tasktools.management.streams import flush
+from tasktools.supervisor.age import began
+from tasktools.supervisor.line import Line
 from tasktools.supervisor.loop import ENDING
-from tasktools.worker.supervisor_client import Line, began
 
 
 def become_supervisor(kind: str, options: dict[str, Any], *, pool: str | None = None) -> Line:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import CommandParser
 
 from tasktools.arguments.names import shown
+from tasktools.arguments.numbers import whole_number
 from tasktools.exceptions import ArgumentError, InDoubt, OutputError, TasktoolsError, Unreachable
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.input_lines import Source
@@ -65,10 +66,10 @@ def number(options: dict[str, Any], name: str) -> int | None:
     typed = options[name]
     if typed is None:
         return None
-    text = str(typed)
-    if text.isascii() and text.isdigit() and int(text[:18]) > 0 and len(text) < 18:
-        return int(text)
-    raise ArgumentError(f'--{name.replace("_", "-")} "{shown(text)}" is no whole number.', hint="give 1 or more")
+    found = whole_number(str(typed))
+    if found is not None:
+        return found
+    raise ArgumentError(f'--{name.replace("_", "-")} "{shown(str(typed))}" is no whole number.', hint="give 1 or more")
 
 
 def summary_text(told: dict[str, Any]) -> str:

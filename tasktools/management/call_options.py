@@ -10,6 +10,7 @@ from django.core.management.base import CommandParser
 
 from tasktools.arguments.durations import parse_duration, parse_time
 from tasktools.arguments.names import resolve, shown
+from tasktools.arguments.numbers import whole_number
 from tasktools.brokers import broker_of
 from tasktools.discovery.celery_app import Found
 from tasktools.exceptions import ArgumentError, TaskNameError
@@ -109,8 +110,9 @@ def _expiry(app: Any, typed: Any) -> float | datetime:
 
 
 def _priority(typed: str) -> int:
-    if typed.isascii() and typed.isdigit() and int(typed[:4]) <= HIGHEST_PRIORITY and len(typed) < 4:
-        return int(typed)
+    number = whole_number(typed, least=0, most=HIGHEST_PRIORITY)
+    if number is not None:
+        return number
     raise ArgumentError(
         f'The priority "{shown(typed)}" is no number from 0 to {HIGHEST_PRIORITY}.', hint="0 to 9 serves every broker"
     )

@@ -23,7 +23,7 @@ from tasktools.exceptions import (
 from tasktools.management import become_supervisor
 from tasktools.management.base import TasktoolsCommand
 from tasktools.project import current_project
-from tasktools.worker import supervisor_client
+from tasktools.supervisor.line import Line
 
 #: How long the broker is given to answer before it is named, in seconds.
 BROKER_LIMIT = 2.5
@@ -44,7 +44,7 @@ class RunCommand(TasktoolsCommand):
     epilog = RUN_EXIT_CODES
     requires_system_checks = "__all__"
     #: The line to the supervisor, when there is one.
-    line: supervisor_client.Line | None = None
+    line: Line | None = None
     #: The celery subcommand.
     celery_command = ""
 
@@ -67,7 +67,7 @@ class RunCommand(TasktoolsCommand):
     def prepare(self, options: dict[str, Any]) -> None:
         options["skip_checks"] = options["skip_checks"] or django_fixup.checks_skipped()
         if self._called_from_command_line:
-            self.line = supervisor_client.Line.from_environment()
+            self.line = Line.from_environment()
             if self.line is None and reloads(options):
                 self.line = become_supervisor.become_supervisor(self.celery_command, options)
 
@@ -140,7 +140,7 @@ class RunCommand(TasktoolsCommand):
             words = self.obey(self.line, words)
         return run_celery(found.app, words, program="celery", hint=f"manage.py run{self.celery_command} --help")
 
-    def obey(self, line: supervisor_client.Line, words: Sequence[str]) -> Sequence[str]:
+    def obey(self, line: Line, words: Sequence[str]) -> Sequence[str]:
         """Have the process obey the supervisor; return its command line."""
         raise NotImplementedError
 

@@ -8,6 +8,7 @@ from django.core.management.base import CommandParser
 
 from tasktools.arguments.durations import parse_duration
 from tasktools.arguments.names import shown
+from tasktools.arguments.numbers import whole_number
 from tasktools.exceptions import ArgumentError
 from tasktools.worker.admission import Limits
 
@@ -26,11 +27,11 @@ def limits_from(options: dict[str, Any]) -> Limits:
 
     Raises ArgumentError for what is no number or no duration.
     """
-    tasks = options["max_tasks"]
-    typed = str(tasks)
-    if tasks is not None and not (typed.isascii() and typed.isdigit() and len(typed) < 18 and int(typed) > 0):
-        raise ArgumentError(f'--max-tasks "{shown(typed)}" is no number of tasks.', hint="give 1 or more")
-    return Limits(tasks=int(tasks) if tasks else None, seconds=seconds(options["max_time"]), drain=options["drain"])
+    typed = options["max_tasks"]
+    tasks = None if typed is None else whole_number(str(typed))
+    if typed is not None and tasks is None:
+        raise ArgumentError(f'--max-tasks "{shown(str(typed))}" is no number of tasks.', hint="give 1 or more")
+    return Limits(tasks=tasks, seconds=seconds(options["max_time"]), drain=options["drain"])
 
 
 def seconds(word: str | None) -> float | None:

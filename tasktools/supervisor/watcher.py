@@ -37,7 +37,7 @@ class Files:
     def read(self, since: float | None = None) -> list[str]:
         """Take what the files hold now for what is known; return those that were written after `since` (time.time())."""
         with self.lock:
-            self._known = {path: (_stamp(path), digest(path)) for path in self.paths()}
+            self._known = {path: (stamp_of(path), digest(path)) for path in self.paths()}
             return sorted(p for p, (stamp, _) in self._known.items() if since and stamp and stamp[0] > since * 1e9)
 
     def changed(self, paths: Iterable[str]) -> list[str]:
@@ -47,7 +47,7 @@ class Files:
 
     def touched(self) -> list[str]:
         """Return the files with another time stamp or size than is known, those that have gone, and new ones."""
-        now = {path: _stamp(path) for path in self.paths()}
+        now = {path: stamp_of(path) for path in self.paths()}
         with self.lock:
             before = {path: stamp for path, (stamp, _) in self._known.items()}
         return [path for path in {**before, **now} if before.get(path) != now.get(path)]
@@ -74,7 +74,7 @@ class Files:
         return any(fnmatchcase(name, pattern) or fnmatchcase(inner, pattern) for pattern in self.patterns)
 
     def _differs(self, path: str) -> bool:
-        stamp, content = _stamp(path), digest(path)
+        stamp, content = stamp_of(path), digest(path)
         before = self._known.pop(path, None)
         if stamp:
             self._known[path] = stamp, content
@@ -101,7 +101,8 @@ class Files:
 _Stamp = tuple[int, int] | None
 
 
-def _stamp(path: str) -> _Stamp:
+def stamp_of(path: str) -> _Stamp:
+    """Return what changes with the content of a file; None for a file that is not there."""
     try:
         found = os.stat(path)
     except OSError:

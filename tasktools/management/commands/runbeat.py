@@ -13,7 +13,7 @@ from tasktools.checks.schedule import unsilenced
 from tasktools.discovery import celery_app
 from tasktools.exceptions import ConfigurationError, PrivateServerError, UsageError
 from tasktools.management.run_base import RunCommand
-from tasktools.worker import supervisor_client
+from tasktools.supervisor.line import Line
 
 
 class Command(RunCommand):
@@ -26,7 +26,7 @@ class Command(RunCommand):
         end_between_ticks(found.app)
         return super().start(found, words, options)
 
-    def obey(self, line: supervisor_client.Line, words: Sequence[str]) -> Sequence[str]:
+    def obey(self, line: Line, words: Sequence[str]) -> Sequence[str]:
         """Begin when the supervisor says so: the beat before this one has gone then."""
         from celery.signals import beat_init
 

@@ -14,8 +14,10 @@ from tasktools.environment import monkey
 from tasktools.exceptions import UsageError
 from tasktools.management import become_green, become_supervisor, stop_options
 from tasktools.management.run_base import RunCommand, reloads
+from tasktools.supervisor.line import Line
 from tasktools.worker import reconnect, supervisor_client
 from tasktools.worker.admission import Intake
+from tasktools.worker.loaded_sources import Sources
 from tasktools.worker.shutdown import Stop, signal_warning
 
 
@@ -41,7 +43,7 @@ class Command(RunCommand):
         if options.get("beat") and pool in monkey.POOLS:
             raise UsageError(f"--beat does not work with the pool {pool}.", hint="run manage.py runbeat beside it")
         if not options.get("detach") and become_green.lacks_patches(pool, own_process=self._called_from_command_line):
-            if reloads(options) and not supervisor_client.Line.is_there():
+            if reloads(options) and not Line.is_there():
                 become_supervisor.become_supervisor(self.celery_command, options, pool=pool)
             become_green.start_again(pool)
         super().prepare(options)
@@ -62,9 +64,9 @@ class Command(RunCommand):
         finally:
             self.stop.finish()
 
-    def obey(self, line: supervisor_client.Line, words: Sequence[str]) -> Sequence[str]:
+    def obey(self, line: Line, words: Sequence[str]) -> Sequence[str]:
         """Change places with other workers as the supervisor says. Mingle and gossip would cost a second each time."""
-        sources = supervisor_client.Sources(become_supervisor.roots(), become_supervisor.ignored(), since=line.since)
+        sources = Sources(become_supervisor.roots(), become_supervisor.ignored(), since=line.since)
         supervisor_client.obey(line, self.intake, sources, self.stop)
         return [*words, "--without-mingle", "--without-gossip"]
 

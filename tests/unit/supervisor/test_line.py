@@ -1,89 +1,19 @@
-"""The worker's end of the line, and what it knows of its own files."""
+"""Both ends of the line between supervisor and worker, and the age of a process."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import socket
 import subprocess
 import sys
 import threading
-import time
-from pathlib import Path
 
 import pytest
 
 from tasktools.supervisor.child import LINE, Child
-from tasktools.worker.supervisor_client import Line, Sources
+from tasktools.supervisor.line import Line
 from tests.support import wait_for
-
-NOW = time.time()
-
-
-@pytest.fixture
-def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A module of a project that was written long ago and has been loaded."""
-    path = tmp_path / "loaded_for_the_test.py"
-    path.write_text("VALUE = 1\n")
-    os.utime(path, (1000, 1000))
-    load(path, monkeypatch)
-    return path
-
-
-def load(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    monkeypatch.setitem(sys.modules, path.stem, importlib.util.module_from_spec(spec))
-
-
-def test_sources__unchanged(module: Path) -> None:
-    assert Sources([module.parent], since=NOW).changed() == []
-
-
-def test_sources__other_time_stamp_until_it_is_renewed(module: Path) -> None:
-    sources = Sources([module.parent], since=NOW)
-    os.utime(module, (2000, 2000))
-    assert sources.changed() == [str(module)]
-    sources.renew()
-    assert sources.changed() == []
-    module.unlink()
-    assert sources.changed() == [str(module)]
-
-
-def test_sources__one_that_has_gone_is_renewed_too(module: Path) -> None:
-    """Or a worker would take no task any more when it is a file that the supervisor does not watch."""
-    sources = Sources([module.parent], since=NOW)
-    module.unlink()
-    sources.renew()
-    assert sources.changed() == []
-    module.write_text("VALUE = 1\n")
-    assert sources.changed() == [str(module)]
-
-
-def test_sources__written_while_it_was_loaded(module: Path) -> None:
-    os.utime(module, (2000, 2000))
-    assert Sources([module.parent], since=1500).changed() == [str(module)]
-    assert Sources([module.parent], since=2500).changed() == []
-
-
-def test_sources__module_that_is_loaded_later(module: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sources = Sources([module.parent], since=NOW)
-    later = module.with_name("loaded_later_for_the_test.py")
-    later.write_text("")
-    os.utime(later, (1000, 1000))
-    load(later, monkeypatch)
-    assert sources.changed() == []
-    os.utime(later, (2000, 2000))
-    assert sources.changed() == [str(later)]
-
-
-def test_sources__not_what_is_ignored_or_elsewhere(module: Path) -> None:
-    elsewhere = Sources([module.parent / "other"], since=NOW)
-    ignored = Sources([module.parent.parent], [module.parent], since=NOW)
-    os.utime(module, (2000, 2000))
-    assert elsewhere.changed() == []
-    assert str(module) not in ignored.changed()
 
 
 def test_line__an_answer_that_fails_does_not_end_it(
@@ -106,7 +36,7 @@ def test_line__an_answer_that_fails_does_not_end_it(
 
 
 def test_began__is_when_the_process_began() -> None:
-    code = "import time; time.sleep(0.3); from tasktools.worker.supervisor_client import began; print(time.time() - began())"
+    code = "import time; time.sleep(0.3); from tasktools.supervisor.age import began; print(time.time() - began())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert 0.3 < float(done.stdout) < 10
 
