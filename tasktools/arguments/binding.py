@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import typing
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 from tasktools.arguments import nesting
 from tasktools.arguments.conversion import NotConvertible, convert
 from tasktools.arguments.names import shown
-from tasktools.arguments.signatures import ANYTHING, KEYWORD_KINDS, POSITIONAL_KINDS, Reading, TaskSignature
+from tasktools.arguments.signatures import ANYTHING, KEYWORD_KINDS, Reading, TaskSignature
+from tasktools.arguments.target import Target
 from tasktools.exceptions import ArgumentError
 
 
@@ -49,32 +49,11 @@ def bind(
     return _Binder(signature, last, task).bind(words, args, kwargs)
 
 
-def describe(signature: inspect.Signature) -> str:
-    """Return the signature as one reads it: `(x: int, y: int = 2)`."""
-    return str(inspect.Signature([_readable(each) for each in signature.parameters.values()]))
-
-
-class _Plain:
-    """An annotation that shows as its text, without quotes."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def __repr__(self) -> str:
-        return self.text
-
-
 class _Binder:
     def __init__(self, signature: TaskSignature, reading: Reading, task: str) -> None:
-        self.signature = signature
-        self.reading = reading
+        self.target = Target(signature, reading, task)
         self.task = task
         self.kwargs: dict[str, Any] = {}
-        self.parameters = reading.signature.parameters
-        kinds = {p.kind: p for p in self.parameters.values()}
-        self.rest = kinds.get(inspect.Parameter.VAR_POSITIONAL)
-        self.extra = kinds.get(inspect.Parameter.VAR_KEYWORD)
-        self.positional = [p for p in self.parameters.values() if p.kind in POSITIONAL_KINDS]
 
     def bind(self, words: Sequence[str], args_given: Sequence[Any], kwargs_given: Mapping[str, Any]) -> Bound:
         args = list(args_given)
@@ -90,59 +69,44 @@ class _Binder:
         if parameter is not None:
             self.keyword(key, self._typed(value, parameter, key))
             return
-        target = self.reading.at(len(args), self.positional) or self.rest
-        if target is None:
+        found = self.target.at(len(args))
+        if found is None:
             self._refuse_word(word, len(args) + 1)
-        args.append(self._typed(word, target, target.name))
+        args.append(self._typed(word, found, found.name))
 
     def keyword(self, key: str, value: Any) -> None:
-        if not self.signature.takes_keyword(key):
-            self._fail(f'{self.task} takes no keyword "{shown(key)}".')
+        self.target.require_keyword(key)
         if key in self.kwargs:
-            self._fail(f'"{shown(key)}" is given twice.')
+            self.target.fail(f'"{shown(key)}" is given twice.')
         self.kwargs[key] = value
 
     def finish(self, args: list[Any]) -> Bound:
-        if self.reading.whole:
-            self._require_whole(args)
-        try:
-            self.signature.check(args, self.kwargs)
-        except TypeError as error:
-            self._fail(f"{self.task}: {error}.")
+        if self.target.reading.whole:
+            for parameter in self.target.positional[: len(args)]:
+                if parameter.name in self.kwargs and parameter.kind in KEYWORD_KINDS:
+                    told = f'"{parameter.name}" is given twice, once by its place and once by its name.'
+                    self.target.fail(told)
+        self.target.require_call(args, self.kwargs)
         nesting.require_shallow((*args, *self.kwargs.values()))
         return Bound(args=tuple(args), kwargs=self.kwargs)
 
-    def _require_whole(self, args: list[Any]) -> None:
-        for parameter in self.positional[: len(args)]:
-            if parameter.name in self.kwargs and parameter.kind in KEYWORD_KINDS:
-                self._fail(f'"{parameter.name}" is given twice, once by its place and once by its name.')
-        if self.signature.exact:
-            return  # the check that follows is the same, and more lenient where Celery's is
-        try:
-            self.reading.signature.bind(*args, **self.kwargs)
-        except TypeError as error:
-            self._fail(f"{self.task}: {error}.")
-
     def _named(self, key: str) -> inspect.Parameter | None:
-        parameter = self.parameters.get(key)
+        parameter = self.target.parameters.get(key)
         if parameter is not None and parameter.kind in KEYWORD_KINDS:
             return parameter
-        return self.extra if key.isidentifier() else None
+        return self.target.extra if key.isidentifier() else None
 
     def _typed(self, word: str, parameter: inspect.Parameter, name: str) -> Any:
         try:
             return convert(word, parameter.annotation)
         except NotConvertible as error:
-            self._fail(f'"{shown(word)}" is not {error}, which "{name}" of {self.task} takes.')
+            self.target.fail(f'"{shown(word)}" is not {error}, which "{name}" of {self.task} takes.')
 
     def _refuse_word(self, word: str, place: int) -> NoReturn:
         key, equals, _ = word.partition("=")
         if equals and key.isidentifier():
-            self._fail(f'{self.task} takes no keyword "{shown(key)}".')
-        self._fail(f'"{shown(word)}" is one word too many: it is number {place}.')
-
-    def _fail(self, sentence: str) -> NoReturn:
-        raise ArgumentError(sentence, hint=f"{self.task} is called with {describe(self.signature.shown)}")
+            self.target.fail(f'{self.task} takes no keyword "{shown(key)}".')
+        self.target.fail(f'"{shown(word)}" is one word too many: it is number {place}.')
 
 
 def _json_of(text: str, kind: type, option: str, form: str) -> Any:
@@ -155,10 +119,3 @@ def _json_of(text: str, kind: type, option: str, form: str) -> Any:
             f'{option} is "{shown(text)}", which is not {form.split(",")[0]}.', hint=f"{option} takes {form}"
         )
     return value
-
-
-def _readable(parameter: inspect.Parameter) -> inspect.Parameter:
-    annotation = parameter.annotation
-    if isinstance(annotation, type) and typing.get_origin(annotation) is None:
-        return parameter  # inspect.Parameter.empty as well
-    return parameter.replace(annotation=_Plain(str(annotation).replace("typing.", "")))

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+#: The options of `apply_async` that a call of ours can have, from the command line or from a line of a file.
+CALL_OPTIONS = ("queue", "countdown", "eta", "expires", "priority", "task_id", "ignore_result")
+
 #: For calls without; a dictionary, for serializers know no other mapping. Nobody writes to it.
 _NOTHING: Mapping[str, Any] = {}
 
@@ -16,5 +19,5 @@ class Call(NamedTuple):
     task: str
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = _NOTHING
-    #: As `apply_async` takes them: queue, countdown (seconds), eta, expires, priority, task_id, ignore_result.
+    #: As `apply_async` takes them; mostly some of CALL_OPTIONS.
     options: Mapping[str, Any] = _NOTHING

@@ -11,10 +11,11 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tasktools.arguments.binding import Bound, describe
+from tasktools.arguments.binding import Bound
 from tasktools.arguments.conversion import NotConvertible, convert, give_type
 from tasktools.arguments.names import shown
-from tasktools.arguments.signatures import ANYTHING, POSITIONAL_KINDS, TaskSignature
+from tasktools.arguments.signatures import ANYTHING, TaskSignature
+from tasktools.arguments.target import Target
 from tasktools.exceptions import ArgumentError
 
 #: What a value of JSON may be for a parameter of that annotation, and is then taken as it is.
@@ -37,19 +38,15 @@ class Checker:
     def __init__(self, signature: TaskSignature | None, task: str, *, reading: int = 0) -> None:
         self.signature = signature or ANYTHING
         self.task = task
-        self._reading = self.signature.readings[reading]
+        self._target = Target(self.signature, self.signature.readings[reading], task)
         more = reading + 1 < len(self.signature.readings)
         #: For calls that do not fit this reading of the signature.
         self._next = Checker(self.signature, task, reading=reading + 1) if more else None
-        parameters = list(self._reading.signature.parameters.values())
-        self._parameters = {each.name: each for each in parameters}
-        self._positional = [each for each in parameters if each.kind in POSITIONAL_KINDS]
-        self._rest = next((each for each in parameters if each.kind is inspect.Parameter.VAR_POSITIONAL), None)
-        self._extra = next((each for each in parameters if each.kind is inspect.Parameter.VAR_KEYWORD), None)
-        self._accepted = [_accepted(each.annotation) for each in self._positional]
+        parameters = self._target.parameters.values()
+        self._accepted = [_accepted(each.annotation) for each in self._target.positional]
         #: Whether values stay what JSON knows, so that any serializer of JSON's kind carries them.
         self.is_plain = all(map(_accepted, (each.annotation for each in parameters)))
-        self._fewest = sum(1 for each in self._positional if each.default is inspect.Parameter.empty)
+        self._fewest = sum(1 for each in self._target.positional if each.default is inspect.Parameter.empty)
         #: Whether a call by place alone can be complete.
         self._by_place = self.signature.exact and not any(
             each.kind is inspect.Parameter.KEYWORD_ONLY and each.default is inspect.Parameter.empty
@@ -66,7 +63,7 @@ class Checker:
         if self.signature is ANYTHING:
             return Bound(args=tuple(args), kwargs=dict(kwargs))
         try:
-            typed = [self._typed(value, self._at(place)) for place, value in enumerate(args)]
+            typed = [self._typed(value, self._target.at(place)) for place, value in enumerate(args)]
             named = {key: self._typed(value, self._called(key), key) for key, value in kwargs.items()}
             return self._bound(typed, named)
         except ArgumentError:
@@ -85,7 +82,7 @@ class Checker:
         try:
             named = {key: self._read(cell, self._called(key), key) for key, cell in given.items()}
             by_place = []
-            for each in self._positional:
+            for each in self._target.positional:
                 if each.kind is not inspect.Parameter.POSITIONAL_ONLY or each.name not in named:
                     break
                 by_place.append(named.pop(each.name))
@@ -97,8 +94,8 @@ class Checker:
 
     def require_keyword(self, key: str) -> None:
         """Raise ArgumentError for a name that no argument of the task can have."""
-        if key not in self._parameters and not self.signature.takes_keyword(key):
-            self._fail(f'{self.task} takes no keyword "{shown(key)}".')
+        if key not in self._target.parameters:
+            self._target.require_keyword(key)
 
     def _takes(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
         """Whether it is a call by place, each value of its parameter's type: most are."""
@@ -111,22 +108,14 @@ class Checker:
         return True
 
     def _bound(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Bound:
-        try:
-            if self._reading.whole:
-                self._reading.signature.bind(*args, **kwargs)
-            self.signature.check(args, kwargs)
-        except TypeError as error:
-            self._fail(f"{self.task}: {error}.")
+        self._target.require_call(args, kwargs)
         return Bound(args=tuple(args), kwargs=kwargs)
-
-    def _at(self, place: int) -> inspect.Parameter | None:
-        return self._reading.at(place, self._positional) or self._rest
 
     def _called(self, key: str) -> inspect.Parameter | None:
         self.require_keyword(key)
-        found = self._parameters.get(key)
+        found = self._target.parameters.get(key)
         variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-        return found if found is not None and found.kind not in variable else self._extra
+        return found if found is not None and found.kind not in variable else self._target.extra
 
     def _has_default(self, key: str) -> bool:
         found = self.signature.shown.parameters.get(key)
@@ -147,11 +136,7 @@ class Checker:
             self._refuse(cell, error, name)
 
     def _refuse(self, value: Any, error: NotConvertible, name: str) -> typing.NoReturn:
-        self._fail(f'"{shown(str(value))}" is not {error}, which "{name}" of {self.task} takes.')
-
-    def _fail(self, sentence: str) -> typing.NoReturn:
-        hint = "" if self.signature is ANYTHING else f"{self.task} is called with {describe(self.signature.shown)}"
-        raise ArgumentError(sentence, hint=hint)
+        self._target.fail(f'"{shown(str(value))}" is not {error}, which "{name}" of {self.task} takes.')
 
 
 def _accepted(annotation: Any) -> frozenset[type]:

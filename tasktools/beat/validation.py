@@ -14,8 +14,8 @@ from celery.beat import ScheduleEntry
 from celery.schedules import BaseSchedule
 from celery.schedules import schedule as Every
 
-from tasktools.arguments.binding import describe
 from tasktools.arguments.names import close_matches, shown
+from tasktools.arguments.target import describe
 from tasktools.brokers.reach import reason
 from tasktools.exceptions import ArgumentError, tried
 from tasktools.publishing.options import OPTIONS, Option, is_ignored, option_fault, options_of

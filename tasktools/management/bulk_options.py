@@ -1,24 +1,21 @@
-"""The options of enqueue --from, and what its sum looks like."""
+"""The options of enqueue --from."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandParser
 
 from tasktools.arguments.names import shown
 from tasktools.arguments.numbers import whole_number
-from tasktools.exceptions import ArgumentError, InDoubt, OutputError, TasktoolsError, Unreachable
-from tasktools.management.base import TasktoolsCommand
+from tasktools.exceptions import ArgumentError
 from tasktools.management.input_lines import Source
-from tasktools.management.streams import ReaderGone, StdoutError
 from tasktools.publishing.append_file import identity
 
 if TYPE_CHECKING:
-    from tasktools.publishing.checkpoint import Progress  # it imports redis, which a single call may do without
+    pass  # it imports redis, which a single call may do without
 
 #: Options that say how the calls of a file are sent, and mean nothing for a single one.
 _OF_FILES = ("csv", "check", "skip_bad", "ids", "resume", "rate", "max_queue", "batch_size", "start")
@@ -72,66 +69,6 @@ def number(options: dict[str, Any], name: str) -> int | None:
     raise ArgumentError(f'--{name.replace("_", "-")} "{shown(str(typed))}" is no whole number.', hint="give 1 or more")
 
 
-def summary_text(told: dict[str, Any]) -> str:
-    """Return the sum in one line."""
-    if "good" in told:
-        return f"{told['lines']:,} lines: {told['good']:,} good, {told['bad']:,} bad. Nothing was sent."
-    before = f", {told['sent_before']:,} before" if told["sent_before"] else ""
-    bad = f", {told['bad']:,} bad lines skipped" if told["bad"] else ""
-    rate = f" in {told['seconds']:.1f} s, {told['per_second']:,} a second" if told["sent"] else ""
-    return f"{told['sent']:,} sent{before}{rate}{bad}."
-
-
-def path_lines(slow: dict[str, str]) -> list[str]:
-    if not slow:
-        return ["All messages were made from templates of Celery's own."]
-    return [f"{task} took Celery's own path: {why}." for task, why in sorted(slow.items())]
-
-
-def tell_sum(command: TasktoolsCommand, told: dict[str, Any], slow: dict[str, str], options: dict[str, Any]) -> None:
-    """Print the sum of a run; with -v 2 also which path the messages took."""
-    if options["as_json"]:
-        command.done = summary_text(told)
-        command.print_json(told)
-    else:
-        command.note(summary_text(told))
-    if options["verbosity"] > 1 and "good" not in told:
-        command.note(*path_lines(slow))
-
-
-def tell_declined(command: TasktoolsCommand, declined: Mapping[str, int]) -> None:
-    """Say how many of the calls that count as sent were not: the task's own apply_async has returned no id."""
-    for task, count in declined.items():
-        told = f"{task} declined {count:,} of the calls: nothing was sent for these, and nobody knows their ids."
-        command.warn(TasktoolsError(told))
-
-
-def told_doubt(error: Unreachable, lines: tuple[int, int] | None, *, as_a_whole: bool, go_on: str) -> Unreachable:
-    """Return the error as somebody needs it who has a file: which lines are in doubt, and how to go on."""
-    if not isinstance(error, InDoubt):
-        return Unreachable(error.sentence, hint=f"{error.hint}. {go_on}")
-    if lines is None:  # all lines are done with, and the mark of a run is to say so
-        told = f"{error.sentence} All lines are done with; whether the run is marked as complete cannot be known."
-        return InDoubt(told, hint=f"{error.hint}. {go_on}")
-    first, last = lines
-    if error.in_part:
-        return InDoubt(f"{error.sentence} It is made of the lines {first} to {last}.", hint=f"{error.hint}. {go_on}")
-    if as_a_whole:
-        return InDoubt(
-            f"{error.sentence} Lines {first} to {last} were sent as a whole or not at all.",
-            hint=f"{error.hint}. The same command again sends just what is missing.",
-        )
-    return InDoubt(
-        f"{error.sentence} Lines {first} to {last} are in doubt: whether they were sent cannot be known.",
-        hint=f"{error.hint}. {go_on}",
-    )
-
-
-def spared(ended: str) -> contextlib.AbstractContextManager[None]:
-    """Have a stdout that cannot be written be no error inside the block when something else has ended the command."""
-    return contextlib.suppress(ReaderGone, StdoutError) if ended else contextlib.nullcontext()
-
-
 def taken_files(source: Source) -> dict[tuple[int, int], str]:
     """Return the files that no output may be, and what each is."""
     taken = {identity(source.status): "the file that --from reads"}
@@ -139,18 +76,3 @@ def taken_files(source: Source) -> dict[tuple[int, int], str]:
         with contextlib.suppress(OSError):
             taken.setdefault(identity(os.fstat(handle)), "where this command prints")
     return taken
-
-
-def unwritten(error: OutputError, progress: Progress, go_on: str) -> OutputError:
-    """Return the error as somebody needs it who has a file: what was sent, and how to go on."""
-    return OutputError(f"{error.sentence} Nothing after line {progress.line} was sent.", hint=f"{error.hint}. {go_on}")
-
-
-def stopped_at(line: int, why: str, *, is_end: bool, run: bool) -> ArgumentError:
-    """Return the error of a run that stops at a bad line; `is_end` says that nothing after it can be read."""
-    hint = f"fix it. To go on: the same command with --start {line}"
-    if run:
-        hint = f"{hint} in place of --resume, for a run keeps to the file that it began with"
-    if run and not is_end:
-        hint = f"{hint}. Or skip it: the same command with --skip-bad FILE"
-    return ArgumentError(f"Line {line} is bad: {why} Nothing after line {line - 1} was sent.", hint=hint)

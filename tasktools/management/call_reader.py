@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from tasktools.arguments.binding import Bound
-from tasktools.arguments.call import Call
+from tasktools.arguments.call import CALL_OPTIONS, Call
 from tasktools.arguments.names import resolve, shown
 from tasktools.arguments.nesting import may_be_deep, parsed, require_shallow
 from tasktools.arguments.values import Checker
@@ -20,7 +20,6 @@ from tasktools.registry.registry import names, signature_of
 from tasktools.registry.serialization import require_read, serializer_of, write_arguments
 
 _FIELDS = ("task", "args", "kwargs", "options")
-_OPTIONS = ("queue", "countdown", "eta", "expires", "priority", "task_id", "ignore_result")
 
 
 class Fed(NamedTuple):
@@ -151,9 +150,9 @@ class Feeder:
     def _own_options(self, given: dict[str, Any]) -> Mapping[str, Any]:
         if not given:
             return self.options
-        unknown = sorted(set(given) - set(_OPTIONS))
+        unknown = sorted(set(given) - set(CALL_OPTIONS))
         if unknown:
-            raise ArgumentError(f'the option "{shown(unknown[0])}" is none of {", ".join(_OPTIONS)}.')
+            raise ArgumentError(f'the option "{shown(unknown[0])}" is none of {", ".join(CALL_OPTIONS)}.')
         return {**self.options, **calling_options(self.app, given)}
 
     def _resolved(self, name: str) -> str:

@@ -7,8 +7,6 @@ two is in doubt, and sent again.
 
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +14,8 @@ from typing import Any
 from tasktools.arguments.names import shown
 from tasktools.brokers.transactions import Mark
 from tasktools.exceptions import ArgumentError
-from tasktools.publishing import append_file
 from tasktools.publishing.batch import Publisher
-from tasktools.valkey.folders import make_folder
+from tasktools.publishing.checkpoint_file import CheckpointFile
 
 KEY = "tasktools:run:{}"
 
@@ -69,14 +66,11 @@ class Run:
             )
         self.name = name
         self.publisher = publisher
-        self.path = folder / f"{name}.json"
-        self._lock: int | None = None
+        self._file = CheckpointFile(folder, name)
 
     def close(self) -> None:
         """Let other processes have the run."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        self._file.release()
 
     def load(self, digest: str, task: str) -> Progress:
         """Return where the run stands; at the beginning for a new one.
@@ -91,7 +85,7 @@ class Run:
 
     def _load(self, digest: str, task: str) -> Progress:
         if not self.publisher.is_atomic:
-            self._hold()
+            self._file.hold()
         found = self._read()
         if found is None:
             return Progress(digest=digest, task=task)
@@ -106,7 +100,7 @@ class Run:
     def before(self, progress: Progress, upto: int) -> None:
         """Note that a batch up to that line is about to be sent."""
         if not self.publisher.is_atomic:
-            self._write(replace(progress, begun=upto))
+            self._file.write(_as_texts(replace(progress, begun=upto)))
 
     def mark(self, before: Progress, after: Progress) -> Mark | None:
         """Return what goes into the transaction of the batch that brings the run from `before` to `after`."""
@@ -118,7 +112,7 @@ class Run:
     def after(self, progress: Progress) -> None:
         """Note that the batch has been sent."""
         if not self.publisher.is_atomic:
-            self._write(progress)
+            self._file.write(_as_texts(progress))
 
     def finish(self, before: Progress, after: Progress) -> None:
         """Note that it has come from `before` to `after` with no batch to send."""
@@ -126,44 +120,13 @@ class Run:
         if mark:
             self.publisher.write(mark)
         else:
-            self._write(after)
+            self._file.write(_as_texts(after))
 
     def _read(self) -> Progress | None:
         if self.publisher.is_atomic:
             texts = self.publisher.read(KEY.format(self.name))
             return _from_texts(texts) if texts else None
-        try:
-            return _from_texts(json.loads(self.path.read_text()))
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise ArgumentError(f'The mark of the run, "{self.path}", cannot be read: {error}.') from error
-
-    def _hold(self) -> None:
-        """Keep other processes from the run: its mark, a file, cannot tell that it was overtaken."""
-        path = self.path.with_suffix(".lock")
-        try:
-            make_folder(self.path.parent.parent)
-            make_folder(self.path.parent)
-            self._lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            append_file.lock(self._lock)
-        except BlockingIOError:
-            self.close()
-            hint = "wait for that one, or give the run another name"
-            raise ArgumentError(f'Another process sends the run "{self.name}" at this time.', hint=hint) from None
-        except OSError as error:
-            raise append_file.refuse_writing(path, error) from error
-
-    def _write(self, progress: Progress) -> None:
-        new = self.path.with_suffix(".new")
-        try:
-            with new.open("w") as file:
-                json.dump(_as_texts(progress), file)
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(self.path)
-        except OSError as error:
-            raise append_file.refuse_writing(self.path, error) from error
+        return self._file.read(_from_texts)
 
 
 def _as_texts(progress: Progress) -> dict[str, str]:

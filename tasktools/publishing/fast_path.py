@@ -16,14 +16,12 @@ from celery.app.task import Task
 from kombu import Producer
 from kombu.exceptions import EncodeError
 
-from tasktools.arguments.call import Call
+from tasktools.arguments.call import CALL_OPTIONS, Call
 from tasktools.brokers.recording import Command
 from tasktools.publishing.message_template import Represent, Template, body_encoder
 
 #: Options of apply_async that a template knows; the rest takes Celery's own path.
-_KNOWN = frozenset(
-    {"queue", "countdown", "eta", "expires", "priority", "ignore_result", "task_id", "time_limit", "soft_time_limit"}
-)
+_KNOWN = frozenset({*CALL_OPTIONS, "time_limit", "soft_time_limit"})
 
 #: Options by which the message depends on the moment at which it is made.
 _TIMED = frozenset({"countdown", "expires"})

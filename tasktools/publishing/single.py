@@ -13,9 +13,10 @@ from celery.local import Proxy
 from celery.result import denied_join_result
 
 from tasktools import render
-from tasktools.arguments.binding import bind, describe
+from tasktools.arguments.binding import bind
 from tasktools.arguments.call import Call
 from tasktools.arguments.names import resolve
+from tasktools.arguments.target import describe
 from tasktools.brokers import broker_of, private
 from tasktools.brokers.base import Broker
 from tasktools.brokers.reach import (

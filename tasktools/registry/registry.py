@@ -11,10 +11,10 @@ from types import TracebackType
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from tasktools.arguments.binding import describe
 from tasktools.arguments.call import Call
 from tasktools.arguments.names import short_names
 from tasktools.arguments.signatures import TaskSignature, task_signature
+from tasktools.arguments.target import describe
 from tasktools.discovery.celery_app import told
 from tasktools.exceptions import ProjectError, project_code
 

@@ -39,7 +39,7 @@ class Command(RunCommand):
     def further_words(self, found: celery_app.Found, options: dict[str, Any]) -> list[str]:
         """Have beat keep its schedule where it can write, if no place was named and the usual one is read-only."""
         from tasktools.beat.schedule import keeps_file, require_scheduler
-        from tasktools.worker.banner import runtime_place, schedule_file, why_no_schedule
+        from tasktools.beat.state_file import runtime_place, schedule_file, why_no_schedule
 
         scheduler = options.get("scheduler") or found.app.conf.beat_scheduler
         require_scheduler(scheduler, typed=bool(options.get("scheduler")))

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from tasktools.arguments.binding import Bound, bind, describe
+from tasktools.arguments.binding import Bound, bind
 from tasktools.arguments.signatures import plain, signature_of
+from tasktools.arguments.target import describe
 from tasktools.exceptions import ArgumentError
 
 if TYPE_CHECKING:

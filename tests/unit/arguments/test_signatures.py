@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from celery import Celery, Task
 
-from tasktools.arguments.binding import Bound, bind, describe
+from tasktools.arguments.binding import Bound, bind
 from tasktools.arguments.call import Call
+from tasktools.arguments.target import describe
 from tasktools.arguments.values import Checker
 from tasktools.beat.schedule import faults
 from tasktools.exceptions import ArgumentError

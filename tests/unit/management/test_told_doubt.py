@@ -6,7 +6,7 @@ import pytest
 
 from tasktools.brokers.reach import HINT
 from tasktools.exceptions import InDoubt, Unreachable
-from tasktools.management.bulk_options import told_doubt
+from tasktools.management.bulk_report import told_doubt
 
 BROKE = "The broker broke off: gone."
 GO_ON = "To go on: the same command with --start 4"

@@ -1,0 +1,78 @@
+"""Where beat keeps its schedule, and why it cannot keep it there."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from tasktools.exceptions import PrivateServerError
+from tasktools.valkey.folders import make_private, runtime_folder
+
+
+def schedule_file(configured: str, places: Iterable[Path]) -> Path | None:
+    """Return where beat keeps its schedule when the configured file cannot be written: in the first of `places` that can.
+
+    None when the configured one can.
+
+    A place is for this user alone: what beat keeps there is pickled, and whoever can write it can run code as beat.
+
+    Raises OSError or PrivateServerError, which say why the last of the places does not do.
+    """
+    path = Path(configured)
+    if _is_writable(path.parent) and not (path.exists() and not os.access(path, os.W_OK)):
+        return None
+    error: Exception = PermissionError(errno.EACCES, "no folder can be written")
+    for place in places:
+        try:
+            make_private(place)
+        except (OSError, PrivateServerError) as caught:
+            error = caught
+            continue
+        if _is_writable(place):
+            return place / path.name
+    raise error
+
+
+def why_no_schedule(path: str, *, typed: bool = True) -> str | None:
+    """Return why beat cannot keep its schedule in `path`, as the end of a sentence; None when it can.
+
+    Beat removes what it takes for a broken schedule, whatever that is. Where the path was not typed, there is another folder.
+    """
+    import dbm
+
+    folder = os.path.dirname(path) or "."
+    if typed and not os.path.isdir(folder):
+        return f'cannot be written: there is no folder "{folder}".'
+    for name in (path, *(f"{path}{suffix}" for suffix in _SUFFIXES)):
+        if os.path.exists(name) and not os.path.isfile(name):  # a look into a pipe would wait
+            return "is no file, and beat would remove it." if name == path else f'is taken: "{name}" is no file.'
+    if not os.path.isfile(path) or dbm.whichdb(path) != "":
+        return None
+    with open(path, "rb") as file:
+        other = file.read(16).strip(b"\0")  # a crash leaves an empty one
+    return "is no schedule of beat, which would remove it." if other else None
+
+
+#: What the modules of dbm append to the name.
+_SUFFIXES = (".db", ".dat", ".dir", ".bak", ".pag")
+
+
+def _is_writable(folder: Path) -> bool:
+    """Whether a file can be made in `folder`; tried, for permissions do not tell of a read-only file system."""
+    probe = folder / f".tasktools-{os.getpid()}"
+    try:
+        probe.touch()
+        probe.unlink()
+    except OSError:
+        return False
+    return True
+
+
+def runtime_place(folder: Path, temporary: Path) -> Path:
+    """Return a folder in `temporary` that belongs to this user and to the project whose data folder is `folder`."""
+    project = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    own = runtime_folder(temporary)
+    return own.with_name(f"{own.name}-{project}")
