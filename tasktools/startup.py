@@ -16,14 +16,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from celery.app.defaults import DEFAULTS
 from django.apps import apps
 from django.conf import settings
 from django.core.signals import request_started
 from django.utils.autoreload import autoreload_started
 from django.utils.module_loading import module_has_submodule
 
-from tasktools import conf, render, terminal
+from tasktools import celery_compat, conf, render, terminal
 from tasktools.arguments.names import close_matches, shown
 from tasktools.brokers import masking
 from tasktools.discovery import celery_app, django_fixup
@@ -33,7 +32,7 @@ from tasktools.valkey.server import Home
 
 #: Celery's settings that may hold passwords, or URLs with some.
 _KINDS = re.compile(r"broker|backend|url|dsn|passw|secret|token|credential|settings|kwargs|options|redis|connection")
-_MAY_HOLD_PASSWORDS = tuple(name for name in DEFAULTS if _KINDS.search(name))
+_MAY_HOLD_PASSWORDS = tuple(name for name in celery_compat.DEFAULTS.here() if _KINDS.search(name))
 
 
 def run(**_: Any) -> None:

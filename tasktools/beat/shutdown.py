@@ -8,9 +8,12 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from celery.signals import beat_init
+
+from tasktools.celery_compat import SYNC_HANDLER, TICK
 
 #: How long a tick that sends is waited for, in seconds: the broker may have gone.
 PATIENCE = 5.0
@@ -19,11 +22,7 @@ PATIENCE = 5.0
 def end_between_ticks(app: Any) -> None:
     """Have the beat that `app` is about to start in this process, in the main thread, end so on SIGTERM and SIGINT."""
 
-    class Beat(app.Beat):
-        def install_sync_handler(self, service: Any) -> None:
-            _Ending(service)
-
-    app.Beat = Beat
+    app.Beat = type("Beat", (app.Beat,), {SYNC_HANDLER.name: lambda self, service: _Ending(service)})
 
 
 class _Ending:
@@ -38,16 +37,18 @@ class _Ending:
             signal.signal(signum, self._ask)
 
     def _wrap(self, **_: Any) -> None:
-        self.tick = self.service.scheduler.tick
-        self.service.scheduler.tick = self._tick
+        TICK.wrap(self.service.scheduler, self._noting)
 
-    def _tick(self, *args: Any, **options: Any) -> Any:
-        self.ticking = True
-        try:
-            interval = self.tick(*args, **options)
-        finally:
-            self.ticking = False
-        return 0 if self.asked else interval
+    def _noting(self, tick: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(*args: Any, **options: Any) -> Any:
+            self.ticking = True
+            try:
+                interval = tick(*args, **options)
+            finally:
+                self.ticking = False
+            return 0 if self.asked else interval
+
+        return noted
 
     def _ask(self, signum: int, frame: Any) -> None:
         if self.asked or not self.ticking:

@@ -17,6 +17,7 @@ from celery.schedules import schedule as Every
 from tasktools.arguments.names import close_matches, shown
 from tasktools.arguments.target import describe
 from tasktools.brokers.reach import reason
+from tasktools.celery_compat import DUMP_MODELS
 from tasktools.exceptions import ArgumentError, tried
 from tasktools.publishing.options import OPTIONS, Option, is_ignored, option_fault, options_of
 from tasktools.registry import serialization
@@ -103,7 +104,7 @@ class Entry:
             yield from self._unsendable(args, kwargs)
 
     def _unsendable(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Fault]:
-        if getattr(self.task, "_dump_pydantic_arguments", None) is not None:  # Celery 5.7 makes plain values of models
+        if DUMP_MODELS.get(self.task) is not None:  # it makes plain values of models
             return
         try:
             options = self.fields.get("options")

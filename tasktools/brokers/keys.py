@@ -13,6 +13,8 @@ from typing import Any
 
 import redis
 
+from tasktools.celery_compat import PRIORITY_LIST
+
 #: How many messages of one queue are read when one is looked for.
 MOST_READ = 10_000
 
@@ -37,7 +39,7 @@ class Keys:
 
     def lists(self, queue: str) -> list[str]:
         """Return the lists of a queue, one for each priority."""
-        return [self.full(self.channel._q_for_pri(queue, step)) for step in self.channel.priority_steps]
+        return [self.full(PRIORITY_LIST.of(self.channel)(queue, step)) for step in self.channel.priority_steps]
 
     def length(self, queue: str) -> int:
         """Return how many messages wait in a queue; 0 for one that does not exist."""

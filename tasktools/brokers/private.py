@@ -9,9 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from kombu.transport import TRANSPORT_ALIASES
-
 from tasktools.brokers.base import PRIVATE_SOCKET
+from tasktools.celery_compat import TRANSPORT_ALIASES
 from tasktools.exceptions import ConfigurationError, TasktoolsError
 from tasktools.project import current_project
 from tasktools.valkey import server
@@ -32,7 +31,7 @@ def use(conf: Any, home: server.Home) -> None:
     There is one private Valkey a process; nothing is started here.
     """
     current_project().home = home
-    TRANSPORT_ALIASES[_ALIAS] = _TRANSPORT
+    TRANSPORT_ALIASES.here()[_ALIAS] = _TRANSPORT
     conf.broker_url = f"{PRIVATE_SOCKET}{home.socket}"
     if not conf.result_backend:
         conf.result_backend = f"{_BACKEND}+socket://{home.socket}"
@@ -57,7 +56,7 @@ def folder_of(text: str) -> Path | None:
 def refuse(conf: Any, error: TasktoolsError) -> None:
     """Make every use of the broker raise `error`, which says why there is none."""
     current_project().refusal = error
-    TRANSPORT_ALIASES[_ALIAS] = _TRANSPORT
+    TRANSPORT_ALIASES.here()[_ALIAS] = _TRANSPORT
     conf.broker_url = UNSET
 
 

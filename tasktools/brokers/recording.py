@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from kombu.utils.json import dumps
 
+from tasktools import celery_compat
 from tasktools.brokers.keys import Keys
 
 
@@ -38,22 +39,26 @@ class Recorder:
     def recording(self) -> Iterator[list[Command]]:
         """Have what is published by the channel inside the block go into the list that is yielded."""
         self._commands = []
-        self.channel._put, self.channel._put_fanout = self._put, self._put_fanout
+        celery_compat.PUT.put(self.channel, self._put)
+        celery_compat.PUT_FANOUT.put(self.channel, self._put_fanout)
         try:
             yield self._commands
         finally:
-            del self.channel._put, self.channel._put_fanout
+            for each in (celery_compat.PUT, celery_compat.PUT_FANOUT):
+                delattr(self.channel, each.name)  # the method of its class comes to light again
 
     def _put(self, queue: str, message: Any, **_: Any) -> None:
         channel = self.channel
-        after = (getattr(channel, "_expires", None) or {}).get(queue)
+        after = (celery_compat.QUEUE_EXPIRY.get(channel) or {}).get(queue)
         expires = dict.fromkeys(self.keys.lists(queue), after) if after else None
-        key = self.keys.full(channel._q_for_pri(queue, channel._get_message_priority(message, reverse=False)))
+        priority = celery_compat.MESSAGE_PRIORITY.of(channel)(message, reverse=False)
+        key = self.keys.full(celery_compat.PRIORITY_LIST.of(channel)(queue, priority))
         self._commands.append(Command("lpush", key, message, dumps(message), expires))
 
     def _put_fanout(self, exchange: str, message: Any, routing_key: str, **_: Any) -> None:
-        several = getattr(self.channel, "_get_publish_topics", None)  # kombu 5.7
-        topics = several(exchange, routing_key) if several else [self.channel._get_publish_topic(exchange, routing_key)]
+        several = celery_compat.PUBLISH_TOPICS.get(self.channel)
+        one = celery_compat.PUBLISH_TOPIC.of(self.channel)
+        topics = several(exchange, routing_key) if several else [one(exchange, routing_key)]
         for topic in topics:
             self._commands.append(Command("publish", self.keys.full(topic), message, dumps(message)))
 

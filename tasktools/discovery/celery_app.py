@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from celery import Celery, _state
+from celery import Celery
 from celery.app.utils import find_app
 from django.apps import apps
 from django.conf import settings
 from django.utils.module_loading import module_has_submodule
 
-from tasktools import conf, render
+from tasktools import celery_compat, conf, render
 from tasktools.arguments.names import shown
 from tasktools.brokers.masking import hide
 from tasktools.discovery.import_names import best_of, by_merit, holders, is_own, name_of
@@ -81,7 +81,9 @@ def live() -> tuple[list[Found], list[Found]]:
     another service (set_as_current=False) or one that no module holds is weak: it counts where nothing else is found.
     """
     made = getattr(sys.modules.get(READY_MADE), "app", None)
-    found = [Found(app=app) for app in list(_state._get_active_apps()) if app is not made and not is_fallback(app)]
+    found = [
+        Found(app=app) for app in list(celery_compat.ACTIVE_APPS.here()()) if app is not made and not is_fallback(app)
+    ]
     found.sort(key=lambda each: each.name)
     strong = [
         each for each in found if each.app.set_as_current and any(is_own(module) for module, _ in holders(each.app))
@@ -110,7 +112,8 @@ def make_default(app: Any, *, force: bool = False) -> None:
 
 def has_default() -> bool:
     """Whether the project, or a start-up before, has set an app as Celery's default."""
-    return _state.default_app is not None and not is_fallback(_state.default_app)
+    default = celery_compat.DEFAULT_APP.here()
+    return default is not None and not is_fallback(default)
 
 
 def is_fallback(app: Any) -> bool:
@@ -125,7 +128,8 @@ def _load(name: str, origin: str) -> Found:
         raise AppError(f'{origin} names "{shown(str(name))}", which is no module name.', hint=hint)
     with project_code(lambda error: _unfound(name, origin, error)):
         app = find_app(name)
-    app = app._get_current_object() if hasattr(app, "_get_current_object") else app
+    proxied = celery_compat.PROXIED.get(app)
+    app = proxied() if proxied else app
     if not isinstance(app, Celery):
         raise AppError(f'{origin} names "{shown(name)}", which is a {type(app).__name__}, not a Celery app.', hint=hint)
     return Found(app=app, ready_made=app is getattr(sys.modules.get(READY_MADE), "app", None))

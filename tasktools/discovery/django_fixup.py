@@ -16,6 +16,7 @@ from typing import Any
 from celery import signals
 from django.core.checks import run_checks
 
+from tasktools import celery_compat
 from tasktools.discovery.celery_app import Found, told
 from tasktools.exceptions import ProjectError, project_code
 
@@ -84,8 +85,7 @@ def skip_checks_once(app: Any) -> None:
 def _has_fixup(app: Any) -> bool:
     from celery.fixups.django import DjangoFixup
 
-    # `_fixups` is private: an app has no other word for the fix-ups that it uses.
-    return any(isinstance(each, DjangoFixup) for each in getattr(app, "_fixups", ()))
+    return any(isinstance(each, DjangoFixup) for each in celery_compat.FIXUPS.get(app) or ())
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 import celery
 from django.conf import settings
 
+from tasktools import celery_compat
 from tasktools.environment.installed import is_installed
 
 #: What the modules that make an app are called, as a rule.
@@ -35,7 +36,7 @@ def is_own(module: Any) -> bool:
 
 def reads_settings(app: Any) -> bool:
     """Whether the project has configured `app` from Django's settings (app.config_from_object)."""
-    source = getattr(app, "_config_source", None)  # private, and the only trace that the call leaves
+    source = celery_compat.CONFIG_SOURCE.get(app)  # the only trace that the call leaves
     if isinstance(source, str):
         return source.replace(":", ".") in ("django.conf.settings", settings.SETTINGS_MODULE)
     return source is settings

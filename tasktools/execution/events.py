@@ -13,6 +13,8 @@ from celery.app.trace import TraceInfo
 from celery.backends.base import DisabledBackend
 from celery.result import allow_join_result
 
+from tasktools.celery_compat import TASK_BACKEND
+
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
@@ -98,7 +100,7 @@ class NotingBackend(DisabledBackend):
 @contextlib.contextmanager
 def lent(task: Any, backend: Any) -> Iterator[None]:
     """Have the task use `backend` meanwhile, and let self.replace wait for the replacement, which runs here as well."""
-    before, on_replace = task._backend, task.on_replace
+    before, on_replace = TASK_BACKEND.of(task), task.on_replace
 
     def replaced(signature: Any) -> Any:
         with allow_join_result():

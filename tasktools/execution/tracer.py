@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from celery.app.trace import build_tracer
 from celery.exceptions import Reject, Retry
 from celery.result import denied_join_result
 from celery.states import FAILURE, REJECTED, RETRY, SUCCESS
@@ -16,6 +15,7 @@ from kombu.exceptions import EncodeError
 from tasktools.arguments.call import Call
 from tasktools.arguments.names import shown
 from tasktools.brokers.reach import reason
+from tasktools.celery_compat import BUILD_TRACER
 from tasktools.exceptions import ArgumentError, TaskFailed
 from tasktools.execution.events import Changed, NotingBackend, NotingInfo, Progress, Raised, lent, unheard_log
 from tasktools.execution.tracebacks import own_frames, traceback_text
@@ -100,7 +100,7 @@ class _Run:
         request = self.request
         backend = NotingBackend(self.app, request["id"], on_progress=self.progress, on_done=self.done)
         with lent(task, backend), unheard_log(), denied_join_result():
-            tracer = build_tracer(
+            tracer = BUILD_TRACER.here()(
                 task.name,
                 task,
                 app=self.app,

@@ -13,13 +13,14 @@ from django.core.management.base import CommandParser
 
 from tasktools import terminal
 from tasktools.brokers.masking import hide
+from tasktools.celery_compat import CELERY_COMMAND
 from tasktools.exceptions import UsageError
 from tasktools.management.completion import completed_by, listed, one_of, queue_names
 
 
 def options_of(name: str, app: Any = None) -> list[click.Option]:
     """Return the options of `celery NAME`, with those that the app adds for itself (app.user_options)."""
-    from celery.bin.celery import celery
+    celery = CELERY_COMMAND.here()
 
     own = [param for param in celery.commands[name].params if isinstance(param, click.Option)]
     return own + [each for each in (app.user_options.get(name, ()) if app else ()) if each not in own]
@@ -78,7 +79,7 @@ def run_celery(app: Any, words: Sequence[str], *, program: str, hint: str) -> in
 
     Raises UsageError for what click does not accept.
     """
-    from celery.bin.celery import celery
+    celery = CELERY_COMMAND.here()
 
     with _as_default_app(celery, app):
         try:

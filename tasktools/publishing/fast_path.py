@@ -18,6 +18,7 @@ from kombu.exceptions import EncodeError
 
 from tasktools.arguments.call import CALL_OPTIONS, Call
 from tasktools.brokers.recording import Command
+from tasktools.celery_compat import DUMP_MODELS, EXEC_OPTIONS
 from tasktools.publishing.message_template import Represent, Template, body_encoder
 
 #: Options of apply_async that a template knows; the rest takes Celery's own path.
@@ -112,7 +113,7 @@ def obstacle(app: Any, task: Any, call: Call) -> str:
 
 
 def _obstacles(app: Any, task: Any, call: Call) -> Any:
-    for name in ("apply_async", "shadow_name", "_get_exec_options"):
+    for name in ("apply_async", "shadow_name", EXEC_OPTIONS.name):
         yield f"its class overrides {name}", task is not None and not _is_celerys(getattr(type(task), name), Task, name)
         yield f"it has {name} of its own", task is not None and name in vars(task)
     yield "the app overrides send_task", not _is_celerys(type(app).send_task, Celery, "send_task")
@@ -128,7 +129,7 @@ def _obstacles(app: Any, task: Any, call: Call) -> Any:
     yield "a router that may look at the arguments", any(type(each) is not MapRoute for each in routes)
     yield "task_send_sent_event", app.conf.task_send_sent_event
     yield "it is sent by a task, its parent", app.current_worker_task is not None
-    yield "models among its arguments", getattr(task, "_dump_pydantic_arguments", None) is not None
+    yield "models among its arguments", DUMP_MODELS.get(task) is not None
     unknown = sorted(set(call.options) - _KNOWN)
     yield f"the option {', '.join(unknown)}", bool(unknown)
     backend = type(app.backend).on_task_call

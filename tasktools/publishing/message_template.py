@@ -20,6 +20,8 @@ from kombu import serialization
 from kombu.compression import compress
 from kombu.utils.json import JSONEncoder, dumps
 
+from tasktools.celery_compat import ENCODERS
+
 #: The part of a body behind the arguments, for a call without callbacks (celery.app.amqp.as_task_v2).
 EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 
@@ -133,7 +135,7 @@ def body_encoder(serializer: str, compression: str | None, body_encoding: str | 
 def _serializer(name: str) -> Callable[[Any], Any]:
     from kombu.utils import json as kombu_json
 
-    registered = serialization.registry._encoders.get(name)
+    registered = ENCODERS.of(serialization.registry).get(name)
     if registered is not None and registered.encoder is kombu_json.dumps:
         encode: Callable[[Any], str] = JSONEncoder().encode  # what json.dumps makes anew for each call
         return encode

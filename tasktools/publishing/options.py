@@ -13,6 +13,8 @@ from dateutil.parser import isoparse
 from kombu import Queue, compression
 from kombu.serialization import registry
 
+from tasktools.celery_compat import ENCODERS
+
 
 class Option(NamedTuple):
     """What an option takes."""
@@ -65,7 +67,7 @@ def _is_time(value: Any) -> bool:
 
 
 def _is_serializer(value: Any) -> bool:
-    return isinstance(value, str) and (value in registry._encoders or value == "raw")  # as kombu's dumps looks it up
+    return isinstance(value, str) and (value in ENCODERS.of(registry) or value == "raw")  # as kombu's dumps looks it up
 
 
 def _is_compression(value: Any) -> bool:

@@ -15,6 +15,7 @@ from tasktools.arguments.call import Call
 from tasktools.arguments.names import short_names
 from tasktools.arguments.signatures import TaskSignature, task_signature
 from tasktools.arguments.target import describe
+from tasktools.celery_compat import EXEC_OPTIONS
 from tasktools.discovery.celery_app import told
 from tasktools.exceptions import ProjectError, project_code
 
@@ -155,7 +156,7 @@ def _info(app: Any, name: str, short_name: str) -> TaskInfo:
 
 
 def _queue(app: Any, task: Any, call: Call) -> str:
-    options = {**(task._get_exec_options() if task is not None else {}), **call.options}
+    options = {**(EXEC_OPTIONS.of(task)() if task is not None else {}), **call.options}
     route = app.amqp.router.route(options, call.task, call.args, dict(call.kwargs), task)
     queue = route.get("queue", app.conf.task_default_queue)
     return str(getattr(queue, "name", queue))

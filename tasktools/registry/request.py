@@ -12,6 +12,7 @@ from kombu.utils.functional import maybe_list
 
 from tasktools.arguments.call import Call
 from tasktools.brokers.reach import reason
+from tasktools.celery_compat import EXEC_OPTIONS
 from tasktools.exceptions import ProjectError, project_code
 
 #: What `apply_async` takes and the message's headers and body carry.
@@ -75,7 +76,7 @@ def _unmade(name: str, error: BaseException) -> ProjectError:
 
 def _options(app: Any, task: Any, call: Call) -> dict[str, Any]:
     args, kwargs = tuple(call.args), dict(call.kwargs)
-    options = {"ignore_result": task.ignore_result, **task._get_exec_options(), **call.options}
+    options = {"ignore_result": task.ignore_result, **EXEC_OPTIONS.of(task)(), **call.options}
     options["shadow"] = options.get("shadow") or task.shadow_name(args, kwargs, options)
     routed: dict[str, Any] = app.amqp.router.route(options, task.name, args, kwargs, task)
     return routed

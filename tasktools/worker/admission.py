@@ -15,6 +15,7 @@ from typing import Any
 from celery import bootsteps
 from celery.worker import state
 
+from tasktools import celery_compat
 from tasktools.brokers.portable import queue_length
 from tasktools.worker import remote_control
 from tasktools.worker.delivery import Asked, Pushed
@@ -124,8 +125,8 @@ class _IntakeStep(bootsteps.StartStopStep):
         #: Wakes the loop to look again, where the pool's threads do not.
         self._waker: Waker | None = None
         # Before the strategies of the tasks are made, which keep hold of both.
-        consumer.on_task_request = self._counted(consumer.on_task_request)
-        consumer.create_task_handler = _guarded(consumer.create_task_handler, self._refuses)
+        celery_compat.ON_TASK_REQUEST.wrap(consumer, self._counted)
+        celery_compat.CREATE_TASK_HANDLER.wrap(consumer, lambda create: _guarded(create, self._refuses))
         fail_on_exit(consumer.pool)
 
     def start(self, consumer: Any) -> None:

@@ -12,6 +12,8 @@ from typing import Any
 
 from kombu.common import ignore_errors
 
+from tasktools.celery_compat import CAN_CONSUME
+
 
 class Asked:
     """Redis and Valkey: a message is taken by BRPOP, once the channel's `can_consume` allows it."""
@@ -22,8 +24,7 @@ class Asked:
         self._connect = connect
         #: The number of the connection that waits in BRPOP.
         self._client_id = _client_id(channel) if connect else None
-        allowed = channel.qos.can_consume
-        channel.qos.can_consume = lambda: admits() and allowed()
+        CAN_CONSUME.wrap(channel.qos, lambda allowed: lambda: admits() and allowed())
 
     def shut(self) -> None:
         """Have the broker give no more messages; called from any thread."""

@@ -10,6 +10,7 @@ from billiard.einfo import ExceptionInfo
 from billiard.exceptions import Terminated
 from celery import platforms
 
+from tasktools import celery_compat
 from tasktools.environment import monkey
 
 
@@ -21,17 +22,17 @@ def report_terminated(pool: Any) -> None:
     """
     if pool.is_green:
         # Looked up on the class by eventlet's pool, through the object by gevent's.
-        type(pool)._make_killable_target = staticmethod(_killable)
-        pool.terminate_job = _in_greenlet(pool.terminate_job)
+        celery_compat.KILLABLE.put(type(pool), staticmethod(_killable))
+        celery_compat.TERMINATE_JOB.wrap(pool, _in_greenlet)
 
 
 def let_cold_stop_wait() -> None:
     """Have Celery's handlers of a cold stop, which wait for tasks, run in a greenlet: in that of the loop nothing may wait."""
     if monkey.switches():
-        platforms.signals = _Signals()
+        celery_compat.SIGNALS.put(platforms, _Signals())
 
 
-class _Signals(type(platforms.signals)):  # type: ignore[misc]
+class _Signals(type(celery_compat.SIGNALS.here())):  # type: ignore[misc]
     """Where Celery installs its handlers: `signals["SIGQUIT"] = handler`."""
 
     def __setitem__(self, name: str, handler: Any) -> None:

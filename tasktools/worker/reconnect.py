@@ -8,12 +8,14 @@ acknowledge it or put it back.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from celery import bootsteps, signals
 from celery.worker import state
 from kombu.common import ignore_errors
 
+from tasktools import celery_compat
 from tasktools.worker.requests import snapshot
 
 #: How long after the new connection it is known what still runs of what was taken over the lost one, in seconds.
@@ -58,14 +60,15 @@ class Rescue(bootsteps.StartStopStep):
         self._room = ROOM
         self._lost_at = 0.0
         self._timer: Any = None
-        lost = consumer.on_connection_error_after_connected
+        celery_compat.CONNECTION_LOST.wrap(consumer, self._taking)
+        signals.task_received.connect(self._note, sender=consumer, weak=False)
 
+    def _taking(self, lost: Callable[[BaseException], Any]) -> Callable[[BaseException], Any]:
         def on_connection_error_after_connected(error: BaseException) -> Any:
             self._take()
             return lost(error)
 
-        consumer.on_connection_error_after_connected = on_connection_error_after_connected
-        signals.task_received.connect(self._note, sender=consumer, weak=False)
+        return on_connection_error_after_connected
 
     def _note(self, request: Any, **_: Any) -> None:
         self._requests[request.message.delivery_tag] = request
@@ -99,11 +102,12 @@ class Rescue(bootsteps.StartStopStep):
             return
         if self._timer:
             self._timer.cancel()
-        qos._flush()
-        self.messages.update(qos._delivered)
+        celery_compat.FLUSH.of(qos)()
+        delivered = celery_compat.DELIVERED.of(qos)
+        self.messages.update(delivered)
         self._lost_at = time.monotonic()
         self._kept.clear()
-        qos._delivered.clear()
+        delivered.clear()
         if not self._consumer.pool.uses_semaphore:
             self._handed |= {request.message.delivery_tag for request in snapshot(state.reserved_requests)}
 
@@ -113,7 +117,7 @@ class Rescue(bootsteps.StartStopStep):
         A server that has none of them has lost its memory, and is told of them again, unless each may have gone to another
         worker after the visibility timeout.
         """
-        with qos.pipe_or_acquire() as pipe:
+        with celery_compat.PIPE.of(qos)() as pipe:
             for tag in self.messages:
                 pipe.hget(qos.unacked_key, tag)
             held = pipe.execute()
@@ -148,6 +152,6 @@ class Rescue(bootsteps.StartStopStep):
 
 
 def delivered_by(consumer: Any) -> Any:
-    """Return what kombu remembers of the messages that a worker of Redis has taken, `_delivered`; None elsewhere."""
+    """Return what kombu remembers of the messages that a worker of Redis has taken (its QoS); None elsewhere."""
     qos = getattr(getattr(consumer.task_consumer, "channel", None), "qos", None)
-    return qos if hasattr(qos, "restore_by_tag") else None
+    return qos if celery_compat.RESTORE.get(qos) else None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from tasktools.celery_compat import CONTROL_QUEUE
+
 
 def separate(app: Any) -> None:
     """Have the worker of this process listen for remote control in a queue that no other process uses.
@@ -14,6 +16,4 @@ def separate(app: Any) -> None:
     """
     if app.connection_for_read().transport.driver_type != "amqp":
         return
-    mailbox = app.control.mailbox
-    queue_of = mailbox.get_queue
-    mailbox.get_queue = lambda hostname: queue_of(f"{hostname}.{os.getpid()}")
+    CONTROL_QUEUE.wrap(app.control.mailbox, lambda queue_of: lambda hostname: queue_of(f"{hostname}.{os.getpid()}"))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tasktools import celery_compat
 from tasktools.brokers.timeouts import within_thread
 from tasktools.worker.reconnect import delivered_by
 
@@ -40,24 +41,28 @@ class Settlement:
 
     def watch(self, consumer: Any) -> None:
         """Note whether the consumer's connection is closed in order."""
-        shutdown: Callable[[], Any] = consumer.shutdown
 
-        def noted() -> Any:
-            self._note_close(consumer)
-            return shutdown()
+        def noting(shutdown: Callable[[], Any]) -> Callable[[], Any]:
+            def noted() -> Any:
+                self._note_close(consumer)
+                return shutdown()
 
-        consumer.shutdown = noted
+            return noted
+
+        celery_compat.CONSUMER_SHUTDOWN.wrap(consumer, noting)
 
     def note_return(self, request: Any) -> None:
         """Have it noted when Celery gives the task back to the broker."""
-        reject = request._on_reject
 
-        def on_reject(log: Any, errors: Any, requeue: bool = False, **more: Any) -> Any:
-            if requeue:
-                self._returned.add(request.id)
-            return reject(log, errors, requeue, **more)
+        def noting(reject: Callable[..., Any]) -> Callable[..., Any]:
+            def on_reject(log: Any, errors: Any, requeue: bool = False, **more: Any) -> Any:
+                if requeue:
+                    self._returned.add(request.id)
+                return reject(log, errors, requeue, **more)
 
-        request._on_reject = on_reject
+            return on_reject
+
+        celery_compat.ON_REJECT.wrap(request, noting)
 
     def is_returned(self, request: Any) -> bool:
         """Whether Celery has told the broker to give the task to another worker."""
@@ -73,7 +78,7 @@ class Settlement:
         qos = getattr(message.channel, "qos", None)
         # A broker that pushes has everything back when the connection is closed. For the others kombu puts back what it
         # remembers, and remembers what it could not put back.
-        return self._closed if qos is None else message.delivery_tag not in qos._delivered
+        return self._closed if qos is None else message.delivery_tag not in celery_compat.DELIVERED.of(qos)
 
     def dropped(self, known: set[str]) -> list[Dropped]:
         """Return what Celery has dropped with a lost connection, but for the tasks whose ids are `known`."""
@@ -91,22 +96,24 @@ class Settlement:
             self._note_close(consumer)
             consumer.connection.close()
             return
-        for tag in list(qos._delivered):
-            qos.restore_by_tag(tag)  # which knows nothing any more of a message that has been restored
-            qos._delivered.pop(tag, None)
+        delivered = celery_compat.DELIVERED.of(qos)
+        for tag in list(delivered):
+            celery_compat.RESTORE.of(qos)(tag)  # which knows nothing any more of a message that has been restored
+            delivered.pop(tag, None)
 
     def _note_close(self, consumer: Any) -> None:
         if not consumer.connection:
             return
-        transport = consumer.connection.transport
-        close = transport.close_connection
 
-        def close_connection(connection: Any) -> None:
-            connected = getattr(connection, "connected", True)
-            close(connection)
-            self._closed = bool(connected)
+        def noting(close: Callable[[Any], None]) -> Callable[[Any], None]:
+            def close_connection(connection: Any) -> None:
+                connected = getattr(connection, "connected", True)
+                close(connection)
+                self._closed = bool(connected)
 
-        transport.close_connection = close_connection
+            return close_connection
+
+        celery_compat.CLOSE_CONNECTION.wrap(consumer.connection.transport, noting)
 
     def how_it_returns(self) -> str:
         """Return a sentence on how the broker gets back what it was not told of."""

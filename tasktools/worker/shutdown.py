@@ -21,6 +21,7 @@ from celery.concurrency.base import BasePool
 from celery.concurrency.solo import TaskPool
 from celery.worker import state
 
+from tasktools import celery_compat
 from tasktools.worker.green_pools import let_cold_stop_wait, report_terminated
 from tasktools.worker.requests import snapshot
 from tasktools.worker.settlement import Settlement
@@ -29,9 +30,6 @@ from tasktools.worker.silent_broker import Silence
 #: Of the time that a stop is given, the part kept for Celery's soft shutdown, and for cleaning up behind it, in seconds.
 SOFT_SHARE = 0.25
 CLEANING = 1.0
-
-#: How the consumer's method is called that cancels what runs, in Celery from 5.6 on and in 5.5.
-_CANCEL = ("cancel_active_requests", "cancel_all_unacked_requests")
 
 
 class Stop:
@@ -104,15 +102,18 @@ class Stop:
         report_terminated(consumer.pool)
         if self._silence:
             self._silence.follow(consumer)
-        stop, wait = worker.stop, worker.wait_for_soft_shutdown
-        name = next(each for each in _CANCEL if hasattr(consumer, each))
-        worker.stop = self._begun(stop, "Warm")
+        celery_compat.WORKER_STOP.wrap(worker, lambda stop: self._begun(stop, "Warm"))
         if isinstance(consumer.pool, TaskPool):  # solo: a task that still counts as running has called sys.exit()
-            worker.stop = self._cutting(worker.stop)
-        worker.wait_for_soft_shutdown = self._begun(wait, "Cold")
+            celery_compat.WORKER_STOP.wrap(worker, self._cutting)
+        celery_compat.SOFT_SHUTDOWN.wrap(worker, lambda wait: self._begun(wait, "Cold"))
         self._settlement.watch(consumer)
-        worker.terminate = self._cutting(worker.terminate)
-        setattr(consumer, name, self._cutting(getattr(consumer, name)))
+        celery_compat.WORKER_TERMINATE.wrap(worker, self._cutting)
+        cancel = next((each for each in celery_compat.CANCEL if each.get(consumer)), None)
+        if cancel:
+            cancel.wrap(consumer, self._cutting)
+        else:
+            names = " and ".join(each.name for each in celery_compat.CANCEL)
+            self.say(f"This Celery has neither {names}: the report of a cold stop says nothing of what is cut off.")
 
     def _begun(self, function: Callable[..., Any], how: str) -> Callable[..., Any]:
         def wrapper(*args: Any, **options: Any) -> Any:
@@ -186,7 +187,7 @@ class Stop:
 
     def _can_cut(self) -> bool:
         """Whether the pool can end a task: threads cannot, and Celery's cold shutdown fails them with NotImplementedError."""
-        terminate = getattr(getattr(self._consumer, "pool", None), "terminate_job", None)  # None before it was ready
+        terminate = celery_compat.TERMINATE_JOB.get(getattr(self._consumer, "pool", None))  # None before it was ready
         return getattr(terminate, "__func__", None) is not BasePool.terminate_job
 
     def _all(self) -> list[Any]:

@@ -15,6 +15,7 @@ from typing import Any
 from celery.concurrency.solo import TaskPool
 from celery.worker import state
 
+from tasktools import celery_compat
 from tasktools.brokers import broker_of, reach
 from tasktools.environment import monkey
 from tasktools.exceptions import Unreachable
@@ -56,8 +57,8 @@ class Silence:
         """Note what the consumer's worker does in its stop."""
         worker, self._pool = consumer.controller, consumer.pool
         self.is_solo = isinstance(self._pool, TaskPool)
-        worker.stop = self._noting("is_closing", worker.stop)
-        worker.wait_for_soft_shutdown = self._noting("waits", worker.wait_for_soft_shutdown, after=False)
+        celery_compat.WORKER_STOP.wrap(worker, lambda stop: self._noting("is_closing", stop))
+        celery_compat.SOFT_SHUTDOWN.wrap(worker, lambda wait: self._noting("waits", wait, after=False))
         self._pool.stop = self._noting("waits", self._pool.stop, after=False)
 
     def _noting(self, name: str, function: Callable[..., Any], *, after: bool = True) -> Callable[..., Any]:

@@ -33,10 +33,11 @@ class Command(TasktoolsCommand):
 
     def candidates(self, words: list[str], prefix: str) -> list[str]:
         """Complete as click does."""
-        from celery.bin.celery import celery
         from click.shell_completion import ShellComplete
 
-        found = ShellComplete(celery, {}, "celery", "").get_completions(words, prefix)
+        from tasktools.celery_compat import CELERY_COMMAND
+
+        found = ShellComplete(CELERY_COMMAND.here(), {}, "celery", "").get_completions(words, prefix)
         return [item.value for item in found if item.type == "plain"]
 
     def run(self, *, words: Sequence[str], **options: Any) -> None:

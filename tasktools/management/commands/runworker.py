@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils.autoreload import get_child_arguments
 
+from tasktools.celery_compat import DETACH
 from tasktools.discovery import celery_app
 from tasktools.environment import monkey
 from tasktools.exceptions import UsageError
@@ -72,7 +73,6 @@ class Command(RunCommand):
 
     def _detach(self, app: Any, options: dict[str, Any]) -> int:
         """Start the same command line again in the background, without --detach."""
-        from celery.bin.worker import detach
         from celery.utils.nodenames import default_nodename, host_format
 
         if not self._called_from_command_line:
@@ -86,5 +86,5 @@ class Command(RunCommand):
             name: options.get(name) or app.conf.get(f"worker_{name}")
             for name in ("logfile", "pidfile", "uid", "gid", "umask")
         }
-        code = detach(python, argv, app=app, hostname=hostname, executable=options.get("executable"), **daemon)
+        code = DETACH.here()(python, argv, app=app, hostname=hostname, executable=options.get("executable"), **daemon)
         return int(code or 0)

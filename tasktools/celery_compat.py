@@ -1,0 +1,213 @@
+"""Every name of Celery and kombu that tasktools uses and they do not promise.
+
+Each is a `Private`: where it is, what of tasktools breaks without it, and what would take its place if Celery offered it. The
+rest of tasktools reaches these names through this module alone. tests/unit/test_celery_compat.py looks for each of them in the
+installed versions. Importing this module imports neither Celery nor kombu.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+#: All of them, in the order of this file.
+NAMES: list[Private] = []
+
+
+@dataclass(frozen=True)
+class Private:
+    """A name of Celery or kombu. Making one adds it to NAMES."""
+
+    #: `module:Class` or `module` of the owner.
+    owner: str
+    name: str
+    #: What does not work where the name is missing, as the subject of a sentence.
+    feature: str
+    #: What would take its place.
+    instead: str
+    #: The parameters that are counted on, without self; None for what is no function.
+    takes: tuple[str, ...] | None = None
+    #: Whether only objects have it: their class sets it in its code.
+    on_objects: bool = False
+    #: Whether a supported version may lack it.
+    optional: bool = False
+
+    def __post_init__(self) -> None:
+        NAMES.append(self)
+
+    def of(self, owner: Any) -> Any:
+        """Return the attribute of `owner`. Raises AttributeError."""
+        return getattr(owner, self.name)
+
+    def get(self, owner: Any) -> Any:
+        """Return the attribute of `owner`; None where it is not there."""
+        return getattr(owner, self.name, None)
+
+    def here(self) -> Any:
+        """Return what the installed version has. Raises ImportError and AttributeError."""
+        module, _, inner = self.owner.partition(":")
+        owner = importlib.import_module(module)
+        return getattr(getattr(owner, inner) if inner else owner, self.name)
+
+    def put(self, owner: Any, value: Any) -> None:
+        """Replace the attribute of `owner`."""
+        setattr(owner, self.name, value)
+
+    def wrap(self, owner: Any, wrapper: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+        """Put what `wrapper` makes of a method of `owner` in its place. Raises AttributeError."""
+        self.put(owner, wrapper(self.of(owner)))
+
+
+_CONSUMER = "celery.worker.consumer.consumer:Consumer"
+_WORKER = "celery.worker.worker:WorkController"
+_REQUEST = "celery.worker.request:Request"
+_CHANNEL = "kombu.transport.redis:Channel"
+_QOS = "kombu.transport.redis:QoS"
+_STOP_REPORT = "the report of a worker that stops"
+_RESCUE = "a worker of Redis that keeps its tasks when the connection is lost"
+_FAST = "enqueue --from on Redis"
+
+# The app.
+ACTIVE_APPS = Private(
+    "celery._state", "_get_active_apps", "finding the app that the project has made", "a public list of apps", ()
+)
+DEFAULT_APP = Private("celery._state", "default_app", "one app for @shared_task in every thread", "a public getter")
+CONFIG_SOURCE = Private(
+    "celery.app.base:Celery",
+    "_config_source",
+    "knowing that an app reads Django's settings",
+    "the argument of config_from_object, public",
+    on_objects=True,
+)
+FIXUPS = Private(
+    "celery.app.base:Celery",
+    "_fixups",
+    "knowing whether a worker runs the system checks",
+    "a public list",
+    optional=True,
+)
+PROXIED = Private(
+    "celery.local:Proxy", "_get_current_object", "-A with a module that holds a proxy of the app", "a public getter", ()
+)
+DEFAULTS = Private("celery.app.defaults", "DEFAULTS", "hiding passwords in any setting", "a public list of settings")
+
+# The broker.
+TRANSPORT_ALIASES = Private(
+    "kombu.transport", "TRANSPORT_ALIASES", "the private Valkey", "an entry point for transports"
+)
+CONNECTION_PARAMETERS = Private(
+    _CHANNEL, "_connparams", "the private Valkey", "a setting for the class of connections", ("asynchronous",)
+)
+PRIORITY_LIST = Private(_CHANNEL, "_q_for_pri", _FAST, "a documented form of the keys", ("queue", "pri"))
+PUT = Private(
+    _CHANNEL, "_put", _FAST, "a producer that returns the message in place of sending it", ("queue", "message")
+)
+PUT_FANOUT = Private(_CHANNEL, "_put_fanout", _FAST, "the same", ("exchange", "message", "routing_key"))
+MESSAGE_PRIORITY = Private(_CHANNEL, "_get_message_priority", _FAST, "the same", ("message", "reverse"))
+QUEUE_EXPIRY = Private(
+    _CHANNEL, "_expires", "enqueue --from to a queue that expires", "the same", optional=True, on_objects=True
+)
+PUBLISH_TOPICS = Private(
+    _CHANNEL,
+    "_get_publish_topics",
+    "enqueue --from to a fanout exchange",
+    "the same",
+    ("exchange", "routing_key"),
+    optional=True,  # from kombu 5.7 on
+)
+PUBLISH_TOPIC = Private(
+    _CHANNEL, "_get_publish_topic", "enqueue --from to a fanout exchange", "the same", ("exchange", "routing_key")
+)
+ENCODERS = Private("kombu.serialization:registry", "_encoders", "checking a serializer by its name", "a public look-up")
+
+# The message.
+EXEC_OPTIONS = Private("celery.app.task:Task", "_get_exec_options", _FAST, "a documented order of the options", ())
+DUMP_MODELS = Private(
+    "celery.app.task:Task",
+    "_dump_pydantic_arguments",
+    "tasks that take models",
+    "a public function that does what apply_async does to the arguments",
+    optional=True,  # from Celery 5.7 on
+)
+
+# The worker.
+ON_TASK_REQUEST = Private(
+    _CONSUMER,
+    "on_task_request",
+    "runworker --max-tasks and a reload without a loss",
+    "a hook that may refuse a task ahead of its start",
+    on_objects=True,
+)
+CREATE_TASK_HANDLER = Private(
+    _CONSUMER, "create_task_handler", "a reload without a loss", "a hook that may refuse a message", ()
+)
+CAN_CONSUME = Private(_QOS, "can_consume", "a reload without a loss", "pausing a consumer", ())
+CONNECTION_LOST = Private(
+    _CONSUMER, "on_connection_error_after_connected", _RESCUE, "a signal of a lost connection", ("exc",)
+)
+_CUT_OFF = "the line of that report on what was cut off"
+#: The second is what Celery 5.5 calls it.
+CANCEL = (
+    Private(_CONSUMER, "cancel_active_requests", _CUT_OFF, "a signal ahead of it", (), optional=True),
+    Private(_CONSUMER, "cancel_all_unacked_requests", _CUT_OFF, "a signal ahead of it", (), optional=True),
+)
+CONSUMER_SHUTDOWN = Private(_CONSUMER, "shutdown", _STOP_REPORT, "a signal of the closed connection", ())
+CLOSE_CONNECTION = Private(
+    "kombu.transport.base:Transport", "close_connection", _STOP_REPORT, "the same", ("connection",)
+)
+WORKER_STOP = Private(
+    _WORKER, "stop", _STOP_REPORT, "a signal of every stop, with its cause", ("in_sighandler", "exitcode")
+)
+WORKER_TERMINATE = Private(_WORKER, "terminate", _STOP_REPORT, "the same", ("in_sighandler",))
+SOFT_SHUTDOWN = Private(_WORKER, "wait_for_soft_shutdown", _STOP_REPORT, "the same", ())
+ON_REJECT = Private(_REQUEST, "_on_reject", _STOP_REPORT, "a signal of a task that goes back", on_objects=True)
+DELIVERED = Private(_QOS, "_delivered", _RESCUE, "a public list of what is not acknowledged", on_objects=True)
+FLUSH = Private(_QOS, "_flush", _RESCUE, "the same", ())
+RESTORE = Private(_QOS, "restore_by_tag", _RESCUE, "a public way to give one message back", ("tag",))
+PIPE = Private(_QOS, "pipe_or_acquire", _RESCUE, "the client of a channel, public", ())
+KILLABLE = Private(
+    "celery.concurrency.gevent:TaskPool",
+    "_make_killable_target",
+    "tasks of gevent and eventlet that are cut off go back",
+    "a killed greenlet that fails its task",
+    ("target",),
+)
+TERMINATE_JOB = Private(
+    "celery.concurrency.base:BasePool", "terminate_job", "a cold stop of gevent and eventlet", "the same", ("pid",)
+)
+SIGNALS = Private("celery.platforms", "signals", "a cold stop of gevent and eventlet", "handlers that may wait")
+CONTROL_QUEUE = Private(
+    "kombu.pidbox:Mailbox",
+    "get_queue",
+    "remote control while two workers change places on RabbitMQ",
+    "a setting for the queue's name",
+    ("hostname",),
+)
+
+# A task in this process.
+BUILD_TRACER = Private(
+    "celery.app.trace",
+    "build_tracer",
+    "runtask",
+    "a documented way to run a task as a worker does",
+    ("name", "task", "hostname", "Info", "app"),
+)
+HANDLE_FAILURE = Private("celery.app.trace:TraceInfo", "handle_failure", "runtask", "the same", ("task", "req"))
+HANDLE_RETRY = Private("celery.app.trace:TraceInfo", "handle_retry", "runtask", "the same", ("task", "req"))
+TASK_BACKEND = Private("celery.app.task:Task", "_backend", "runtask", "the same")
+
+# Beat and the command line.
+SYNC_HANDLER = Private(
+    "celery.apps.beat:Beat",
+    "install_sync_handler",
+    "a beat that ends between two ticks",
+    "a warm stop of beat",
+    ("service",),
+)
+TICK = Private("celery.beat:Scheduler", "tick", "a beat that ends between two ticks", "the same")
+CELERY_COMMAND = Private(
+    "celery.bin.celery", "celery", "manage.py celery", "a documented entry point that takes an app"
+)
+DETACH = Private("celery.bin.worker", "detach", "runworker --detach", "the same", optional=True)
