@@ -16,7 +16,7 @@ from tests.support import REPOSITORY
 
 README = REPOSITORY / "README.md"
 DOCS = REPOSITORY / "docs"
-PAGES = [README, *sorted(DOCS.glob("*.md"))]
+PAGES = [README, *sorted(DOCS.rglob("*.md"))]
 COMMANDS = sorted(
     path.stem for path in (REPOSITORY / "tasktools/management/commands").glob("*.py") if path.stem != "__init__"
 )
@@ -41,8 +41,9 @@ def test_setting__none_is_documented_that_does_not_exist() -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_command__has_its_section_and_its_line_in_the_readme(name: str) -> None:
-    assert name in headings(DOCS / "commands.md")
+def test_command__has_its_page_and_its_line_in_the_readme(name: str) -> None:
+    assert headings(page_of(name))[0] == name
+    assert f"commands/{name}.md" in links(DOCS / "commands.md")
     assert re.search(rf"^\| `{name}\b", README.read_text(), re.MULTILINE)
 
 
@@ -122,14 +123,13 @@ def exists(page: Path, link: str) -> bool:
     return target.is_file() and (not anchor or anchor in anchors(target))
 
 
-def section(name: str) -> str:
-    """Return what docs/commands.md says of a command."""
-    return re.split(r"^## ", (DOCS / "commands.md").read_text().split(f"\n## {name}\n", 1)[1], flags=re.MULTILINE)[0]
+def page_of(name: str) -> Path:
+    return DOCS / "commands" / f"{name}.md"
 
 
 def documented_options(name: str) -> set[str]:
     """Return the long options in the first column of the tables in a command's section."""
-    cells = re.findall(r"^\| ([^|]*)", section(name), re.MULTILINE)
+    cells = re.findall(r"^\| ([^|]*)", page_of(name).read_text(), re.MULTILINE)
     return {option for cell in cells for option in re.findall(r"`(--[a-z-]+)", cell)}
 
 
