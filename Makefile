@@ -5,10 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test brokers lint matrix smoke clean
+.PHONY: demo quick test brokers lint matrix smoke dist clean
 
 demo: $(STAMP)  ## the whole site on the private Valkey: a task, a form, a tick; under 10 s once installed
 	$(BIN)/python -m project.demo_run
+
+quick: $(STAMP)  ## everything but what starts manage.py as a process
+	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore tests/e2e
 
 test: $(STAMP)  ## the whole suite, with coverage
 	$(BIN)/coverage erase
@@ -31,8 +34,19 @@ matrix: $(VENV)/.tox  ## the whole suite on every supported combination whose in
 smoke: $(VENV)/.tox  ## a part of the suite on the oldest and the newest combination
 	PATH="$(INTERPRETERS)$$PATH" $(BIN)/tox run -e py310-django52-celery55,py312-django61-celery57,py313-django61-celery57 -- -m smoke
 
+dist: $(VENV)/.release  ## wheel and source distribution of the committed state; URL=... makes the links of README absolute
+	rm -rf build/source dist
+	mkdir -p build/source
+	git archive HEAD | tar -x -C build/source
+ifdef URL
+	sed -i -E 's|\]\(([A-Za-z][A-Za-z0-9_./-]*(#[^)]*)?)\)|]($(URL)/\1)|g' build/source/README.md build/source/CHANGELOG.md
+	sed -i 's|^license = MIT$$|&\nurl = $(URL)\nproject_urls =\n    Documentation = $(URL)/README.md\n    Changelog = $(URL)/CHANGELOG.md|' build/source/setup.cfg
+endif
+	$(BIN)/python -m build --outdir dist build/source
+	$(BIN)/twine check --strict dist/*
+
 clean:
-	rm -rf $(VENV) .tox build *.egg-info
+	rm -rf $(VENV) .tox build dist *.egg-info
 
 # pyenv keeps its interpreters off the PATH.
 INTERPRETERS = $(shell for bin in $$(ls -d "$$(pyenv root 2>/dev/null)"/versions/3.1[0-9]*/bin 2>/dev/null); do printf '%s:' "$$bin"; done)
@@ -40,6 +54,10 @@ INTERPRETERS = $(shell for bin in $$(ls -d "$$(pyenv root 2>/dev/null)"/versions
 $(STAMP): setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,test,lint]'
+	touch $@
+
+$(VENV)/.release: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check build twine
 	touch $@
 
 $(VENV)/.tox: $(STAMP)

@@ -1,0 +1,70 @@
+"""The wheel takes a new site through the README's first steps, with no checkout in reach."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.support import REPOSITORY, TASKS, Site
+
+#: Installing takes as long as the package index does, in seconds.
+INSTALL = 300
+
+
+def pip(*words: str) -> None:
+    command = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture
+def wheel(tmp_path: Path) -> Path:
+    """The wheel of the working tree, built from a copy: setuptools writes beside the sources."""
+    files = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    for name in files.stdout.splitlines():
+        source = REPOSITORY / name
+        if source.is_file() and name.startswith(
+            ("tasktools/", "setup.cfg", "pyproject.toml", "README", "CHANGELOG", "LICENSE")
+        ):
+            (tmp_path / "source" / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / "source" / name).write_bytes(source.read_bytes())
+    pip("wheel", "--no-deps", "--wheel-dir", str(tmp_path / "dist"), str(tmp_path / "source"))
+    (found,) = (tmp_path / "dist").glob("*.whl")
+    return found
+
+
+@pytest.fixture
+def bare(tmp_path: Path, wheel: Path) -> Path:
+    """The interpreter of a new virtual environment that holds the wheel and what it requires."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "venv")], check=True, timeout=60)
+    python = tmp_path / "venv" / "bin" / "python"
+    pip("--python", str(python), "install", f"{wheel}[dev]")
+    return python
+
+
+def test_wheel__a_new_site_by_the_readme(tmp_path: Path, wheel: Path, bare: Path) -> None:
+    with zipfile.ZipFile(wheel) as packed:
+        names = packed.namelist()
+    assert {"tasktools/py.typed", "tasktools/completions/manage.bash", "tasktools/valkey/keeper.py"} <= set(names)
+    assert [name for name in names if name.startswith(("tests/", "project/", "benchmarks/"))] == []
+    (tmp_path / "site").mkdir()
+    with Site(tmp_path / "site", environment={"PYTHONPATH": ""}) as site:
+        made = site.run(str(bare), "-m", "django", "startproject", "mysite", ".")
+        assert made.returncode == 0, made.stderr
+        settings = site.root / "mysite/settings.py"
+        settings.write_text(
+            settings.read_text().replace("INSTALLED_APPS = [", 'INSTALLED_APPS = ["tasktools", "shop",')
+        )
+        site.write("shop/tasks.py", TASKS)
+        where = site.run(str(bare), "-c", "import tasktools; print(tasktools.__file__)")
+        assert where.stdout.startswith(str(tmp_path / "venv"))
+        running = site.start(str(bare), "manage.py", "rundev", "127.0.0.1:0")
+        running.wait_for_output(" ready.")
+        done = site.run(str(bare), "manage.py", "enqueue", "add", "2", "2", "--wait")
+        assert (done.stdout, done.returncode) == ("4\n", 0), done.stderr
