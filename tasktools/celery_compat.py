@@ -12,8 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-#: All of them, in the order of this file.
-NAMES: list[Private] = []
+NAMES: list[Private] = []  # all of them, in the order of this file
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class Private:
     instead: str
     #: The parameters that are counted on, without self; None for what is no function.
     takes: tuple[str, ...] | None = None
-    #: Whether only objects have it: their class sets it in its code.
+    #: Whether only objects have it: the code of their class sets it.
     on_objects: bool = False
     #: Whether a supported version may lack it.
     optional: bool = False
@@ -44,6 +43,10 @@ class Private:
     def get(self, owner: Any) -> Any:
         """Return the attribute of `owner`; None where it is not there."""
         return getattr(owner, self.name, None)
+
+    def exists(self, owner: Any) -> bool:
+        """Whether `owner` has it."""
+        return hasattr(owner, self.name)
 
     def here(self) -> Any:
         """Return what the installed version has. Raises ImportError and AttributeError."""
@@ -60,6 +63,7 @@ class Private:
         self.put(owner, wrapper(self.of(owner)))
 
 
+_APP = "celery.app.base:Celery"
 _CONSUMER = "celery.worker.consumer.consumer:Consumer"
 _WORKER = "celery.worker.worker:WorkController"
 _REQUEST = "celery.worker.request:Request"
@@ -67,6 +71,7 @@ _CHANNEL = "kombu.transport.redis:Channel"
 _QOS = "kombu.transport.redis:QoS"
 _STOP_REPORT = "the report of a worker that stops"
 _RESCUE = "a worker of Redis that keeps its tasks when the connection is lost"
+_CUT_OFF = "the line of that report on what was cut off"
 _FAST = "enqueue --from on Redis"
 
 # The app.
@@ -75,19 +80,26 @@ ACTIVE_APPS = Private(
 )
 DEFAULT_APP = Private("celery._state", "default_app", "one app for @shared_task in every thread", "a public getter")
 CONFIG_SOURCE = Private(
-    "celery.app.base:Celery",
+    _APP,
     "_config_source",
     "knowing that an app reads Django's settings",
     "the argument of config_from_object, public",
     on_objects=True,
 )
 FIXUPS = Private(
-    "celery.app.base:Celery",
+    _APP,
     "_fixups",
     "knowing whether a worker runs the system checks",
     "a public list",
     optional=True,
 )
+CONFIGURED = Private(
+    _APP, "configured", "leaving settings unread until somebody asks for them", "a public flag", on_objects=True
+)
+IS_CURRENT = Private(
+    _APP, "set_as_current", "telling an app for another service from the project's", "a public flag", on_objects=True
+)
+APP_FIXUPS = Private(_APP, "fixups", "telling Celery's fallback app from a real one", "a public flag", on_objects=True)
 PROXIED = Private(
     "celery.local:Proxy", "_get_current_object", "-A with a module that holds a proxy of the app", "a public getter", ()
 )
@@ -106,23 +118,33 @@ PUT = Private(
 )
 PUT_FANOUT = Private(_CHANNEL, "_put_fanout", _FAST, "the same", ("exchange", "message", "routing_key"))
 MESSAGE_PRIORITY = Private(_CHANNEL, "_get_message_priority", _FAST, "the same", ("message", "reverse"))
-QUEUE_EXPIRY = Private(
-    _CHANNEL, "_expires", "enqueue --from to a queue that expires", "the same", optional=True, on_objects=True
+QUEUE_EXPIRY = Private(_CHANNEL, "_expires", f"{_FAST} with expiry", "the same", optional=True, on_objects=True)
+_TOPIC = ("exchange", "routing_key")
+#: From kombu 5.7 on; before it the other one.
+PUBLISH_TOPICS = Private(_CHANNEL, "_get_publish_topics", f"{_FAST} with fanout", "the same", _TOPIC, optional=True)
+PUBLISH_TOPIC = Private(_CHANNEL, "_get_publish_topic", f"{_FAST} with fanout", "the same", _TOPIC)
+BACKEND_PARAMETERS = Private(
+    "celery.backends.redis:RedisBackend", "connparams", "results on the private Valkey", "the same", on_objects=True
 )
-PUBLISH_TOPICS = Private(
-    _CHANNEL,
-    "_get_publish_topics",
-    "enqueue --from to a fanout exchange",
-    "the same",
-    ("exchange", "routing_key"),
-    optional=True,  # from kombu 5.7 on
-)
-PUBLISH_TOPIC = Private(
-    _CHANNEL, "_get_publish_topic", "enqueue --from to a fanout exchange", "the same", ("exchange", "routing_key")
-)
+SERIALIZERS = Private("kombu.serialization", "registry", "checking a serializer by its name", "a public look-up")
 ENCODERS = Private("kombu.serialization:registry", "_encoders", "checking a serializer by its name", "a public look-up")
 
 # The message.
+PUBLISH = Private(
+    "kombu.messaging:Producer",
+    "publish",
+    "enqueue that ends within five seconds",
+    "a limit for a whole publish",
+    ("body",),
+)
+ON_TASK_CALL = Private(
+    "celery.backends.base:Backend",
+    "on_task_call",
+    "enqueue that ends within five seconds",
+    "the same",
+    ("producer", "task_id"),
+)
+ROUTES = Private("celery.app.routes:Router", "routes", _FAST, "a public list of routers", on_objects=True)
 EXEC_OPTIONS = Private("celery.app.task:Task", "_get_exec_options", _FAST, "a documented order of the options", ())
 DUMP_MODELS = Private(
     "celery.app.task:Task",
@@ -133,6 +155,15 @@ DUMP_MODELS = Private(
 )
 
 # The worker.
+SHOULD_STOP = Private(
+    "celery.worker.state",
+    "should_stop",
+    "ending a worker by --drain, --max-tasks, --max-time or its supervisor",
+    "a public call",
+)
+SIGNAL_LOCK = Private(
+    "celery.signals:worker_shutting_down", "lock", "a second signal in a stop", "a lock that may be taken twice"
+)
 ON_TASK_REQUEST = Private(
     _CONSUMER,
     "on_task_request",
@@ -147,7 +178,6 @@ CAN_CONSUME = Private(_QOS, "can_consume", "a reload without a loss", "pausing a
 CONNECTION_LOST = Private(
     _CONSUMER, "on_connection_error_after_connected", _RESCUE, "a signal of a lost connection", ("exc",)
 )
-_CUT_OFF = "the line of that report on what was cut off"
 #: The second is what Celery 5.5 calls it.
 CANCEL = (
     Private(_CONSUMER, "cancel_active_requests", _CUT_OFF, "a signal ahead of it", (), optional=True),
@@ -178,6 +208,13 @@ TERMINATE_JOB = Private(
     "celery.concurrency.base:BasePool", "terminate_job", "a cold stop of gevent and eventlet", "the same", ("pid",)
 )
 SIGNALS = Private("celery.platforms", "signals", "a cold stop of gevent and eventlet", "handlers that may wait")
+MAILBOX = Private(
+    "celery.app.control:Control",
+    "mailbox",
+    "remote control while two workers change places",
+    "the same",
+    on_objects=True,
+)
 CONTROL_QUEUE = Private(
     "kombu.pidbox:Mailbox",
     "get_queue",

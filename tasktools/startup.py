@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.conf import settings
@@ -29,6 +29,9 @@ from tasktools.discovery import celery_app, django_fixup
 from tasktools.exceptions import ConfigurationError, ProjectError, TasktoolsError, project_code
 from tasktools.project import current_project
 from tasktools.valkey.server import Home
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 #: Celery's settings that may hold passwords, or URLs with some.
 _KINDS = re.compile(r"broker|backend|url|dsn|passw|secret|token|credential|settings|kwargs|options|redis|connection")
@@ -110,7 +113,7 @@ def choose_broker(chosen: celery_app.Found) -> None:
         elif chosen.ready_made and not app.conf.task_always_eager:
             private.refuse(app.conf, private.unset_error(other))
 
-    if app.configured:
+    if celery_compat.CONFIGURED.of(app):
         configure()
     else:
         app.on_after_configure.connect(configure, weak=False, dispatch_uid="tasktools.choose_broker")
@@ -133,13 +136,13 @@ def read_settings(chosen: celery_app.Found) -> None:
         chosen.app.amqp.queues  # noqa: B018 - makes them
 
 
-def require_timezone(app: Any) -> None:
+def require_timezone(app: Celery) -> None:
     """Raise ConfigurationError when the time zone of the app does not exist: no time of a call can be reckoned with."""
     with project_code(lambda error: _no_timezone(app, error)):
         datetime.now(app.timezone)
 
 
-def _no_timezone(app: Any, error: BaseException) -> ConfigurationError:
+def _no_timezone(app: Celery, error: BaseException) -> ConfigurationError:
     from zoneinfo import available_timezones
 
     name = shown(str(app.conf.timezone))
@@ -149,7 +152,7 @@ def _no_timezone(app: Any, error: BaseException) -> ConfigurationError:
     return ConfigurationError(f'CELERY_TIMEZONE is "{name}", and there is no such time zone{why}.', hint=hint)
 
 
-def broker_elsewhere(app: Any) -> str:
+def broker_elsewhere(app: Celery) -> str:
     """Return the -A name of another app of the project that names a broker, for which the private one is not used.
 
     "" if there is none, or no private one in any case, for DEBUG is off.
@@ -195,7 +198,7 @@ def _not_imported(error: BaseException) -> ProjectError:
     return ProjectError(f"The tasks cannot be imported: {celery_app.told(error)}.", hint=hint)
 
 
-def _import_tasks(app: Any) -> Iterator[ProjectError]:
+def _import_tasks(app: Celery) -> Iterator[ProjectError]:
     for name in [*_task_modules(), *(app.conf.imports or ()), *(app.conf.include or ())]:
         try:
             with project_code(lambda error, name=name: celery_app.broken(name, error)):  # type: ignore[misc]
@@ -229,17 +232,17 @@ def _log_problems(**_: Any) -> None:
     log(current_project().problems)
 
 
-def log(errors: Iterable[TasktoolsError], app: Any = None) -> None:
+def log(errors: Iterable[TasktoolsError], app: Celery | None = None) -> None:
     """Log errors, each as one line without the passwords of this project and of `app`."""
     for error in errors:
         text = hider(app)(" ".join(render.error_lines(error)))
         logging.getLogger("tasktools").error("%s", terminal.line(text))
 
 
-def hider(app: Any = None) -> Callable[[str], str]:
+def hider(app: Celery | None = None) -> Callable[[str], str]:
     """Return a function that hides in a text the passwords in this project's settings and in those of `app`."""
     own: dict[str, Any] = {}
-    if app is not None and app.configured:
+    if app is not None and celery_compat.CONFIGURED.of(app):
         with contextlib.suppress(Exception):  # settings that cannot be read are told elsewhere
             own = {name: getattr(app.conf, name, None) for name in _MAY_HOLD_PASSWORDS}
     return masking.hider({**conf.with_passwords(), "celery": own})

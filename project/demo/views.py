@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from celery.result import AsyncResult
@@ -28,7 +29,7 @@ def result(request: HttpRequest, task_id: UUID) -> HttpResponse:
 
 def state(request: HttpRequest, task_id: UUID) -> JsonResponse:
     """Return the state of a call as JSON; an error in it is told without its details."""
-    found = AsyncResult(str(task_id))
+    found: AsyncResult[Any] = AsyncResult(str(task_id))
     now = found.state
     answer = found.result if now == "SUCCESS" else None
     return JsonResponse({"state": now, "result": answer, "finished": now in ("SUCCESS", "FAILURE", "REVOKED")})

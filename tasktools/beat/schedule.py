@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from importlib.metadata import entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery.beat import PersistentScheduler, ScheduleEntry
 from celery.utils.imports import symbol_by_name
@@ -14,11 +14,14 @@ from tasktools.beat.validation import Entry, Fault
 from tasktools.exceptions import ConfigurationError, UsageError
 from tasktools.registry.registry import finalize
 
+if TYPE_CHECKING:
+    from celery import Celery
+
 #: Where distributions name the schedulers that they bring (celery.bin.beat).
 _GROUP = "celery.beat_schedulers"
 
 
-def faults(app: Any, *, scheduler: str | None = None) -> Iterator[Fault]:
+def faults(app: Celery, *, scheduler: str | None = None) -> Iterator[Fault]:
     """Yield what cannot run in the schedule of `app`, whose tasks must have been imported.
 
     `scheduler` is the class that beat is started with, by its dotted name; without it the one of the settings is likely.
@@ -38,7 +41,8 @@ def faults(app: Any, *, scheduler: str | None = None) -> Iterator[Fault]:
             hint = 'write {"task": ..., "schedule": ...}'
             yield Fault(kind="schedule", entry=str(key), sentence="it is no dictionary", hint=hint)
             continue
-        entry = Entry(app, str(key), dict(fields))
+        values: Any = fields  # a ScheduleEntry gives its items as a dictionary does
+        entry = Entry(app, str(key), dict(values))
         yield from entry.faults()
         if celerys:
             yield from entry.faults_of_celerys(kept=kept)

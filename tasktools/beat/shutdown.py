@@ -9,17 +9,20 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery.signals import beat_init
 
 from tasktools.celery_compat import SYNC_HANDLER, TICK
 
+if TYPE_CHECKING:
+    from celery import Celery
+
 #: How long a tick that sends is waited for, in seconds: the broker may have gone.
 PATIENCE = 5.0
 
 
-def end_between_ticks(app: Any) -> None:
+def end_between_ticks(app: Celery) -> None:
     """Have the beat that `app` is about to start in this process, in the main thread, end so on SIGTERM and SIGINT."""
 
     app.Beat = type("Beat", (app.Beat,), {SYNC_HANDLER.name: lambda self, service: _Ending(service)})

@@ -7,7 +7,7 @@ import pickle
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import celery.beat
 from celery.beat import ScheduleEntry
@@ -22,6 +22,9 @@ from tasktools.exceptions import ArgumentError, tried
 from tasktools.publishing.options import OPTIONS, Option, is_ignored, option_fault, options_of
 from tasktools.registry import serialization
 from tasktools.registry.registry import has_own, names, signature_of
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 #: What an entry may hold; the rest of the entry's own fields are beat's to fill.
 KEYS = ("task", "schedule", "args", "kwargs", "options", "relative")
@@ -46,7 +49,7 @@ class Fault:
 class Entry:
     """An entry, and where its faults are found."""
 
-    def __init__(self, app: Any, name: str, fields: Mapping[str, Any]) -> None:
+    def __init__(self, app: Celery, name: str, fields: Mapping[str, Any]) -> None:
         self.app = app
         self.name = name
         self.fields = fields
@@ -114,7 +117,7 @@ class Entry:
             yield self._fault("arguments", f"t{error.sentence[1:].rstrip('.')}", error.hint)
 
     def _schedule(self, schedule: Any) -> Iterator[Fault]:
-        span = schedule.run_every if type(schedule) is Every else schedule
+        span = getattr(schedule, "run_every", None) if type(schedule) is Every else schedule
         if isinstance(span, bool) or not isinstance(span, (int, float, timedelta, BaseSchedule)):
             hint = "give seconds, a timedelta, or a schedule of celery.schedules such as crontab(hour=7)"
             yield self._fault("schedule", f"its schedule is {_short(schedule)}, which is no schedule", hint)
@@ -184,7 +187,7 @@ def _short(value: Any) -> str:
     return tried(lambda: shown(repr(value)), lambda _: f"an object of {type(value).__name__}")
 
 
-def _close(app: Any, name: str) -> str:
+def _close(app: Celery, name: str) -> str:
     close = close_matches(name, names(app))
     if close:
         return f"did you mean {' or '.join(close)}?"

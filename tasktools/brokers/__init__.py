@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tasktools.brokers.base import Broker
 
+if TYPE_CHECKING:
+    from celery import Celery
 
-def broker_of(app: Any) -> Broker:
+
+def broker_of(app: Celery) -> Broker:
     """Return the adapter for the broker that `app` (a Celery app) is configured for.
 
     Raises ConfigurationError when kombu knows no such transport, or lacks the library for it.

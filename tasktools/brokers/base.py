@@ -5,7 +5,10 @@ from __future__ import annotations
 import abc
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 #: How the URL of the private Valkey begins, and how a stock Celery writes the same.
 PRIVATE_SOCKET = "tasktools+socket://"
@@ -30,7 +33,7 @@ class Broker(abc.ABC):
     #: Whether many messages, and a mark with them, can be sent as a whole or not at all.
     supports_transactions = False
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: Celery) -> None:
         self.app = app
 
     @abc.abstractmethod

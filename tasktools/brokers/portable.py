@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tasktools.brokers.base import PRIVATE_SOCKET, STOCK_SOCKET, Broker
 from tasktools.brokers.masking import masked
@@ -10,12 +10,15 @@ from tasktools.brokers.urls import flaw
 from tasktools.environment.shadowing import explained
 from tasktools.exceptions import ConfigurationError, TasktoolsError
 
+if TYPE_CHECKING:
+    from celery import Celery
+
 
 class PortableBroker(Broker):
     """What works with every transport of kombu."""
 
     @staticmethod
-    def connection(app: Any, **options: Any) -> Any:
+    def connection(app: Celery, **options: Any) -> Any:
         """Return an unconnected kombu Connection whose transport has been looked up.
 
         Raises ConfigurationError when the transport is unknown, its library is missing, or the URL cannot be used.

@@ -13,6 +13,7 @@ from kombu.transport import redis as kombu_redis
 
 from tasktools.brokers import private
 from tasktools.brokers.base import STOCK_SOCKET
+from tasktools.celery_compat import BACKEND_PARAMETERS
 from tasktools.exceptions import PrivateServerError
 from tasktools.project import current_project
 from tasktools.valkey import server
@@ -70,7 +71,7 @@ class Backend(RedisBackend):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.connparams["connection_class"] = Connection
+        BACKEND_PARAMETERS.of(self)["connection_class"] = Connection
 
     def as_uri(self, include_password: bool = False) -> str:
-        return f"{STOCK_SOCKET}{self.connparams['path']}"
+        return f"{STOCK_SOCKET}{BACKEND_PARAMETERS.of(self)['path']}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import traceback
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tasktools import render
 from tasktools.brokers import broker_of, private
@@ -14,10 +14,13 @@ from tasktools.brokers.masking import hide
 from tasktools.brokers.timeouts import TimedOut, within, within_thread
 from tasktools.exceptions import ConfigurationError, ProjectError, TasktoolsError, Unreachable
 
+if TYPE_CHECKING:
+    from celery import Celery
+
 T = TypeVar("T")
 
 
-def check_broker(app: Any, limit: float) -> None:
+def check_broker(app: Celery, limit: float) -> None:
     """Return when the broker of `app` has answered.
 
     Raises Unreachable when it has not within `limit` seconds: it refuses, is silent, or cannot be found.

@@ -51,7 +51,7 @@ def _for_a_person(messages: list[CheckMessage]) -> list[CheckMessage]:
 
     if messages:
         found = current_project().found
-        hide = startup.hider(found and found.app)
+        hide = startup.hider(None if found is None else found.app)
         for message in messages:
             message.msg = terminal.line(hide(message.msg))
             message.hint = message.hint and terminal.line(hide(message.hint))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
@@ -14,6 +14,8 @@ from tasktools.discovery import django_fixup
 from tasktools.project import current_project
 
 if TYPE_CHECKING:
+    from celery import Celery
+
     from tasktools.beat.validation import Fault
 
 
@@ -53,7 +55,7 @@ def check() -> list[CheckMessage]:
     return [_message(fault) for fault in seen]
 
 
-def unsilenced(app: Any, scheduler: str) -> list[CheckMessage]:
+def unsilenced(app: Celery, scheduler: str) -> list[CheckMessage]:
     """Return what keeps beat from starting: every fault whose id SILENCED_SYSTEM_CHECKS does not name."""
     from tasktools.beat.schedule import faults
 

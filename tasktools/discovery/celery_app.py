@@ -15,7 +15,6 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
 
 from celery import Celery
 from celery.app.utils import find_app
@@ -38,7 +37,7 @@ READY_MADE = "tasktools.celery"
 class Found:
     """The Celery app of the project."""
 
-    app: Any
+    app: Celery
     #: Whether it is the one that tasktools makes.
     ready_made: bool = False
 
@@ -86,13 +85,15 @@ def live() -> tuple[list[Found], list[Found]]:
     ]
     found.sort(key=lambda each: each.name)
     strong = [
-        each for each in found if each.app.set_as_current and any(is_own(module) for module, _ in holders(each.app))
+        each
+        for each in found
+        if celery_compat.IS_CURRENT.of(each.app) and any(is_own(module) for module, _ in holders(each.app))
     ]
     weak = [each for each in found if each not in strong]
     return strong, [each for each in weak if each.name] or weak
 
 
-def others(app: Any) -> list[Found]:
+def others(app: Celery) -> list[Found]:
     """Return the other apps that this process has made and a module of the project holds."""
     strong, weak = live()
     return [
@@ -102,7 +103,7 @@ def others(app: Any) -> list[Found]:
     ]
 
 
-def make_default(app: Any, *, force: bool = False) -> None:
+def make_default(app: Celery, *, force: bool = False) -> None:
     """Make `app` what `@shared_task` and `celery.current_app` mean in every thread, unless the project has chosen another."""
     if force:
         app.set_current()
@@ -116,9 +117,9 @@ def has_default() -> bool:
     return default is not None and not is_fallback(default)
 
 
-def is_fallback(app: Any) -> bool:
+def is_fallback(app: Celery) -> bool:
     """Whether `app` is the one that Celery makes for itself where it finds none (celery._state.get_current_app)."""
-    return app.main == "default" and not app.set_as_current and not app.fixups
+    return app.main == "default" and not (celery_compat.IS_CURRENT.of(app) or celery_compat.APP_FIXUPS.of(app))
 
 
 def _load(name: str, origin: str) -> Found:

@@ -11,7 +11,7 @@ import os
 import threading
 import weakref
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery import signals
 from django.core.checks import run_checks
@@ -19,6 +19,9 @@ from django.core.checks import run_checks
 from tasktools import celery_compat
 from tasktools.discovery.celery_app import Found, told
 from tasktools.exceptions import ProjectError, project_code
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 #: The fix-up runs no checks where this is set.
 _SKIP_CHECKS = "CELERY_SKIP_CHECKS"
@@ -64,7 +67,7 @@ def checks_broken(error: BaseException) -> ProjectError:
     return problem
 
 
-def skip_checks_once(app: Any) -> None:
+def skip_checks_once(app: Celery) -> None:
     """Have Celery's Django fix-up leave out the checks when it imports the tasks of `app` next: they have been run.
 
     The variable is gone afterwards. The processes of a pool that is not forked, and what a task starts, do not see it.
@@ -82,7 +85,7 @@ def skip_checks_once(app: Any) -> None:
     signals.import_modules.connect(imported, sender=app, weak=False, dispatch_uid=uid)
 
 
-def _has_fixup(app: Any) -> bool:
+def _has_fixup(app: Celery) -> bool:
     from celery.fixups.django import DjangoFixup
 
     return any(isinstance(each, DjangoFixup) for each in celery_compat.FIXUPS.get(app) or ())

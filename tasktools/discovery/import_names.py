@@ -6,13 +6,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import celery
 from django.conf import settings
 
 from tasktools import celery_compat
 from tasktools.environment.installed import is_installed
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 #: What the modules that make an app are called, as a rule.
 USUAL_NAMES = ("celery", "celery_app", "celeryapp", "celeryconf")
@@ -34,7 +37,7 @@ def is_own(module: Any) -> bool:
     return file is None or not is_installed(Path(file))
 
 
-def reads_settings(app: Any) -> bool:
+def reads_settings(app: Celery) -> bool:
     """Whether the project has configured `app` from Django's settings (app.config_from_object)."""
     source = celery_compat.CONFIG_SOURCE.get(app)  # the only trace that the call leaves
     if isinstance(source, str):
@@ -54,19 +57,19 @@ def best_of(candidates: Sequence[App], usual: Sequence[str]) -> App | None:
     return None
 
 
-def by_merit(app: Any, usual: Sequence[str]) -> tuple[Any, ...]:
+def by_merit(app: Celery, usual: Sequence[str]) -> tuple[Any, ...]:
     """Return the key that sorts apps: those that read the settings first, then those of the modules of `usual`."""
     name = name_of(app)
     return (not name, not reads_settings(app), _place(app, usual), name)
 
 
-def _place(app: Any, usual: Sequence[str]) -> int:
+def _place(app: Celery, usual: Sequence[str]) -> int:
     """Return the place in `usual` of the first module that holds `app`."""
     held = {module.__name__ for module, _ in holders(app)}
     return next((place for place, name in enumerate(usual) if name in held), len(usual))
 
 
-def name_of(app: Any) -> str:
+def name_of(app: Celery) -> str:
     """Return `module:attribute` under which `app` can be imported, "" if there is none.
 
     Of several a module that is called as Celery's guides have it goes first, then the one that has made the app. Others may
@@ -77,7 +80,7 @@ def name_of(app: Any) -> str:
     return f"{best[0].__name__}:{best[1]}" if best else ""
 
 
-def holders(app: Any) -> list[tuple[ModuleType, str]]:
+def holders(app: Celery) -> list[tuple[ModuleType, str]]:
     """Return the modules and attributes that hold `app`; those of Celery itself do not count."""
     modules = (each for each in list(sys.modules.values()) if isinstance(each, ModuleType))
     return [(module, key) for module in modules if _may_hold(module.__name__) for key in _keys_of(app, module)]
@@ -87,16 +90,16 @@ def _may_hold(name: str) -> bool:
     return name != "__main__" and name.partition(".")[0] not in ("celery", "kombu")
 
 
-def _keys_of(app: Any, module: ModuleType) -> list[str]:
+def _keys_of(app: Celery, module: ModuleType) -> list[str]:
     return [key for key, value in list(vars(module).items()) if value is app]
 
 
-def _may_have_made(app: Any, module: ModuleType) -> bool:
+def _may_have_made(app: Celery, module: ModuleType) -> bool:
     """Whether the module knows the class of `app`, or the celery package: one that merely imports the app needs neither."""
     return any(value is type(app) or value is celery for value in list(vars(module).values()))
 
 
-def _rank(app: Any, module: ModuleType, key: str) -> tuple[Any, ...]:
+def _rank(app: Celery, module: ModuleType, key: str) -> tuple[Any, ...]:
     attributes = ("app", "celery", "celery_app")
     place = attributes.index(key) if key in attributes else len(attributes)
     return (

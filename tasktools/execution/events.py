@@ -7,13 +7,17 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery.app.trace import TraceInfo
 from celery.backends.base import DisabledBackend
 from celery.result import allow_join_result
+from celery.states import SUCCESS
 
 from tasktools.celery_compat import TASK_BACKEND
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +71,7 @@ class NotingBackend(DisabledBackend):
 
     def __init__(
         self,
-        app: Any,
+        app: Celery,
         task_id: str,
         *,
         on_progress: Callable[[str, Any], Any],
@@ -75,6 +79,7 @@ class NotingBackend(DisabledBackend):
     ) -> None:
         """`on_progress` returns the meta as it came through; `on_done` gets the result, and whether it would be kept."""
         super().__init__(app=app)
+        self._app = app
         self.task_id, self.on_progress, self.on_done = task_id, on_progress, on_done
         self.meta: dict[str, Any] = {"status": "STARTED", "result": None}
 
@@ -86,7 +91,9 @@ class NotingBackend(DisabledBackend):
             self.meta = {"status": state, "result": meta}
         return result
 
-    def mark_as_done(self, task_id: str, result: Any, request: Any = None, store_result: bool = True, **_: Any) -> None:
+    def mark_as_done(
+        self, task_id: str, result: Any, request: Any = None, store_result: bool = True, state: str = SUCCESS
+    ) -> None:
         self.on_done(result, store_result)
 
     def mark_as_failure(self, *args: Any, **kwargs: Any) -> None: ...
@@ -94,7 +101,7 @@ class NotingBackend(DisabledBackend):
     def mark_as_retry(self, *args: Any, **kwargs: Any) -> None: ...
 
     def get_task_meta(self, task_id: str, cache: bool = True) -> Any:
-        return self.meta if task_id == self.task_id else self.app.backend.get_task_meta(task_id)
+        return self.meta if task_id == self.task_id else self._app.backend.get_task_meta(task_id)
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery.exceptions import Reject, Retry
 from celery.result import denied_join_result
@@ -21,6 +21,9 @@ from tasktools.execution.events import Changed, NotingBackend, NotingInfo, Progr
 from tasktools.execution.tracebacks import own_frames, traceback_text
 from tasktools.registry import serialization
 from tasktools.registry.request import call_of, request_of, seconds_until
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +60,7 @@ class Attempt:
 Tell = Callable[[Progress | Changed | Raised], None]
 
 
-def attempts(app: Any, call: Call, *, serialize: bool, tell: Tell) -> Iterator[Attempt]:
+def attempts(app: Celery, call: Call, *, serialize: bool, tell: Tell) -> Iterator[Attempt]:
     """Run `call`, and again at each step for as long as it asks for that. Who steps on waits before, or does not.
 
     With `serialize` arguments, progress and result go through the serializers. `tell` is called as things happen.
@@ -80,7 +83,7 @@ def attempts(app: Any, call: Call, *, serialize: bool, tell: Tell) -> Iterator[A
         yield attempt
 
 
-def time_limits(app: Any, name: str) -> list[str]:
+def time_limits(app: Celery, name: str) -> list[str]:
     """Return the own time limits of a task as one reads them: a worker's pool enforces them, nothing here does."""
     task = app.tasks[name]
     limits = {"time_limit": task.time_limit, "soft_time_limit": task.soft_time_limit}
@@ -90,7 +93,7 @@ def time_limits(app: Any, name: str) -> list[str]:
 class _Run:
     """One run, and what is noted of it meanwhile."""
 
-    def __init__(self, app: Any, request: Mapping[str, Any], serialize: bool, tell: Tell) -> None:
+    def __init__(self, app: Celery, request: Mapping[str, Any], serialize: bool, tell: Tell) -> None:
         self.app, self.request, self.serialize, self.tell = app, request, serialize, tell
         self.raised: Raised | None = None
         self.unsendable: str | None = None
@@ -161,7 +164,7 @@ class _Run:
         return after
 
 
-def _again(app: Any, task: Any, signature: Any) -> Again:
+def _again(app: Celery, task: Any, signature: Any) -> Again:
     """Return what self.retry has made: a signature with the same id, its arguments, and when."""
     call = call_of(signature)
     own = getattr(task, "override_max_retries", None)  # self.retry(max_retries=...)
@@ -170,7 +173,7 @@ def _again(app: Any, task: Any, signature: Any) -> Again:
     return Again(number=call.options["retries"], most=own, seconds=seconds_until(app, call), call=call)
 
 
-def _through(app: Any, call: Call, tell: Tell) -> Call:
+def _through(app: Celery, call: Call, tell: Tell) -> Call:
     args, kwargs = serialization.arguments_through(app, app.tasks.get(call.task), call.task, call.args, call.kwargs)
     places = {f"argument {number}": pair for number, pair in enumerate(zip(call.args, args, strict=True), 1)}
     names = {f'argument "{name}"': (call.kwargs[name], kwargs[name]) for name in call.kwargs}

@@ -14,6 +14,7 @@ from django.core.management.base import CommandError, CommandParser, DjangoHelpF
 
 from tasktools import render, startup
 from tasktools.arguments.names import is_known, shown
+from tasktools.celery_compat import CONFIGURED
 from tasktools.discovery import celery_app, django_fixup
 from tasktools.environment.shadowing import explained
 from tasktools.exceptions import EXIT_CODES, TaskFailed, TasktoolsError, UsageError
@@ -150,8 +151,8 @@ class TasktoolsCommand(PrintingCommand):
     def hide(self, text: str) -> str:
         """Return `text` without the passwords of this project."""
         found = self._found or current_project().found
-        app = found and found.app
-        known = (app, bool(app and app.configured))
+        app = None if found is None else found.app
+        known = (app, app is not None and CONFIGURED.of(app))
         if self._hider is None or self._hider[0] != known:
             self._hider = known, startup.hider(app)
         return self._hider[1](text)

@@ -23,6 +23,7 @@ from tasktools.management.streams import flush
 from tasktools.supervisor.age import began
 from tasktools.supervisor.line import Line
 from tasktools.supervisor.loop import ENDING
+from tasktools.worker.loaded_sources import Sources
 
 
 def become_supervisor(kind: str, options: dict[str, Any], *, pool: str | None = None) -> Line:
@@ -90,3 +91,8 @@ def ignored() -> list[Path]:
     """Return the folders in which files come and go that are no code: media, collected static files, the broker's data."""
     places = [getattr(settings, name, None) for name in ("MEDIA_ROOT", "STATIC_ROOT")]
     return [conf.data_dir(), *(Path(place) for place in places if place)]
+
+
+def sources(since: float) -> Sources:
+    """Return the project's modules that this process has loaded; `since`, as time.time(), is when it began to."""
+    return Sources(roots(), ignored(), since=since)

@@ -6,7 +6,7 @@ import contextlib
 import gc
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tasktools import conf
 from tasktools.arguments.names import resolve
@@ -26,6 +26,9 @@ from tasktools.publishing.batch import BATCH_SIZE, Publisher
 from tasktools.publishing.checkpoint import Progress, Run
 from tasktools.registry.registry import names, queue_of
 
+if TYPE_CHECKING:
+    from celery import Celery
+
 #: How many bad lines --check names.
 MOST_NAMED = 20
 
@@ -33,7 +36,7 @@ MOST_NAMED = 20
 class Bulk:
     """One run of enqueue --from."""
 
-    def __init__(self, command: TasktoolsCommand, app: Any, task: str | None, options: dict[str, Any]) -> None:
+    def __init__(self, command: TasktoolsCommand, app: Celery, task: str | None, options: dict[str, Any]) -> None:
         self.command = command
         self.app = app
         self.task = task
@@ -163,7 +166,9 @@ class Bulk:
         }
 
 
-def send_file(command: TasktoolsCommand, app: Any, name: str | None, options: dict[str, Any], *, listen: bool) -> None:
+def send_file(
+    command: TasktoolsCommand, app: Celery, name: str | None, options: dict[str, Any], *, listen: bool
+) -> None:
     """Do what `enqueue [NAME] --from FILE` asks for.
 
     Raises ArgumentError for what was typed and for the first bad line, Unreachable and InDoubt.

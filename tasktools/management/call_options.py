@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandParser
 
@@ -20,6 +20,9 @@ from tasktools.publishing.single import app_of
 from tasktools.registry.registry import names
 from tasktools.results.outcomes import check_id
 from tasktools.startup import read_settings, require_timezone
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 #: A message's priority is one byte (AMQP 0-9-1, basic properties).
 HIGHEST_PRIORITY = 255
@@ -49,7 +52,7 @@ def add_calling_options(parser: CommandParser) -> None:
     add("--ignore-result", action="store_true", help="have the worker keep no result")
 
 
-def calling_options(app: Any, options: dict[str, Any]) -> dict[str, Any]:
+def calling_options(app: Celery, options: dict[str, Any]) -> dict[str, Any]:
     """Return what was typed as keyword arguments of `apply_async`.
 
     Raises ArgumentError for what cannot be meant: both eta and countdown, a time in the past, a negative number.
@@ -87,7 +90,7 @@ def _later(typed: Any) -> float:
     return span.total_seconds()
 
 
-def _queue(app: Any, name: str) -> str:
+def _queue(app: Celery, name: str) -> str:
     if not name:
         raise ArgumentError('No queue is called "".', hint="leave --queue out for the queue that the task goes to")
     if app.conf.task_create_missing_queues or name in app.amqp.queues:
@@ -103,7 +106,7 @@ def _future(time: datetime, option: str, typed: Any) -> datetime:
     return time
 
 
-def _expiry(app: Any, typed: Any) -> float | datetime:
+def _expiry(app: Celery, typed: Any) -> float | datetime:
     if isinstance(typed, datetime) or "-" in str(typed)[1:]:  # a date; no duration has a dash inside
         return _future(parse_time(typed, app.timezone), "--expires", typed)
     return _later(typed)
@@ -137,6 +140,6 @@ def sender_of(command: TasktoolsCommand, found: Found, name: str | None) -> Foun
     return other
 
 
-def listens(app: Any) -> bool:
+def listens(app: Celery) -> bool:
     """Whether the result comes to this process alone, which has to say so when it sends (the rpc:// backend)."""
     return bool(str(app.conf.result_backend or "").startswith("rpc"))

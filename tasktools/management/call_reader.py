@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tasktools.arguments.binding import Bound
 from tasktools.arguments.call import CALL_OPTIONS, Call
@@ -18,6 +18,9 @@ from tasktools.management.input_lines import LONGEST_LINE, Line
 from tasktools.publishing.single import app_of
 from tasktools.registry.registry import names, signature_of
 from tasktools.registry.serialization import require_read, serializer_of, write_arguments
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 _FIELDS = ("task", "args", "kwargs", "options")
 
@@ -50,7 +53,7 @@ class Feeder:
     """Makes calls of lines; with a task each line holds its arguments, without one the whole call."""
 
     def __init__(
-        self, app: Any, task: str | None, options: Mapping[str, Any], load_rest_for: Callable[[str], None]
+        self, app: Celery, task: str | None, options: Mapping[str, Any], load_rest_for: Callable[[str], None]
     ) -> None:
         self.app = app
         #: Imports what may hold the task of this name, if no tasks module does.

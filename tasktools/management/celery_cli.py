@@ -6,7 +6,7 @@ import argparse
 import contextlib
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from django.core.management.base import CommandParser
@@ -17,8 +17,11 @@ from tasktools.celery_compat import CELERY_COMMAND
 from tasktools.exceptions import UsageError
 from tasktools.management.completion import completed_by, listed, one_of, queue_names
 
+if TYPE_CHECKING:
+    from celery import Celery
 
-def options_of(name: str, app: Any = None) -> list[click.Option]:
+
+def options_of(name: str, app: Celery | None = None) -> list[click.Option]:
     """Return the options of `celery NAME`, with those that the app adds for itself (app.user_options)."""
     celery = CELERY_COMMAND.here()
 
@@ -74,7 +77,7 @@ def words_of(options: Sequence[click.Option], given: dict[str, Any]) -> list[str
     return [*words, *given.get("config", ())]
 
 
-def run_celery(app: Any, words: Sequence[str], *, program: str, hint: str) -> int:
+def run_celery(app: Celery | None, words: Sequence[str], *, program: str, hint: str) -> int:
     """Run `celery WORDS` in this process with `app`, and return its exit code.
 
     Raises UsageError for what click does not accept.
@@ -97,7 +100,7 @@ def run_celery(app: Any, words: Sequence[str], *, program: str, hint: str) -> in
 
 
 @contextlib.contextmanager
-def _as_default_app(group: Any, app: Any) -> Iterator[None]:
+def _as_default_app(group: Any, app: Celery | None) -> Iterator[None]:
     """Make `app` what -A stands for when it is not typed, ahead of the environment (celery.app.base.Celery.start does alike)."""
     option = next(param for param in group.params if param.name == "app")
     before = option.default, option.envvar, option.allow_from_autoenv

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tasktools import render
 from tasktools.arguments.call import Call
@@ -22,6 +22,9 @@ from tasktools.management.base import TasktoolsCommand
 from tasktools.publishing.single import Sent
 from tasktools.results import outcomes
 from tasktools.results.outcomes import Outcome
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 _PLACES = {
     "queued": "it waits in a queue, no worker has taken it",
@@ -69,7 +72,7 @@ def _hidden(outcome: Outcome, hide: Callable[[str], str]) -> Outcome:
     return replace(outcome, error=error, traceback=outcome.traceback and hide(outcome.traceback))
 
 
-def show_awaited(command: TasktoolsCommand, app: Any, sent: Sent, timeout: float, options: dict[str, Any]) -> None:
+def show_awaited(command: TasktoolsCommand, app: Celery, sent: Sent, timeout: float, options: dict[str, Any]) -> None:
     """Wait for the result of a call that has just been sent, show it, and end as it did."""
     if not options["as_json"]:
         command.note(f"{sent.id} {sent.task}")
@@ -155,7 +158,7 @@ def _waiting_hint(outcome: Outcome, timeout: float | None) -> str:
     return "--wait waits for the result"
 
 
-def require_backend(command: TasktoolsCommand, app: Any, *, sender: bool) -> None:
+def require_backend(command: TasktoolsCommand, app: Celery, *, sender: bool) -> None:
     """Raise ConfigurationError when no result can come to this process; `sender` says that it sends the task itself.
 
     A process that is not the command's own may have sent it, or run a worker.
@@ -169,14 +172,14 @@ def require_backend(command: TasktoolsCommand, app: Any, *, sender: bool) -> Non
         return
     if isinstance(backend, RPCBackend) and not sender:
         where, hint = "rpc:// go to the process that sent the task", "wait where it is sent (enqueue --wait), or "
-    elif isinstance(backend, CacheBackend) and backend.backend == "memory":
+    elif isinstance(backend, CacheBackend) and getattr(backend, "backend", "") == "memory":
         where, hint = "cache+memory:// stay in the process that ran the task", ""
     else:
         return
     raise ConfigurationError(f"Results of {where}: no other can read them.", hint=hint + outcomes.SET_BACKEND)
 
 
-def require_result(app: Any, call: Call) -> None:
+def require_result(app: Celery, call: Call) -> None:
     """Raise ArgumentError when the call leaves no result that one could wait for."""
     if call.options.get("ignore_result"):
         raise ArgumentError("With --ignore-result there is no result to --wait for.", hint="give one of them")

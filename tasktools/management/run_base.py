@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
@@ -24,6 +24,9 @@ from tasktools.management import become_supervisor
 from tasktools.management.base import TasktoolsCommand
 from tasktools.project import current_project
 from tasktools.supervisor.line import Line
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 #: How long the broker is given to answer before it is named, in seconds.
 BROKER_LIMIT = 2.5
@@ -52,11 +55,12 @@ class RunCommand(TasktoolsCommand):
         from tasktools.management.celery_cli import add_options, options_of
 
         super().add_arguments(parser)
+        found = current_project().found
         parser.add_argument(
             "--celery-logging", action="store_true", help="let Celery set up the root logger although LOGGING is set"
         )
         self.add_own_options(parser)
-        add_options(parser, options_of(self.celery_command, getattr(current_project().found, "app", None)))
+        add_options(parser, options_of(self.celery_command, found.app if found else None))
 
     def add_own_options(self, parser: CommandParser) -> None:
         add = parser.add_argument_group("reload").add_argument
@@ -166,7 +170,7 @@ def _global_words(options: dict[str, Any], *, quiet: bool) -> list[str]:
     return ["--no-color"] * bool(options["no_color"]) + ["--quiet"] * (quiet or options["verbosity"] == 0)
 
 
-def _keep_logging(app: Any, *, keep_level: bool) -> None:
+def _keep_logging(app: Celery, *, keep_level: bool) -> None:
     """Leave the root logger as LOGGING has set it up: its handlers, and its level unless -l was typed."""
     from celery.signals import after_setup_logger
 

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery.result import denied_join_result
 from kombu.exceptions import EncodeError, KombuError
@@ -34,6 +34,9 @@ from tasktools.publishing.fast_path import Plan, Plans
 from tasktools.publishing.message_template import new_tags, random_ids
 from tasktools.publishing.one_by_one import Applier, Tally, require_fit
 
+if TYPE_CHECKING:
+    from celery import Celery
+
 #: Calls in one batch unless another number is given.
 BATCH_SIZE = 500
 
@@ -51,7 +54,7 @@ class Batch:
     slow: Mapping[str, str]
 
 
-def enqueue_many(app: Any, calls: Iterable[Call], *, batch_size: int = BATCH_SIZE) -> Iterator[Batch]:
+def enqueue_many(app: Celery, calls: Iterable[Call], *, batch_size: int = BATCH_SIZE) -> Iterator[Batch]:
     """Send `calls` as `apply_async` would, `batch_size` of them at a time, and yield each batch when it has been sent.
 
     Lazily: nothing is sent before the first batch is asked for, and `calls` may be endless. Arguments are checked as by
@@ -75,7 +78,7 @@ def enqueue_many(app: Any, calls: Iterable[Call], *, batch_size: int = BATCH_SIZ
 class Publisher:
     """Sends batch after batch over one connection. Use it as a context manager."""
 
-    def __init__(self, app: Any, *, listen: bool = True) -> None:
+    def __init__(self, app: Celery, *, listen: bool = True) -> None:
         """Without `listen` no results are subscribed to; that switch of Celery's holds for the whole process."""
         self.app = app
         self.broker = broker_of(app)

@@ -18,7 +18,7 @@ from kombu.exceptions import EncodeError
 
 from tasktools.arguments.call import CALL_OPTIONS, Call
 from tasktools.brokers.recording import Command
-from tasktools.celery_compat import DUMP_MODELS, EXEC_OPTIONS
+from tasktools.celery_compat import DUMP_MODELS, EXEC_OPTIONS, ROUTES
 from tasktools.publishing.message_template import Represent, Template, body_encoder
 
 #: Options of apply_async that a template knows; the rest takes Celery's own path.
@@ -34,7 +34,7 @@ MOST_PLANS = 100
 class Plan:
     """How calls of one task with the same options become messages."""
 
-    def __init__(self, app: Any, call: Call) -> None:
+    def __init__(self, app: Celery, call: Call) -> None:
         self.app = app
         self.task = app.tasks.get(call.task)
         #: Why they take Celery's own path; "" as long as nothing speaks against a template.
@@ -84,7 +84,7 @@ class Plan:
 class Plans:
     """The plans of one app, by kinds of calls."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: Celery) -> None:
         self.app = app
         self._plans: dict[Any, Plan] = {}
 
@@ -106,13 +106,13 @@ class Plans:
             return Plan(self.app, call)
 
 
-def obstacle(app: Any, task: Any, call: Call) -> str:
+def obstacle(app: Celery, task: Any, call: Call) -> str:
     """Return what a template would leave out, "" if nothing: hooks of the project, and what depends on the single call."""
     found = (why for why, is_there in _obstacles(app, task, call) if is_there)
     return next(found, "")
 
 
-def _obstacles(app: Any, task: Any, call: Call) -> Any:
+def _obstacles(app: Celery, task: Any, call: Call) -> Any:
     for name in ("apply_async", "shadow_name", EXEC_OPTIONS.name):
         yield f"its class overrides {name}", task is not None and not _is_celerys(getattr(type(task), name), Task, name)
         yield f"it has {name} of its own", task is not None and name in vars(task)
@@ -125,7 +125,7 @@ def _obstacles(app: Any, task: Any, call: Call) -> Any:
     )
     for signal in ("before_task_publish", "after_task_publish", "task_sent"):
         yield f"receivers of {signal}", bool(getattr(getattr(signals, signal, None), "receivers", ()))
-    routes = app.amqp.router.routes or ()
+    routes = ROUTES.of(app.amqp.router) or ()
     yield "a router that may look at the arguments", any(type(each) is not MapRoute for each in routes)
     yield "task_send_sent_event", app.conf.task_send_sent_event
     yield "it is sent by a task, its parent", app.current_worker_task is not None

@@ -13,14 +13,17 @@ import re
 from binascii import b2a_base64
 from collections.abc import Callable, Mapping
 from operator import itemgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery.utils.saferepr import saferepr
 from kombu import serialization
 from kombu.compression import compress
 from kombu.utils.json import JSONEncoder, dumps
 
-from tasktools.celery_compat import ENCODERS
+from tasktools.celery_compat import ENCODERS, SERIALIZERS
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 #: The part of a body behind the arguments, for a call without callbacks (celery.app.amqp.as_task_v2).
 EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
@@ -75,7 +78,7 @@ class Template:
 class Represent:
     """Celery's text of arguments for people (argsrepr), as JSON without its quotes."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: Celery) -> None:
         self._limit = app.amqp.argsrepr_maxsize
         levels = app.conf.get("task_repr_maxlevels")  # Celery 5.6 and newer
         self._options = {} if levels is None else {"maxlevels": levels}
@@ -135,7 +138,7 @@ def body_encoder(serializer: str, compression: str | None, body_encoding: str | 
 def _serializer(name: str) -> Callable[[Any], Any]:
     from kombu.utils import json as kombu_json
 
-    registered = ENCODERS.of(serialization.registry).get(name)
+    registered = ENCODERS.of(SERIALIZERS.here()).get(name)
     if registered is not None and registered.encoder is kombu_json.dumps:
         encode: Callable[[Any], str] = JSONEncoder().encode  # what json.dumps makes anew for each call
         return encode

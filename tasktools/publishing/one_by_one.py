@@ -6,7 +6,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kombu.exceptions import EncodeError
 
@@ -14,6 +14,9 @@ from tasktools.arguments import nesting
 from tasktools.arguments.call import Call
 from tasktools.brokers.reach import came_from_broker, sent_all_the_same, unsent
 from tasktools.exceptions import ProjectError, TasktoolsError, project_code
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 
 @dataclass
@@ -40,7 +43,7 @@ def require_fit(task: Any, call: Call) -> None:
 class Applier:
     """Sends over one producer of kombu."""
 
-    def __init__(self, app: Any, producer: Any, errors: tuple[Any, ...], declined: Counter[str]) -> None:
+    def __init__(self, app: Celery, producer: Any, errors: tuple[Any, ...], declined: Counter[str]) -> None:
         """`errors` are what the broker may raise; in `declined` the calls are counted that their tasks decline."""
         self.app = app
         self.producer = producer

@@ -6,14 +6,16 @@ import contextlib
 import math
 from collections.abc import Callable, Mapping
 from datetime import date
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 from dateutil.parser import isoparse
 from kombu import Queue, compression
-from kombu.serialization import registry
 
-from tasktools.celery_compat import ENCODERS
+from tasktools.celery_compat import ENCODERS, SERIALIZERS
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 
 class Option(NamedTuple):
@@ -24,7 +26,7 @@ class Option(NamedTuple):
     takes: Callable[[Any], bool] | None = None
 
 
-def options_of(app: Any) -> Mapping[str, Option]:
+def options_of(app: Celery) -> Mapping[str, Option]:
     """Return the options that a message of `app` can have: AMQP carries fewer values than kombu's own formats do."""
     return {**OPTIONS, **_AMQP} if _speaks_amqp(app) else OPTIONS
 
@@ -49,7 +51,7 @@ def is_ignored(name: str, value: Any) -> bool:
     return False
 
 
-def _speaks_amqp(app: Any) -> bool:
+def _speaks_amqp(app: Celery) -> bool:
     with contextlib.suppress(Exception):  # a broker that cannot be used is told of elsewhere
         return bool(app.connection_for_write().get_transport_cls().driver_type == "amqp")
     return False
@@ -67,7 +69,9 @@ def _is_time(value: Any) -> bool:
 
 
 def _is_serializer(value: Any) -> bool:
-    return isinstance(value, str) and (value in ENCODERS.of(registry) or value == "raw")  # as kombu's dumps looks it up
+    return isinstance(value, str) and (
+        value in ENCODERS.of(SERIALIZERS.here()) or value == "raw"
+    )  # as kombu's dumps looks it up
 
 
 def _is_compression(value: Any) -> bool:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kombu.exceptions import KombuError
 
 from tasktools.brokers.reach import HINT
 from tasktools.brokers.timeouts import TimedOut, within
+from tasktools.celery_compat import ON_TASK_CALL, PUBLISH
 from tasktools.exceptions import Unreachable
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 #: How long sending and closing may each take, in seconds.
 SEND_LIMIT = 2.0
@@ -25,7 +29,7 @@ class Sending:
     its time, and is not interrupted.
     """
 
-    def __init__(self, app: Any, connection: Any) -> None:
+    def __init__(self, app: Celery, connection: Any) -> None:
         self.errors = (*connection.connection_errors, *connection.channel_errors, KombuError, OSError)
         self.producer = app.amqp.Producer(connection, auto_declare=False)
         #: Whether it has published, and whether the last time nobody answered.
@@ -33,7 +37,7 @@ class Sending:
         self._connection = connection
         self._channel = connection.default_channel
         self._publish = self.producer.publish
-        self.producer.publish = self._limited
+        PUBLISH.put(self.producer, self._limited)
 
     def _limited(self, *args: Any, **options: Any) -> Any:
         self.silent = False
@@ -54,7 +58,7 @@ class Sending:
 
 
 @contextlib.contextmanager
-def listening(app: Any) -> Iterator[None]:
+def listening(app: Celery) -> Iterator[None]:
     """Give the result backend a limit for being told of a call: Celery does so just before it publishes."""
     backend = app.backend
     tell = backend.on_task_call
@@ -65,8 +69,8 @@ def listening(app: Any) -> Iterator[None]:
         except TimedOut:
             raise Unreachable("The result backend does not answer. Nothing was sent.", hint=HINT) from None
 
-    backend.on_task_call = limited
+    ON_TASK_CALL.put(backend, limited)
     try:
         yield
     finally:
-        vars(backend).pop("on_task_call", None)
+        vars(backend).pop(ON_TASK_CALL.name, None)

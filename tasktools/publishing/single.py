@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery import Task
 from celery.exceptions import ImproperlyConfigured
@@ -38,6 +38,9 @@ from tasktools.publishing.producer import Sending, listening
 from tasktools.registry import serialization
 from tasktools.registry.registry import finalize, names, queue_of, signature_of, unregistered
 
+if TYPE_CHECKING:
+    from celery import Celery
+
 #: How long connecting may take, in seconds: with the limits of `producer` less than 5.
 CONNECT_LIMIT = 2.5
 
@@ -54,7 +57,7 @@ class Sent:
 
 
 def prepare(
-    app: Any,
+    app: Celery,
     name: str,
     words: Sequence[str] = (),
     *,
@@ -83,7 +86,7 @@ def prepare(
     return Call(task=full_name, args=bound.args, kwargs=bound.kwargs, options=options or {})
 
 
-def doubt(app: Any, call: Call) -> str:
+def doubt(app: Celery, call: Call) -> str:
     """Return what speaks against a call that `apply_async` accepts, "" if nothing is known: Celery does not check them all."""
     task = app.tasks.get(call.task)
     signature = None if task is None else signature_of(task)
@@ -93,14 +96,14 @@ def doubt(app: Any, call: Call) -> str:
     )
 
 
-def routed(app: Any, call: Call) -> Call:
+def routed(app: Celery, call: Call) -> Call:
     """Return `call`. Raises ProjectError when the app has no queue for it, or a router of the project fails."""
     if not app.conf.task_always_eager:
         queue_of(app, call)
     return call
 
 
-def app_of(app: Any, name: str) -> Any:
+def app_of(app: Celery, name: str) -> Any:
     """Return the app to whose broker the project's own `.delay()` sends the task of this name.
 
     That is `app`, unless the task of the module is one of another app that names a broker of its own: Celery gives each app
@@ -116,19 +119,19 @@ def app_of(app: Any, name: str) -> Any:
         return other
 
 
-def _owner(app: Any, name: str) -> Any:
+def _owner(app: Celery, name: str) -> Any:
     task = app.tasks.get(name)
-    held = getattr(sys.modules.get(getattr(task, "__module__", "")), type(task).__name__, None)
+    held = getattr(sys.modules.get(str(getattr(task, "__module__", ""))), str(type(task).__name__), None)
     if held is not None and type(held) is not Proxy and isinstance(held, Task) and held.name == name:
         return held.app
     return app
 
 
-def _write_url(app: Any) -> Any:
+def _write_url(app: Celery) -> Any:
     return app.conf.broker_write_url or app.conf.broker_url
 
 
-def publish(app: Any, call: Call, *, listen: bool = True) -> Sent:
+def publish(app: Celery, call: Call, *, listen: bool = True) -> Sent:
     """Send `call` as `apply_async` would, once and without Celery's retries.
 
     Without `listen` the result backend is not told of the call, and so need not answer. That takes a switch of Celery's
@@ -202,7 +205,7 @@ def _run_here(task: Any, call: Call) -> Sent:
     return Sent(id=_id_of(result, call), task=call.task, result=result, eager=True)
 
 
-def _send(app: Any, call: Call, producer: Any, listen: bool) -> Any:
+def _send(app: Celery, call: Call, producer: Any, listen: bool) -> Any:
     task = app.tasks.get(call.task)
     with listening(app) if listen else denied_join_result():
         if task is None:

@@ -5,31 +5,34 @@ from __future__ import annotations
 import enum
 import typing
 from collections.abc import Collection, Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tasktools.arguments.names import is_known, resolve, short_names
 from tasktools.arguments.signatures import KEYWORD_KINDS
 from tasktools.exceptions import TaskNameError
 from tasktools.registry import registry
 
+if TYPE_CHECKING:
+    from celery import Celery
 
-def task_names(app: Any) -> set[str]:
+
+def task_names(app: Celery) -> set[str]:
     """Return what enqueue takes for the registered tasks: the shortest name and the full name of each."""
     names = registry.names(app)
     return names | set(short_names(names).values())
 
 
-def is_task(app: Any, typed: str) -> bool:
+def is_task(app: Celery, typed: str) -> bool:
     """Whether `typed` stands for a registered task."""
     return is_known(typed, registry.names(app))
 
 
-def queue_names(app: Any) -> set[str]:
+def queue_names(app: Celery) -> set[str]:
     """Return the queues that the settings name, and those that a task is routed to."""
     return {*app.amqp.queues, *(task.queue for task in registry.tasks(app))}
 
 
-def keywords(app: Any, typed: str, words: Collection[str], prefix: str) -> Iterator[str]:
+def keywords(app: Celery, typed: str, words: Collection[str], prefix: str) -> Iterator[str]:
     """Yield `key=` for each parameter of a task that `words` do not give; behind `key=`, the values it can have if they are few.
 
     Nothing for a name that stands for no task.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from tasktools.arguments.call import Call
@@ -18,6 +18,9 @@ from tasktools.arguments.target import describe
 from tasktools.celery_compat import EXEC_OPTIONS
 from tasktools.discovery.celery_app import told
 from tasktools.exceptions import ProjectError, project_code
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +44,7 @@ class TaskInfo:
 _unfinished: WeakKeyDictionary[Any, ProjectError] = WeakKeyDictionary()
 
 
-def finalize(app: Any) -> None:
+def finalize(app: Celery) -> None:
     """Have Celery make the tasks of `app`.
 
     Raises ProjectError, every time, when one of them cannot be made: a lambda, a task class that raises. Celery raises
@@ -74,7 +77,7 @@ def _in_the_making(trace: TracebackType | None) -> str:
     return name
 
 
-def names(app: Any, *, builtin: bool = False) -> set[str]:
+def names(app: Celery, *, builtin: bool = False) -> set[str]:
     """Return the names of the registered tasks; those of Celery itself (celery.*) only with `builtin`.
 
     Raises ProjectError when one of them cannot be made (`finalize`).
@@ -83,7 +86,7 @@ def names(app: Any, *, builtin: bool = False) -> set[str]:
     return {name for name in app.tasks if builtin or not name.startswith("celery.")}
 
 
-def tasks(app: Any, *, pattern: str = "", builtin: bool = False) -> Iterator[TaskInfo]:
+def tasks(app: Celery, *, pattern: str = "", builtin: bool = False) -> Iterator[TaskInfo]:
     """Yield the registered tasks by name; `pattern` is a part of the name, or a shell pattern if it holds * or ?."""
     short = short_names(names(app, builtin=builtin))
     for name in sorted(short):
@@ -111,7 +114,7 @@ def has_own(task: Any, method: str) -> bool:
     return method in vars(task) or not holder.__module__.startswith("celery.")
 
 
-def queue_of(app: Any, call: Call) -> str:
+def queue_of(app: Celery, call: Call) -> str:
     """Return the name of the queue that a call goes to, as `apply_async` finds it.
 
     Raises ProjectError when a router of the project fails, or leads to a queue that does not exist.
@@ -125,7 +128,7 @@ def queue_of(app: Any, call: Call) -> str:
         return _queue(app, app.tasks.get(call.task), call)
 
 
-def shell_imports(app: Any) -> list[str]:
+def shell_imports(app: Celery) -> list[str]:
     """Return an import line for each task that a module holds under its own name, for SHELL_PLUS_IMPORTS."""
     functions = (inspect.unwrap(function_of(app.tasks[name])) for name in sorted(names(app)))
     pairs = ((function.__module__, function.__name__) for function in functions if hasattr(function, "__name__"))
@@ -142,7 +145,7 @@ def _matches(name: str, pattern: str) -> bool:
     return fnmatchcase(name, pattern) if set(pattern) & set("*?") else pattern in name
 
 
-def _info(app: Any, name: str, short_name: str) -> TaskInfo:
+def _info(app: Celery, name: str, short_name: str) -> TaskInfo:
     task = app.tasks[name]
     function = function_of(task)
     return TaskInfo(
@@ -155,14 +158,14 @@ def _info(app: Any, name: str, short_name: str) -> TaskInfo:
     )
 
 
-def _queue(app: Any, task: Any, call: Call) -> str:
+def _queue(app: Celery, task: Any, call: Call) -> str:
     options = {**(EXEC_OPTIONS.of(task)() if task is not None else {}), **call.options}
     route = app.amqp.router.route(options, call.task, call.args, dict(call.kwargs), task)
     queue = route.get("queue", app.conf.task_default_queue)
     return str(getattr(queue, "name", queue))
 
 
-def _usual_queue(app: Any, name: str) -> str:
+def _usual_queue(app: Celery, name: str) -> str:
     try:
         return queue_of(app, Call(task=name, args=(), kwargs={}, options={}))
     except ProjectError:

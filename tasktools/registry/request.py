@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery.utils import uuid
 from celery.utils.time import maybe_make_aware
@@ -14,6 +14,9 @@ from tasktools.arguments.call import Call
 from tasktools.brokers.reach import reason
 from tasktools.celery_compat import EXEC_OPTIONS
 from tasktools.exceptions import ProjectError, project_code
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 #: What `apply_async` takes and the message's headers and body carry.
 _CARRIED = (
@@ -38,7 +41,7 @@ _CARRIED = (
 )
 
 
-def request_of(app: Any, call: Call, *, hostname: str) -> dict[str, Any]:
+def request_of(app: Celery, call: Call, *, hostname: str) -> dict[str, Any]:
     """Return `self.request` of `call` as a worker fills it, but for `is_eager`, which is true: no worker runs it.
 
     The task's own options and routes count as in `apply_async` (Celery.send_task and AMQP._create_task_sender).
@@ -74,7 +77,7 @@ def _unmade(name: str, error: BaseException) -> ProjectError:
     )
 
 
-def _options(app: Any, task: Any, call: Call) -> dict[str, Any]:
+def _options(app: Celery, task: Any, call: Call) -> dict[str, Any]:
     args, kwargs = tuple(call.args), dict(call.kwargs)
     options = {"ignore_result": task.ignore_result, **EXEC_OPTIONS.of(task)(), **call.options}
     options["shadow"] = options.get("shadow") or task.shadow_name(args, kwargs, options)
@@ -82,7 +85,7 @@ def _options(app: Any, task: Any, call: Call) -> dict[str, Any]:
     return routed
 
 
-def _message(app: Any, task: Any, call: Call, options: Mapping[str, Any]) -> Any:
+def _message(app: Celery, task: Any, call: Call, options: Mapping[str, Any]) -> Any:
     return app.amqp.as_task_v2(
         options.get("task_id") or uuid(),
         task.name,
@@ -100,7 +103,7 @@ def call_of(signature: Any) -> Call:
     return Call(task=signature.task, args=tuple(signature.args), kwargs=dict(signature.kwargs), options=options)
 
 
-def seconds_until(app: Any, call: Call) -> float:
+def seconds_until(app: Celery, call: Call) -> float:
     """Return how long it is, in seconds, until `call` is to run."""
     eta, countdown = call.options.get("eta"), call.options.get("countdown")
     if countdown or eta is None:  # Celery too takes the countdown where both are given
@@ -114,7 +117,7 @@ def _carried(options: Mapping[str, Any]) -> list[str]:
     return [*_CARRIED, *(options.get("stamped_headers") or ())]
 
 
-def _destination(app: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+def _destination(app: Celery, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return exchange and routing key as the producer chooses them: a direct exchange is passed by."""
     queue = options.get("queue") or app.conf.task_default_queue
     queue = app.amqp.queues[queue] if isinstance(queue, str) else queue

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kombu.exceptions import SerializerNotInstalled
-from kombu.serialization import dumps, loads, prepare_accept_content, registry
+from kombu.serialization import dumps, loads, prepare_accept_content
 from kombu.utils.functional import maybe_list
 
 from tasktools.arguments import nesting
 from tasktools.arguments.names import shown
 from tasktools.brokers.reach import reason
-from tasktools.celery_compat import ENCODERS
+from tasktools.celery_compat import ENCODERS, SERIALIZERS
 from tasktools.exceptions import ArgumentError
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 #: The packages that kombu's further serializers need.
 _PACKAGES = {"yaml": "PyYAML", "msgpack": "msgpack"}
@@ -21,14 +24,14 @@ _PACKAGES = {"yaml": "PyYAML", "msgpack": "msgpack"}
 
 def why_unread(serializer: str, accept: Any) -> str:
     """Return why nobody reads what a serializer writes who accepts `accept` (names, content types), "" if it is read."""
-    if serializer not in ENCODERS.of(registry) and serializer != "raw":  # as kombu's dumps looks it up
+    if serializer not in ENCODERS.of(SERIALIZERS.here()) and serializer != "raw":  # as kombu's dumps looks it up
         return f'the serializer "{shown(str(serializer))}" is not installed'
     names = maybe_list(accept)
     try:
         accepted = prepare_accept_content(names)
     except (SerializerNotInstalled, TypeError) as error:
         return f"of what is accepted, {reason(error)}"
-    content_type = registry.name_to_type.get(serializer)
+    content_type = SERIALIZERS.here().name_to_type.get(serializer)
     if accepted is None or content_type is None or content_type in accepted:
         return ""
     return f'the serializer is "{shown(serializer)}", and {", ".join(sorted(names)) or "nothing"} is accepted'
@@ -36,13 +39,13 @@ def why_unread(serializer: str, accept: Any) -> str:
 
 def how_to_read(serializer: str, setting: str) -> str:
     """Return the hint to `why_unread`; `setting` is CELERY_ACCEPT_CONTENT or CELERY_RESULT_ACCEPT_CONTENT."""
-    if serializer not in ENCODERS.of(registry):
+    if serializer not in ENCODERS.of(SERIALIZERS.here()):
         package = _PACKAGES.get(serializer)
         return f"pip install {package}" if package else "register it with kombu.serialization, or choose json"
     return f'{setting} = ["json", "{shown(serializer)}"], or choose a serializer that is accepted'
 
 
-def require_read(app: Any, task: Any, name: str) -> None:
+def require_read(app: Celery, task: Any, name: str) -> None:
     """Raise ArgumentError where no worker of this app reads the messages of a task: each would throw them away."""
     serializer = serializer_of(app, task)
     why = "" if app.conf.task_always_eager else why_unread(serializer, app.conf.accept_content)
@@ -53,13 +56,13 @@ def require_read(app: Any, task: Any, name: str) -> None:
         )
 
 
-def serializer_of(app: Any, task: Any) -> str:
+def serializer_of(app: Celery, task: Any) -> str:
     """Return the name of the serializer of a task's messages; `task` is None where only its name is known."""
     return str(getattr(task, "serializer", None) or app.conf.task_serializer)
 
 
 def write_arguments(
-    app: Any, task: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], *, serializer: str | None = None
+    app: Celery, task: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], *, serializer: str | None = None
 ) -> Any:
     """Return the arguments as kombu writes them into the message: content type, encoding, data.
 
@@ -80,7 +83,7 @@ def write_arguments(
 
 
 def arguments_through(
-    app: Any, task: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]
+    app: Celery, task: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> tuple[list[Any], dict[str, Any]]:
     """Return the arguments as a worker of this app would read them from the message.
 
@@ -97,7 +100,7 @@ def arguments_through(
     return list(read[0]), dict(read[1])
 
 
-def result_through(app: Any, value: Any) -> Any:
+def result_through(app: Celery, value: Any) -> Any:
     """Return a result as a client would read it; raise what storing or reading it would raise."""
     content_type, encoding, data = dumps(value, serializer=app.conf.result_serializer)
     accept = prepare_accept_content(app.conf.result_accept_content or app.conf.accept_content)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from celery.states import EXCEPTION_STATES, PENDING, READY_STATES, REVOKED, SUCCESS
@@ -20,6 +20,9 @@ from tasktools.brokers.timeouts import TimedOut
 from tasktools.brokers.urls import port_hint
 from tasktools.environment.shadowing import explained
 from tasktools.exceptions import ConfigurationError, TasktoolsError, UsageError
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 #: The state of a result that is there and cannot be read: one of ours, for Celery's nobody knows.
 UNREADABLE = "UNREADABLE"
@@ -88,7 +91,7 @@ def check_id(task_id: str) -> str:
     return task_id
 
 
-def check_backend(app: Any) -> None:
+def check_backend(app: Celery) -> None:
     """Raise ConfigurationError when no result backend is configured, or it cannot be used."""
     from celery.backends.base import DisabledBackend
 
@@ -106,7 +109,7 @@ def check_backend(app: Any) -> None:
         )
 
 
-def look(app: Any, task_id: str) -> Outcome:
+def look(app: Celery, task_id: str) -> Outcome:
     """Return what the result backend knows of a task now; UNREADABLE where it answers and that cannot be read.
 
     Raises Unreachable when the backend does not answer.
@@ -114,7 +117,7 @@ def look(app: Any, task_id: str) -> Outcome:
     return reach(_backend_name(app), LOOK_LIMIT, _look, app, task_id)
 
 
-def locate(app: Any, outcomes: Sequence[Outcome]) -> list[Outcome]:
+def locate(app: Celery, outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Return the outcomes, the pending ones with their place: in a queue, with a worker, or nowhere.
 
     The broker is asked first, then (it takes ANSWER_LIMIT) the workers; a busy solo worker cannot answer. Of a broker
@@ -133,7 +136,7 @@ def locate(app: Any, outcomes: Sequence[Outcome]) -> list[Outcome]:
 
 
 def wait(
-    app: Any,
+    app: Celery,
     task_ids: Sequence[str],
     *,
     timeout: float | None,
@@ -186,7 +189,7 @@ def of_eager(result: Any) -> Outcome:
     return outcome_of(result.id, {"status": result.state, "result": result.result, "traceback": result.traceback})
 
 
-def _look(app: Any, task_id: str) -> Outcome:
+def _look(app: Celery, task_id: str) -> Outcome:
     """Look for a result. One that fails again although the backend answers for another id is that one's trouble."""
     try:
         return outcome_of(task_id, app.backend.get_task_meta(task_id))
@@ -204,7 +207,7 @@ def _look(app: Any, task_id: str) -> Outcome:
         return Outcome(id=task_id, state=UNREADABLE, error=why)
 
 
-def _answers(app: Any) -> bool:
+def _answers(app: Celery) -> bool:
     """Whether the backend can say of some other id that it knows nothing of it."""
     try:
         app.backend.get_task_meta(str(uuid4()))
@@ -227,7 +230,7 @@ def _failure(result: Any) -> Failure | None:
     return None if result is None else Failure(type="", message=render.text_of(result))
 
 
-def _backend_name(app: Any) -> str:
+def _backend_name(app: Celery) -> str:
     try:
         uri = app.backend.as_uri(include_password=False)
     except Exception:  # noqa: BLE001 - it may fail to read its own URL
@@ -235,7 +238,7 @@ def _backend_name(app: Any) -> str:
     return f'The result backend "{masked(uri)}"'
 
 
-def _ask_workers(app: Any, task_ids: Sequence[str]) -> dict[str, tuple[str, str]]:
+def _ask_workers(app: Celery, task_ids: Sequence[str]) -> dict[str, tuple[str, str]]:
     """Return, for each task that a worker has, that worker and the place that it gives."""
     replies = app.control.inspect(timeout=ANSWER_LIMIT).query_task(*task_ids) or {}
     return {task_id: (worker, found[0]) for worker, tasks in replies.items() for task_id, found in tasks.items()}

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery import bootsteps
 from celery.worker import state
@@ -21,6 +21,9 @@ from tasktools.worker import remote_control
 from tasktools.worker.delivery import Asked, Pushed
 from tasktools.worker.loop_waker import Waker, look_again_soon
 from tasktools.worker.system_exit import fail_on_exit
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 #: Seconds between two looks at whether a limited worker has done its share.
 PERIOD = 0.2
@@ -59,7 +62,7 @@ class Intake:
         self.began = time.monotonic()
         self._step: _IntakeStep | None = None
 
-    def install(self, app: Any) -> None:
+    def install(self, app: Celery) -> None:
         """Add the step to the app whose worker is about to start in this process."""
         intake = self
 
@@ -206,7 +209,7 @@ class _IntakeStep(bootsteps.StartStopStep):
 
     def _look(self) -> None:
         if self.intake.has_done_enough(self._queued):
-            state.should_stop = 0
+            celery_compat.SHOULD_STOP.put(state, 0)
         elif self.intake._step is self:  # it has not stopped meanwhile
             self._look_soon()
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tasktools.brokers import broker_of
 from tasktools.brokers.base import PRIVATE_SOCKET, STOCK_SOCKET
 from tasktools.brokers.masking import masked
 from tasktools.registry.registry import names
 
+if TYPE_CHECKING:
+    from celery import Celery
 
-def summary(app: Any, name: str, *, queues: str | None = None) -> str:
+
+def summary(app: Celery, name: str, *, queues: str | None = None) -> str:
     """Return one line: the app and its -A name, broker and result backend without passwords, queues, how many tasks."""
     count = len(names(app))
     parts = [
@@ -23,7 +26,7 @@ def summary(app: Any, name: str, *, queues: str | None = None) -> str:
     return " | ".join(parts)
 
 
-def backend_uri(app: Any) -> str:
+def backend_uri(app: Celery) -> str:
     """Return the URL of the result backend without its password; "disabled" when there is none."""
     url = app.backend_cls if isinstance(app.backend_cls, str) else app.conf.result_backend
     scheme, _, rest = str(url or "disabled").partition("+socket://")

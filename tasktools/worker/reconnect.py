@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery import bootsteps, signals
 from celery.worker import state
@@ -18,6 +18,9 @@ from kombu.common import ignore_errors
 from tasktools import celery_compat
 from tasktools.worker.requests import snapshot
 
+if TYPE_CHECKING:
+    from celery import Celery
+
 #: How long after the new connection it is known what still runs of what was taken over the lost one, in seconds.
 SETTLED = 1.0
 
@@ -25,7 +28,7 @@ SETTLED = 1.0
 ROOM = 100
 
 
-def install(app: Any) -> dict[str, Any]:
+def install(app: Celery) -> dict[str, Any]:
     """Add the step to the app whose worker is about to start in this process.
 
     Return, by their tags, the messages of a lost connection, as long as the worker has no other one.
@@ -154,4 +157,4 @@ class Rescue(bootsteps.StartStopStep):
 def delivered_by(consumer: Any) -> Any:
     """Return what kombu remembers of the messages that a worker of Redis has taken (its QoS); None elsewhere."""
     qos = getattr(getattr(consumer.task_consumer, "channel", None), "qos", None)
-    return qos if celery_compat.RESTORE.get(qos) else None
+    return qos if celery_compat.RESTORE.exists(qos) else None

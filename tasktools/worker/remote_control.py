@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING
 
-from tasktools.celery_compat import CONTROL_QUEUE
+from tasktools.celery_compat import CONTROL_QUEUE, MAILBOX
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 
-def separate(app: Any) -> None:
+def separate(app: Celery) -> None:
     """Have the worker of this process listen for remote control in a queue that no other process uses.
 
     For a moment two workers have the name that `inspect`, events and other tools know. AMQP gives the queue of that name
@@ -16,4 +19,4 @@ def separate(app: Any) -> None:
     """
     if app.connection_for_read().transport.driver_type != "amqp":
         return
-    CONTROL_QUEUE.wrap(app.control.mailbox, lambda queue_of: lambda hostname: queue_of(f"{hostname}.{os.getpid()}"))
+    CONTROL_QUEUE.wrap(MAILBOX.of(app.control), lambda queue_of: lambda hostname: queue_of(f"{hostname}.{os.getpid()}"))

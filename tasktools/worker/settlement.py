@@ -8,11 +8,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tasktools import celery_compat
 from tasktools.brokers.timeouts import within_thread
 from tasktools.worker.reconnect import delivered_by
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 #: kombu's own visibility timeout of Redis, in seconds.
 VISIBILITY = 3600
@@ -30,7 +33,7 @@ class Dropped:
 class Settlement:
     """The messages of one worker."""
 
-    def __init__(self, app: Any, lost: Mapping[str, Any]) -> None:
+    def __init__(self, app: Celery, lost: Mapping[str, Any]) -> None:
         """`lost` are the messages, by their tags, of a connection that is lost and has not been replaced."""
         self._app = app
         self._lost = lost

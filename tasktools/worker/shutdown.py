@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from billiard.exceptions import Terminated, WorkerLostError
 from celery import signals
@@ -26,6 +26,9 @@ from tasktools.worker.green_pools import let_cold_stop_wait, report_terminated
 from tasktools.worker.requests import snapshot
 from tasktools.worker.settlement import Settlement
 from tasktools.worker.silent_broker import Silence
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 #: Of the time that a stop is given, the part kept for Celery's soft shutdown, and for cleaning up behind it, in seconds.
 SOFT_SHARE = 0.25
@@ -52,7 +55,7 @@ class Stop:
         self._over = threading.Event()
         self._consumer: Any = None
 
-    def install(self, app: Any, lost: Mapping[str, Any]) -> None:
+    def install(self, app: Celery, lost: Mapping[str, Any]) -> None:
         """Have it begin with the first signal that ends the worker. `lost` are messages, as in Settlement."""
         self._settlement = Settlement(app, lost)
         self._silence = Silence(app, self._over, self._say_aside, lambda: self._leave(0))
@@ -60,7 +63,7 @@ class Stop:
             app.conf.worker_soft_shutdown_timeout = self.grace * SOFT_SHARE
         let_cold_stop_wait()
         # Celery sends this in its signal handlers, which a further signal interrupts; its own lock would then wait for itself.
-        signals.worker_shutting_down.lock = threading.RLock()
+        celery_compat.SIGNAL_LOCK.put(signals.worker_shutting_down, threading.RLock())
         signals.worker_shutting_down.connect(lambda how, **_: self.begin(how), weak=False)
         signals.task_failure.connect(self._note_lost, weak=False)
         signals.worker_ready.connect(lambda sender, **_: self._watch(sender), weak=False)
@@ -108,12 +111,12 @@ class Stop:
         celery_compat.SOFT_SHUTDOWN.wrap(worker, lambda wait: self._begun(wait, "Cold"))
         self._settlement.watch(consumer)
         celery_compat.WORKER_TERMINATE.wrap(worker, self._cutting)
-        cancel = next((each for each in celery_compat.CANCEL if each.get(consumer)), None)
+        cancel = next((each for each in celery_compat.CANCEL if each.exists(consumer)), None)
         if cancel:
             cancel.wrap(consumer, self._cutting)
         else:
-            names = " and ".join(each.name for each in celery_compat.CANCEL)
-            self.say(f"This Celery has neither {names}: the report of a cold stop says nothing of what is cut off.")
+            names = " nor ".join(each.name for each in celery_compat.CANCEL)
+            self.say(f"This Celery has neither {names}: the report of a cold stop does not name what is cut off.")
 
     def _begun(self, function: Callable[..., Any], how: str) -> Callable[..., Any]:
         def wrapper(*args: Any, **options: Any) -> Any:
@@ -222,7 +225,7 @@ def pool_processes() -> list[int]:
     """Return the process ids of this worker's pool."""
     from billiard.process import active_children
 
-    return [process.pid for process in active_children()]
+    return [process.pid for process in active_children() if process.pid is not None]
 
 
 def signal_warning() -> str | None:

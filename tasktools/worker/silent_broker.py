@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery.concurrency.solo import TaskPool
 from celery.worker import state
@@ -20,6 +20,9 @@ from tasktools.brokers import broker_of, reach
 from tasktools.environment import monkey
 from tasktools.exceptions import Unreachable
 from tasktools.worker.requests import snapshot
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 #: How long a stop may take in which nothing runs before the broker is asked, and how long that may then take, in seconds.
 PATIENCE = 3.0
@@ -32,7 +35,9 @@ PERIOD = 0.5
 class Silence:
     """Ends the worker of this process, whose stop has begun, in spite of a silent broker."""
 
-    def __init__(self, app: Any, over: threading.Event, say: Callable[[str], None], leave: Callable[[], None]) -> None:
+    def __init__(
+        self, app: Celery, over: threading.Event, say: Callable[[str], None], leave: Callable[[], None]
+    ) -> None:
         """`over` is set when the worker has stopped; `leave` ends the process."""
         self._app = app
         self._over = over
@@ -115,5 +120,5 @@ class Silence:
             return
         self.is_closing = True
         if state.should_stop is None and state.should_terminate is None:
-            state.should_stop = 0
+            celery_compat.SHOULD_STOP.put(state, 0)
         state.maybe_shutdown()

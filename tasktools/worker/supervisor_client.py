@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tasktools import celery_compat
 from tasktools.supervisor.line import Line
 from tasktools.worker.admission import Intake
 from tasktools.worker.loaded_sources import Sources
@@ -26,7 +27,7 @@ def obey(line: Line, intake: Intake, sources: Sources, stop: Stop) -> None:
 
     def end() -> None:
         if state.should_stop is None:
-            state.should_stop = 0
+            celery_compat.SHOULD_STOP.put(state, 0)
 
     intake.refuses = is_stale
     worker_ready.connect(lambda **_: line.say("ready"), weak=False)

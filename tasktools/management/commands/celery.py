@@ -49,7 +49,7 @@ class Command(TasktoolsCommand):
         found = None if _names_app(words) else self.find_app(None)
         if found and self._called_from_command_line:
             sys.argv = ["celery", *(["-A", found.name] if found.name else []), *words]  # what --detach starts again
-        code = run_celery(found and found.app, words, program="celery", hint="manage.py celery --help")
+        code = run_celery(None if found is None else found.app, words, program="celery", hint="manage.py celery --help")
         self.end_with(code, f"celery {' '.join(words)} has ended with {code}.")
 
 

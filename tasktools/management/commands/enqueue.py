@@ -53,7 +53,7 @@ class Command(TasktoolsCommand):
         startup.require_broker(found)
         if options["wait"] and not found.app.conf.task_always_eager:
             require_backend(self, found.app, sender=True)
-        sent = self._publish(found.app, call)
+        sent = self._publish(found, call)
         if sent.eager:
             self.note("task_always_eager is set: the task ran here, no worker was asked.")
         if options["wait"]:
@@ -61,8 +61,8 @@ class Command(TasktoolsCommand):
         else:
             self.print_line(render.as_json({"id": sent.id, "task": sent.task}) if options["as_json"] else sent.id)
 
-    def _publish(self, app: Any, call: Call) -> single.Sent:
-        sent = single.publish(app, call, listen=not self._called_from_command_line or listens(app))
+    def _publish(self, found: celery_app.Found, call: Call) -> single.Sent:
+        sent = single.publish(found.app, call, listen=not self._called_from_command_line or listens(found.app))
         self.done = f"{sent.task} was sent, its id is {sent.id}."
         return sent
 

@@ -18,7 +18,6 @@ from tasktools.management.run_base import RunCommand, reloads
 from tasktools.supervisor.line import Line
 from tasktools.worker import reconnect, supervisor_client
 from tasktools.worker.admission import Intake
-from tasktools.worker.loaded_sources import Sources
 from tasktools.worker.shutdown import Stop, signal_warning
 
 
@@ -51,7 +50,7 @@ class Command(RunCommand):
 
     def start(self, found: celery_app.Found, words: Sequence[str], options: dict[str, Any]) -> int:
         if options.get("detach"):
-            return self._detach(found.app, options)
+            return self._detach(found, options)
         self.intake = Intake(self.limits, supervised=self.line is not None)
         if self.line is not None or self.limits:
             self.intake.install(found.app)
@@ -67,11 +66,10 @@ class Command(RunCommand):
 
     def obey(self, line: Line, words: Sequence[str]) -> Sequence[str]:
         """Change places with other workers as the supervisor says. Mingle and gossip would cost a second each time."""
-        sources = Sources(become_supervisor.roots(), become_supervisor.ignored(), since=line.since)
-        supervisor_client.obey(line, self.intake, sources, self.stop)
+        supervisor_client.obey(line, self.intake, become_supervisor.sources(line.since), self.stop)
         return [*words, "--without-mingle", "--without-gossip"]
 
-    def _detach(self, app: Any, options: dict[str, Any]) -> int:
+    def _detach(self, found: celery_app.Found, options: dict[str, Any]) -> int:
         """Start the same command line again in the background, without --detach."""
         from celery.utils.nodenames import default_nodename, host_format
 
@@ -81,10 +79,12 @@ class Command(RunCommand):
             )
         python, *argv = [word for word in get_child_arguments() if word not in ("--detach", "-D")]
         argv.append("--noreload")
-        hostname = host_format(default_nodename(options.get("hostname")))
+        hostname = host_format(default_nodename(options.get("hostname") or ""))
         daemon = {
-            name: options.get(name) or app.conf.get(f"worker_{name}")
+            name: options.get(name) or found.app.conf.get(f"worker_{name}")
             for name in ("logfile", "pidfile", "uid", "gid", "umask")
         }
-        code = DETACH.here()(python, argv, app=app, hostname=hostname, executable=options.get("executable"), **daemon)
+        code = DETACH.here()(
+            python, argv, app=found.app, hostname=hostname, executable=options.get("executable"), **daemon
+        )
         return int(code or 0)
