@@ -115,7 +115,7 @@ def texts_about(url: str) -> Iterator[str]:
     from tasktools.brokers import broker_of
     from tasktools.brokers.masking import masked
     from tasktools.brokers.reach import check_broker
-    from tasktools.results import outcomes
+    from tasktools.results import backend
     from tasktools.worker import banner
 
     app = Celery("fuzz", broker=url, backend=url, set_as_current=False)
@@ -133,8 +133,8 @@ def texts_about(url: str) -> Iterator[str]:
         calls: list[Callable[[], Any]] = [
             lambda: broker_of(app).uri(),
             lambda: check_broker(app, 1.0),
-            lambda: outcomes.check_backend(app),
-            lambda: outcomes._backend_name(app),
+            lambda: backend.check_backend(app),
+            lambda: backend._backend_name(app),
             lambda: banner.backend_uri(app),
             lambda: parse_url(url)["hostname"],
             lambda: Connection(url).as_uri(),
@@ -281,12 +281,12 @@ def check_meta(meta: Any) -> None:
     from tasktools import render
     from tasktools.exceptions import TasktoolsError
     from tasktools.management.result_output import show, verdict
-    from tasktools.results import outcomes
+    from tasktools.results import backend
 
     def get_task_meta(task_id: str) -> Any:
         return meta if task_id == "one" else {"status": "PENDING", "result": None}
 
-    outcome = outcomes.look(SimpleNamespace(backend=Backend(get_task_meta)), "one")
+    outcome = backend.look(SimpleNamespace(backend=Backend(get_task_meta)), "one")
     for as_json in (True, False):
         for label in (True, False):
             told, out, err = command_on(terminal=True)

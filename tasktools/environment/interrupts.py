@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -56,3 +57,15 @@ def heed_signals() -> None:
     for signum in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(signum) is signal.SIG_DFL:
             signal.signal(signum, interrupt)
+
+
+def signal_warning() -> str | None:
+    """Return a sentence when whoever started this process will not hand signals on to it, else None."""
+    parent = os.getppid()
+    try:
+        name = Path(f"/proc/{parent}/comm").read_text().strip()
+    except OSError:
+        return None
+    if parent == 1 and name in ("sh", "bash", "dash", "ash"):
+        return f"PID 1 is {name}, which keeps SIGTERM to itself: start this with exec, or with an init such as tini."
+    return None

@@ -18,7 +18,7 @@ from tasktools.management.base import TasktoolsCommand
 from tasktools.management.completion import completed_by, keywords, queue_names, task_names
 from tasktools.publishing.single import app_of
 from tasktools.registry.registry import names
-from tasktools.results.outcomes import check_id
+from tasktools.results.outcome import check_id
 from tasktools.startup import read_settings, require_timezone
 
 if TYPE_CHECKING:

@@ -20,8 +20,9 @@ from tasktools.exceptions import (
 )
 from tasktools.management.base import TasktoolsCommand
 from tasktools.publishing.single import Sent
-from tasktools.results import outcomes
-from tasktools.results.outcomes import Outcome
+from tasktools.results.backend import SET_BACKEND, check_backend
+from tasktools.results.outcome import Outcome, of_eager
+from tasktools.results.wait import wait
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -76,9 +77,9 @@ def show_awaited(command: TasktoolsCommand, app: Celery, sent: Sent, timeout: fl
     """Wait for the result of a call that has just been sent, show it, and end as it did."""
     if not options["as_json"]:
         command.note(f"{sent.id} {sent.task}")
-    waited = outcomes.wait(app, [sent.id], timeout=timeout)
+    waited = wait(app, [sent.id], timeout=timeout)
     try:
-        outcome = outcomes.of_eager(sent.result) if sent.eager else next(waited)
+        outcome = of_eager(sent.result) if sent.eager else next(waited)
     except KeyboardInterrupt:
         command.note(f"The task goes on. Ask again: manage.py taskresult {sent.id} --wait")
         raise
@@ -166,7 +167,7 @@ def require_backend(command: TasktoolsCommand, app: Celery, *, sender: bool) -> 
     from celery.backends.cache import CacheBackend
     from celery.backends.rpc import RPCBackend
 
-    outcomes.check_backend(app)
+    check_backend(app)
     backend = app.backend
     if not command.is_own_process:
         return
@@ -176,7 +177,7 @@ def require_backend(command: TasktoolsCommand, app: Celery, *, sender: bool) -> 
         where, hint = "cache+memory:// stay in the process that ran the task", ""
     else:
         return
-    raise ConfigurationError(f"Results of {where}: no other can read them.", hint=hint + outcomes.SET_BACKEND)
+    raise ConfigurationError(f"Results of {where}: no other can read them.", hint=hint + SET_BACKEND)
 
 
 def require_result(app: Celery, call: Call) -> None:

@@ -19,7 +19,7 @@ from tasktools.execution.events import Changed, Progress, Raised
 from tasktools.execution.tracer import Attempt
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.result_output import show
-from tasktools.results.outcomes import Failure, Outcome
+from tasktools.results.outcome import Failure, Outcome
 
 
 def check_terminal() -> None:

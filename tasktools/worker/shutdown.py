@@ -12,7 +12,6 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from billiard.exceptions import Terminated, WorkerLostError
@@ -226,18 +225,6 @@ def pool_processes() -> list[int]:
     from billiard.process import active_children
 
     return [process.pid for process in active_children() if process.pid is not None]
-
-
-def signal_warning() -> str | None:
-    """Return a sentence when whoever started this process will not hand signals on to it, else None."""
-    parent = os.getppid()
-    try:
-        name = Path(f"/proc/{parent}/comm").read_text().strip()
-    except OSError:
-        return None
-    if parent == 1 and name in ("sh", "bash", "dash", "ash"):
-        return f"PID 1 is {name}, which keeps SIGTERM to itself: start this with exec, or with an init such as tini."
-    return None
 
 
 def _is_acknowledged(request: Any) -> bool:

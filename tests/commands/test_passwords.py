@@ -13,7 +13,7 @@ from tasktools.exceptions import ProjectError
 from tasktools.management import run_base
 from tasktools.management.commands import rundev
 from tasktools.project import Project
-from tasktools.results import outcomes
+from tasktools.results import backend
 from tests.conftest import Ran
 from tests.fuzz_texts import SECRET, no_network
 
@@ -43,7 +43,7 @@ URLS = [
 
 @pytest.fixture(autouse=True)
 def nothing_is_reached(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(outcomes, "LOOK_LIMIT", 0.5)  # Sentinel is asked again and again
+    monkeypatch.setattr(backend, "LOOK_LIMIT", 0.5)  # Sentinel is asked again and again
     with no_network():
         yield
 

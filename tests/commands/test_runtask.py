@@ -13,7 +13,6 @@ import pytest
 from celery import Task, signals
 from celery.exceptions import Ignore, Reject, Retry
 
-from tasktools import startup
 from tasktools.arguments.durations import parse_time
 from tasktools.project import Project
 from tests.conftest import Ran
@@ -60,8 +59,6 @@ class Clumsy(Task):
 @pytest.fixture
 def shop(elsewhere: Callable[..., str], project: Project) -> Callable[..., Any]:
     """Make an app whose broker and result backend refuse, so that whatever asks them fails."""
-    project.found = startup.found  # -A on a command line changes both for good
-    project.problems = list(startup.problems)
 
     def make(**conf: Any) -> Any:
         down = f"redis://127.0.0.1:{refusing_port()}/0"

@@ -12,7 +12,7 @@ import celery
 import pytest
 
 from tasktools.exceptions import EXIT_CODES
-from tasktools.results import outcomes
+from tasktools.results import backend
 from tests.conftest import Ran
 from tests.support import Running, Site, refusing_port, silent_port, wait_for
 
@@ -417,7 +417,7 @@ def test_backend__that_refuses(run_command: Run, elsewhere: Callable[..., str], 
 def test_backend__that_is_silent(
     run_command: Run, elsewhere: Callable[..., str], task_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outcomes, "LOOK_LIMIT", 0.5)
+    monkeypatch.setattr(backend, "LOOK_LIMIT", 0.5)
     with silent_port() as port:
         name = elsewhere(broker_url="memory://", result_backend=f"redis://:secret@127.0.0.1:{port}/0")
         done = run_command("taskresult", "-A", name, task_id)

@@ -15,7 +15,7 @@ from rich.console import Console
 from tasktools import render
 from tasktools.arguments.call import Call
 from tasktools.exceptions import TasktoolsError
-from tasktools.results.outcomes import Failure, Outcome
+from tasktools.results.outcome import Failure, Outcome
 
 
 class Colour(str, enum.Enum):

@@ -12,13 +12,14 @@ from django.utils.autoreload import get_child_arguments
 from tasktools.celery_compat import DETACH
 from tasktools.discovery import celery_app
 from tasktools.environment import monkey
+from tasktools.environment.interrupts import signal_warning
 from tasktools.exceptions import UsageError
 from tasktools.management import become_green, become_supervisor, stop_options
 from tasktools.management.run_base import RunCommand, reloads
 from tasktools.supervisor.line import Line
 from tasktools.worker import reconnect, supervisor_client
 from tasktools.worker.admission import Intake
-from tasktools.worker.shutdown import Stop, signal_warning
+from tasktools.worker.shutdown import Stop
 
 
 class Command(RunCommand):
@@ -56,8 +57,7 @@ class Command(RunCommand):
             self.intake.install(found.app)
         self.stop = Stop(self.note, every_second=sys.stderr.isatty(), grace=self.grace)
         self.stop.install(found.app, reconnect.install(found.app))
-        warning = signal_warning()
-        if warning:
+        if warning := signal_warning():
             self.note(warning, style=self.style.WARNING)
         try:
             return super().start(found, words, options)

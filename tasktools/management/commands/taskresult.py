@@ -11,7 +11,9 @@ from tasktools.environment.interrupts import heed_signals
 from tasktools.exceptions import ArgumentError
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.result_output import DEFAULT_WAIT, require_backend, show, verdict, waiting_time
-from tasktools.results import outcomes
+from tasktools.results.locate import locate
+from tasktools.results.outcome import check_id
+from tasktools.results.wait import wait
 
 
 class Command(TasktoolsCommand):
@@ -37,17 +39,17 @@ class Command(TasktoolsCommand):
         if not interval:
             raise ArgumentError("--interval is 0.", hint="give a pause such as 100ms")
         app = self.find_app(options["app"]).app
-        ids = [outcomes.check_id(each) for each in dict.fromkeys(ids)]
+        ids = [check_id(each) for each in dict.fromkeys(ids)]
         require_backend(self, app, sender=False)
         if options["wait"] and not options["as_json"]:
             self.note(f"Waiting for {len(ids)} task{'s' if len(ids) > 1 else ''}, {timeout:g} s at the most.")
         seen = []
-        for outcome in outcomes.wait(app, ids, timeout=timeout if options["wait"] else 0, interval=interval):
+        for outcome in wait(app, ids, timeout=timeout if options["wait"] else 0, interval=interval):
             if outcome.finished or options["wait"]:
                 show(self, outcome, options, label=len(ids) > 1)
             seen.append(outcome)
         if not options["wait"]:
-            seen = outcomes.locate(app, seen)
+            seen = locate(app, seen)
             for outcome in seen:
                 if not outcome.finished:
                     show(self, outcome, options, label=len(ids) > 1)

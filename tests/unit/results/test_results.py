@@ -9,7 +9,9 @@ from celery import Celery
 from celery.result import EagerResult
 
 from tasktools.exceptions import ConfigurationError, Unreachable, UsageError
-from tasktools.results.outcomes import Failure, Outcome, check_backend, check_id, of_eager, outcome_of, wait
+from tasktools.results.backend import check_backend
+from tasktools.results.outcome import Failure, Outcome, check_id, of_eager, outcome_of
+from tasktools.results.wait import wait
 
 PENDING = {"status": "PENDING", "result": None}
 DONE = {"status": "SUCCESS", "result": 4}

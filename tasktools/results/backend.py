@@ -1,0 +1,86 @@
+"""Ask the result backend for a task."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from tasktools.brokers.masking import masked
+from tasktools.brokers.reach import reach, reason
+from tasktools.brokers.timeouts import TimedOut
+from tasktools.brokers.urls import port_hint
+from tasktools.environment.shadowing import explained
+from tasktools.exceptions import ConfigurationError, TasktoolsError
+from tasktools.results.outcome import UNREADABLE, Failure, Outcome, outcome_of
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+#: What makes results that every process can read.
+SET_BACKEND = 'set CELERY_RESULT_BACKEND, as in CELERY_RESULT_BACKEND = "redis://localhost:6379/1"'
+
+#: How long one look at the result backend may take, in seconds.
+LOOK_LIMIT = 4.5
+
+
+def check_backend(app: Celery) -> None:
+    """Raise ConfigurationError when no result backend is configured, or it cannot be used."""
+    from celery.backends.base import DisabledBackend
+
+    try:
+        backend = app.backend
+    except Exception as error:
+        raise explained(error) or ConfigurationError(
+            f'The result backend "{masked(app.conf.result_backend)}" cannot be used: {reason(error)}.',
+            hint=port_hint(error) or "mend CELERY_RESULT_BACKEND, or install its library",
+        ) from error
+    if isinstance(backend, DisabledBackend):
+        raise ConfigurationError(
+            "No result backend is configured, so results are not kept.",
+            hint=SET_BACKEND,
+        )
+
+
+def look(app: Celery, task_id: str) -> Outcome:
+    """Return what the result backend knows of a task now; UNREADABLE where it answers and that cannot be read.
+
+    Raises Unreachable when the backend does not answer.
+    """
+    return reach(_backend_name(app), LOOK_LIMIT, _look, app, task_id)
+
+
+def _look(app: Celery, task_id: str) -> Outcome:
+    """Look for a result. One that fails again although the backend answers for another id is that one's trouble."""
+    try:
+        return outcome_of(task_id, app.backend.get_task_meta(task_id))
+    except (TimedOut, TasktoolsError, KeyboardInterrupt):
+        raise
+    except BaseException:  # an exception of the project's is made again, by its own code
+        if not _answers(app):
+            raise
+    try:
+        return outcome_of(task_id, app.backend.get_task_meta(task_id))
+    except (TimedOut, TasktoolsError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # noqa: BLE001
+        why = Failure(type=type(error).__name__, message=reason(error))
+        return Outcome(id=task_id, state=UNREADABLE, error=why)
+
+
+def _answers(app: Celery) -> bool:
+    """Whether the backend can say of some other id that it knows nothing of it."""
+    try:
+        app.backend.get_task_meta(str(uuid4()))
+    except TimedOut:
+        raise
+    except Exception:  # noqa: BLE001 - each backend has errors of its own
+        return False
+    return True
+
+
+def _backend_name(app: Celery) -> str:
+    try:
+        uri = app.backend.as_uri(include_password=False)
+    except Exception:  # noqa: BLE001 - it may fail to read its own URL
+        uri = app.conf.result_backend
+    return f'The result backend "{masked(uri)}"'

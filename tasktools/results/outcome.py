@@ -1,0 +1,113 @@
+"""What is known of a task, as a value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from celery.states import EXCEPTION_STATES, READY_STATES, REVOKED, SUCCESS
+
+from tasktools import render
+from tasktools.arguments.names import shown
+from tasktools.exceptions import UsageError
+
+if TYPE_CHECKING:
+    pass
+
+#: The state of a result that is there and cannot be read: one of ours, for Celery's nobody knows.
+UNREADABLE = "UNREADABLE"
+
+#: Longest id that is looked up; Celery's own have 36 characters.
+LONGEST_ID = 255
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """The exception that ended a task."""
+
+    #: Its class, by name: "ValueError".
+    type: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What is known of one task at one moment."""
+
+    id: str
+    #: Celery's state, a custom one that the task has set, or UNREADABLE.
+    state: str
+    #: The returned value when it is done; for a state in between what the task has told with it (its meta).
+    result: Any = None
+    #: None as well for a failure of which the backend keeps no exception; for UNREADABLE why it is so.
+    error: Failure | None = None
+    #: The worker's traceback as text.
+    traceback: str | None = None
+    #: These four where the backend has them: it keeps name and worker with CELERY_RESULT_EXTENDED only.
+    task: str | None = None
+    worker: str | None = None
+    retries: int | None = None
+    #: An aware datetime or ISO 8601 text, as the backend gives it.
+    date_done: Any = None
+    #: For a pending one: "queued", "reserved", "active" or "scheduled" (a worker has it), "none", or None when nobody knows.
+    place: str | None = None
+
+    @property
+    def finished(self) -> bool:
+        return self.state in READY_STATES or self.unreadable
+
+    @property
+    def unreadable(self) -> bool:
+        return self.state == UNREADABLE
+
+    @property
+    def succeeded(self) -> bool:
+        return bool(self.state == SUCCESS)
+
+
+def check_id(task_id: str) -> str:
+    """Return the id, or raise UsageError when no task can have it."""
+    if not task_id or len(task_id) > LONGEST_ID or not task_id.isprintable():
+        raise UsageError(f'"{shown(task_id)}" is no task id.', hint="give the id that enqueue printed")
+    return task_id
+
+
+def outcome_of(task_id: str, meta: dict[str, Any]) -> Outcome:
+    """Return what a backend's meta dictionary says (celery.backends.base.Backend.get_task_meta).
+
+    It has `status` and `result`; `traceback`, `date_done`, `name`, `worker` and `retries` where the backend keeps them.
+
+    Raises TypeError or KeyError when it is no such dictionary: other programs write to the backend too.
+    """
+    state, result = meta["status"], meta.get("result")
+    if not isinstance(state, str):
+        raise TypeError(f"its status is a {type(state).__name__}")
+    failed = state in EXCEPTION_STATES
+    return Outcome(
+        id=task_id,
+        state=state,
+        result=None if failed else result,
+        error=_failure(result) if failed and state != REVOKED else None,
+        traceback=_text(meta.get("traceback")) or None,
+        task=_text(meta.get("name")),
+        worker=_text(meta.get("worker")),
+        retries=meta.get("retries"),
+        date_done=meta.get("date_done"),
+    )
+
+
+def of_eager(result: Any) -> Outcome:
+    """Return the outcome of an EagerResult: the task has run in this process."""
+    return outcome_of(result.id, {"status": result.state, "result": result.result, "traceback": result.traceback})
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else render.text_of(value)
+
+
+def _failure(result: Any) -> Failure | None:
+    if isinstance(result, BaseException):
+        return Failure(type=type(result).__name__, message=render.text_of(result))
+    if isinstance(result, dict) and "exc_type" in result:
+        return Failure(type=str(result["exc_type"]), message=str(result.get("exc_message", "")))
+    return None if result is None else Failure(type="", message=render.text_of(result))

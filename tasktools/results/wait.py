@@ -1,0 +1,38 @@
+"""Wait for the outcomes of tasks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from tasktools.results.backend import look
+from tasktools.results.outcome import Outcome
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+
+def wait(
+    app: Celery,
+    task_ids: Sequence[str],
+    *,
+    timeout: float | None,
+    interval: float = 0.5,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], object] = time.sleep,
+) -> Iterator[Outcome]:
+    """Yield each task's outcome when it is final, and those that are not when `timeout` (seconds) has passed.
+
+    Looks are 10 ms apart at first, then up to `interval` seconds.
+    """
+    deadline = None if timeout is None else clock() + timeout
+    open_ids, pause = list(task_ids), min(0.01, interval)
+    while open_ids:
+        outcomes = [look(app, task_id) for task_id in open_ids]
+        timed_out = deadline is not None and clock() >= deadline
+        yield from (each for each in outcomes if each.finished or timed_out)
+        open_ids = [] if timed_out else [each.id for each in outcomes if not each.finished]
+        if open_ids:
+            sleep(pause if deadline is None else max(0.0, min(pause, deadline - clock())))
+            pause = min(pause * 1.5, interval)
