@@ -17,6 +17,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from tasktools.project import Project
+from tests.fork_server import ForkServer
 from tests.support import Running, Site, wait_for
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -62,10 +63,20 @@ def run_command() -> Callable[..., Ran]:
     return run
 
 
+@pytest.fixture(scope="session")
+def fork_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
+    """What starts manage.py quickly, for this test process."""
+    server = ForkServer(Site(tmp_path_factory.getbasetemp()).variables())
+    yield server
+    server.close()
+
+
 @pytest.fixture
 def site(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Site]:
     """A Django project on disk; what a test starts in it is ended, and its private Valkey has gone when the test is over."""
-    with Site(tmp_path, measured=request.node.get_closest_marker("measured") is not None) as made:
+    measured, smoke = (request.node.get_closest_marker(name) is not None for name in ("measured", "smoke"))
+    server = None if measured or smoke else request.getfixturevalue("fork_server")
+    with Site(tmp_path, measured=measured, fork_server=server) as made:
         yield made
 
 

@@ -7,12 +7,15 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from tests.fork_server import Forked, ForkServer, python_reads
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -62,7 +65,7 @@ def wait_for(predicate: Callable[[], Any], timeout: float = LIMIT, what: str = "
 class Running:
     """A process that a test has started, and what it prints."""
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | Forked
     log: Path
 
     @property
@@ -99,6 +102,8 @@ class Site:
     running: list[Running] = field(default_factory=list)
     #: Whether coverage is measured in its processes, which costs each of them a third of its start.
     measured: bool = False
+    #: What starts manage.py quickly, if the test does not start Python itself.
+    fork_server: ForkServer | None = None
 
     def __enter__(self) -> Site:
         return self
@@ -147,6 +152,7 @@ class Site:
         dropped = ("CELERY", "TASKTOOLS", "DJANGO", *(() if self.measured else ("COVERAGE_PROCESS",)))
         kept = {key: value for key, value in os.environ.items() if not key.startswith(dropped)}
         path = os.pathsep.join([str(REPOSITORY), kept.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+        kept.pop("PYTHONDONTWRITEBYTECODE", None)  # or each process compiles what it imports
         quiet = {"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "ignore::UserWarning"}
         return {**kept, **quiet, "PYTHONPATH": path, **self.environment, **more}
 
@@ -154,10 +160,13 @@ class Site:
         self, *command: str, timeout: float = LIMIT, env: dict[str, str] | None = None, **options: Any
     ) -> subprocess.CompletedProcess[str]:
         """Run a command in the project's folder and return what it did; its exit code is the test's to judge."""
+        variables = self.variables(**(env or {}))
+        if not options and self._can_be_forked(command, variables):
+            return self._run_forked(command, variables, timeout)
         return subprocess.run(
             command,
             cwd=self.root,
-            env=self.variables(**(env or {})),
+            env=variables,
             capture_output=True,
             text=True,
             timeout=timeout,
@@ -165,21 +174,50 @@ class Site:
             **options,
         )
 
+    def _can_be_forked(self, command: Sequence[str], variables: dict[str, str]) -> bool:
+        server = self.fork_server
+        if server is None or self.measured or tuple(command[:2]) != (sys.executable, "manage.py"):
+            return False
+        return python_reads(variables) == python_reads(server.environment)
+
+    def _run_forked(
+        self, command: Sequence[str], variables: dict[str, str], timeout: float
+    ) -> subprocess.CompletedProcess[str]:
+        assert self.fork_server is not None
+        with open(os.devnull) as empty, tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+            files = [each.fileno() for each in (empty, out, err)]
+            process = self.fork_server.start(command, self.root, variables, files)
+            try:
+                code = process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                raise
+            for each in (out, err):
+                each.seek(0)
+            return subprocess.CompletedProcess(command, code, out.read(), err.read())
+
     def manage(self, *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
         return self.run(sys.executable, "manage.py", *words, **options)
 
     def start(self, *command: str, env: dict[str, str] | None = None) -> Running:
         """Start a command in a process group of its own, its output in a file."""
         log = self.root / f"process-{len(self.running)}.log"
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                command,
-                cwd=self.root,
-                env=self.variables(**(env or {})),
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        variables = self.variables(**(env or {}))
+        process: subprocess.Popen[bytes] | Forked
+        with log.open("wb") as output, open(os.devnull) as empty:
+            if self.fork_server is not None and self._can_be_forked(command, variables):
+                files = [empty.fileno(), output.fileno(), output.fileno()]
+                process = self.fork_server.start(command, self.root, variables, files)
+            else:
+                process = subprocess.Popen(
+                    command,
+                    cwd=self.root,
+                    env=variables,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
         self.running.append(Running(process, log))
         return self.running[-1]
 
