@@ -29,9 +29,12 @@ from tasktools.worker.silent_broker import Silence
 if TYPE_CHECKING:
     from celery import Celery
 
-#: Of the time that a stop is given, the part kept for Celery's soft shutdown, and for cleaning up behind it, in seconds.
+#: Of the time that a stop is given, the part kept for Celery's soft shutdown, and for cleaning up after it, in seconds.
 SOFT_SHARE = 0.25
 CLEANING = 1.0
+
+#: How often it is looked whether something runs that has to be waited for, in seconds.
+PERIOD = 0.1
 
 
 class Stop:
@@ -154,13 +157,14 @@ class Stop:
         self._sum_up("cut off and lost", [r for r in left if r in acked - back])
 
     def _tell(self) -> None:
-        while not self._over.is_set():
-            running = [r for r in self._running.values() if r in state.active_requests and r.id not in self._cut]
+        # A task that a process of the pool has begun counts as reserved until the worker hears of it.
+        while (left := [r for r in self._all() if r.id not in self._cut]) and not self._over.is_set():
+            running = [r for r in left if r in state.active_requests]
             if running:
                 self.say(f"waiting for {', '.join(_told(request) for request in running)}")
-            if not self.every_second or not running:
-                return
-            self._over.wait(1)
+                if not self.every_second:
+                    return
+            self._over.wait(1 if running else PERIOD)
 
     def _press(self, warm: float, soft: float) -> None:
         """Warm, then soft and cold (SIGQUIT), then out: each for so many seconds. Without a task there is nothing to cut."""
@@ -233,7 +237,8 @@ def _is_acknowledged(request: Any) -> bool:
 
 
 def _told(request: Any) -> str:
-    return f"{_name(request)} ({time.time() - (request.time_start or time.time()):.0f} s)"
+    seconds = max(0.0, time.time() - request.time_start) if request.time_start else 0.0
+    return f"{_name(request)} ({seconds:.0f} s)"
 
 
 def _name(request: Any) -> str:

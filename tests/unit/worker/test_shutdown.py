@@ -154,3 +154,25 @@ def test_solo__task_that_calls_sys_exit_has_not_finished(monkeypatch: pytest.Mon
     controller.stop()
     stop.finish()
     assert said == ["cut off and lost: shop.tasks.exits[1]"]
+
+
+@pytest.mark.parametrize("every_second", [False, True])
+def test_tell__a_task_that_counts_as_reserved_when_the_stop_begins(
+    monkeypatch: pytest.MonkeyPatch, every_second: bool
+) -> None:
+    """A process of the pool has begun it, and the worker has not heard of it yet: it was waited for without a word."""
+    said: list[str] = []
+    active: set[Any] = set()
+    begun = Request(id="1", name="shop.tasks.slow", time_start=None)
+    stop = Stop(said.append, every_second=every_second)
+    stop._reserved = {"1": begun}
+    monkeypatch.setattr(state, "active_requests", active)
+    monkeypatch.setattr(stop._over, "wait", lambda seconds: active.add(begun) or (len(said) > 1 and stop._over.set()))
+    stop._tell()
+    assert said == ["waiting for shop.tasks.slow[1] (0 s)"] * (1 + every_second)
+
+
+def test_tell__nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    stop = Stop(lambda text: pytest.fail(text), every_second=True)
+    monkeypatch.setattr(stop._over, "wait", lambda seconds: pytest.fail("it waits"))
+    stop._tell()
