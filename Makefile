@@ -5,17 +5,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo quick test brokers lint matrix smoke dist clean
+.PHONY: demo quick test brokers lint matrix smoke canary dist clean
 
 demo: $(STAMP)  ## the whole site on the private Valkey: a task, a form, a tick; under 10 s once installed
 	$(BIN)/python -m project.demo_run
 
-quick: $(STAMP)  ## everything but what starts manage.py as a process
+quick: $(STAMP)  ## everything but tests/e2e
 	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore tests/e2e
 
 test: $(STAMP)  ## the whole suite, with coverage
 	$(BIN)/coverage erase
-	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=
+	$(BIN)/python -m pytest -n 3 --dist worksteal --cov --cov-report=
 
 brokers: $(STAMP)  ## one suite over every broker and pool, with real servers; writes the tables of docs/brokers.md
 	mkdir -p build
@@ -34,7 +34,14 @@ matrix: $(VENV)/.tox  ## the whole suite on every supported combination whose in
 smoke: $(VENV)/.tox  ## a part of the suite on the oldest and the newest combination
 	PATH="$(INTERPRETERS)$$PATH" $(BIN)/tox run -e py310-django52-celery55,py312-django61-celery57,py313-django61-celery57 -- -m smoke
 
-dist: $(VENV)/.release  ## wheel and source distribution of the committed state; URL=... makes the links of README absolute
+canary:  ## whether the newest pre-releases of Celery and kombu still have what they do not promise
+	rm -rf build/canary
+	$(PYTHON) -m venv build/canary
+	build/canary/bin/python -m pip install --quiet --disable-pip-version-check --pre celery kombu redis django django-extensions rich pytest pytest-django
+	build/canary/bin/python -c 'import celery, kombu; print("celery", celery.__version__, "kombu", kombu.__version__)'
+	build/canary/bin/python -m pytest -q -p no:cacheprovider tests/unit/test_celery_compat.py
+
+dist: $(VENV)/.release  ## wheel and source distribution of the committed state, tried in a bare venv; URL=... makes the links of README absolute
 	rm -rf build/source dist
 	mkdir -p build/source
 	git archive HEAD | tar -x -C build/source
@@ -44,6 +51,7 @@ ifdef URL
 endif
 	$(BIN)/python -m build --outdir dist build/source
 	$(BIN)/twine check --strict dist/*
+	WHEEL=$$(ls dist/*.whl) $(BIN)/python -m pytest -m wheel tests/e2e/test_wheel.py
 
 clean:
 	rm -rf $(VENV) .tox build dist *.egg-info

@@ -1,9 +1,10 @@
 """A process that has imported Django and Celery, and forks: most of the time of a test went into those imports.
 
-What it forks is a process of its own like any other: a session, an environment, a folder, files and a command line of its own,
-which runs manage.py to the end and ends as Python ends. Only the modules in PRELOADED, none of them of the project or of
-tasktools, were imported before. Who tests that start itself (coverage, the smoke tests, another Python, another path) starts
-Python.
+What it forks is a process of its own: a session, an environment, a folder, files and words (sys.argv) of its own. It runs
+manage.py to the end, its threads and exit handlers too; then it ends without freeing its objects. Only the modules in
+PRELOADED, none of them of the project or of tasktools, were imported before. A test of the start or of the very end of a
+process (coverage, the smoke tests, those marked `fresh`, another Python, another path) starts Python. Output goes to files,
+so a child that keeps it open holds nothing up: test_streams.py and all that runs a shell have pipes.
 
 As a script it serves the socket whose number it is given: each request is a line of JSON and three files, and is answered by
 {"pid": ...} and, when the process has ended, {"code": ...}. It ends when the other end of the socket is closed.
@@ -88,14 +89,17 @@ class Forked:
 
     def send_signal(self, signum: int) -> None:
         if self.poll() is None:
-            os.kill(self.pid, signum)
+            with contextlib.suppress(ProcessLookupError):  # it has ended, and the server is about to say so
+                os.kill(self.pid, signum)
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
 
     def _answer(self) -> dict[str, Any]:
         while b"\n" not in self._rest:
-            self._rest += self._line.recv(4096) or b'{"code": -9}\n'  # the server has gone, and so has what it forked
+            self._rest += (
+                self._line.recv(4096) or b'{"code": -9}\n'
+            )  # the server has gone, which a test process ends last
         line, _, self._rest = self._rest.partition(b"\n")
         answer: dict[str, Any] = json.loads(line)
         return answer
@@ -111,7 +115,12 @@ class ForkServer:
         command = [sys.executable, "-m", "tests.fork_server", str(theirs.fileno())]
         root = Path(__file__).resolve().parent.parent
         self.process = subprocess.Popen(
-            command, cwd=root, env=self.environment, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
+            command,
+            cwd=root,
+            env=self.environment,
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,  # a Ctrl-C is the test process's, which ends it
         )
         theirs.close()
         self._line = ours
@@ -157,6 +166,7 @@ def _serve(line: socket.socket) -> dict[str, Any] | None:
             for each in (line.fileno(), wake, door, *(each.fileno() for each in alive.values())):
                 os.close(each)
             return {**json.loads(text), "files": files}
+        # A failed fork ends the server, and every test that needs it fails with that.
         alive[pid] = socket.socket(fileno=files[3])
         for each in files[:3]:
             os.close(each)
@@ -183,6 +193,8 @@ def _become(request: dict[str, Any]) -> str:
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["environment"])
+    for name in [name for name in sys.modules if name.partition(".")[0] == "tests"]:
+        del sys.modules[name]  # a site may have a package of this name
     sys.argv[:] = request["args"][1:]
     sys.orig_argv[:] = request["args"]
     sys.path[0] = os.path.dirname(os.path.abspath(sys.argv[0]))
@@ -197,7 +209,7 @@ def _run(script: str) -> int:
         runpy.run_path(script, run_name="__main__")
     except SystemExit as error:
         if error.code is None or isinstance(error.code, int):
-            return error.code or 0
+            return (error.code or 0) & 0xFF
         print(error.code, file=sys.stderr)
         return 1
     except BaseException as error:
@@ -216,7 +228,7 @@ def _end(code: int) -> None:
     if code < 0:
         signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
-    os._exit(code & 0xFF)
+    os._exit(code)
 
 
 _START = os.getcwd()

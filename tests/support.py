@@ -189,8 +189,9 @@ class Site:
             process = self.fork_server.start(command, self.root, variables, files)
             try:
                 code = process.wait(timeout)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            except BaseException:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
                 raise
             for each in (out, err):

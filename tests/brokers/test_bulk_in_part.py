@@ -136,7 +136,7 @@ def test_run_that_fails__goes_on_at_the_call_that_failed(
     assert enqueue(resume=name).code == 2
     monkeypatch.setattr(Second, "after", True)
     failed = enqueue(resume=name)
-    assert f'The run "{name}" goes on behind line 1.' in failed.err
+    assert f'The run "{name}" goes on after line 1.' in failed.err
     assert "in doubt" not in failed.err
     assert failed.code == 1
     monkeypatch.undo()

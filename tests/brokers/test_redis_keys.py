@@ -207,7 +207,7 @@ def test_resumed_command__sends_each_line_once(
     assert place.client.llen(f"{place.prefix}celery") == 7
     again = typed(*words, "--skip-bad", str(tmp_path / "bad"))
     assert again.code == 0, again.err
-    assert 'The run "run" goes on behind line 7.' in again.err
+    assert 'The run "run" goes on after line 7.' in again.err
     assert place.client.llen(f"{place.prefix}celery") == 9
 
 

@@ -573,7 +573,7 @@ def test_backend__none_to_wait_for(run_command: Run, elsewhere: Callable[..., st
     )
 
 
-BROKER_HINT = "start it, or mend its address in the settings (CELERY_BROKER_URL, CELERY_RESULT_BACKEND)"
+BROKER_HINT = "start it, or fix its address in the settings (CELERY_BROKER_URL, CELERY_RESULT_BACKEND)"
 
 
 def test_broker__that_refuses(run_command: Run, elsewhere: Callable[..., str]) -> None:
@@ -650,13 +650,13 @@ def test_nothing_typed__is_evaluated(run_command: Run, tmp_path: Path) -> None:
 
 
 def test_json__stderr_is_one_object_a_line(typed: Run, queue: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = ProjectError("shop.tasks is broken: redis://u:s3cret@h.", hint="mend it")
+    broken = ProjectError("shop.tasks is broken: redis://u:s3cret@h.", hint="fix it")
     monkeypatch.setattr(startup, "load_tasks", lambda *_: [broken])
     monkeypatch.setattr(single, "doubt", lambda *_: "Celery does not check it.")
     done = typed("enqueue", "echo", "hi", "--queue", queue, "--json")
     assert set(json.loads(done.out)) == {"id", "task"}
     assert [json.loads(line) for line in done.err.splitlines()] == [
-        {"warning": "shop.tasks is broken: redis://u:**@h.", "hint": "mend it"},
+        {"warning": "shop.tasks is broken: redis://u:**@h.", "hint": "fix it"},
         {"warning": "Celery does not check it.", "hint": ""},
     ]
 

@@ -40,8 +40,8 @@ def test_unclosed_quote__is_named_by_the_line_where_it_opens(enqueue: Run) -> No
         "Hint: fix it. To go on: the same command with --start 4",
     ]
     assert ran.err.startswith("2 sent")
-    mended = enqueue(GOOD + '"c",3\nd,4\ne,5\n', "--start", "4", "--json")
-    assert json.loads(mended.out)["sent"] == 3
+    fixed = enqueue(GOOD + '"c",3\nd,4\ne,5\n', "--start", "4", "--json")
+    assert json.loads(fixed.out)["sent"] == 3
 
 
 @pytest.mark.parametrize("resume", [False, True])
@@ -97,7 +97,7 @@ def test_resume__goes_on_after_a_row_of_several_lines(enqueue: Run, queue: str) 
     text = GOOD + '"c\nc",3\n"d\nd",four\n'
     assert enqueue(text, "--resume", queue).code == 2
     again = enqueue(text, "--resume", queue, "--json")
-    assert "goes on behind line 5." in again.err
+    assert "goes on after line 5." in again.err
     assert json.loads(again.out)["sent"] == 0
 
 

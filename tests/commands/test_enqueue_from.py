@@ -299,7 +299,7 @@ def test_broken_gzip__says_how_far_it_could_be_read(typed: Run, tmp_path: Path, 
     path = write(tmp_path, gzip.compress(lines)[:-2000], "x.jsonl.gz")
     ran = typed("enqueue", "add", "--from", path, "--queue", queue)
     assert ran.code == 2
-    assert re.search(r'" cannot be read on behind line \d+: ', ran.err)
+    assert re.search(r'" cannot be read after line \d+: ', ran.err)
     assert "Traceback" not in ran.err
     assert typed("enqueue", "add", "--from", write(tmp_path, b"[1, 2]", "y.gz"), "--queue", queue).code == 2
 
@@ -371,7 +371,7 @@ def test_resume__goes_on_and_ends(typed: Run, tmp_path: Path, queue: str, sent: 
     write(tmp_path, "\n".join([*lines[:6], "[broken", *lines[7:]]))
     skipped = typed(*words, "--skip-bad", str(tmp_path / "bad"))
     assert skipped.code == 0, skipped.err
-    assert f'The run "{run}" goes on behind line 6.' in skipped.err
+    assert f'The run "{run}" goes on after line 6.' in skipped.err
     assert [args[0] for _, args, _ in sent()] == [1, 2, 3, 4, 5, 6, 8, 9, 10]
     assert len(set(ids.read_text().split())) == 9
     again = typed(*words, "--json")

@@ -319,7 +319,7 @@ def test_error__its_traceback(typed: Run, tasks: str, monkeypatch: pytest.Monkey
 
 
 def test_style__stays(tasks: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(startup, "load_tasks", lambda found: [ProjectError("\x1b[2J is broken.", hint="mend it")])
+    monkeypatch.setattr(startup, "load_tasks", lambda found: [ProjectError("\x1b[2J is broken.", hint="fix it")])
     err = Terminal()
     call_command("runtask", "nothing", "-A", tasks, stdout=io.StringIO(), stderr=err, force_color=True)
     assert err.getvalue().startswith("\x1b[33;1m\\x1b[2J is broken.\x1b[0m\n")

@@ -95,7 +95,7 @@ def test_check(run_command: Run, elsewhere: Callable[..., str], url: str, projec
     app = celery_app.find(elsewhere(broker_url=url)).app
     assert app.conf.broker_url == url
     project.found = celery_app.Found(app=app)
-    problem = ProjectError(f'"{url}" is wrong: {url[8:]}, {SECRET}', hint=f"mend {SECRET!r}")
+    problem = ProjectError(f'"{url}" is wrong: {url[8:]}, {SECRET}', hint=f"fix {SECRET!r}")
     project.problems = [problem]
     hidden(run_command("check", tags=["tasktools"]))
 

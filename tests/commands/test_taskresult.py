@@ -399,7 +399,7 @@ def test_backend__of_no_known_kind(run_command: Run, elsewhere: Callable[..., st
     refused(
         run_command("taskresult", "-A", name, task_id),
         "The result backend \"nosuch://me:**@host\" cannot be used: No module named 'nosuch'.",
-        "mend CELERY_RESULT_BACKEND, or install its library",
+        "fix CELERY_RESULT_BACKEND, or install its library",
     )
 
 
@@ -409,7 +409,7 @@ def test_backend__that_refuses(run_command: Run, elsewhere: Callable[..., str], 
     done = run_command("taskresult", "-A", name, task_id)
     sentence, hint = done.err.splitlines()
     assert (done.out, done.code) == ("", 69)
-    assert hint == "Hint: start it, or mend its address in the settings (CELERY_BROKER_URL, CELERY_RESULT_BACKEND)"
+    assert hint == "Hint: start it, or fix its address in the settings (CELERY_BROKER_URL, CELERY_RESULT_BACKEND)"
     subject = re.escape(f'The result backend "redis://:**@127.0.0.1:{port}/0" cannot be reached: ')
     assert re.fullmatch(rf"{subject}.*Connection refused\.", sentence)
 

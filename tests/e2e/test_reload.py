@@ -16,6 +16,7 @@ from tests import load
 from tests.support import Running, Site, wait_for
 
 TASKS = """
+import os
 import time
 from celery import shared_task
 
@@ -27,7 +28,9 @@ def version():
 def slow(path, seconds: float):
     with open(path, "a") as file:
         print("began on VERSION", file=file)
-    time.sleep(seconds)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and not os.path.exists(path + ".end"):
+        time.sleep(0.05)
     with open(path, "a") as file:
         print("ended on VERSION", file=file)
 """
@@ -52,11 +55,17 @@ def start(site: Site, *words: str, settings: str = "", acks_late: bool = False) 
     return worker
 
 
-def begin_slow(site: Site, seconds: str) -> Path:
+def begin_slow(site: Site, seconds: str = "60") -> Path:
+    """Have a worker run a task for so long, or until `end` is called."""
     record = site.root / "record"
     assert site.manage("enqueue", "slow", str(record), seconds).returncode == 0
     wait_for(record.exists)
     return record
+
+
+def end(record: Path) -> None:
+    """Have the slow task of `record` come to its end."""
+    record.with_name(f"{record.name}.end").touch()
 
 
 def children(pid: int) -> list[int]:
@@ -200,6 +209,7 @@ def test_home_that_is_the_project__is_watched(site: Site) -> None:
     worker.wait_for_output("reload: mysite/more.py changed, reloading")
 
 
+@pytest.mark.fresh
 def test_save_while_the_settings_wait__is_noticed(site: Site) -> None:
     site.minimal(settings="from mysite.slow import *")
     write_version(site, 1)
@@ -228,11 +238,12 @@ def test_hangup__ends_unless_nohup(site: Site, ignored: bool) -> None:
 @pytest.mark.measured
 def test_long_task__goes_on_in_the_old_code_while_the_new_serves(site: Site) -> None:
     worker = start(site)
-    record = begin_slow(site, "4")
+    record = begin_slow(site)
     write_version(site, 2)
     assert running_version(site) == "2"
-    assert record.read_text() == "began on 1\n"
     worker.wait_for_output("waiting for shop.tasks.slow[")
+    assert record.read_text() == "began on 1\n"
+    end(record)
     wait_for(lambda: record.read_text() == "began on 1\nended on 1\n")
     worker.wait_for_output("finished: shop.tasks.slow[")
     assert running_version(site) == "2"
@@ -241,9 +252,10 @@ def test_long_task__goes_on_in_the_old_code_while_the_new_serves(site: Site) -> 
 @pytest.mark.parametrize(("acks_late", "pool"), [(False, "prefork"), (True, "threads")])
 def test_reload_grace__task_that_takes_longer_is_named_and_stopped(site: Site, acks_late: bool, pool: str) -> None:
     worker = start(site, "--reload-grace", "1s", "-P", pool, acks_late=acks_late)
-    record = begin_slow(site, "8")
+    record = begin_slow(site)
     write_version(site, 2, acks_late=acks_late)
     worker.wait_for_output("tasks still run after 1 s: they are stopped")
+    end(record)  # when it runs again
     what = "went back to the queue" if acks_late else "cut off and lost"
     worker.wait_for_output(f"{what}: shop.tasks.slow[")
     assert running_version(site) == "2"

@@ -11,8 +11,6 @@ import pytest
 
 from tests.support import Site, wait_for
 
-pytestmark = pytest.mark.measured
-
 OFTEN = "CELERY_BEAT_SCHEDULE = {'often': {'task': 'shop.tasks.add', 'schedule': 0.5, 'args': (2, 2)}}"
 
 
@@ -55,6 +53,7 @@ def test_entry_that_cannot_run__is_refused(site: Site, entry: str, check: str, c
         assert f'SILENCED_SYSTEM_CHECKS = ["tasktools.{check}"]' in done.stderr.splitlines()[-1]
 
 
+@pytest.mark.measured
 def test_silenced_check__lets_beat_start(site: Site) -> None:
     site.minimal(
         settings="""
@@ -65,6 +64,7 @@ def test_silenced_check__lets_beat_start(site: Site) -> None:
     site.start_manage("runbeat", "--noreload", "-l", "INFO").wait_for_output("Sending due task theirs")
 
 
+@pytest.mark.measured
 def test_read_only_working_folder__another_place_is_found_and_named(site: Site) -> None:
     """Nobody, root included, can write into /proc."""
     site.minimal(settings=OFTEN)
@@ -77,6 +77,7 @@ def test_read_only_working_folder__another_place_is_found_and_named(site: Site) 
     assert list(site.data.glob("celerybeat-schedule*"))
 
 
+@pytest.mark.measured
 def test_schedule_option__decides(site: Site) -> None:
     site.minimal(settings=OFTEN)
     path = site.root / "elsewhere" / "beat"
@@ -88,6 +89,7 @@ def test_schedule_option__decides(site: Site) -> None:
     assert not list(site.root.glob("celerybeat-schedule*"))
 
 
+@pytest.mark.measured
 def test_detach__goes_to_the_background_and_can_be_ended(site: Site) -> None:
     site.minimal(settings=OFTEN)
     pidfile, log = site.root / "beat.pid", site.root / "beat.log"

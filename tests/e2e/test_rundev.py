@@ -18,8 +18,6 @@ from tests.e2e.test_runworker import begin_slow_task, recorded, slow_site
 from tests.e2e.test_web import URLS, get
 from tests.support import LIMIT, Running, Site, refusing_port, wait_for
 
-pytestmark = pytest.mark.measured
-
 QUICK = "--without-mingle --without-gossip -c 1"
 
 
@@ -85,6 +83,7 @@ def test_rundev__serves_works_and_stops_clean(site: Site) -> None:
     assert "\033" not in rundev.output
 
 
+@pytest.mark.measured
 def test_stop__waits_for_the_running_task_when_web_has_gone(site: Site) -> None:
     rundev, port = begin(slow_site(site), "--no-beat")
     begin_slow_task(site, "4")
@@ -124,6 +123,7 @@ def test_part_that_dies__ends_the_rest(site: Site) -> None:
     assert "rundev: web ended by itself with SIGKILL: stopping the rest" in rundev.output
 
 
+@pytest.mark.measured
 def test_worker_that_cannot_start__is_named_with_its_code(site: Site) -> None:
     site.minimal()
     rundev = site.start_manage("rundev", str(refusing_port()), "--no-beat", "--worker", "--noreload -P nosuch")
@@ -132,6 +132,7 @@ def test_worker_that_cannot_start__is_named_with_its_code(site: Site) -> None:
     assert re.search(r"^worker \| Hint: ", rundev.output, re.MULTILINE)
 
 
+@pytest.mark.measured
 def test_keep_going__the_others_go_on(site: Site) -> None:
     site.minimal().write("urls.py", URLS)
     port = refusing_port()
@@ -142,6 +143,7 @@ def test_keep_going__the_others_go_on(site: Site) -> None:
     assert rundev.end(signal.SIGINT) == 0
 
 
+@pytest.mark.measured
 def test_port__taken_is_told_and_nothing_starts(site: Site) -> None:
     site.minimal()
     with socket.socket() as listener:
@@ -154,6 +156,7 @@ def test_port__taken_is_told_and_nothing_starts(site: Site) -> None:
     assert site.server_pid() is None
 
 
+@pytest.mark.measured
 def test_broken_tasks__are_told_and_the_site_comes_up_once_they_are_mended(site: Site) -> None:
     site.minimal().write("urls.py", URLS)
     broken = site.write("shop/tasks.py", "def broken(:\n")
@@ -193,6 +196,7 @@ def test_reader_that_goes_away__ends_all_of_it(site: Site) -> None:
     await_end(pids)
 
 
+@pytest.mark.measured
 def test_terminal__has_colours_and_one_ctrl_c_ends_all(site: Site) -> None:
     site.minimal().write("urls.py", URLS)
     port = refusing_port()

@@ -11,8 +11,6 @@ import pytest
 
 from tests.support import Site, refusing_port, silent_port, wait_for
 
-pytestmark = pytest.mark.measured
-
 SLOW = """
 import time
 from celery import shared_task
@@ -53,6 +51,7 @@ def test_first_line__names_app_broker_backend_queues_and_tasks(site: Site) -> No
     assert worker.output.splitlines()[0] == expected
 
 
+@pytest.mark.measured
 def test_sigterm__is_warm(site: Site) -> None:
     worker = slow_site(site).start_worker()
     begin_slow_task(site)
@@ -68,6 +67,7 @@ def test_sigint__once_is_warm(site: Site) -> None:
     assert recorded(site) == ["began", "ended"]
 
 
+@pytest.mark.measured
 def test_sigint__twice_is_cold(site: Site) -> None:
     worker = slow_site(site).start_worker()
     begin_slow_task(site, "60")
@@ -111,6 +111,7 @@ def test_pidfile__holds_the_process_id_and_goes_with_it(site: Site) -> None:
     assert not pidfile.exists()
 
 
+@pytest.mark.measured
 def test_detach__goes_to_the_background_and_can_be_ended(site: Site) -> None:
     site.minimal()
     pidfile, log = site.root / "worker.pid", site.root / "worker.log"
@@ -126,6 +127,7 @@ def test_detach__goes_to_the_background_and_can_be_ended(site: Site) -> None:
     wait_for(lambda: not pidfile.exists())
 
 
+@pytest.mark.measured
 def test_embedded_beat__ticks(site: Site) -> None:
     site.minimal(
         settings="CELERY_BEAT_SCHEDULE = {'often': {'task': 'shop.tasks.add', 'schedule': 0.5, 'args': (2, 2)}}"
@@ -134,6 +136,7 @@ def test_embedded_beat__ticks(site: Site) -> None:
     worker.wait_for_output("succeeded in")
 
 
+@pytest.mark.measured
 def test_failed_system_check__refuses_to_start_unless_skipped(site: Site) -> None:
     site.minimal()
     site.write(
@@ -152,6 +155,7 @@ def test_failed_system_check__refuses_to_start_unless_skipped(site: Site) -> Non
     site.start_worker("--skip-checks")
 
 
+@pytest.mark.measured
 @pytest.mark.parametrize("kind", ["refusing", "silent"])
 def test_broker_that_does_not_answer__is_named_within_three_seconds_and_celery_tries_again(
     site: Site, kind: str
@@ -162,7 +166,7 @@ def test_broker_that_does_not_answer__is_named_within_three_seconds_and_celery_t
         worker = site.start_manage("runworker", "--noreload", "-c", "1")
         worker.wait_for_output(" | broker redis://")
         began = time.monotonic()
-        worker.wait_for_output("Hint: start it, or mend its address in the settings")
+        worker.wait_for_output("Hint: start it, or fix its address in the settings")
         assert time.monotonic() - began < 3
         assert f'The broker "redis://:**@127.0.0.1:{port}/0" ' in worker.output
         assert "secret" not in worker.output
@@ -213,6 +217,7 @@ LOGGING = {
 """
 
 
+@pytest.mark.measured
 def test_logging_setting__keeps_its_handlers_and_level(site: Site) -> None:
     site.minimal(settings=LOGGING)
     worker = site.start_manage("runworker", "--noreload", "-c", "1")
@@ -220,6 +225,7 @@ def test_logging_setting__keeps_its_handlers_and_level(site: Site) -> None:
     assert "/MainProcess]" not in worker.output
 
 
+@pytest.mark.measured
 def test_celery_logging__takes_the_root_logger_over(site: Site) -> None:
     site.minimal(settings=LOGGING)
     worker = site.start_worker("--celery-logging")
@@ -227,6 +233,7 @@ def test_celery_logging__takes_the_root_logger_over(site: Site) -> None:
     assert "MINE" not in worker.output
 
 
+@pytest.mark.measured
 def test_user_options__of_the_app_are_taken(site: Site) -> None:
     site.minimal()
     site.write(

@@ -8,6 +8,8 @@ import pytest
 
 from tests.support import Site
 
+pytestmark = pytest.mark.fresh
+
 
 def test_shadowing__the_site_goes_on_and_each_command_names_the_file(site: Site) -> None:
     site.minimal()

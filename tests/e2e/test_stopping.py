@@ -22,6 +22,7 @@ from celery import shared_task
 
 @shared_task(acks_late=LATE)
 def slow(seconds: float):
+    print("slow has begun")
     time.sleep(seconds)
 
 @shared_task
@@ -40,7 +41,7 @@ def make(site: Site, *, acks_late: bool = False, settings: str = "") -> Site:
 def begin(site: Site, worker: Running, *seconds: str) -> None:
     for each in seconds:
         assert site.manage("enqueue", "slow", each).returncode == 0
-    wait_for(lambda: worker.output.count(" received") >= len(seconds))
+    wait_for(lambda: worker.output.count(" received") >= len(seconds) and "slow has begun" in worker.output)
 
 
 def queued(site: Site) -> int:
@@ -108,7 +109,7 @@ def in_a_terminal(site: Site, *words: str) -> Iterator[Any]:
     try:
         worker.expect(" ready.")
         assert site.manage("enqueue", "slow", seconds).returncode == 0
-        worker.expect("received")
+        worker.expect("slow has begun")  # received is not begun: such a task goes back
         worker.sendintr()
         yield worker
         worker.expect(pexpect.EOF)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.support import REPOSITORY, TASKS, Site
+
+pytestmark = pytest.mark.wheel
 
 #: Installing takes as long as the package index does, in seconds.
 INSTALL = 300
@@ -22,21 +25,9 @@ def pip(*words: str) -> None:
 
 
 @pytest.fixture
-def wheel(tmp_path: Path) -> Path:
-    """The wheel of the working tree, built from a copy: setuptools writes beside the sources."""
-    files = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"], cwd=REPOSITORY, capture_output=True, text=True, check=True
-    )
-    for name in files.stdout.splitlines():
-        source = REPOSITORY / name
-        if source.is_file() and name.startswith(
-            ("tasktools/", "setup.cfg", "pyproject.toml", "README", "CHANGELOG", "LICENSE")
-        ):
-            (tmp_path / "source" / name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / "source" / name).write_bytes(source.read_bytes())
-    pip("wheel", "--no-deps", "--wheel-dir", str(tmp_path / "dist"), str(tmp_path / "source"))
-    (found,) = (tmp_path / "dist").glob("*.whl")
-    return found
+def wheel() -> Path:
+    """The wheel that make dist has built."""
+    return REPOSITORY / os.environ["WHEEL"]
 
 
 @pytest.fixture

@@ -60,6 +60,6 @@ def test_exit_codes__the_table_is_what_the_commands_promise() -> None:
 
 
 def test_error__has_a_sentence_and_no_hint_unless_it_is_given_one() -> None:
-    bare, full = TasktoolsError("It broke."), TasktoolsError("It broke.", hint="mend it")
+    bare, full = TasktoolsError("It broke."), TasktoolsError("It broke.", hint="fix it")
     assert (str(bare), bare.sentence, bare.hint) == ("It broke.", "It broke.", "")
-    assert (str(full), full.sentence, full.hint) == ("It broke.", "It broke.", "mend it")
+    assert (str(full), full.sentence, full.hint) == ("It broke.", "It broke.", "fix it")

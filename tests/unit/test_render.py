@@ -178,12 +178,12 @@ def test_as_text__text_as_it_is_and_the_rest_as_json(value: Any, text: str) -> N
 
 
 def test_error_lines__sentence_and_hint() -> None:
-    assert render.error_lines(TasktoolsError("It broke.", hint="mend it")) == ["It broke.", "Hint: mend it"]
+    assert render.error_lines(TasktoolsError("It broke.", hint="fix it")) == ["It broke.", "Hint: fix it"]
 
 
 def test_error_lines__further_sentences() -> None:
-    error = TasktoolsError("It broke.", hint="mend it", more=["That too."])
-    assert render.error_lines(error) == ["It broke.", "That too.", "Hint: mend it"]
+    error = TasktoolsError("It broke.", hint="fix it", more=["That too."])
+    assert render.error_lines(error) == ["It broke.", "That too.", "Hint: fix it"]
 
 
 def test_error_lines__no_empty_hint() -> None:
@@ -191,9 +191,9 @@ def test_error_lines__no_empty_hint() -> None:
 
 
 def test_error_json__is_one_object_on_one_line() -> None:
-    text = render.error_json(TasktoolsError('No "x".', hint="mend\nit"), str)
+    text = render.error_json(TasktoolsError('No "x".', hint="fix\nit"), str)
     assert "\n" not in text
-    assert parsed(text) == {"error": 'No "x".', "hint": "mend\nit"}
+    assert parsed(text) == {"error": 'No "x".', "hint": "fix\nit"}
 
 
 def test_plain_table__columns_are_aligned_and_two_spaces_apart() -> None:

@@ -31,14 +31,14 @@ def test_task_imports__the_shell_starts_where_there_is_no_app(
 def test_task_imports__what_is_broken_is_logged_without_passwords(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    broken = ProjectError("shop.tasks is broken: redis://u:s3cret@h\x1b[2J.", hint="mend it")
+    broken = ProjectError("shop.tasks is broken: redis://u:s3cret@h\x1b[2J.", hint="fix it")
     rest = ProjectError("The system checks cannot be run.")
     monkeypatch.setattr(startup, "load_tasks", lambda *_: [broken])
     monkeypatch.setattr(django_fixup, "load_rest", lambda *_: [rest])
     with caplog.at_level(logging.ERROR, logger="tasktools"):
         assert "from tests.site.tasks import total" in task_imports()
     assert caplog.messages == [
-        r"shop.tasks is broken: redis://u:**@h\x1b[2J. Hint: mend it",
+        r"shop.tasks is broken: redis://u:**@h\x1b[2J. Hint: fix it",
         "The system checks cannot be run.",
     ]
 

@@ -145,7 +145,7 @@ def wrong_version() -> OSError:
         (
             redis.InvalidResponse("Protocol Error: b'HTTP/1.1 400 Bad Request'"),
             "answers, but not as Redis or Valkey: Protocol Error: ",
-            "another program listens there, or the port speaks TLS (rediss://): mend the address in the settings",
+            "another program listens there, or the port speaks TLS (rediss://): fix the address in the settings",
         ),
         (
             redis.ConnectionError("Connection closed by server."),

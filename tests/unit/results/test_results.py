@@ -264,7 +264,7 @@ def test_check_backend__of_no_known_kind(backend: Any) -> None:
     assert caught.value.sentence == (
         "The result backend \"nosuch://user:**@host\" cannot be used: No module named 'nosuch'."
     )
-    assert caught.value.hint == "mend CELERY_RESULT_BACKEND, or install its library"
+    assert caught.value.hint == "fix CELERY_RESULT_BACKEND, or install its library"
 
 
 @pytest.mark.parametrize(
