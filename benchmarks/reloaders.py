@@ -1,4 +1,4 @@
-"""Three workers that start anew on changed files: runworker, and a stock Celery under watchfiles and under watchmedo.
+"""Three workers that start again on changed files: runworker, and a stock Celery under watchfiles and under watchmedo.
 
 Each has a project of its own and a database of its own on one server; all three run at the same time.
 """

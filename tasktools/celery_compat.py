@@ -7,61 +7,7 @@ installed versions. Importing this module imports neither Celery nor kombu.
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-
-NAMES: list[Private] = []  # all of them, in the order of this file
-
-
-@dataclass(frozen=True)
-class Private:
-    """A name of Celery or kombu. Making one adds it to NAMES."""
-
-    #: `module:Class` or `module` of the owner.
-    owner: str
-    name: str
-    #: What does not work where the name is missing, as the subject of a sentence.
-    feature: str
-    #: What would take its place.
-    instead: str
-    #: The parameters that are counted on, without self; None for what is no function.
-    takes: tuple[str, ...] | None = None
-    #: Whether only objects have it: the code of their class sets it.
-    on_objects: bool = False
-    #: Whether a supported version may lack it.
-    optional: bool = False
-
-    def __post_init__(self) -> None:
-        NAMES.append(self)
-
-    def of(self, owner: Any) -> Any:
-        """Return the attribute of `owner`. Raises AttributeError."""
-        return getattr(owner, self.name)
-
-    def get(self, owner: Any) -> Any:
-        """Return the attribute of `owner`; None where it is not there."""
-        return getattr(owner, self.name, None)
-
-    def exists(self, owner: Any) -> bool:
-        """Whether `owner` has it."""
-        return hasattr(owner, self.name)
-
-    def here(self) -> Any:
-        """Return what the installed version has. Raises ImportError and AttributeError."""
-        module, _, inner = self.owner.partition(":")
-        owner = importlib.import_module(module)
-        return getattr(getattr(owner, inner) if inner else owner, self.name)
-
-    def put(self, owner: Any, value: Any) -> None:
-        """Replace the attribute of `owner`."""
-        setattr(owner, self.name, value)
-
-    def wrap(self, owner: Any, wrapper: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
-        """Put what `wrapper` makes of a method of `owner` in its place. Raises AttributeError."""
-        self.put(owner, wrapper(self.of(owner)))
-
+from tasktools.environment.private import Private
 
 _APP = "celery.app.base:Celery"
 _CONSUMER = "celery.worker.consumer.consumer:Consumer"
@@ -161,6 +107,7 @@ SHOULD_STOP = Private(
     "ending a worker by --drain, --max-tasks, --max-time or its supervisor",
     "a public call",
 )
+SHOULD_TERMINATE = Private("celery.worker.state", "should_terminate", "a stop in spite of a silent broker", "the same")
 SIGNAL_LOCK = Private(
     "celery.signals:worker_shutting_down", "lock", "a second signal in a stop", "a lock that may be taken twice"
 )
@@ -207,6 +154,21 @@ KILLABLE = Private(
 TERMINATE_JOB = Private(
     "celery.concurrency.base:BasePool", "terminate_job", "a cold stop of gevent and eventlet", "the same", ("pid",)
 )
+POOL_APPLY = Private(
+    "celery.concurrency.base:BasePool",
+    "apply_async",
+    "tasks of threads and greenlets that call sys.exit()",
+    "the same",
+    ("target",),
+)
+POOL_STOP = Private("celery.concurrency.base:BasePool", "stop", "a stop in spite of a silent broker", "the same", ())
+DRAIN_EVENTS = Private(
+    "kombu.connection:Connection",
+    "drain_events",
+    "a reload of gevent and eventlet without a pause",
+    "a loop that can be woken",
+    (),
+)
 SIGNALS = Private("celery.platforms", "signals", "a cold stop of gevent and eventlet", "handlers that may wait")
 MAILBOX = Private(
     "celery.app.control:Control",
@@ -247,4 +209,4 @@ TICK = Private("celery.beat:Scheduler", "tick", "a beat that ends between two ti
 CELERY_COMMAND = Private(
     "celery.bin.celery", "celery", "manage.py celery", "a documented entry point that takes an app"
 )
-DETACH = Private("celery.bin.worker", "detach", "runworker --detach", "the same", optional=True)
+DETACH = Private("celery.bin.worker", "detach", "runworker --detach", "the same")

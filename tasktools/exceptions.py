@@ -18,7 +18,7 @@
         ├── InDoubt                   it broke off: whether the last calls were sent cannot be known
         └── PrivateServerError        the private Valkey cannot be started
 
-Each is raised with one sentence and, where there is one, a hint: the command or the setting that mends it.
+Each is raised with one sentence and, where there is one, a hint: the command or the setting that fixes it.
 69 is EX_UNAVAILABLE of sysexits.h, 74 its EX_IOERR.
 """
 

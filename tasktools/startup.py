@@ -137,7 +137,7 @@ def read_settings(chosen: celery_app.Found) -> None:
 
 
 def require_timezone(app: Celery) -> None:
-    """Raise ConfigurationError when the time zone of the app does not exist: no time of a call can be reckoned with."""
+    """Raise ConfigurationError when the time zone of the app does not exist: no time of a call can be computed."""
     with project_code(lambda error: _no_timezone(app, error)):
         datetime.now(app.timezone)
 
@@ -177,7 +177,7 @@ def require_broker(chosen: celery_app.Found) -> None:
 def load_tasks(chosen: celery_app.Found) -> list[ProjectError]:
     """Import the task modules of the app by Celery's rules; return an error for each that cannot be imported.
 
-    A ready-made app goes on after a broken module. What a worker knows besides comes with `fixups.load_rest`.
+    A ready-made app goes on after a broken module. What a worker knows besides comes with `django_fixup.load_rest`.
     """
     if chosen.ready_made:
         # Start-up has imported those of the app that it found.
@@ -209,7 +209,7 @@ def _import_tasks(app: Celery) -> Iterator[ProjectError]:
 
 
 def _watch(module: str) -> Callable[..., None]:
-    """Have runserver start again when the broken module is mended: it is not among the imported ones, which it watches."""
+    """Have runserver start again when the broken module is fixed: it is not among the imported ones, which it watches."""
 
     def watch(sender: Any, **_: Any) -> None:
         spec = importlib.util.find_spec(module)

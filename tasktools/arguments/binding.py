@@ -86,7 +86,7 @@ class _Binder:
                 if parameter.name in self.kwargs and parameter.kind in KEYWORD_KINDS:
                     told = f'"{parameter.name}" is given twice, once by its place and once by its name.'
                     self.target.fail(told)
-        self.target.require_call(args, self.kwargs)
+        self.target.require_call(args, self.kwargs, words=True)
         nesting.require_shallow((*args, *self.kwargs.values()))
         return Bound(args=tuple(args), kwargs=self.kwargs)
 

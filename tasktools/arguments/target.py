@@ -35,10 +35,13 @@ class Target:
         if not self.signature.takes_keyword(key):
             self.fail(f'{self.task} takes no keyword "{shown(key)}".')
 
-    def require_call(self, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
-        """Raise ArgumentError when the whole is no call that the task takes."""
+    def require_call(self, args: Sequence[Any], kwargs: dict[str, Any], *, words: bool = False) -> None:
+        """Raise ArgumentError when the whole is no call that the task takes.
+
+        Of `words` none names a parameter that has only a place.
+        """
         try:
-            if self.reading.whole and not self.signature.exact:  # else the check that follows is the same
+            if self.reading.whole and not (words and self.signature.exact):  # then the check that follows is the same
                 self.reading.signature.bind(*args, **kwargs)
             self.signature.check(args, kwargs)
         except TypeError as error:

@@ -1,6 +1,6 @@
 """The values of one call after the other -> arguments that a task takes. Pure.
 
-What `arguments.bind` does for words, for values that were parsed already, and quickly for the common case.
+What `binding.bind` does for words, for values that were parsed already, and quickly for the common case.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ def check_broker(app: Celery, limit: float) -> None:
 def connect(broker: Broker, limit: float, *, consequence: str = "") -> Any:
     """Return a kombu Connection to the broker, made in a thread: the look-up of its host name cannot be interrupted.
 
-    Raises Unreachable when there is none within `limit` seconds; `consequence` is put behind the sentence.
+    Raises Unreachable when there is none within `limit` seconds; `consequence` is put after the sentence.
     """
     return _reach(within_thread, broker.name, limit, broker.publishing_connection, limit, consequence=consequence)
 
@@ -76,10 +76,10 @@ def _silent_hint(subject: str) -> str:
 
 SETTINGS_HINT = "see the settings of that name: CELERY_BROKER_..., CELERY_RESULT_...; --traceback shows where"
 
-HINT = "start it, or mend its address in the settings (CELERY_BROKER_URL, CELERY_RESULT_BACKEND)"
+HINT = "start it, or fix its address in the settings (CELERY_BROKER_URL, CELERY_RESULT_BACKEND)"
 
 
-_ADDRESS = "mend the address in the settings (CELERY_BROKER_URL, CELERY_RESULT_BACKEND)"
+_ADDRESS = "fix the address in the settings (CELERY_BROKER_URL, CELERY_RESULT_BACKEND)"
 
 #: What to do about an answer of a Redis or Valkey that is an error, by the name of its class: redis is not imported here.
 _REMEDIES = {
@@ -170,7 +170,7 @@ def unsent(task: str, error: BaseException, *, consequence: str = "") -> Project
 
 
 def sent_all_the_same(task: str, error: BaseException) -> TasktoolsError:
-    """Return the error for a call that was sent, and behind which code of the project has failed."""
+    """Return the error for a call that was sent, and after which code of the project failed."""
     told = f"{task} was sent, and code of the project failed then: {type(error).__name__}: {reason(error)}."
     return TasktoolsError(told, hint="the same command with --traceback shows where")
 

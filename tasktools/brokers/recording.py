@@ -57,8 +57,10 @@ class Recorder:
 
     def _put_fanout(self, exchange: str, message: Any, routing_key: str, **_: Any) -> None:
         several = celery_compat.PUBLISH_TOPICS.get(self.channel)
-        one = celery_compat.PUBLISH_TOPIC.of(self.channel)
-        topics = several(exchange, routing_key) if several else [one(exchange, routing_key)]
+        if several is None:
+            topics = [celery_compat.PUBLISH_TOPIC.of(self.channel)(exchange, routing_key)]
+        else:
+            topics = several(exchange, routing_key)
         for topic in topics:
             self._commands.append(Command("publish", self.keys.full(topic), message, dumps(message)))
 
@@ -73,7 +75,7 @@ class Outgoing:
     slow: dict[str, str] = field(default_factory=dict)
 
     def add(self, command: Command, value: str) -> None:
-        """Add one message; in a list it stands behind the earlier ones."""
+        """Add one message; in a list it stands after the earlier ones."""
         if command.name == "publish":
             self.published.append((command.key, value))
             return

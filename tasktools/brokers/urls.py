@@ -29,7 +29,7 @@ def flaw(url: Any, error: Exception) -> tuple[str, str]:
         return why, "write the URL as redis://USER:PASSWORD@HOST:PORT/DATABASE, without that parameter"
     if isinstance(error, ValueError):
         return "cannot be used: its URL cannot be taken apart", QUOTE
-    return f"cannot be used ({type(error).__name__})", "mend CELERY_BROKER_URL; --traceback shows where it fails"
+    return f"cannot be used ({type(error).__name__})", "fix CELERY_BROKER_URL; --traceback shows where it fails"
 
 
 def port_hint(error: BaseException) -> str:

@@ -22,7 +22,7 @@ _tasktools_manage() {
     [[ $at ]] || return
     word=${words[last]#[\"\']}
     words[last]=$word
-    # Readline completes only what stands behind the last = or :.
+    # Readline completes only what stands after the last = or :.
     [[ $breaks ]] && head=${word%"${word##*[$breaks]}"}
     while IFS= read -r line; do
         [[ $line == $'\t'* ]] && line=${line#$'\t'} && COMPREPLY+=("${line#"$head"}")

@@ -50,7 +50,7 @@ def _run(pool: str, words: list[str]) -> None:
     """Patch, and run a command line as Python would."""
     module = words.pop(0) == "-m" if words[0] == "-m" else False
     here = os.path.dirname(os.path.abspath(__file__))
-    if sys.path and os.path.abspath(sys.path[0]) == here:  # not with Python's option -P; Celery lies hidden by it
+    if sys.path and os.path.abspath(sys.path[0]) == here:  # not with Python's option -P
         sys.path[0] = os.getcwd() if module else os.path.dirname(os.path.realpath(words[0]))
     from celery import maybe_patch_concurrency
 

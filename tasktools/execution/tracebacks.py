@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Iterator
 from types import TracebackType
 
-#: What stands above a task's own frames: the tracer and who calls it, and the wrappers of autoretry_for (which raises anew
+#: What stands above a task's own frames: the tracer and who calls it, and the wrappers of autoretry_for (which raises again
 #: what it has caught), of pydantic=True and of Task.__call__.
 _WRAPPERS = {
     "tasktools.execution.tracer",

@@ -61,7 +61,7 @@ Tell = Callable[[Progress | Changed | Raised], None]
 
 
 def attempts(app: Celery, call: Call, *, serialize: bool, tell: Tell) -> Iterator[Attempt]:
-    """Run `call`, and again at each step for as long as it asks for that. Who steps on waits before, or does not.
+    """Run `call`, and again at each step as long as it asks for that. The caller waits before a step, or not.
 
     With `serialize` arguments, progress and result go through the serializers. `tell` is called as things happen.
 
@@ -79,7 +79,7 @@ def attempts(app: Celery, call: Call, *, serialize: bool, tell: Tell) -> Iterato
             carried = _through(app, attempt.again.call, tell) if serialize else attempt.again.call
         except ArgumentError as error:
             raise TaskFailed(f"It asks to be tried again. {error.sentence}", hint=error.hint) from error
-        request = request_of(app, carried, hostname=hostname)  # now: its eta is reckoned from now
+        request = request_of(app, carried, hostname=hostname)  # now: its eta counts from now
         yield attempt
 
 

@@ -54,7 +54,7 @@ def become_supervisor(kind: str, options: dict[str, Any], *, pool: str | None = 
 
 
 def _plan(kind: str, options: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of supervisor.reloading.Plan, but for the first process."""
+    """Return the fields of supervisor.reloader.Plan, but for the first process."""
     return {
         "kind": kind,
         "command": [str(word) for word in get_child_arguments()],

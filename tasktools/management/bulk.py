@@ -175,7 +175,7 @@ def send_file(
     """
     task = resolve(name, names(app, builtin=True)) if name else None
     feeder = Feeder(app, task, calling_options(app, options), command.load_rest_for)
-    if not listen:  # the process is ours: what a line leaves behind is in no circle
+    if not listen:  # the process is ours: what a line leaves behind has no reference cycles
         gc.set_threshold(100_000, 50, 50)
     bulk = Bulk(command, app, task, options)
     with contextlib.closing(bulk.source):

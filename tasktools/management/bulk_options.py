@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.core.management.base import CommandParser
 
@@ -13,9 +13,6 @@ from tasktools.arguments.numbers import whole_number
 from tasktools.exceptions import ArgumentError
 from tasktools.management.input_lines import Source
 from tasktools.publishing.append_file import identity
-
-if TYPE_CHECKING:
-    pass  # it imports redis, which a single call may do without
 
 #: Options that say how the calls of a file are sent, and mean nothing for a single one.
 _OF_FILES = ("csv", "check", "skip_bad", "ids", "resume", "rate", "max_queue", "batch_size", "start")

@@ -32,7 +32,7 @@ def add_argument_options(parser: CommandParser) -> Callable[..., Any]:
     """Add what every call has, sent or not; return the `add_argument` of its group."""
     naming = "the task: its full name, or as much of its end as is unique"
     completed_by(parser.add_argument("name", nargs="?", help=naming), task_names)
-    words = "an argument, or key=value; behind -- also words like -x"
+    words = "an argument, or key=value; after -- also words like -x"
     completed_by(parser.add_argument("words", nargs="*", metavar="word", help=words), keywords)
     add: Callable[..., Any] = parser.add_argument_group("how it is called").add_argument
     add("--args", dest="args_json", metavar="JSON", help="positional arguments as a JSON array, before the words")
@@ -81,7 +81,7 @@ def calling_options(app: Celery, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _later(typed: Any) -> float:
-    """Return a span in seconds that a time from now can be reckoned with."""
+    """Return a span in seconds that can be added to the present time."""
     span = parse_duration(typed)
     try:
         datetime.now(timezone.utc) + span

@@ -36,7 +36,7 @@ class Fed(NamedTuple):
     why: str = ""
     #: The last line of a row of CSV that has several.
     last: int = 0
-    #: Whether nothing behind it can be read.
+    #: Whether nothing after it can be read.
     is_end: bool = False
 
     @property

@@ -101,7 +101,7 @@ def run_celery(app: Celery | None, words: Sequence[str], *, program: str, hint: 
 
 @contextlib.contextmanager
 def _as_default_app(group: Any, app: Celery | None) -> Iterator[None]:
-    """Make `app` what -A stands for when it is not typed, ahead of the environment (celery.app.base.Celery.start does alike)."""
+    """Make `app` what -A stands for when it is not typed, ahead of the environment (as celery.app.base.Celery.start does)."""
     option = next(param for param in group.params if param.name == "app")
     before = option.default, option.envvar, option.allow_from_autoenv
     option.default, option.envvar, option.allow_from_autoenv = app, None, False

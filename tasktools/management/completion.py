@@ -87,7 +87,7 @@ def listed(completer: Completer) -> Completer:
 def answer(
     words: Sequence[str], find_app: Callable[[str | None], Any], load_rest: Callable[[], None] = lambda: None
 ) -> list[str]:
-    """Return what the last of `words` may become; they begin behind `manage.py`.
+    """Return what the last of `words` may become; they begin after `manage.py`.
 
     A word that a shell would have to quote is left out: the answer goes on the command line as it is.
     """
@@ -121,7 +121,7 @@ class _Walk:
         self.parser = parser
         self.line = line
         self.waiting: argparse.Action | None = None  # the option whose value comes next
-        self.only_words = False  # behind --
+        self.only_words = False  # after --
 
     def run(self, before: Iterable[str]) -> Iterable[str]:
         for word in before:

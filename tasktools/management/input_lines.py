@@ -94,7 +94,7 @@ class Source:
                 yield line_of(number, data)
         except _BROKEN as error:
             raise ArgumentError(
-                f'"{shown_path(self.name)}" cannot be read on behind line {number}: {error}.', hint="make it anew"
+                f'"{shown_path(self.name)}" cannot be read after line {number}: {error}.', hint="make it again"
             ) from error
 
     @property

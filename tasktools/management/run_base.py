@@ -64,7 +64,7 @@ class RunCommand(TasktoolsCommand):
 
     def add_own_options(self, parser: CommandParser) -> None:
         add = parser.add_argument_group("reload").add_argument
-        add("--reload", action="store_true", help="start anew when a file changes; with DEBUG that is so without it")
+        add("--reload", action="store_true", help="start again when a file changes; with DEBUG that is so without it")
         add("--noreload", action="store_true", help="do not")
         add("--reload-include", action="append", default=[], metavar="GLOB", help="files that count beside *.py, .env")
 
@@ -150,14 +150,14 @@ class RunCommand(TasktoolsCommand):
 
 
 def _may_be_mended(error: TasktoolsError, options: dict[str, Any]) -> bool:
-    """Whether the change of a file may mend what keeps Celery from starting."""
+    """Whether the change of a file may fix what keeps Celery from starting."""
     if isinstance(error, AppError):
         return options.get("app") is None
     return isinstance(error, (ProjectError, ConfigurationError))
 
 
 def reloads(options: dict[str, Any]) -> bool:
-    """Whether to start anew when a file changes: as runserver does, but not for a process that others manage.
+    """Whether to start again when a file changes: as runserver does, but not for a process that others manage.
 
     Nor for a worker with a beat inside (-B): while the old one finishes its tasks there would be two.
     """

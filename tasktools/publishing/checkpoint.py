@@ -48,7 +48,7 @@ class Progress:
         if self.done:
             said.append(f'The run "{name}" is complete: {self.sent} sent. Nothing is left to send.')
         elif self.line:
-            said.append(f'The run "{name}" goes on behind line {self.line}.')
+            said.append(f'The run "{name}" goes on after line {self.line}.')
         return said
 
 

@@ -45,7 +45,7 @@ class Plan:
         self._timed = not _TIMED.isdisjoint(call.options) or getattr(self.task, "expires", None) is not None
 
     def forget_moment(self) -> None:
-        """Have a template that depends on the time be made anew."""
+        """Have a template that depends on the time be made again."""
         if self._timed:
             self.template = None
 

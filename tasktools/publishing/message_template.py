@@ -25,7 +25,7 @@ from tasktools.celery_compat import ENCODERS, SERIALIZERS
 if TYPE_CHECKING:
     from celery import Celery
 
-#: The part of a body behind the arguments, for a call without callbacks (celery.app.amqp.as_task_v2).
+#: The part of a body after the arguments, for a call without callbacks (celery.app.amqp.as_task_v2).
 EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 
 #: What differs from message to message.
@@ -140,7 +140,7 @@ def _serializer(name: str) -> Callable[[Any], Any]:
 
     registered = ENCODERS.of(SERIALIZERS.here()).get(name)
     if registered is not None and registered.encoder is kombu_json.dumps:
-        encode: Callable[[Any], str] = JSONEncoder().encode  # what json.dumps makes anew for each call
+        encode: Callable[[Any], str] = JSONEncoder().encode  # what json.dumps makes again for each call
         return encode
     return lambda body: serialization.dumps(body, name)[2]
 

@@ -13,6 +13,7 @@ from kombu.exceptions import EncodeError
 from tasktools.arguments import nesting
 from tasktools.arguments.call import Call
 from tasktools.brokers.reach import came_from_broker, sent_all_the_same, unsent
+from tasktools.celery_compat import PUBLISH
 from tasktools.exceptions import ProjectError, TasktoolsError, project_code
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Applier:
         self.declined = declined
         self._published = 0
         self._publish = producer.publish
-        producer.publish = self._note
+        PUBLISH.put(producer, self._note)
 
     def _note(self, *args: Any, **options: Any) -> Any:
         published = self._publish(*args, **options)

@@ -33,7 +33,7 @@ def queue_names(app: Celery) -> set[str]:
 
 
 def keywords(app: Celery, typed: str, words: Collection[str], prefix: str) -> Iterator[str]:
-    """Yield `key=` for each parameter of a task that `words` do not give; behind `key=`, the values it can have if they are few.
+    """Yield `key=` for each parameter of a task that `words` do not give; after `key=`, the values it can have if they are few.
 
     Nothing for a name that stands for no task.
     """

@@ -73,7 +73,7 @@ def request_of(app: Celery, call: Call, *, hostname: str) -> dict[str, Any]:
 def _unmade(name: str, error: BaseException) -> ProjectError:
     sentence = f"The message of {name} cannot be made: {type(error).__name__}: {reason(error)}."
     return ProjectError(
-        sentence, hint="mend its route (CELERY_TASK_ROUTES, CELERY_TASK_QUEUES); --traceback shows where"
+        sentence, hint="fix its route (CELERY_TASK_ROUTES, CELERY_TASK_QUEUES); --traceback shows where"
     )
 
 

@@ -32,7 +32,7 @@ def check_backend(app: Celery) -> None:
     except Exception as error:
         raise explained(error) or ConfigurationError(
             f'The result backend "{masked(app.conf.result_backend)}" cannot be used: {reason(error)}.',
-            hint=port_hint(error) or "mend CELERY_RESULT_BACKEND, or install its library",
+            hint=port_hint(error) or "fix CELERY_RESULT_BACKEND, or install its library",
         ) from error
     if isinstance(backend, DisabledBackend):
         raise ConfigurationError(

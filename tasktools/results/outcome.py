@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from celery.states import EXCEPTION_STATES, READY_STATES, REVOKED, SUCCESS
 
 from tasktools import render
 from tasktools.arguments.names import shown
 from tasktools.exceptions import UsageError
-
-if TYPE_CHECKING:
-    pass
 
 #: The state of a result that is there and cannot be read: one of ours, for Celery's nobody knows.
 UNREADABLE = "UNREADABLE"

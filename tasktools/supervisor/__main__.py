@@ -1,6 +1,6 @@
 """The supervisor as a process: python .../tasktools/supervisor/__main__.py PLAN.
 
-PLAN is JSON: the fields of site.SitePlan for the kind "site", else those of reloading.Plan.
+PLAN is JSON: the fields of site.SitePlan for the kind "site", else those of reloader.Plan.
 """
 
 import os

@@ -10,7 +10,7 @@ _CLOCK_TICKS = 0.02
 
 
 def began() -> float:
-    """Return when this process began, as time.time(); where the system does not tell, how long it has reckoned ago."""
+    """Return when this process began, as time.time(). Without /proc its CPU time stands for its age."""
     try:
         with open("/proc/uptime") as uptime, open("/proc/self/stat") as stat:
             ticks = int(stat.read().rpartition(")")[2].split()[19])  # field 22 of proc(5), starttime

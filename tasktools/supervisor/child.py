@@ -30,7 +30,7 @@ class Child(Process):
         self.done = False
         #: Whether it was started because the one before it had ended by itself.
         self.again = False
-        #: Whether it has said that no change of a file will mend what keeps it from starting.
+        #: Whether it has said that no change of a file will fix what keeps it from starting.
         self.hopeless = False
         self._rest = b""
         line.setblocking(False)

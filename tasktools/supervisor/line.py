@@ -9,7 +9,7 @@
                       {"say": "runs"}                      it has begun (beat)
                       {"say": "stale", "paths": [...]}     it has paused: these files of its code are not as it loaded them
                       {"say": "done"}                      it ends as it was to; one that ends without it is started again
-                      {"say": "hopeless"}                  it ends, and no change of a file would mend why
+                      {"say": "hopeless"}                  it ends, and no change of a file would fix why
 
 When the line breaks, the supervisor has gone: the process ends warmly.
 """

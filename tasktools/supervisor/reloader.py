@@ -112,7 +112,7 @@ class Reloader(Loop):
         return self._adopt(Child.start(self.plan.command, number=self.started))
 
     def tell_changed(self, paths: Sequence[str]) -> None:
-        """Take in, from any thread, that files have changed; none are nothing."""
+        """Take in, from any thread, that files have changed. An empty list changes nothing."""
         if paths:
             self.call(lambda: self.take_up(paths))
 
@@ -173,7 +173,7 @@ class Reloader(Loop):
         super().say(f"reload: {text}")
 
     def wait_for_change(self, child: Child, what: str) -> None:
-        """Go on without a process until a file changes, unless that would mend nothing."""
+        """Go on without a process until a file changes, unless that would fix nothing."""
         if child.hopeless:
             self.finish_after_all(child.exit_code or 0)
         else:

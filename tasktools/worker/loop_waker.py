@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from tasktools.celery_compat import DRAIN_EVENTS
+
 #: How soon a full worker looks whether it has room again, where nothing tells it, in seconds.
 WAKE = 0.02
 
@@ -49,9 +51,11 @@ def look_again_soon(connection: Any, admits: Callable[[], bool]) -> None:
 
     It waits for two seconds otherwise (celery.worker.loops.synloop).
     """
-    drain = connection.drain_events
 
-    def drain_events(timeout: float | None = None, **options: Any) -> Any:
-        return drain(timeout=timeout if admits() else WAKE, **options)
+    def wrapper(drain: Callable[..., Any]) -> Callable[..., Any]:
+        def drain_events(timeout: float | None = None, **options: Any) -> Any:
+            return drain(timeout=timeout if admits() else WAKE, **options)
 
-    connection.drain_events = drain_events
+        return drain_events
+
+    DRAIN_EVENTS.wrap(connection, wrapper)

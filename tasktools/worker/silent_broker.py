@@ -64,7 +64,7 @@ class Silence:
         self.is_solo = isinstance(self._pool, TaskPool)
         celery_compat.WORKER_STOP.wrap(worker, lambda stop: self._noting("is_closing", stop))
         celery_compat.SOFT_SHUTDOWN.wrap(worker, lambda wait: self._noting("waits", wait, after=False))
-        self._pool.stop = self._noting("waits", self._pool.stop, after=False)
+        celery_compat.POOL_STOP.wrap(self._pool, lambda stop: self._noting("waits", stop, after=False))
 
     def _noting(self, name: str, function: Callable[..., Any], *, after: bool = True) -> Callable[..., Any]:
         def noted(*args: Any, **options: Any) -> Any:
@@ -119,6 +119,6 @@ class Silence:
             self._leave()
             return
         self.is_closing = True
-        if state.should_stop is None and state.should_terminate is None:
+        if celery_compat.SHOULD_STOP.of(state) is None and celery_compat.SHOULD_TERMINATE.of(state) is None:
             celery_compat.SHOULD_STOP.put(state, 0)
         state.maybe_shutdown()

@@ -26,7 +26,7 @@ def obey(line: Line, intake: Intake, sources: Sources, stop: Stop) -> None:
         return bool(changed)
 
     def end() -> None:
-        if state.should_stop is None:
+        if celery_compat.SHOULD_STOP.of(state) is None:
             celery_compat.SHOULD_STOP.put(state, 0)
 
     intake.refuses = is_stale

@@ -10,6 +10,8 @@ from billiard.einfo import ExceptionInfo
 from billiard.exceptions import WorkerLostError
 from celery.exceptions import WorkerShutdown, WorkerTerminate
 
+from tasktools.celery_compat import POOL_APPLY
+
 logger = logging.getLogger(__name__)
 
 
@@ -19,14 +21,16 @@ def fail_on_exit(pool: Any) -> None:
     Celery (celery.concurrency.base.apply_target) trips over it there: the task counts as running for ever, and keeps its
     place in a worker that reserves none ahead. Celery's requests take hold of `apply_async` early: call this before.
     """
-    if not (pool.is_green or type(pool).__module__ == "celery.concurrency.thread") or "apply_async" in vars(pool):
+    if not (pool.is_green or type(pool).__module__ == "celery.concurrency.thread") or POOL_APPLY.name in vars(pool):
         return
-    apply_async = pool.apply_async
 
-    def apply_failing(target: Callable[..., Any], *args: Any, **options: Any) -> Any:
-        return apply_async(_failing(target), *args, **options)
+    def wrapper(apply_async: Callable[..., Any]) -> Callable[..., Any]:
+        def apply_failing(target: Callable[..., Any], *args: Any, **options: Any) -> Any:
+            return apply_async(_failing(target), *args, **options)
 
-    pool.apply_async = apply_failing
+        return apply_failing
+
+    POOL_APPLY.wrap(pool, wrapper)
 
 
 def _failing(target: Callable[..., Any]) -> Callable[..., Any]:

@@ -58,7 +58,7 @@ def _names_app(words: Sequence[str]) -> bool:
 
 
 def without_django_options(words: Sequence[str]) -> list[str]:
-    """Return `words` without --settings and --pythonpath, which Django has read; behind -- nothing is an option."""
+    """Return `words` without --settings and --pythonpath, which Django has read; after -- nothing is an option."""
     rest = list(words)
     kept: list[str] = []
     while rest and rest[0] != "--":

@@ -16,7 +16,7 @@ from tasktools.management.completion import answer
 
 SHELLS = ("bash", "zsh", "fish")
 
-#: What the scripts ask with. The words behind it are the line up to the cursor, no options of this command.
+#: What the scripts ask with. The words after it are the line up to the cursor, no options of this command.
 ASK = "--words"
 
 

@@ -1,0 +1,58 @@
+"""A name of another library that it does not promise (tasktools.celery_compat lists them)."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+NAMES: list[Private] = []  # all of them, in the order of this file
+
+
+@dataclass(frozen=True)
+class Private:
+    """A name of Celery or kombu. Making one adds it to NAMES."""
+
+    #: `module:Class` or `module` of the owner.
+    owner: str
+    name: str
+    #: What does not work where the name is missing, as the subject of a sentence.
+    feature: str
+    #: What would take its place.
+    instead: str
+    #: The parameters that are counted on, without self; None for what is no function.
+    takes: tuple[str, ...] | None = None
+    #: Whether only objects have it: the code of their class sets it.
+    on_objects: bool = False
+    #: Whether a supported version may lack it.
+    optional: bool = False
+
+    def __post_init__(self) -> None:
+        NAMES.append(self)
+
+    def of(self, owner: Any) -> Any:
+        """Return the attribute of `owner`. Raises AttributeError."""
+        return getattr(owner, self.name)
+
+    def get(self, owner: Any) -> Any:
+        """Return the attribute of `owner`; None where it is not there."""
+        return getattr(owner, self.name, None)
+
+    def exists(self, owner: Any) -> bool:
+        """Whether `owner` has it."""
+        return hasattr(owner, self.name)
+
+    def here(self) -> Any:
+        """Return what the installed version has. Raises ImportError and AttributeError."""
+        module, _, inner = self.owner.partition(":")
+        owner = importlib.import_module(module)
+        return getattr(getattr(owner, inner) if inner else owner, self.name)
+
+    def put(self, owner: Any, value: Any) -> None:
+        """Replace the attribute of `owner`."""
+        setattr(owner, self.name, value)
+
+    def wrap(self, owner: Any, wrapper: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+        """Put what `wrapper` makes of a method of `owner` in its place. Raises AttributeError."""
+        self.put(owner, wrapper(self.of(owner)))
