@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,7 +20,7 @@ class Timer:
 
 
 @pytest.fixture
-def ending(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Ending]:
+def ending(monkeypatch: pytest.MonkeyPatch) -> _Ending:
     """An ending whose service ticks every ten seconds."""
     Timer.made = []
     monkeypatch.setattr(shutdown.threading, "Timer", Timer)
@@ -31,7 +30,7 @@ def ending(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Ending]:
     service.stopped = stopped
     made = _Ending(service)
     made._wrap()
-    yield made
+    return made
 
 
 def test_tick__its_interval_is_the_scheduler_s(ending: _Ending) -> None:

@@ -78,7 +78,8 @@ def test_patched_by_the_project_itself__is_seen(pool: str) -> None:
         "gevent": "import gevent.monkey; gevent.monkey.patch_all()",
         "eventlet": "import eventlet; eventlet.monkey_patch()",
     }[pool]
-    code += f"\nimport sys; from tasktools.environment import monkey; sys.exit(not (monkey.is_patched({pool!r}) and monkey.switches()))"
+    code += "\nimport sys; from tasktools.environment import monkey; "
+    code += f"sys.exit(not (monkey.is_patched({pool!r}) and monkey.switches()))"
     assert subprocess.run([sys.executable, "-Wignore", "-c", code], timeout=60, check=False).returncode == 0
 
 

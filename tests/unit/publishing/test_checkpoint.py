@@ -94,6 +94,7 @@ def test_finish__is_read_again(redis: Any, other: Any, tmp_path: Path) -> None:
         run = Run("orders", publisher, tmp_path / "data" / "runs")
         run.load("d", "t")
         run.finish(HALF, done)
+        run.close()
         assert run.load("d", "t") == done
         run.close()
 
@@ -110,6 +111,7 @@ def test_before__a_batch_that_was_begun_is_in_doubt(other: Any, tmp_path: Path) 
     assert run.mark(NEW, HALF) is None
     run.load("d", "t")
     run.before(HALF, 9)
+    run.close()
     assert run.load("d", "t") == dataclasses.replace(HALF, begun=9)
     run.close()
 

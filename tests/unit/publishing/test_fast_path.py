@@ -50,7 +50,9 @@ def test_obstacle__none_for_a_plain_task(shop: Celery) -> None:
     ids=lambda each: getattr(each, "__name__", each),
 )
 def test_obstacle__a_class_of_the_project_s(shop: Celery, base: type, name: str) -> None:
-    shop.task(name="shop.own", base=base, shared=False)(lambda: None)
+    def own() -> None: ...
+
+    shop.task(name="shop.own", base=base, shared=False)(own)
     assert why(shop, Call(task="shop.own")) == f"its class overrides {name}"
 
 
@@ -72,12 +74,11 @@ def test_obstacle__receivers_of_a_signal(shop: Celery, name: str) -> None:
     assert why(shop) == ""
 
 
-def test_obstacle__what_the_app_does(shop: Celery, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_obstacle__what_the_app_does(shop: Celery) -> None:
     shop.conf.task_send_sent_event = True
     assert why(shop) == "task_send_sent_event"
     shop.conf.task_send_sent_event = False
-    shop.conf.task_routes = [lambda *_, **__: None]
-    del shop.amqp.__dict__["router"]
+    shop.amqp.router = shop.amqp.Router(routes=[lambda *_, **__: None])
     assert why(shop) == "a router that may look at the arguments"
 
 
