@@ -60,6 +60,10 @@ PRELOADED = (
 )
 
 
+#: How long the server may take to import and to answer, in seconds; the machine may be busy.
+LIMIT = 60.0
+
+
 class Forked:
     """A process that the server has forked, as much of subprocess.Popen as tests use."""
 
@@ -68,6 +72,7 @@ class Forked:
         self.returncode: int | None = None
         self._line = line
         self._rest = b""
+        line.settimeout(LIMIT)
         self.pid: int = self._answer()["pid"]
 
     def poll(self) -> int | None:
@@ -97,9 +102,10 @@ class Forked:
 
     def _answer(self) -> dict[str, Any]:
         while b"\n" not in self._rest:
-            self._rest += (
-                self._line.recv(4096) or b'{"code": -9}\n'
-            )  # the server has gone, which a test process ends last
+            some = self._line.recv(4096)
+            if not some:
+                raise RuntimeError("the fork server has gone: what became of its processes is not known")
+            self._rest += some
         line, _, self._rest = self._rest.partition(b"\n")
         answer: dict[str, Any] = json.loads(line)
         return answer
@@ -135,7 +141,10 @@ class ForkServer:
 
     def close(self) -> None:
         self._line.close()
-        self.process.wait(10)
+        try:
+            self.process.wait(LIMIT)
+        finally:
+            self.process.kill()
 
 
 def python_reads(environment: Mapping[str, str]) -> dict[str, str]:

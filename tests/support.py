@@ -192,7 +192,7 @@ class Site:
             except BaseException:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+                process.wait(LIMIT)
                 raise
             for each in (out, err):
                 each.seek(0)

@@ -69,6 +69,8 @@ class NotingInfo(TraceInfo):
 class NotingBackend(DisabledBackend):
     """Stands in for the result backend of one task: nothing is kept, progress and result are handed on."""
 
+    app: Any  # Backend sets it; its types do not say so
+
     def __init__(
         self,
         app: Celery,
@@ -79,7 +81,6 @@ class NotingBackend(DisabledBackend):
     ) -> None:
         """`on_progress` returns the meta as it came through; `on_done` gets the result, and whether it would be kept."""
         super().__init__(app=app)
-        self._app = app
         self.task_id, self.on_progress, self.on_done = task_id, on_progress, on_done
         self.meta: dict[str, Any] = {"status": "STARTED", "result": None}
 
@@ -101,7 +102,7 @@ class NotingBackend(DisabledBackend):
     def mark_as_retry(self, *args: Any, **kwargs: Any) -> None: ...
 
     def get_task_meta(self, task_id: str, cache: bool = True) -> Any:
-        return self.meta if task_id == self.task_id else self._app.backend.get_task_meta(task_id)
+        return self.meta if task_id == self.task_id else self.app.backend.get_task_meta(task_id)
 
 
 @contextlib.contextmanager

@@ -59,8 +59,8 @@ class Bulk:
             elif fed is not None:
                 good += 1
         with spared("bad lines" if bad else ""):
-            told = {**self._sum(sent=0, lines=good + bad, bad=bad), "complete": False, "good": good}
-            tell_sum(self.command, told, {}, self.options)
+            told = self._sum(sent=0, lines=good + bad, bad=bad, complete=False)
+            tell_sum(self.command, {**told, "good": good}, {}, self.options)
         self.command.end_with(1 if bad else 0, f"{bad} bad lines.")
 
     def send(self, feeder: Feeder, *, listen: bool) -> None:
@@ -146,10 +146,13 @@ class Bulk:
 
     def _sum_up(self, sender: BatchSender, ended: str) -> None:
         stands = sender.progress
-        told = self._sum(sent=stands.sent - self.first.sent, lines=stands.line, bad=stands.bad, doubt=sender.doubt)
-        tell_sum(self.command, {**told, "complete": not ended}, sender.slow, self.options)
+        sent = stands.sent - self.first.sent
+        told = self._sum(sent=sent, lines=stands.line, bad=stands.bad, complete=not ended, doubt=sender.doubt)
+        tell_sum(self.command, told, sender.slow, self.options)
 
-    def _sum(self, *, sent: int, lines: int, bad: int, doubt: tuple[int, int] | None = None) -> dict[str, Any]:
+    def _sum(
+        self, *, sent: int, lines: int, bad: int, complete: bool, doubt: tuple[int, int] | None = None
+    ) -> dict[str, Any]:
         seconds = time.monotonic() - self.began
         return {
             "file": self.options["from_file"],
@@ -160,7 +163,7 @@ class Bulk:
             "sent_before": self.first.sent,
             "bad": bad,
             "in_doubt": list(doubt) if doubt else None,
-            "complete": None,
+            "complete": complete,
             "seconds": round(seconds, 3),
             "per_second": round(sent / seconds) if seconds else None,
         }

@@ -20,7 +20,7 @@ from kombu import serialization
 from kombu.compression import compress
 from kombu.utils.json import JSONEncoder, dumps
 
-from tasktools.celery_compat import ENCODERS, SERIALIZERS
+from tasktools.celery_compat import ENCODERS
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -138,7 +138,7 @@ def body_encoder(serializer: str, compression: str | None, body_encoding: str | 
 def _serializer(name: str) -> Callable[[Any], Any]:
     from kombu.utils import json as kombu_json
 
-    registered = ENCODERS.of(SERIALIZERS.here()).get(name)
+    registered = ENCODERS.here().get(name)
     if registered is not None and registered.encoder is kombu_json.dumps:
         encode: Callable[[Any], str] = JSONEncoder().encode  # what json.dumps makes again for each call
         return encode

@@ -12,7 +12,7 @@ from uuid import UUID
 from dateutil.parser import isoparse
 from kombu import Queue, compression
 
-from tasktools.celery_compat import ENCODERS, SERIALIZERS
+from tasktools.celery_compat import ENCODERS
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -69,9 +69,7 @@ def _is_time(value: Any) -> bool:
 
 
 def _is_serializer(value: Any) -> bool:
-    return isinstance(value, str) and (
-        value in ENCODERS.of(SERIALIZERS.here()) or value == "raw"
-    )  # as kombu's dumps looks it up
+    return isinstance(value, str) and (value in ENCODERS.here() or value == "raw")  # as kombu's dumps looks it up
 
 
 def _is_compression(value: Any) -> bool:

@@ -24,7 +24,7 @@ _PACKAGES = {"yaml": "PyYAML", "msgpack": "msgpack"}
 
 def why_unread(serializer: str, accept: Any) -> str:
     """Return why nobody reads what a serializer writes who accepts `accept` (names, content types), "" if it is read."""
-    if serializer not in ENCODERS.of(SERIALIZERS.here()) and serializer != "raw":  # as kombu's dumps looks it up
+    if serializer not in ENCODERS.here() and serializer != "raw":  # as kombu's dumps looks it up
         return f'the serializer "{shown(str(serializer))}" is not installed'
     names = maybe_list(accept)
     try:
@@ -39,7 +39,7 @@ def why_unread(serializer: str, accept: Any) -> str:
 
 def how_to_read(serializer: str, setting: str) -> str:
     """Return the hint to `why_unread`; `setting` is CELERY_ACCEPT_CONTENT or CELERY_RESULT_ACCEPT_CONTENT."""
-    if serializer not in ENCODERS.of(SERIALIZERS.here()):
+    if serializer not in ENCODERS.here():
         package = _PACKAGES.get(serializer)
         return f"pip install {package}" if package else "register it with kombu.serialization, or choose json"
     return f'{setting} = ["json", "{shown(serializer)}"], or choose a serializer that is accepted'

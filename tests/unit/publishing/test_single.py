@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import pytest
-from celery import Celery
 
 from tasktools.arguments.call import Call
 from tasktools.brokers import broker_of
@@ -15,18 +13,6 @@ from tasktools.brokers.reach import HINT
 from tasktools.exceptions import ArgumentError, TaskNameError
 from tasktools.publishing.single import _in_doubt, prepare
 from tests.site.tasks import Colour
-
-
-@pytest.fixture
-def shop() -> Iterator[Any]:
-    """An app that is gone after the test: Celery remembers every app that lives."""
-    app = Celery("shop", broker="memory://", set_as_current=False)
-
-    @app.task(name="shop.pickled", serializer="pickle", shared=False)
-    def pickled(value: Any) -> None: ...
-
-    yield app
-    app.close()
 
 
 def test_prepare__resolves_types_and_binds(app: Any) -> None:

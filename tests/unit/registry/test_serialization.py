@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
 import pytest
-from celery import Celery
 
 from tasktools.exceptions import ArgumentError
 from tasktools.registry.serialization import (
@@ -17,18 +15,6 @@ from tasktools.registry.serialization import (
     why_unread,
     write_arguments,
 )
-
-
-@pytest.fixture
-def shop() -> Iterator[Any]:
-    """An app that is gone after the test: Celery remembers every app that lives."""
-    app = Celery("shop", broker="memory://", set_as_current=False)
-
-    @app.task(name="shop.pickled", serializer="pickle", shared=False)
-    def pickled(value: Any) -> None: ...
-
-    yield app
-    app.close()
 
 
 def test_write__by_the_task_s_own_serializer(shop: Any) -> None:
