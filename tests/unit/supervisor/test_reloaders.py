@@ -70,8 +70,14 @@ class Bench:
         )
 
     def flag(self, name: str, text: str = "", *, on: bool = True) -> None:
+        """Set or take away what the children look at. A child never sees it half written."""
         path = self.folder / name
-        path.write_text(text) if on else path.unlink()
+        if on:
+            written = self.folder / f"{name}.written"
+            written.write_text(text)
+            written.replace(path)
+        else:
+            path.unlink()
 
     def turn_until(self, done: object) -> None:
         def turn() -> bool:
