@@ -7,12 +7,16 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, TypeGuard, cast
 
 from django.core.serializers.json import DjangoJSONEncoder
 
 from tasktools import terminal
 from tasktools.exceptions import TasktoolsError, tried
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+    from rich.table import Table
 
 #: So many levels of lists and dictionaries are looked into; what lies deeper is shown by its repr.
 MOST_LEVELS = 100
@@ -21,7 +25,7 @@ MOST_LEVELS = 100
 LONGEST_NUMBER = 14_000
 
 
-def as_json(value: Any, *, indent: int | None = None) -> str:
+def as_json(value: object, *, indent: int | None = None) -> str:
     """Return `value` as JSON: dataclasses as objects, times as ISO 8601, durations in seconds, anything else by its repr.
 
     What a terminal would obey is an escape of JSON's own.
@@ -30,13 +34,13 @@ def as_json(value: Any, *, indent: int | None = None) -> str:
     return terminal.json(text)
 
 
-def is_json(value: Any) -> bool:
+def is_json(value: object) -> bool:
     """Whether JSON (with the times, decimals and UUIDs of Django's encoder) can carry `value` without a repr."""
     text = tried(lambda: json.dumps(value, cls=DjangoJSONEncoder, allow_nan=False), lambda _: None)
     return text is not None and not _is_deep(value)
 
 
-def text_of(value: Any) -> str:
+def text_of(value: object) -> str:
     """Return str(value), also for an object whose __str__ fails."""
     return _attempted(str, value)
 
@@ -47,15 +51,15 @@ def printable(text: str) -> str:
 
 
 class _Encoder(DjangoJSONEncoder):
-    def default(self, value: Any) -> Any:
+    def default(self, value: object) -> object:
         return tried(lambda: super(_Encoder, self).default(value), lambda _: _attempted(repr, value))
 
 
-def _attempted(form: Callable[[Any], str], value: Any) -> str:
+def _attempted(form: Callable[[object], str], value: object) -> str:
     return tried(lambda: form(value), lambda _: f"<{type(value).__name__}>")
 
 
-def _plain(value: Any, above: tuple[int, ...] = ()) -> Any:
+def _plain(value: object, above: tuple[int, ...] = ()) -> object:
     """Bring `value` into the forms that JSON has: text for keys, no infinite numbers, dataclasses and named tuples as objects."""
     if isinstance(value, (Mapping, list, tuple)) or _is_dataclass(value):
         is_new = len(above) < MOST_LEVELS and id(value) not in above
@@ -66,35 +70,39 @@ def _plain(value: Any, above: tuple[int, ...] = ()) -> Any:
         return _attempted(repr, value) if parts is None else [_plain(item, above) for item in parts]
     if isinstance(value, timedelta):
         return value.total_seconds()
-    return value if _is_writable(value) else _attempted(hex if isinstance(value, int) else repr, value)
+    return value if _is_writable(value) else _attempted(_written, value)
 
 
-def _is_dataclass(value: Any) -> bool:
+def _written(value: object) -> str:
+    return hex(value) if isinstance(value, int) else repr(value)
+
+
+def _is_dataclass(value: object) -> TypeGuard[DataclassInstance]:
     return dataclasses.is_dataclass(value) and not isinstance(value, type)
 
 
-def _parts(value: Any) -> dict[Any, Any] | list[Any]:
+def _parts(value: object) -> dict[object, object] | list[object]:
     """Return what a container holds. A field of a dataclass that was never set is left out."""
     if _is_dataclass(value):
         names = [field.name for field in dataclasses.fields(value)]
         return {name: getattr(value, name) for name in names if hasattr(value, name)}
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
         value = value._asdict()
-    return dict(value.items()) if isinstance(value, Mapping) else list(value)
+    return dict(value.items()) if isinstance(value, Mapping) else list(cast("Iterable[object]", value))
 
 
-def _key(key: Any) -> Any:
+def _key(key: object) -> object:
     return key if isinstance(key, (str, int, bool, type(None))) and _is_writable(key) else _attempted(repr, key)
 
 
-def _is_writable(value: Any) -> bool:
+def _is_writable(value: object) -> bool:
     """Whether a number is one that JSON, and Python's own decimal, can write."""
     if isinstance(value, float):
         return math.isfinite(value)
     return not isinstance(value, int) or value.bit_length() < LONGEST_NUMBER
 
 
-def _is_deep(value: Any) -> bool:
+def _is_deep(value: object) -> bool:
     """Whether it has more levels than are looked into."""
     level, left = 0, [value]
     while left and level <= MOST_LEVELS:
@@ -103,11 +111,11 @@ def _is_deep(value: Any) -> bool:
     return bool(left)
 
 
-def _items(value: Any) -> Iterable[Any]:
+def _items(value: object) -> Iterable[object]:
     return value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
 
 
-def as_text(value: Any) -> str:
+def as_text(value: object) -> str:
     """Return a task's result for stdout: text as it is, anything else as JSON."""
     return printable(value) if isinstance(value, str) else as_json(value)
 
@@ -132,7 +140,7 @@ def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Any:
+def rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     """Return the same table as a rich object, whose long cells fold in a narrow terminal."""
     from rich import box
     from rich.table import Table

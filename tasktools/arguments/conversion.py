@@ -27,12 +27,12 @@ import uuid
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
-from typing import Any
 
 from django.utils.dateparse import parse_datetime
 
 from tasktools.arguments import nesting
 from tasktools.arguments.durations import parse_duration
+from tasktools.arguments.models import Model, is_model
 from tasktools.exceptions import ArgumentError
 
 _BOOLEANS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
@@ -44,7 +44,7 @@ class NotConvertible(ValueError):
     """The word is not of the type; the message is the type with its article: `an integer`."""
 
 
-def convert(word: str, annotation: Any) -> Any:
+def convert(word: str, annotation: object) -> object:
     """Return `word` as a value of `annotation`, by the table at the top.
 
     Raises NotConvertible, whose text names the type, and TooDeep.
@@ -60,23 +60,23 @@ def convert(word: str, annotation: Any) -> Any:
         return _one_of(word, {str(value): value for value in typing.get_args(annotation)})
     if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
         return _enum(word, annotation)
-    if _is_model(annotation):
+    if is_model(annotation):
         return _model(word, annotation)
     if (origin or annotation) in (*_SEQUENCES, *_MAPPINGS):
         return give_type(_read(word, nesting.loads, "JSON"), annotation)
     return _json_or_text(word)
 
 
-def types_words(annotation: Any) -> bool:
+def types_words(annotation: object) -> bool:
     """Whether words of that annotation are read by it, and not by their looks."""
     annotation = _bare(annotation)
     kind = typing.get_origin(annotation) or annotation
     if kind in (typing.Union, types.UnionType):
         return all(map(types_words, typing.get_args(annotation)))
-    return _is_scalar(annotation) or _is_model(annotation) or kind in (*_SEQUENCES, *_MAPPINGS)
+    return _is_scalar(annotation) or is_model(annotation) or kind in (*_SEQUENCES, *_MAPPINGS)
 
 
-def give_type(value: Any, annotation: Any) -> Any:
+def give_type(value: object, annotation: object) -> object:
     """Give the parsed JSON `value` the type `annotation`: text in it is read as a word would be.
 
     Raises NotConvertible, whose text names the type.
@@ -87,7 +87,7 @@ def give_type(value: Any, annotation: Any) -> Any:
         return _items(value, kind, typing.get_args(annotation))
     if kind in _MAPPINGS:
         return _entries(value, typing.get_args(annotation))
-    if _is_model(annotation):
+    if is_model(annotation):
         return _model(json.dumps(value), annotation)
     if kind in (typing.Union, types.UnionType):
         return _member(value, typing.get_args(annotation))
@@ -96,23 +96,19 @@ def give_type(value: Any, annotation: Any) -> Any:
     return value if _fits(value, annotation) else convert(_word_for(value), annotation)
 
 
-def _member(value: Any, members: tuple[Any, ...]) -> Any:
+def _member(value: object, members: tuple[object, ...]) -> object:
     """Give a parsed value the first of the types that it is of, or can be read as."""
     if value is None and type(None) in members:
         return None
     return _first_of([each for each in members if each is not type(None)], lambda member: give_type(value, member))
 
 
-def _is_scalar(annotation: Any) -> bool:
+def _is_scalar(annotation: object) -> bool:
     scalar = isinstance(annotation, type) and (annotation in _SCALARS or issubclass(annotation, enum.Enum))
     return scalar or typing.get_origin(annotation) is typing.Literal
 
 
-def _is_model(annotation: Any) -> bool:
-    return isinstance(annotation, type) and hasattr(annotation, "model_validate_json")
-
-
-def _items(value: Any, kind: type, of: tuple[Any, ...]) -> list[Any]:
+def _items(value: object, kind: type, of: tuple[object, ...]) -> list[object]:
     if not isinstance(value, list):
         raise NotConvertible("a JSON array")
     if kind is tuple and of and of[-1] is not Ellipsis:
@@ -122,17 +118,17 @@ def _items(value: Any, kind: type, of: tuple[Any, ...]) -> list[Any]:
     return [give_type(item, of[0]) for item in value] if of else value
 
 
-def _entries(value: Any, of: tuple[Any, ...]) -> dict[str, Any]:
+def _entries(value: object, of: tuple[object, ...]) -> dict[str, object]:
     if not isinstance(value, dict):
         raise NotConvertible("a JSON object")
     return {key: give_type(item, of[1]) for key, item in value.items()} if of else value
 
 
-def _word_for(value: Any) -> str:
+def _word_for(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _fits(value: Any, annotation: Any) -> bool:
+def _fits(value: object, annotation: object) -> bool:
     """Whether a value parsed from JSON is of `annotation` already: true is no integer, 2 is a float."""
     if annotation is float:
         return isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -143,7 +139,7 @@ def _fits(value: Any, annotation: Any) -> bool:
     return type(value) is annotation
 
 
-def _read(word: str, read: Callable[[str], Any], name: str) -> Any:
+def _read(word: str, read: Callable[[str], object], name: str) -> object:
     try:
         return read(word)
     except nesting.TooDeep:
@@ -152,13 +148,13 @@ def _read(word: str, read: Callable[[str], Any], name: str) -> Any:
         raise NotConvertible(name) from None
 
 
-def _union(word: str, members: tuple[Any, ...]) -> Any:
+def _union(word: str, members: tuple[object, ...]) -> object:
     if type(None) in members and word == "null":
         return None
     return _first_of([each for each in members if each is not type(None)], lambda member: convert(word, member))
 
 
-def _first_of(members: list[Any], read: Callable[[Any], Any]) -> Any:
+def _first_of(members: list[object], read: Callable[[object], object]) -> object:
     names = []
     for member in sorted(members, key=lambda each: each is str):
         try:
@@ -168,7 +164,7 @@ def _first_of(members: list[Any], read: Callable[[Any], Any]) -> Any:
     raise NotConvertible(" or ".join(names))
 
 
-def _one_of(word: str, values: Mapping[str, Any]) -> Any:
+def _one_of(word: str, values: Mapping[str, object]) -> object:
     try:
         return values[word]
     except KeyError:
@@ -180,7 +176,7 @@ def _enum(word: str, kind: type[enum.Enum]) -> enum.Enum:
     return typing.cast("enum.Enum", _one_of(word, {**values, **kind.__members__}))
 
 
-def _model(word: str, model: Any) -> Any:
+def _model(word: str, model: Model) -> object:
     try:
         return model.model_validate_json(word).model_dump(mode="json", by_alias=True)
     except ValueError as error:
@@ -191,7 +187,7 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:200]
 
 
-def _json_or_text(word: str) -> Any:
+def _json_or_text(word: str) -> object:
     try:
         return nesting.loads(word, parse_constant=_refuse_constant)
     except ValueError:
@@ -202,7 +198,7 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(name)
 
 
-def _bare(annotation: Any) -> Any:
+def _bare(annotation: object) -> object:
     """Strip what does not change how a word is read: Annotated[X, ...] and NewType."""
     if typing.get_origin(annotation) is typing.Annotated:
         return _bare(typing.get_args(annotation)[0])
@@ -228,7 +224,7 @@ def _none(word: str) -> None:
         raise ValueError(word)
 
 
-_SCALARS: dict[Any, tuple[str, Callable[[str], Any]]] = {
+_SCALARS: dict[object, tuple[str, Callable[[str], object]]] = {
     str: ("text", str),
     int: ("an integer", int),
     float: ("a number", float),

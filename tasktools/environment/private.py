@@ -31,15 +31,15 @@ class Private:
     def __post_init__(self) -> None:
         NAMES.append(self)
 
-    def of(self, owner: Any) -> Any:
+    def of(self, owner: object) -> Any:
         """Return the attribute of `owner`. Raises AttributeError."""
         return getattr(owner, self.name)
 
-    def get(self, owner: Any) -> Any:
+    def get(self, owner: object) -> Any:
         """Return the attribute of `owner`; None where it is not there."""
         return getattr(owner, self.name, None)
 
-    def exists(self, owner: Any) -> bool:
+    def exists(self, owner: object) -> bool:
         """Whether `owner` has it."""
         return hasattr(owner, self.name)
 
@@ -49,10 +49,10 @@ class Private:
         owner = importlib.import_module(module)
         return getattr(getattr(owner, inner) if inner else owner, self.name)
 
-    def put(self, owner: Any, value: Any) -> None:
+    def put(self, owner: object, value: object) -> None:
         """Replace the attribute of `owner`."""
         setattr(owner, self.name, value)
 
-    def wrap(self, owner: Any, wrapper: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+    def wrap(self, owner: object, wrapper: Callable[[Callable[..., Any]], Callable[..., object]]) -> None:
         """Put what `wrapper` makes of a method of `owner` in its place. Raises AttributeError."""
         self.put(owner, wrapper(self.of(owner)))

@@ -17,7 +17,7 @@ from celery.states import SUCCESS
 from tasktools.celery_compat import TASK_BACKEND
 
 if TYPE_CHECKING:
-    from celery import Celery
+    from celery import Celery, Signature
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class Progress:
     """The task has called update_state."""
 
     state: str
-    meta: Any
+    meta: object
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +34,8 @@ class Changed:
 
     #: "argument 1", 'argument "key"', "progress", "result".
     what: str
-    before: Any
-    after: Any
+    before: object
+    after: object
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ class Raised:
 class NotingInfo(TraceInfo):
     """Tells what the task has raised, ahead of what a worker does with it."""
 
-    def __init__(self, state: str, error: Any, note: Callable[[BaseException], None]) -> None:
+    def __init__(self, state: str, error: BaseException, note: Callable[[BaseException], None]) -> None:
         super().__init__(state, error)
         self.note = note
 
@@ -76,13 +76,13 @@ class NotingBackend(DisabledBackend):
         app: Celery,
         task_id: str,
         *,
-        on_progress: Callable[[str, Any], Any],
-        on_done: Callable[[Any, bool], None],
+        on_progress: Callable[[str, object], object],
+        on_done: Callable[[object, bool], None],
     ) -> None:
         """`on_progress` returns the meta as it came through; `on_done` gets the result, and whether it would be kept."""
         super().__init__(app=app)
         self.task_id, self.on_progress, self.on_done = task_id, on_progress, on_done
-        self.meta: dict[str, Any] = {"status": "STARTED", "result": None}
+        self.meta: dict[str, object] = {"status": "STARTED", "result": None}
 
     def store_result(self, task_id: str, result: Any, state: str, *args: Any, **kwargs: Any) -> Any:
         if state == "STARTED" and isinstance(result, dict) and set(result) == {"pid", "hostname"}:
@@ -93,24 +93,24 @@ class NotingBackend(DisabledBackend):
         return result
 
     def mark_as_done(
-        self, task_id: str, result: Any, request: Any = None, store_result: bool = True, state: str = SUCCESS
+        self, task_id: str, result: object, request: object = None, store_result: bool = True, state: str = SUCCESS
     ) -> None:
         self.on_done(result, store_result)
 
-    def mark_as_failure(self, *args: Any, **kwargs: Any) -> None: ...
+    def mark_as_failure(self, *args: object, **kwargs: object) -> None: ...
 
-    def mark_as_retry(self, *args: Any, **kwargs: Any) -> None: ...
+    def mark_as_retry(self, *args: object, **kwargs: object) -> None: ...
 
     def get_task_meta(self, task_id: str, cache: bool = True) -> Any:
         return self.meta if task_id == self.task_id else self.app.backend.get_task_meta(task_id)
 
 
 @contextlib.contextmanager
-def lent(task: Any, backend: Any) -> Iterator[None]:
+def lent(task: Any, backend: NotingBackend) -> Iterator[None]:
     """Have the task use `backend` meanwhile, and let self.replace wait for the replacement, which runs here as well."""
     before, on_replace = TASK_BACKEND.of(task), task.on_replace
 
-    def replaced(signature: Any) -> Any:
+    def replaced(signature: Signature) -> object:
         with allow_join_result():
             return on_replace(signature)
 

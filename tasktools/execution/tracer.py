@@ -23,7 +23,7 @@ from tasktools.registry import serialization
 from tasktools.registry.request import call_of, request_of, seconds_until
 
 if TYPE_CHECKING:
-    from celery import Celery
+    from celery import Celery, Signature, Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ class Attempt:
     state: str
     retries: int
     #: The value that was returned.
-    result: Any = None
+    result: object = None
     #: What it has raised; for RETRY what led to it.
     error: BaseException | None = None
     traceback: str | None = None
@@ -97,9 +97,9 @@ class _Run:
         self.app, self.request, self.serialize, self.tell = app, request, serialize, tell
         self.raised: Raised | None = None
         self.unsendable: str | None = None
-        self.carried: Any = None
+        self.carried: object = None
 
-    def trace(self, task: Any) -> Attempt:
+    def trace(self, task: Task[..., object]) -> Attempt:
         request = self.request
         backend = NotingBackend(self.app, request["id"], on_progress=self.progress, on_done=self.done)
         with lent(task, backend), unheard_log(), denied_join_result():
@@ -140,12 +140,12 @@ class _Run:
         self.raised = Raised(error=cause, traceback=trace, text=text, retry=retry)
         self.tell(self.raised)
 
-    def progress(self, state: str, meta: Any) -> Any:
+    def progress(self, state: str, meta: object) -> object:
         meta = self._through("progress", meta)
         self.tell(Progress(state=state, meta=meta))
         return meta
 
-    def done(self, result: Any, kept: bool) -> None:
+    def done(self, result: object, kept: bool) -> None:
         """Take the result; one that a worker would keep goes through the serializer."""
         self.carried = result
         try:
@@ -156,7 +156,7 @@ class _Run:
             self.unsendable = f"{what}: {reason(error)}"
             raise EncodeError(self.unsendable) from error
 
-    def _through(self, what: str, value: Any) -> Any:
+    def _through(self, what: str, value: object) -> object:
         if not self.serialize:
             return value
         after = serialization.result_through(self.app, value)
@@ -164,7 +164,7 @@ class _Run:
         return after
 
 
-def _again(app: Celery, task: Any, signature: Any) -> Again:
+def _again(app: Celery, task: Task[..., object], signature: Signature) -> Again:
     """Return what self.retry has made: a signature with the same id, its arguments, and when."""
     call = call_of(signature)
     own = getattr(task, "override_max_retries", None)  # self.retry(max_retries=...)
@@ -181,7 +181,7 @@ def _through(app: Celery, call: Call, tell: Tell) -> Call:
     return call._replace(args=tuple(args), kwargs=kwargs)
 
 
-def _tell_changed(tell: Tell, pairs: Mapping[str, tuple[Any, Any]]) -> None:
+def _tell_changed(tell: Tell, pairs: Mapping[str, tuple[object, object]]) -> None:
     for what, (before, after) in pairs.items():
         if not serialization.same(before, after):
             tell(Changed(what=what, before=before, after=after))

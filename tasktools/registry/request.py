@@ -16,7 +16,7 @@ from tasktools.celery_compat import EXEC_OPTIONS
 from tasktools.exceptions import ProjectError, project_code
 
 if TYPE_CHECKING:
-    from celery import Celery
+    from celery import Celery, Task
 
 #: What `apply_async` takes and the message's headers and body carry.
 _CARRIED = (
@@ -85,7 +85,7 @@ def _options(app: Celery, task: Any, call: Call) -> dict[str, Any]:
     return routed
 
 
-def _message(app: Celery, task: Any, call: Call, options: Mapping[str, Any]) -> Any:
+def _message(app: Celery, task: Task[..., object], call: Call, options: Mapping[str, Any]) -> Any:
     return app.amqp.as_task_v2(
         options.get("task_id") or uuid(),
         task.name,

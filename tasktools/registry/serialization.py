@@ -16,7 +16,7 @@ from tasktools.celery_compat import ENCODERS, SERIALIZERS
 from tasktools.exceptions import ArgumentError
 
 if TYPE_CHECKING:
-    from celery import Celery
+    from celery import Celery, Task
 
 #: The packages that kombu's further serializers need.
 _PACKAGES = {"yaml": "PyYAML", "msgpack": "msgpack"}
@@ -45,7 +45,7 @@ def how_to_read(serializer: str, setting: str) -> str:
     return f'{setting} = ["json", "{shown(serializer)}"], or choose a serializer that is accepted'
 
 
-def require_read(app: Celery, task: Any, name: str) -> None:
+def require_read(app: Celery, task: Task[..., object] | None, name: str) -> None:
     """Raise ArgumentError where no worker of this app reads the messages of a task: each would throw them away."""
     serializer = serializer_of(app, task)
     why = "" if app.conf.task_always_eager else why_unread(serializer, app.conf.accept_content)
@@ -56,13 +56,19 @@ def require_read(app: Celery, task: Any, name: str) -> None:
         )
 
 
-def serializer_of(app: Celery, task: Any) -> str:
+def serializer_of(app: Celery, task: Task[..., object] | None) -> str:
     """Return the name of the serializer of a task's messages; `task` is None where only its name is known."""
     return str(getattr(task, "serializer", None) or app.conf.task_serializer)
 
 
 def write_arguments(
-    app: Celery, task: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], *, serializer: str | None = None
+    app: Celery,
+    task: Task[..., object] | None,
+    name: str,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    *,
+    serializer: str | None = None,
 ) -> Any:
     """Return the arguments as kombu writes them into the message: content type, encoding, data.
 
@@ -83,7 +89,7 @@ def write_arguments(
 
 
 def arguments_through(
-    app: Celery, task: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]
+    app: Celery, task: Task[..., object] | None, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> tuple[list[Any], dict[str, Any]]:
     """Return the arguments as a worker of this app would read them from the message.
 
@@ -100,13 +106,13 @@ def arguments_through(
     return list(read[0]), dict(read[1])
 
 
-def result_through(app: Celery, value: Any) -> Any:
+def result_through(app: Celery, value: object) -> object:
     """Return a result as a client would read it; raise what storing or reading it would raise."""
     content_type, encoding, data = dumps(value, serializer=app.conf.result_serializer)
     accept = prepare_accept_content(app.conf.result_accept_content or app.conf.accept_content)
     return loads(data, content_type, encoding, accept=accept)
 
 
-def same(one: Any, other: Any) -> bool:
+def same(one: object, other: object) -> bool:
     """Whether a value came through unchanged, its type and the types inside it too."""
     return type(one) is type(other) and repr(one) == repr(other)

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from celery import bootsteps
 from celery.worker import state
@@ -24,6 +24,9 @@ from tasktools.worker.system_exit import fail_on_exit
 
 if TYPE_CHECKING:
     from celery import Celery
+    from kombu import Connection
+
+    from tasktools.worker.protocols import Consumer, Entry, Message, Request
 
 #: Seconds between two looks at whether a limited worker has done its share.
 PERIOD = 0.2
@@ -69,7 +72,7 @@ class Intake:
         class IntakeStep(_IntakeStep):
             name = f"{__name__}.IntakeStep"
 
-            def __init__(self, consumer: Any, **options: Any) -> None:
+            def __init__(self, consumer: Consumer, **options: object) -> None:
                 super().__init__(consumer, **options)
                 self.intake = intake
 
@@ -120,11 +123,11 @@ class _IntakeStep(bootsteps.StartStopStep):
     requires = ("celery.worker.consumer.tasks:Tasks",)
     intake: Intake
 
-    def __init__(self, consumer: Any, **options: Any) -> None:
+    def __init__(self, consumer: Consumer, **options: object) -> None:
         self.consumer = consumer
         self._delivery: Asked | Pushed | None = None
-        self._timer: Any = None
-        self._beside: Any = None
+        self._timer: Entry | None = None
+        self._beside: Connection | None = None
         #: Wakes the loop to look again, where the pool's threads do not.
         self._waker: Waker | None = None
         # Before the strategies of the tasks are made, which keep hold of both.
@@ -132,7 +135,7 @@ class _IntakeStep(bootsteps.StartStopStep):
         celery_compat.CREATE_TASK_HANDLER.wrap(consumer, lambda create: _guarded(create, self._refuses))
         fail_on_exit(consumer.pool)
 
-    def start(self, consumer: Any) -> None:
+    def start(self, consumer: Consumer) -> None:
         if consumer.connection.transport.driver_type == "redis":
             # Supervised, and so without mingle, which leaves a BRPOP behind that would answer in the place of ours.
             self._delivery = Asked(consumer, self._admits, self._connection if self.intake.supervised else None)
@@ -148,7 +151,7 @@ class _IntakeStep(bootsteps.StartStopStep):
         if self.intake.limits:
             self._look_soon()
 
-    def stop(self, consumer: Any) -> None:
+    def stop(self, consumer: Consumer) -> None:
         self.intake._step = None
         if self._timer:
             self._timer.cancel()
@@ -170,17 +173,17 @@ class _IntakeStep(bootsteps.StartStopStep):
         if self._delivery:
             self._delivery.reopen()
 
-    def _refuses(self, message: Any) -> bool:
+    def _refuses(self, message: Message) -> bool:
         """Whether a message that has been given goes back to where it was, in front."""
         if self._delivery is None or not (self.intake.is_shut or self.intake.refuses()):
             return False
         self._delivery.refuse(message)
         return True
 
-    def _counted(self, begin: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def _counted(self, begin: Callable[[Request], object]) -> Callable[[Request], object]:
         """Return what begins a task and counts it: one that had waited for its time is left for another worker."""
 
-        def on_task_request(request: Any) -> Any:
+        def on_task_request(request: Request) -> object:
             if self.intake.is_full:
                 state.reserved_requests.discard(request)  # not acknowledged: it goes back when this worker ends
                 return None
@@ -227,7 +230,7 @@ class _IntakeStep(bootsteps.StartStopStep):
             self._beside = None
             return 1
 
-    def _connection(self) -> Any:
+    def _connection(self) -> Connection:
         app = self.consumer.app
         options = dict(app.conf.broker_transport_options or {})
         if self.consumer.connection.transport.driver_type == "redis":
@@ -235,8 +238,10 @@ class _IntakeStep(bootsteps.StartStopStep):
         return app.connection_for_read(connect_timeout=LIMIT, transport_options=options)
 
 
-def _guarded(create: Callable[..., Any], refuses: Callable[[Any], bool]) -> Callable[..., Any]:
-    def create_task_handler(*args: Any, **options: Any) -> Callable[[Any], Any]:
+def _guarded(
+    create: Callable[..., Callable[[Message], object]], refuses: Callable[[Message], bool]
+) -> Callable[..., Callable[[Message], object]]:
+    def create_task_handler(*args: object, **options: object) -> Callable[[Message], object]:
         handle = create(*args, **options)
         return lambda message: None if refuses(message) else handle(message)
 

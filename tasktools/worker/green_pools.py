@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import _thread
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from billiard.einfo import ExceptionInfo
 from billiard.exceptions import Terminated
@@ -13,8 +13,11 @@ from celery import platforms
 from tasktools import celery_compat
 from tasktools.environment import monkey
 
+if TYPE_CHECKING:
+    from tasktools.worker.protocols import Pool
 
-def report_terminated(pool: Any) -> None:
+
+def report_terminated(pool: Pool) -> None:
     """Have the tasks that `pool` terminates end as those of prefork do: given back by the broker when acknowledged late.
 
     Celery takes the end of a killed greenlet for a success, and acknowledges a task that has not been done. It also has
@@ -35,23 +38,23 @@ def let_cold_stop_wait() -> None:
 class _Signals(type(celery_compat.SIGNALS.here())):  # type: ignore[misc]
     """Where Celery installs its handlers: `signals["SIGQUIT"] = handler`."""
 
-    def __setitem__(self, name: str, handler: Any) -> None:
+    def __setitem__(self, name: str, handler: Callable[..., object]) -> None:
         # The handlers have the names "worker_Warm" and "worker_Cold" (celery.apps.worker._shutdown_handler).
         waits = getattr(handler, "__name__", "") == "worker_Cold"
         super().__setitem__(name, _in_greenlet(handler) if waits else handler)
 
 
-def _in_greenlet(handler: Callable[..., Any]) -> Callable[..., None]:
-    def handle(*args: Any) -> None:
+def _in_greenlet(handler: Callable[..., object]) -> Callable[..., None]:
+    def handle(*args: object) -> None:
         _thread.start_new_thread(handler, args)
 
     return handle
 
 
-def _killable(target: Callable[..., Any]) -> Callable[..., Any]:
+def _killable(target: Callable[..., object]) -> Callable[..., object]:
     from greenlet import GreenletExit
 
-    def run(*args: Any, **options: Any) -> Any:
+    def run(*args: object, **options: object) -> object:
         try:
             return target(*args, **options)
         except GreenletExit:

@@ -6,9 +6,14 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tasktools.celery_compat import DRAIN_EVENTS
+
+if TYPE_CHECKING:
+    from kombu import Connection
+
+    from tasktools.worker.protocols import Hub
 
 #: How soon a full worker looks whether it has room again, where nothing tells it, in seconds.
 WAKE = 0.02
@@ -17,7 +22,7 @@ WAKE = 0.02
 class Waker:
     """Has the loop look again after WAKE. Its own timers wait for a second at least (kombu's Hub.fire_timers)."""
 
-    def __init__(self, hub: Any) -> None:
+    def __init__(self, hub: Hub) -> None:
         self.hub = hub
         self.inbox, self.door = socket.socketpair()
         self.inbox.setblocking(False)
@@ -46,14 +51,14 @@ class Waker:
             self.inbox.recv(64)
 
 
-def look_again_soon(connection: Any, admits: Callable[[], bool]) -> None:
+def look_again_soon(connection: Connection, admits: Callable[[], bool]) -> None:
     """Have the loop of gevent and eventlet, which has no hub, look again after WAKE as long as it may take nothing.
 
     It waits for two seconds otherwise (celery.worker.loops.synloop).
     """
 
-    def wrapper(drain: Callable[..., Any]) -> Callable[..., Any]:
-        def drain_events(timeout: float | None = None, **options: Any) -> Any:
+    def wrapper(drain: Callable[..., object]) -> Callable[..., object]:
+        def drain_events(timeout: float | None = None, **options: object) -> object:
             return drain(timeout=timeout if admits() else WAKE, **options)
 
         return drain_events

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from celery import bootsteps, signals
 from celery.worker import state
@@ -20,6 +20,9 @@ from tasktools.worker.requests import snapshot
 
 if TYPE_CHECKING:
     from celery import Celery
+    from kombu import Connection
+
+    from tasktools.worker.protocols import Consumer, Entry, Message, QoS, Request
 
 #: How long after the new connection it is known what still runs of what was taken over the lost one, in seconds.
 SETTLED = 1.0
@@ -28,12 +31,12 @@ SETTLED = 1.0
 ROOM = 100
 
 
-def install(app: Celery) -> dict[str, Any]:
+def install(app: Celery) -> dict[str, Message]:
     """Add the step to the app whose worker is about to start in this process.
 
     Return, by their tags, the messages of a lost connection, as long as the worker has no other one.
     """
-    lost: dict[str, Any] = {}
+    lost: dict[str, Message] = {}
 
     class Step(Rescue):
         name = f"{__name__}.Rescue"
@@ -48,32 +51,32 @@ class Rescue(bootsteps.StartStopStep):
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
     #: The messages that were taken and not acknowledged, by the tag that they have for the broker.
-    messages: dict[str, Any]
+    messages: dict[str, Message]
 
-    def __init__(self, consumer: Any, **options: Any) -> None:
+    def __init__(self, consumer: Consumer, **options: object) -> None:
         self._consumer = consumer
         #: The same, once they belong to a new connection, until it is known what still runs of them.
-        self._kept: dict[str, Any] = {}
+        self._kept: dict[str, Message] = {}
         #: Celery's requests by the same tags, until they are acknowledged: it forgets a task that has ended.
-        self._requests: dict[str, Any] = {}
+        self._requests: dict[str, Request] = {}
         #: The tags of those that wait in a pool without a semaphore, which is handed all that is reserved.
         self._handed: set[str] = set()
         #: The tags of those that Celery has acknowledged without the broker's hearing of it.
         self._unheard: set[str] = set()
         self._room = ROOM
         self._lost_at = 0.0
-        self._timer: Any = None
+        self._timer: Entry | None = None
         celery_compat.CONNECTION_LOST.wrap(consumer, self._taking)
         signals.task_received.connect(self._note, sender=consumer, weak=False)
 
-    def _taking(self, lost: Callable[[BaseException], Any]) -> Callable[[BaseException], Any]:
-        def on_connection_error_after_connected(error: BaseException) -> Any:
+    def _taking(self, lost: Callable[[BaseException], object]) -> Callable[[BaseException], object]:
+        def on_connection_error_after_connected(error: BaseException) -> object:
             self._take()
             return lost(error)
 
         return on_connection_error_after_connected
 
-    def _note(self, request: Any, **_: Any) -> None:
+    def _note(self, request: Request, **_: object) -> None:
         self._requests[request.message.delivery_tag] = request
         if len(self._requests) > self._room:
             self._forget_acknowledged()
@@ -83,7 +86,7 @@ class Rescue(bootsteps.StartStopStep):
         self._handed &= self._requests.keys()
         self._room = 2 * len(self._requests) + ROOM
 
-    def start(self, consumer: Any) -> None:
+    def start(self, consumer: Consumer) -> None:
         if not self.messages:
             return
         channel = consumer.task_consumer.channel
@@ -106,7 +109,7 @@ class Rescue(bootsteps.StartStopStep):
         if self._timer:
             self._timer.cancel()
         celery_compat.FLUSH.of(qos)()
-        delivered = celery_compat.DELIVERED.of(qos)
+        delivered: dict[str, Message] = celery_compat.DELIVERED.of(qos)
         self.messages.update(delivered)
         self._lost_at = time.monotonic()
         self._kept.clear()
@@ -114,7 +117,7 @@ class Rescue(bootsteps.StartStopStep):
         if not self._consumer.pool.uses_semaphore:
             self._handed |= {request.message.delivery_tag for request in snapshot(state.reserved_requests)}
 
-    def _still_ours(self, qos: Any) -> dict[str, Any]:
+    def _still_ours(self, qos: QoS) -> dict[str, Message]:
         """Return the messages, by their tags, that nobody else was given meanwhile.
 
         A server that has none of them has lost its memory, and is told of them again, unless each may have gone to another
@@ -123,14 +126,14 @@ class Rescue(bootsteps.StartStopStep):
         with celery_compat.PIPE.of(qos)() as pipe:
             for tag in self.messages:
                 pipe.hget(qos.unacked_key, tag)
-            held = pipe.execute()
+            held: list[object] = pipe.execute()
         known = {tag: message for (tag, message), value in zip(self.messages.items(), held, strict=True) if value}
         if not known and time.monotonic() - self._lost_at < qos.visibility_timeout:
             return dict(self.messages)
         return known
 
     def _give_back(self) -> None:
-        with ignore_errors(self._consumer):  # lost once more: the loop notices
+        with ignore_errors(cast("Connection", self._consumer)):  # lost once more: the loop notices
             for tag, message in self._kept.items():
                 if message.acknowledged:
                     continue
@@ -154,7 +157,7 @@ class Rescue(bootsteps.StartStopStep):
         return tag in self._handed or (request is not None and request.time_start is not None)
 
 
-def delivered_by(consumer: Any) -> Any:
+def delivered_by(consumer: Consumer) -> QoS | None:
     """Return what kombu remembers of the messages that a worker of Redis has taken (its QoS); None elsewhere."""
-    qos = getattr(getattr(consumer.task_consumer, "channel", None), "qos", None)
+    qos: QoS | None = getattr(getattr(consumer.task_consumer, "channel", None), "qos", None)
     return qos if celery_compat.RESTORE.exists(qos) else None

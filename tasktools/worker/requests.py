@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+
+from tasktools.worker.protocols import Request
 
 
-def snapshot(requests: Iterable[Any]) -> list[Any]:
+def snapshot(requests: Iterable[Request]) -> list[Request]:
     """Return what is in such a set now. Python refuses to go on with one that is changed meanwhile; so it begins again."""
     while True:
         try:

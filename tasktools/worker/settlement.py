@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tasktools import celery_compat
 from tasktools.brokers.timeouts import within_thread
@@ -16,6 +16,9 @@ from tasktools.worker.reconnect import delivered_by
 
 if TYPE_CHECKING:
     from celery import Celery
+    from kombu import Connection
+
+    from tasktools.worker.protocols import Consumer, Message, Request
 
 #: kombu's own visibility timeout of Redis, in seconds.
 VISIBILITY = 3600
@@ -27,13 +30,13 @@ class Dropped:
 
     name: str
     id: str
-    message: Any
+    message: Message
 
 
 class Settlement:
     """The messages of one worker."""
 
-    def __init__(self, app: Celery, lost: Mapping[str, Any]) -> None:
+    def __init__(self, app: Celery, lost: Mapping[str, Message]) -> None:
         """`lost` are the messages, by their tags, of a connection that is lost and has not been replaced."""
         self._app = app
         self._lost = lost
@@ -42,11 +45,11 @@ class Settlement:
         #: The tasks that Celery has told to go back.
         self._returned: set[str] = set()
 
-    def watch(self, consumer: Any) -> None:
+    def watch(self, consumer: Consumer) -> None:
         """Note whether the consumer's connection is closed in order."""
 
-        def noting(shutdown: Callable[[], Any]) -> Callable[[], Any]:
-            def noted() -> Any:
+        def noting(shutdown: Callable[[], object]) -> Callable[[], object]:
+            def noted() -> object:
                 self._note_close(consumer)
                 return shutdown()
 
@@ -54,11 +57,11 @@ class Settlement:
 
         celery_compat.CONSUMER_SHUTDOWN.wrap(consumer, noting)
 
-    def note_return(self, request: Any) -> None:
+    def note_return(self, request: Request) -> None:
         """Have it noted when Celery gives the task back to the broker."""
 
-        def noting(reject: Callable[..., Any]) -> Callable[..., Any]:
-            def on_reject(log: Any, errors: Any, requeue: bool = False, **more: Any) -> Any:
+        def noting(reject: Callable[..., object]) -> Callable[..., object]:
+            def on_reject(log: object, errors: object, requeue: bool = False, **more: object) -> object:
                 if requeue:
                     self._returned.add(request.id)
                 return reject(log, errors, requeue, **more)
@@ -67,11 +70,11 @@ class Settlement:
 
         celery_compat.ON_REJECT.wrap(request, noting)
 
-    def is_returned(self, request: Any) -> bool:
+    def is_returned(self, request: Request) -> bool:
         """Whether Celery has told the broker to give the task to another worker."""
         return request.id in self._returned
 
-    def is_back(self, request: Any) -> bool:
+    def is_back(self, request: Request) -> bool:
         """Whether the task has gone back to its queue; asked when the connection is closed."""
         message = request.message
         if message.acknowledged:
@@ -88,29 +91,29 @@ class Settlement:
         dropped = [Dropped(str(m.headers.get("task")), str(m.headers.get("id")), m) for m in self._lost.values()]
         return [each for each in dropped if each.id not in known]
 
-    def give_back(self, consumer: Any, limit: float) -> None:
+    def give_back(self, consumer: Consumer, limit: float) -> None:
         """Give back what was not acknowledged, within `limit` seconds: Celery will not come to it."""
         with contextlib.suppress(Exception):  # what is not back now is said not to be
             within_thread(limit, self._give_back, consumer)
 
-    def _give_back(self, consumer: Any) -> None:
+    def _give_back(self, consumer: Consumer) -> None:
         qos = delivered_by(consumer)
         if qos is None:  # the broker does it, when the connection is closed
             self._note_close(consumer)
             consumer.connection.close()
             return
-        delivered = celery_compat.DELIVERED.of(qos)
+        delivered: dict[str, Message] = celery_compat.DELIVERED.of(qos)
         for tag in list(delivered):
             celery_compat.RESTORE.of(qos)(tag)  # which knows nothing any more of a message that has been restored
             delivered.pop(tag, None)
 
-    def _note_close(self, consumer: Any) -> None:
+    def _note_close(self, consumer: Consumer) -> None:
         if not consumer.connection:
             return
 
-        def noting(close: Callable[[Any], None]) -> Callable[[Any], None]:
-            def close_connection(connection: Any) -> None:
-                connected = getattr(connection, "connected", True)
+        def noting(close: Callable[[Connection], None]) -> Callable[[Connection], None]:
+            def close_connection(connection: Connection) -> None:
+                connected: object = getattr(connection, "connected", True)
                 close(connection)
                 self._closed = bool(connected)
 

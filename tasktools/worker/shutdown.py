@@ -11,8 +11,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from billiard.exceptions import Terminated, WorkerLostError
 from celery import signals
@@ -28,6 +28,8 @@ from tasktools.worker.silent_broker import Silence
 
 if TYPE_CHECKING:
     from celery import Celery
+
+    from tasktools.worker.protocols import Consumer, Message, Named, Request
 
 #: Of the time that a stop is given, the part kept for Celery's soft shutdown, and for cleaning up after it, in seconds.
 SOFT_SHARE = 0.25
@@ -50,14 +52,14 @@ class Stop:
         self.began: float | None = None
         #: Taken by the first to begin, and never given back: a signal may come between two lines.
         self._first = threading.Lock()
-        self._running: dict[str, Any] = {}
-        self._reserved: dict[str, Any] = {}
+        self._running: dict[str, Request] = {}
+        self._reserved: dict[str, Request] = {}
         #: What ran when the stop became a cold one: of that only what succeeded has finished.
         self._cut: set[str] = set()
         self._over = threading.Event()
-        self._consumer: Any = None
+        self._consumer: Consumer | None = None
 
-    def install(self, app: Celery, lost: Mapping[str, Any]) -> None:
+    def install(self, app: Celery, lost: Mapping[str, Message]) -> None:
         """Have it begin with the first signal that ends the worker. `lost` are messages, as in Settlement."""
         self._settlement = Settlement(app, lost)
         self._silence = Silence(app, self._over, self._say_aside, lambda: self._leave(0))
@@ -94,12 +96,12 @@ class Stop:
             self._settlement.note_return(request)
         _start(self._tell)
 
-    def _note_lost(self, task_id: str, exception: BaseException, **_: Any) -> None:
+    def _note_lost(self, task_id: str, exception: BaseException, **_: object) -> None:
         """Take down a task whose process of the pool has gone: a signal to the whole group ends those at once."""
         if isinstance(exception, (WorkerLostError, Terminated)):
             self._cut.add(task_id)
 
-    def _watch(self, consumer: Any) -> None:
+    def _watch(self, consumer: Consumer) -> None:
         """Begin with every stop: by a limit, by remote control, and ahead of a cold one, which tells when it has cancelled."""
         if consumer is self._consumer:
             return  # connected again
@@ -120,15 +122,15 @@ class Stop:
             names = " nor ".join(each.name for each in celery_compat.CANCEL)
             self.say(f"This Celery has neither {names}: the report of a cold stop does not name what is cut off.")
 
-    def _begun(self, function: Callable[..., Any], how: str) -> Callable[..., Any]:
-        def wrapper(*args: Any, **options: Any) -> Any:
+    def _begun(self, function: Callable[..., object], how: str) -> Callable[..., object]:
+        def wrapper(*args: object, **options: object) -> object:
             self.begin(how)
             return function(*args, **options)
 
         return wrapper
 
-    def _cutting(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapper(*args: Any, **options: Any) -> Any:
+    def _cutting(self, function: Callable[..., object]) -> Callable[..., object]:
+        def wrapper(*args: object, **options: object) -> object:
             self._note_cut()
             return function(*args, **options)
 
@@ -148,7 +150,8 @@ class Stop:
         self._sum_up("finished", [r for r in tasks if r.id in ended and r in acked])
         again = [r for r in tasks if r.id in ended and r not in acked]
         left = [r for r in tasks if r.id not in ended]
-        kept = [r for r in left if r not in back | acked] + self._settlement.dropped({r.id for r in tasks})
+        dropped = self._settlement.dropped({r.id for r in tasks})
+        kept: list[Named] = [*(r for r in left if r not in back | acked), *dropped]
         self._sum_up("finished, but will run again", again)
         self._sum_up("went back to the queue", [r for r in left if r in back])
         self._sum_up("not given back", kept)
@@ -182,7 +185,8 @@ class Stop:
     def _leave(self, code: int) -> None:
         """End the process as it stands, and say what became of the tasks."""
         self._note_cut()
-        self._settlement.give_back(self._consumer, CLEANING)
+        if self._consumer:
+            self._settlement.give_back(self._consumer, CLEANING)
         _aside(self.finish).join(CLEANING)
         for child in pool_processes():
             os.kill(child, signal.SIGKILL)
@@ -196,7 +200,7 @@ class Stop:
         terminate = celery_compat.TERMINATE_JOB.get(getattr(self._consumer, "pool", None))  # None before it was ready
         return getattr(terminate, "__func__", None) is not BasePool.terminate_job
 
-    def _all(self) -> list[Any]:
+    def _all(self) -> list[Request]:
         return [*self._running.values(), *self._reserved.values()]
 
     def _ended(self) -> set[str]:
@@ -204,12 +208,12 @@ class Stop:
         begun = {r.id for r in self._all() if r.time_start is not None and not self._settlement.is_returned(r)}
         return {task_id for task_id in begun if task_id not in self._cut or task_id in state.successful_requests}
 
-    def _sum_up(self, what: str, requests: list[Any]) -> None:
+    def _sum_up(self, what: str, requests: Sequence[Named]) -> None:
         if requests:
             self.say(f"{what}: {', '.join(_name(request) for request in requests)}")
 
 
-def _start(call: Callable[..., None], *args: Any) -> None:
+def _start(call: Callable[..., None], *args: object) -> None:
     """Begin `call` in a thread (a greenlet on gevent and eventlet).
 
     threading.Thread waits until the thread runs. In a signal handler that may never be, and on these pools nothing may wait.
@@ -217,7 +221,7 @@ def _start(call: Callable[..., None], *args: Any) -> None:
     _thread.start_new_thread(call, args)
 
 
-def _aside(call: Callable[..., None], *args: Any) -> threading.Thread:
+def _aside(call: Callable[..., None], *args: object) -> threading.Thread:
     """Call what writes from a thread: a terminal that takes no output keeps no step of the stop waiting."""
     thread = threading.Thread(target=call, args=args, daemon=True)
     thread.start()
@@ -231,15 +235,15 @@ def pool_processes() -> list[int]:
     return [process.pid for process in active_children() if process.pid is not None]
 
 
-def _is_acknowledged(request: Any) -> bool:
+def _is_acknowledged(request: Request) -> bool:
     """Whether the broker was told so; Celery's own mark says that it should have been."""
     return bool(request.message.acknowledged)
 
 
-def _told(request: Any) -> str:
+def _told(request: Request) -> str:
     seconds = max(0.0, time.time() - request.time_start) if request.time_start else 0.0
     return f"{_name(request)} ({seconds:.0f} s)"
 
 
-def _name(request: Any) -> str:
+def _name(request: Named) -> str:
     return f"{request.name}[{request.id}]"

@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from celery.concurrency.solo import TaskPool
 from celery.worker import state
@@ -23,6 +23,8 @@ from tasktools.worker.requests import snapshot
 
 if TYPE_CHECKING:
     from celery import Celery
+
+    from tasktools.worker.protocols import Consumer, Pool
 
 #: How long a stop may take in which nothing runs before the broker is asked, and how long that may then take, in seconds.
 PATIENCE = 3.0
@@ -49,7 +51,7 @@ class Silence:
         self.waits = False
         #: Whether tasks run in the main thread itself (-P solo).
         self.is_solo = False
-        self._pool: Any = None
+        self._pool: Pool | None = None
         self._said = False
 
     def arm(self) -> None:
@@ -58,7 +60,7 @@ class Silence:
         if alone and signal.getsignal(signal.SIGALRM) is signal.SIG_DFL:
             signal.signal(signal.SIGALRM, self._ring)
 
-    def follow(self, consumer: Any) -> None:
+    def follow(self, consumer: Consumer) -> None:
         """Note what the consumer's worker does in its stop."""
         worker, self._pool = consumer.controller, consumer.pool
         self.is_solo = isinstance(self._pool, TaskPool)
@@ -66,8 +68,8 @@ class Silence:
         celery_compat.SOFT_SHUTDOWN.wrap(worker, lambda wait: self._noting("waits", wait, after=False))
         celery_compat.POOL_STOP.wrap(self._pool, lambda stop: self._noting("waits", stop, after=False))
 
-    def _noting(self, name: str, function: Callable[..., Any], *, after: bool = True) -> Callable[..., Any]:
-        def noted(*args: Any, **options: Any) -> Any:
+    def _noting(self, name: str, function: Callable[..., object], *, after: bool = True) -> Callable[..., object]:
+        def noted(*args: object, **options: object) -> object:
             setattr(self, name, True)
             try:
                 return function(*args, **options)
@@ -112,10 +114,11 @@ class Silence:
         elif not runs:
             self._leave()
 
-    def _ring(self, *_: Any) -> None:
+    def _ring(self, *_: object) -> None:
         """End the wait of the main thread, in which this is."""
         if self.is_closing:
-            self._pool.stop()
+            if self._pool:
+                self._pool.stop()
             self._leave()
             return
         self.is_closing = True

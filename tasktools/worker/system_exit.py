@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from billiard.einfo import ExceptionInfo
 from billiard.exceptions import WorkerLostError
@@ -12,10 +12,13 @@ from celery.exceptions import WorkerShutdown, WorkerTerminate
 
 from tasktools.celery_compat import POOL_APPLY
 
+if TYPE_CHECKING:
+    from tasktools.worker.protocols import Pool
+
 logger = logging.getLogger(__name__)
 
 
-def fail_on_exit(pool: Any) -> None:
+def fail_on_exit(pool: Pool) -> None:
     """Have tasks of the pools threads, gevent and eventlet fail that raise SystemExit.
 
     Celery (celery.concurrency.base.apply_target) trips over it there: the task counts as running for ever, and keeps its
@@ -24,8 +27,8 @@ def fail_on_exit(pool: Any) -> None:
     if not (pool.is_green or type(pool).__module__ == "celery.concurrency.thread") or POOL_APPLY.name in vars(pool):
         return
 
-    def wrapper(apply_async: Callable[..., Any]) -> Callable[..., Any]:
-        def apply_failing(target: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    def wrapper(apply_async: Callable[..., object]) -> Callable[..., object]:
+        def apply_failing(target: Callable[..., object], *args: object, **options: object) -> object:
             return apply_async(_failing(target), *args, **options)
 
         return apply_failing
@@ -33,8 +36,8 @@ def fail_on_exit(pool: Any) -> None:
     POOL_APPLY.wrap(pool, wrapper)
 
 
-def _failing(target: Callable[..., Any]) -> Callable[..., Any]:
-    def run(*args: Any, **options: Any) -> Any:
+def _failing(target: Callable[..., object]) -> Callable[..., object]:
+    def run(*args: object, **options: object) -> object:
         try:
             return target(*args, **options)
         except (WorkerShutdown, WorkerTerminate):

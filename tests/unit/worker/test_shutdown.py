@@ -7,7 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from types import FrameType, SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from celery import Celery, signals
@@ -104,6 +104,7 @@ def test_note_cut__while_the_pool_changes_what_runs(monkeypatch: pytest.MonkeyPa
 def test_press__although_a_terminal_takes_no_output(monkeypatch: pytest.MonkeyPatch) -> None:
     reads = threading.Event()
     stop = Stop(lambda text: bool(reads.wait(30)) and None, every_second=False)
+    stop._consumer = cast("Any", SimpleNamespace())
     steps: list[Any] = []
     monkeypatch.setattr(state, "active_requests", [SimpleNamespace(id="a")])
     monkeypatch.setattr(shutdown, "CLEANING", 0.1)

@@ -1,0 +1,146 @@
+"""What tasktools uses of Celery's worker and of kombu's messages, as types; celery-types leaves most of it open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from celery import Celery
+    from kombu import Connection, Queue
+
+
+class Message(Protocol):
+    """A message that a consumer has taken (kombu.message.Message)."""
+
+    channel: Channel
+    #: What it is to the broker.
+    delivery_tag: str
+    headers: dict[str, object]
+
+    @property
+    def acknowledged(self) -> bool: ...
+
+    def ack(self) -> None: ...
+
+    def requeue(self) -> None: ...
+
+
+class OnAck(Protocol):
+    """vine.promise: what acknowledges a message, once."""
+
+    ready: bool
+
+
+class Named(Protocol):
+    """A task, as a report names it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def id(self) -> str: ...
+
+
+class Request(Protocol):
+    """A task that a worker has reserved (celery.worker.request.Request)."""
+
+    id: str
+    name: str
+    acknowledged: bool
+    #: Seconds since the epoch; None before it is begun.
+    time_start: float | None
+
+    @property
+    def message(self) -> Message: ...
+
+    @property
+    def on_ack(self) -> OnAck: ...
+
+
+class QoS(Protocol):
+    """What kombu's Redis transport remembers of unacknowledged messages (kombu.transport.redis.QoS)."""
+
+    unacked_key: str
+    #: Seconds.
+    visibility_timeout: float
+
+    def append(self, message: Message, delivery_tag: str) -> None: ...
+
+
+class Client(Protocol):
+    """redis.Redis."""
+
+    def client_id(self) -> int: ...
+
+    def execute_command(self, *words: object) -> object: ...
+
+
+class Channel(Protocol):
+    """kombu.transport.redis.Channel."""
+
+    qos: QoS
+    client: Client
+    ResponseError: type[Exception]
+
+
+class TaskConsumer(Protocol):
+    """kombu.Consumer."""
+
+    channel: Channel
+    queues: list[Queue]
+
+    def cancel(self) -> None: ...
+
+    def consume(self) -> None: ...
+
+
+class Entry(Protocol):
+    """What a timer will call."""
+
+    def cancel(self) -> None: ...
+
+
+class Timer(Protocol):
+    """kombu.asynchronous.timer.Timer and those of the green pools."""
+
+    def call_after(self, seconds: float, call: Callable[..., object], args: tuple[object, ...] = ...) -> Entry: ...
+
+
+class Hub(Protocol):
+    """kombu.asynchronous.Hub."""
+
+    def add_reader(self, file: int, call: Callable[..., object]) -> None: ...
+
+    def remove_reader(self, file: int) -> None: ...
+
+
+class Pool(Protocol):
+    """celery.concurrency.base.BasePool."""
+
+    uses_semaphore: bool
+    is_green: bool
+    num_processes: int
+
+    def stop(self) -> None: ...
+
+
+class Controller(Protocol):
+    """celery.worker.WorkController; one without autoscaling has no max_concurrency."""
+
+    max_concurrency: int | None
+
+
+class Consumer(Protocol):
+    """celery.worker.consumer.Consumer."""
+
+    app: Celery
+    connection: Connection
+    controller: Controller
+    #: None with a loop that blocks.
+    hub: Hub | None
+    pool: Pool
+    task_consumer: TaskConsumer
+    timer: Timer
+
+    def call_soon(self, call: Callable[..., object], *args: object) -> None: ...
