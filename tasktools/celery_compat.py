@@ -43,9 +43,15 @@ CONFIGURED = Private(
     _APP, "configured", "leaving settings unread until somebody asks for them", "a public flag", on_objects=True
 )
 IS_CURRENT = Private(
-    _APP, "set_as_current", "telling an app for another service from the project's", "a public flag", on_objects=True
+    _APP,
+    "set_as_current",
+    "distinguishing an app for another service from the project's",
+    "a public flag",
+    on_objects=True,
 )
-APP_FIXUPS = Private(_APP, "fixups", "telling Celery's fallback app from a real one", "a public flag", on_objects=True)
+APP_FIXUPS = Private(
+    _APP, "fixups", "distinguishing Celery's fallback app from a real one", "a public flag", on_objects=True
+)
 PROXIED = Private(
     "celery.local:Proxy", "_get_current_object", "-A with a module that holds a proxy of the app", "a public getter", ()
 )

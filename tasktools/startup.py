@@ -77,7 +77,7 @@ def _settle(problems: list[TasktoolsError]) -> celery_app.Found | None:
 
 def _unforeseen(error: BaseException) -> ConfigurationError:
     hint = "python manage.py check --tag tasktools"
-    return ConfigurationError(f"The Celery app cannot be made ready: {celery_app.told(error)}.", hint=hint)
+    return ConfigurationError(f"The Celery app cannot be made ready: {celery_app.described(error)}.", hint=hint)
 
 
 def _refuse(error: TasktoolsError, chosen: celery_app.Found | None) -> None:
@@ -126,10 +126,9 @@ def read_settings(chosen: celery_app.Found) -> None:
     """
 
     def blame(error: BaseException) -> ProjectError:
-        told = (
-            f"The settings of the Celery app {chosen.name or chosen.app.main} cannot be read: {celery_app.told(error)}."
-        )
-        return ProjectError(told, hint="the same command with --traceback shows where")
+        name = chosen.name or chosen.app.main
+        sentence = f"The settings of the Celery app {name} cannot be read: {celery_app.described(error)}."
+        return ProjectError(sentence, hint="the same command with --traceback shows where")
 
     with project_code(blame):
         chosen.app.conf.broker_url  # noqa: B018 - reads them
@@ -148,7 +147,7 @@ def _no_timezone(app: Celery, error: BaseException) -> ConfigurationError:
     name = shown(str(app.conf.timezone))
     close = close_matches(name, available_timezones())
     hint = f"did you mean {close[0]}?" if close else "set it to a name such as UTC or Europe/Berlin"
-    why = "" if isinstance(error, (KeyError, ValueError)) else f" ({celery_app.told(error)})"
+    why = "" if isinstance(error, (KeyError, ValueError)) else f" ({celery_app.described(error)})"
     return ConfigurationError(f'CELERY_TIMEZONE is "{name}", and there is no such time zone{why}.', hint=hint)
 
 
@@ -195,7 +194,7 @@ def load_tasks(chosen: celery_app.Found) -> list[ProjectError]:
 
 def _not_imported(error: BaseException) -> ProjectError:
     hint = "the same command with --traceback shows where"
-    return ProjectError(f"The tasks cannot be imported: {celery_app.told(error)}.", hint=hint)
+    return ProjectError(f"The tasks cannot be imported: {celery_app.described(error)}.", hint=hint)
 
 
 def _import_tasks(app: Celery) -> Iterator[ProjectError]:
@@ -243,6 +242,6 @@ def hider(app: Celery | None = None) -> Callable[[str], str]:
     """Return a function that hides in a text the passwords in this project's settings and in those of `app`."""
     own: dict[str, Any] = {}
     if app is not None and celery_compat.CONFIGURED.of(app):
-        with contextlib.suppress(Exception):  # settings that cannot be read are told elsewhere
+        with contextlib.suppress(Exception):  # settings that cannot be read are reported elsewhere
             own = {name: getattr(app.conf, name, None) for name in _MAY_HOLD_PASSWORDS}
     return masking.hider({**conf.with_passwords(), "celery": own})

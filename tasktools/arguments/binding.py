@@ -84,8 +84,8 @@ class _Binder:
         if self.target.reading.whole:
             for parameter in self.target.positional[: len(args)]:
                 if parameter.name in self.kwargs and parameter.kind in KEYWORD_KINDS:
-                    told = f'"{parameter.name}" is given twice, once by its place and once by its name.'
-                    self.target.fail(told)
+                    sentence = f'"{parameter.name}" is given twice, once by its place and once by its name.'
+                    self.target.fail(sentence)
         self.target.require_call(args, self.kwargs, words=True)
         nesting.require_shallow((*args, *self.kwargs.values()))
         return Bound(args=tuple(args), kwargs=self.kwargs)

@@ -38,7 +38,7 @@ class Reading(NamedTuple):
     places: int = sys.maxsize
 
     def at(self, place: int, parameters: Sequence[inspect.Parameter]) -> inspect.Parameter | None:
-        """Return what stands at a place of `parameters`, without its type where places do not tell."""
+        """Return what stands at a place of `parameters`, without its type where places do not show it."""
         if place >= len(parameters):
             return None
         return parameters[place] if place < self.places else _untyped(parameters[place])
@@ -54,7 +54,7 @@ class TaskSignature:
     readings: tuple[Reading, ...]
     #: What `apply_async` checks a call against; None where it checks nothing.
     checked: inspect.Signature | None
-    #: Whether no decorator and no class stands between the caller and the function, so that places tell parameters.
+    #: Whether no decorator and no class stands between the caller and the function, so that places name parameters.
     certain: bool = True
     #: Whether what is shown and what is checked are one, but for parameters that are by place alone.
     exact: bool = True

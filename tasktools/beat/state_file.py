@@ -61,7 +61,7 @@ _SUFFIXES = (".db", ".dat", ".dir", ".bak", ".pag")
 
 
 def _is_writable(folder: Path) -> bool:
-    """Whether a file can be made in `folder`; tried, for permissions do not tell of a read-only file system."""
+    """Whether a file can be made in `folder`; tried, for permissions do not show a read-only file system."""
     probe = folder / f".tasktools-{os.getpid()}"
     try:
         probe.touch()

@@ -1,4 +1,4 @@
-"""What kombu cannot tell or do: one adapter for each kind of broker, chosen here and nowhere else."""
+"""What kombu does not know or do: one adapter for each kind of broker, chosen here and nowhere else."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class Trace:
 
     #: "queued": in a queue, nobody has taken it; "reserved": a worker has taken it and not acknowledged it.
     place: str
-    #: The queue's name; None where the broker does not tell.
+    #: The queue's name; None where the broker does not say.
     queue: str | None = None
 
 

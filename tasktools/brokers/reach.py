@@ -1,4 +1,4 @@
-"""Whether broker and result backend answer, told within a limit."""
+"""Whether broker and result backend answer, found out within a limit."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def _reach(run: Callable[..., Any], subject: str, limit: float, *call: Any, cons
         if cause is not None:
             raise cause from error
         if is_misuse(error):
-            told = f"{subject} cannot be used: {type(error).__name__}: {reason(error)}.{consequence}"
-            raise ConfigurationError(told, hint=SETTINGS_HINT) from error
+            sentence = f"{subject} cannot be used: {type(error).__name__}: {reason(error)}.{consequence}"
+            raise ConfigurationError(sentence, hint=SETTINGS_HINT) from error
         hint = remedy(subject, error)
         raise Unreachable(f"{subject} {_what(error)}: {reason(error)}.{consequence}", hint=hint) from error
 
@@ -165,14 +165,14 @@ def came_from_broker(error: BaseException) -> bool:
 
 def unsent(task: str, error: BaseException, *, consequence: str = "") -> ProjectError:
     """Return the error for a call that code or settings of the project have kept from being sent."""
-    told = f"{task} could not be sent: {type(error).__name__}: {reason(error)}.{consequence}"
-    return ProjectError(told, hint="the same command with --traceback shows where")
+    sentence = f"{task} could not be sent: {type(error).__name__}: {reason(error)}.{consequence}"
+    return ProjectError(sentence, hint="the same command with --traceback shows where")
 
 
 def sent_all_the_same(task: str, error: BaseException) -> TasktoolsError:
     """Return the error for a call that was sent, and after which code of the project failed."""
-    told = f"{task} was sent, and code of the project failed then: {type(error).__name__}: {reason(error)}."
-    return TasktoolsError(told, hint="the same command with --traceback shows where")
+    sentence = f"{task} was sent, and code of the project failed then: {type(error).__name__}: {reason(error)}."
+    return TasktoolsError(sentence, hint="the same command with --traceback shows where")
 
 
 def reason(error: BaseException) -> str:

@@ -20,7 +20,7 @@ class Command(NamedTuple):
     name: str
     #: The full key of the list, or of the channel of a fanout exchange.
     key: str
-    #: kombu's message, and its text at that moment: who is told of it afterwards may change it.
+    #: kombu's message, and its text at that moment: who gets it afterwards may change it.
     message: Any
     value: str
     #: Of a queue with `expires`: its lists, one for each priority, and the milliseconds after which they expire.

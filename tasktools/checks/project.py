@@ -37,7 +37,7 @@ def guarded(check: Callable[[], list[CheckMessage]]) -> list[CheckMessage]:
 
 def _tripped(error: BaseException) -> ProjectError:
     hint = "manage.py showtasks --traceback shows where"
-    return ProjectError(f"The Celery app of this project cannot be checked: {celery_app.told(error)}.", hint=hint)
+    return ProjectError(f"The Celery app of this project cannot be checked: {celery_app.described(error)}.", hint=hint)
 
 
 def _message(problem: TasktoolsError) -> CheckMessage:

@@ -224,12 +224,12 @@ def _import(name: str) -> ModuleType:
 
 def broken(module: str, error: BaseException) -> ProjectError:
     return ProjectError(
-        f'The module "{shown(module)}" cannot be imported: {told(error)}.',
+        f'The module "{shown(module)}" cannot be imported: {described(error)}.',
         hint=f'manage.py shell -c "import {module}" shows where',
     )
 
 
-def told(error: BaseException) -> str:
+def described(error: BaseException) -> str:
     """Return an exception as one line: its type, its text, and for a SyntaxError its file and line."""
     if isinstance(error, SyntaxError):
         return f"{type(error).__name__}: {error.msg} ({error.filename}, line {error.lineno})"

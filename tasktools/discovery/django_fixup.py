@@ -17,7 +17,7 @@ from celery import signals
 from django.core.checks import run_checks
 
 from tasktools import celery_compat
-from tasktools.discovery.celery_app import Found, told
+from tasktools.discovery.celery_app import Found, described
 from tasktools.exceptions import ProjectError, project_code
 
 if TYPE_CHECKING:
@@ -54,13 +54,13 @@ def is_complete(found: Found) -> bool:
 
 
 def checks_skipped() -> bool:
-    """Whether Celery is told not to run Django's checks."""
+    """Whether Celery is set not to run Django's checks."""
     return bool(os.environ.get(_SKIP_CHECKS))
 
 
 def checks_broken(error: BaseException) -> ProjectError:
     problem = ProjectError(
-        f"The system checks cannot be run: {told(error)}.",
+        f"The system checks cannot be run: {described(error)}.",
         hint="manage.py check shows where; runworker --skip-checks starts all the same",
     )
     problem.__cause__ = error

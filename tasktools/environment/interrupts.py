@@ -40,7 +40,7 @@ _AT_ONCE = 1.0
 
 
 def heed_signals() -> None:
-    """Have SIGTERM and SIGHUP interrupt this process as Ctrl-C does, from now on: what it was doing can be told.
+    """Have SIGTERM and SIGHUP interrupt this process as Ctrl-C does, from now on: what it was doing can be reported.
 
     One that is ignored (nohup) or has a handler stays as it is.
     """

@@ -1,4 +1,4 @@
-"""What stands around a run of a task in this process: nothing is kept of it, and what happens is told."""
+"""What stands around a run of a task in this process: nothing is kept of it, and what happens is reported."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Changed:
 
 @dataclass(frozen=True, kw_only=True)
 class Raised:
-    """The task has raised; its frames still hold their variables while this is told."""
+    """The task has raised; its frames still hold their variables while this is reported."""
 
     error: BaseException
     #: From the task's own frame on; for a retry that of the exception which led to it.
@@ -51,7 +51,7 @@ class Raised:
 
 
 class NotingInfo(TraceInfo):
-    """Tells what the task has raised, ahead of what a worker does with it."""
+    """Reports what the task has raised, ahead of what a worker does with it."""
 
     def __init__(self, state: str, error: BaseException, note: Callable[[BaseException], None]) -> None:
         super().__init__(state, error)
@@ -124,7 +124,7 @@ def lent(task: Any, backend: NotingBackend) -> Iterator[None]:
 
 @contextlib.contextmanager
 def unheard_log() -> Iterator[None]:
-    """Keep the tracer's record of a failure off stderr where no logging is set up: the failure is told anyway."""
+    """Keep the tracer's record of a failure off stderr where no logging is set up: the failure is reported anyway."""
     logger = logging.getLogger("celery.app.trace")
     handler = logging.NullHandler()
     heard = logger.hasHandlers()

@@ -57,26 +57,26 @@ class Attempt:
     again: Again | None = None
 
 
-Tell = Callable[[Progress | Changed | Raised], None]
+Report = Callable[[Progress | Changed | Raised], None]
 
 
-def attempts(app: Celery, call: Call, *, serialize: bool, tell: Tell) -> Iterator[Attempt]:
+def attempts(app: Celery, call: Call, *, serialize: bool, report: Report) -> Iterator[Attempt]:
     """Run `call`, and again at each step as long as it asks for that. The caller waits before a step, or not.
 
-    With `serialize` arguments, progress and result go through the serializers. `tell` is called as things happen.
+    With `serialize` arguments, progress and result go through the serializers. `report` is called as things happen.
 
     Raises ArgumentError when the serializer cannot carry the arguments, TaskFailed when it is a retry's.
     """
     hostname = f"runtask@{gethostname()}"
-    carried = _through(app, call, tell) if serialize else call
+    carried = _through(app, call, report) if serialize else call
     request: dict[str, Any] = request_of(app, carried, hostname=hostname)
     while True:
-        attempt = _Run(app, request, serialize, tell).trace(app.tasks[call.task])
+        attempt = _Run(app, request, serialize, report).trace(app.tasks[call.task])
         if attempt.again is None:
             yield attempt
             return
         try:
-            carried = _through(app, attempt.again.call, tell) if serialize else attempt.again.call
+            carried = _through(app, attempt.again.call, report) if serialize else attempt.again.call
         except ArgumentError as error:
             raise TaskFailed(f"It asks to be tried again. {error.sentence}", hint=error.hint) from error
         request = request_of(app, carried, hostname=hostname)  # now: its eta counts from now
@@ -93,8 +93,8 @@ def time_limits(app: Celery, name: str) -> list[str]:
 class _Run:
     """One run, and what is noted of it meanwhile."""
 
-    def __init__(self, app: Celery, request: Mapping[str, Any], serialize: bool, tell: Tell) -> None:
-        self.app, self.request, self.serialize, self.tell = app, request, serialize, tell
+    def __init__(self, app: Celery, request: Mapping[str, Any], serialize: bool, report: Report) -> None:
+        self.app, self.request, self.serialize, self.report = app, request, serialize, report
         self.raised: Raised | None = None
         self.unsendable: str | None = None
         self.carried: object = None
@@ -127,22 +127,22 @@ class _Run:
 
     def _attempt(self, **ended: Any) -> Attempt:
         text = self.raised.text if self.raised else None
-        told = {"id": self.request["id"], "retries": self.request["retries"], "unsendable": self.unsendable}
-        return Attempt(traceback=text, **told, **ended)
+        common = {"id": self.request["id"], "retries": self.request["retries"], "unsendable": self.unsendable}
+        return Attempt(traceback=text, **common, **ended)
 
     def note(self, error: BaseException) -> None:
-        """Tell of an exception as long as its frames hold their variables: the tracer clears them."""
+        """Report an exception as long as its frames hold their variables: the tracer clears them."""
         if self.unsendable:
             return  # the task itself has raised nothing
         cause = (error.__context__ or error.exc or error) if isinstance(error, Retry) else error
         trace = own_frames(cause.__traceback__ or error.__traceback__)
         text, retry = traceback_text(cause, trace), isinstance(error, Retry)
         self.raised = Raised(error=cause, traceback=trace, text=text, retry=retry)
-        self.tell(self.raised)
+        self.report(self.raised)
 
     def progress(self, state: str, meta: object) -> object:
         meta = self._through("progress", meta)
-        self.tell(Progress(state=state, meta=meta))
+        self.report(Progress(state=state, meta=meta))
         return meta
 
     def done(self, result: object, kept: bool) -> None:
@@ -160,7 +160,7 @@ class _Run:
         if not self.serialize:
             return value
         after = serialization.result_through(self.app, value)
-        _tell_changed(self.tell, {what: (value, after)})
+        _report_changed(self.report, {what: (value, after)})
         return after
 
 
@@ -173,15 +173,15 @@ def _again(app: Celery, task: Task[..., object], signature: Signature) -> Again:
     return Again(number=call.options["retries"], most=own, seconds=seconds_until(app, call), call=call)
 
 
-def _through(app: Celery, call: Call, tell: Tell) -> Call:
+def _through(app: Celery, call: Call, report: Report) -> Call:
     args, kwargs = serialization.arguments_through(app, app.tasks.get(call.task), call.task, call.args, call.kwargs)
     places = {f"argument {number}": pair for number, pair in enumerate(zip(call.args, args, strict=True), 1)}
     names = {f'argument "{name}"': (call.kwargs[name], kwargs[name]) for name in call.kwargs}
-    _tell_changed(tell, {**places, **names})
+    _report_changed(report, {**places, **names})
     return call._replace(args=tuple(args), kwargs=kwargs)
 
 
-def _tell_changed(tell: Tell, pairs: Mapping[str, tuple[object, object]]) -> None:
+def _report_changed(report: Report, pairs: Mapping[str, tuple[object, object]]) -> None:
     for what, (before, after) in pairs.items():
         if not serialization.same(before, after):
-            tell(Changed(what=what, before=before, after=after))
+            report(Changed(what=what, before=before, after=after))

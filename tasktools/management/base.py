@@ -138,8 +138,8 @@ class TasktoolsCommand(PrintingCommand):
         found = self.found
         if not django_fixup.is_complete(found) and not is_known(name, registry.names(found.app, builtin=True)):
             if not self.as_json:
-                told = f'No tasks module has "{shown(name)}"'
-                self.note(f"{told}: loading the URLconf and the template tags, as a worker does.")
+                missing = f'No tasks module has "{shown(name)}"'
+                self.note(f"{missing}: loading the URLconf and the template tags, as a worker does.")
             with contextlib.redirect_stdout(sys.stderr):
                 self.warn(*django_fixup.load_rest(found))
 

@@ -72,8 +72,8 @@ def is_the_projects(error: BaseException) -> bool:
 def unsent_line(error: BaseException, lot: Lot, call: int, progress: Progress, go_on: str) -> TasktoolsError:
     """Return that error as somebody needs it who has a file: which line it is, what was sent, and how to go on."""
     known = error if isinstance(error, TasktoolsError) else unsent(lot.calls[call].task, error)
-    told = f"{known.sentence} This is line {lot.line_of(call)}. Nothing after line {progress.line} was sent."
-    return type(known)(told, hint=f"{known.hint}. {go_on}")
+    sentence = f"{known.sentence} This is line {lot.line_of(call)}. Nothing after line {progress.line} was sent."
+    return type(known)(sentence, hint=f"{known.hint}. {go_on}")
 
 
 def batches(lines: Iterable[Fed | None], size: int, stops: Callable[[Fed], bool]) -> Iterator[list[Fed]]:

@@ -63,7 +63,7 @@ def _configured(find_app: Callable[[], Any]) -> str | None:
     """Return the pool that the settings name. Celery warns that it would be too late to patch; here it is not."""
     try:
         found = find_app().conf.worker_pool
-    except Exception:  # noqa: BLE001 - an app or settings that cannot be read are told where the worker needs them
+    except Exception:  # noqa: BLE001 - an app or settings that cannot be read are reported where the worker needs them
         return None
     for pool in monkey.POOLS:
         if found in (pool, f"celery.concurrency.{pool}:TaskPool"):

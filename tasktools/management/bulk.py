@@ -15,7 +15,7 @@ from tasktools.management.base import TasktoolsCommand
 from tasktools.management.batch_sender import BatchSender
 from tasktools.management.batches import batches
 from tasktools.management.bulk_options import number, taken_files
-from tasktools.management.bulk_report import spared, stopped_at, tell_declined, tell_sum, unwritten
+from tasktools.management.bulk_report import print_sum, spared, stopped_at, unwritten, warn_declined
 from tasktools.management.call_options import calling_options
 from tasktools.management.call_reader import Fed, Feeder
 from tasktools.management.input_lines import Source
@@ -59,8 +59,8 @@ class Bulk:
             elif fed is not None:
                 good += 1
         with spared("bad lines" if bad else ""):
-            told = self._sum(sent=0, lines=good + bad, bad=bad, complete=False)
-            tell_sum(self.command, {**told, "good": good}, {}, self.options)
+            counts = self._sum(sent=0, lines=good + bad, bad=bad, complete=False)
+            print_sum(self.command, {**counts, "good": good}, {}, self.options)
         self.command.end_with(1 if bad else 0, f"{bad} bad lines.")
 
     def send(self, feeder: Feeder, *, listen: bool) -> None:
@@ -87,7 +87,7 @@ class Bulk:
         run = Run(name, publisher, conf.data_dir() / "runs")
         stack.callback(run.close)
         self.first = run.load(digest, self.task or "")
-        for line in self.first.told(name):
+        for line in self.first.lines(name):
             self.command.note(line)
         return run
 
@@ -107,7 +107,7 @@ class Bulk:
             self.command.note(f"Interrupted.{doubt} {sender.how_to_go_on()}")
             raise
         finally:
-            tell_declined(self.command, sender.publisher.declined)
+            warn_declined(self.command, sender.publisher.declined)
             with spared(ended):
                 self._sum_up(sender, ended)
 
@@ -147,8 +147,8 @@ class Bulk:
     def _sum_up(self, sender: BatchSender, ended: str) -> None:
         stands = sender.progress
         sent = stands.sent - self.first.sent
-        told = self._sum(sent=sent, lines=stands.line, bad=stands.bad, complete=not ended, doubt=sender.doubt)
-        tell_sum(self.command, told, sender.slow, self.options)
+        counts = self._sum(sent=sent, lines=stands.line, bad=stands.bad, complete=not ended, doubt=sender.doubt)
+        print_sum(self.command, counts, sender.slow, self.options)
 
     def _sum(
         self, *, sent: int, lines: int, bad: int, complete: bool, doubt: tuple[int, int] | None = None

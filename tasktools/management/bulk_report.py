@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from tasktools.publishing.checkpoint import Progress  # it imports redis, which a single call may do without
 
 
-def summary_text(told: dict[str, Any]) -> str:
+def summary_text(counts: dict[str, Any]) -> str:
     """Return the sum in one line."""
-    if "good" in told:
-        return f"{told['lines']:,} lines: {told['good']:,} good, {told['bad']:,} bad. Nothing was sent."
-    before = f", {told['sent_before']:,} before" if told["sent_before"] else ""
-    bad = f", {told['bad']:,} bad lines skipped" if told["bad"] else ""
-    rate = f" in {told['seconds']:.1f} s, {told['per_second']:,} a second" if told["sent"] else ""
-    return f"{told['sent']:,} sent{before}{rate}{bad}."
+    if "good" in counts:
+        return f"{counts['lines']:,} lines: {counts['good']:,} good, {counts['bad']:,} bad. Nothing was sent."
+    before = f", {counts['sent_before']:,} before" if counts["sent_before"] else ""
+    bad = f", {counts['bad']:,} bad lines skipped" if counts["bad"] else ""
+    rate = f" in {counts['seconds']:.1f} s, {counts['per_second']:,} a second" if counts["sent"] else ""
+    return f"{counts['sent']:,} sent{before}{rate}{bad}."
 
 
 def path_lines(slow: dict[str, str]) -> list[str]:
@@ -30,22 +30,22 @@ def path_lines(slow: dict[str, str]) -> list[str]:
     return [f"{task} took Celery's own path: {why}." for task, why in sorted(slow.items())]
 
 
-def tell_sum(command: TasktoolsCommand, told: dict[str, Any], slow: dict[str, str], options: dict[str, Any]) -> None:
+def print_sum(command: TasktoolsCommand, counts: dict[str, Any], slow: dict[str, str], options: dict[str, Any]) -> None:
     """Print the sum of a run; with -v 2 also which path the messages took."""
     if options["as_json"]:
-        command.done = summary_text(told)
-        command.print_json(told)
+        command.done = summary_text(counts)
+        command.print_json(counts)
     else:
-        command.note(summary_text(told))
-    if options["verbosity"] > 1 and "good" not in told:
+        command.note(summary_text(counts))
+    if options["verbosity"] > 1 and "good" not in counts:
         command.note(*path_lines(slow))
 
 
-def tell_declined(command: TasktoolsCommand, declined: Mapping[str, int]) -> None:
+def warn_declined(command: TasktoolsCommand, declined: Mapping[str, int]) -> None:
     """Say how many of the calls that count as sent were not: the task's own apply_async has returned no id."""
     for task, count in declined.items():
-        told = f"{task} declined {count:,} of the calls: nothing was sent for these, and nobody knows their ids."
-        command.warn(TasktoolsError(told))
+        sentence = f"{task} declined {count:,} of the calls: nothing was sent for these, and nobody knows their ids."
+        command.warn(TasktoolsError(sentence))
 
 
 def told_doubt(error: Unreachable, lines: tuple[int, int] | None, *, as_a_whole: bool, go_on: str) -> Unreachable:
@@ -53,8 +53,8 @@ def told_doubt(error: Unreachable, lines: tuple[int, int] | None, *, as_a_whole:
     if not isinstance(error, InDoubt):
         return Unreachable(error.sentence, hint=f"{error.hint}. {go_on}")
     if lines is None:  # all lines are done with, and the mark of a run is to say so
-        told = f"{error.sentence} All lines are done with; whether the run is marked as complete cannot be known."
-        return InDoubt(told, hint=f"{error.hint}. {go_on}")
+        sentence = f"{error.sentence} All lines are done with; whether the run is marked as complete cannot be known."
+        return InDoubt(sentence, hint=f"{error.hint}. {go_on}")
     first, last = lines
     if error.in_part:
         return InDoubt(f"{error.sentence} It is made of the lines {first} to {last}.", hint=f"{error.hint}. {go_on}")

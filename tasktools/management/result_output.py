@@ -118,12 +118,12 @@ def _error(outcome: Outcome, shown: bool, timeout: float | None) -> TasktoolsErr
             f"{subject} is {outcome.state}: {_PLACES['none']}.",
             hint="the id may be mistyped, the result expired or ignored, or the worker that ran the task was killed",
         )
-    told = f" ({render.as_text(outcome.result)})" if outcome.result is not None else ""
+    meta = f" ({render.as_text(outcome.result)})" if outcome.result is not None else ""
     place = f": {_PLACES.get(outcome.place, outcome.place)}" if outcome.place else ""
     worker = f", on {outcome.worker}" if outcome.worker else ""
     after = f" after {timeout:g} s" if timeout is not None else ""
     return NotFinished(
-        f"{subject} is {outcome.state}{told}{after}{place}{worker}.", hint=_waiting_hint(outcome, timeout)
+        f"{subject} is {outcome.state}{meta}{after}{place}{worker}.", hint=_waiting_hint(outcome, timeout)
     )
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 BROKER_LIMIT = 2.5
 
 RUN_EXIT_CODES = """exit codes:
-  0    it was told to end and has
+  0    it was asked to stop and has
   1    a system check found something, or Celery ended with an error
   2    what was typed or configured is wrong; nothing was started
   69   the private Valkey cannot be started

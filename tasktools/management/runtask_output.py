@@ -36,7 +36,7 @@ def out_of_the_data() -> contextlib.AbstractContextManager[Any]:
     return contextlib.nullcontext() if sys.stdout.isatty() else contextlib.redirect_stdout(sys.stderr)
 
 
-class Teller:
+class Printer:
     """Says on stderr what happens while the task runs."""
 
     def __init__(self, command: TasktoolsCommand, options: dict[str, Any]) -> None:
@@ -92,7 +92,7 @@ def end(command: TasktoolsCommand, task: str, attempt: Attempt, options: dict[st
         )
     elif attempt.state == FAILURE:
         hint = "" if options["pdb"] else "--pdb opens the debugger in the frame that raised"
-        raise TaskFailed(f"{task} failed: {_told(attempt)}", hint=hint)
+        raise TaskFailed(f"{task} failed: {_described(attempt)}", hint=hint)
 
 
 def _asks(task: str, attempt: Attempt) -> str:
@@ -100,7 +100,7 @@ def _asks(task: str, attempt: Attempt) -> str:
     if again is None:
         return f"{task} raised Retry by itself: a worker would note that, and nobody would try it again."
     of = f" of {again.most}" if again.most is not None else ""
-    why = "" if isinstance(attempt.error, Retry) else f": {_told(attempt)}"
+    why = "" if isinstance(attempt.error, Retry) else f": {_described(attempt)}"
     return f"{task} asks to be tried again in {_seconds(again.seconds)} s (retry {again.number}{of}){why}"
 
 
@@ -108,7 +108,7 @@ def _seconds(seconds: float) -> str:
     return f"{seconds:.0f}" if seconds >= 10 else f"{seconds:.2g}"
 
 
-def _told(attempt: Attempt) -> str:
+def _described(attempt: Attempt) -> str:
     return f"{type(attempt.error).__name__}: {render.text_of(attempt.error)}"
 
 

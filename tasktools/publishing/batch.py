@@ -177,9 +177,9 @@ class Publisher:
 
     def _sent_in_part(self, error: SentInPart) -> InDoubt:
         keys = ", ".join(f'"{shown(key)}"' for key in error.keys)
-        told = f"{self._broke_off(error.reason)} What was for {keys} was not sent, the rest of this batch was."
+        sentence = f"{self._broke_off(error.reason)} What was for {keys} was not sent, the rest of this batch was."
         hint = "see what these keys of the broker hold, and send what was for them from a file of its own"
-        return InDoubt(told, hint=hint, in_part=True)
+        return InDoubt(sentence, hint=hint, in_part=True)
 
     def _broke_off(self, error: BaseException) -> str:
         refuses = any(isinstance(each, ResponseError) for each in chain(error))  # kombu wraps some

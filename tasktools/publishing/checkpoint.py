@@ -39,7 +39,7 @@ class Progress:
     #: The last line of a batch that was begun; more than `line` where its end is not known.
     begun: int = 0
 
-    def told(self, name: str) -> list[str]:
+    def lines(self, name: str) -> list[str]:
         """Return what is to be said of the run `name` that stands here."""
         said = []
         if self.begun > self.line:

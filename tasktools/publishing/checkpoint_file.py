@@ -24,7 +24,7 @@ class CheckpointFile:
         self._lock: int | None = None
 
     def hold(self) -> None:
-        """Keep other processes from the run: its mark, a file, cannot tell that it was overtaken.
+        """Keep other processes from the run: its mark, a file, cannot show that it was overtaken.
 
         Raises ArgumentError when another process has it; OutputError when no file can be made in the folder.
         """

@@ -52,7 +52,7 @@ def is_ignored(name: str, value: Any) -> bool:
 
 
 def _speaks_amqp(app: Celery) -> bool:
-    with contextlib.suppress(Exception):  # a broker that cannot be used is told of elsewhere
+    with contextlib.suppress(Exception):  # a broker that cannot be used is reported elsewhere
         return bool(app.connection_for_write().get_transport_cls().driver_type == "amqp")
     return False
 

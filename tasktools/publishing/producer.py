@@ -59,13 +59,13 @@ class Sending:
 
 @contextlib.contextmanager
 def listening(app: Celery) -> Iterator[None]:
-    """Give the result backend a limit for being told of a call: Celery does so just before it publishes."""
+    """Give the result backend a limit for hearing of a call: Celery does so just before it publishes."""
     backend = app.backend
-    tell = backend.on_task_call
+    announce = backend.on_task_call
 
     def limited(*args: Any) -> Any:
         try:
-            return within(SEND_LIMIT, tell, *args)
+            return within(SEND_LIMIT, announce, *args)
         except TimedOut:
             raise Unreachable("The result backend does not answer. Nothing was sent.", hint=HINT) from None
 

@@ -134,7 +134,7 @@ def _write_url(app: Celery) -> Any:
 def publish(app: Celery, call: Call, *, listen: bool = True) -> Sent:
     """Send `call` as `apply_async` would, once and without Celery's retries.
 
-    Without `listen` the result backend is not told of the call, and so need not answer. That takes a switch of Celery's
+    Without `listen` the result backend does not hear of the call, and so need not answer. That takes a switch of Celery's
     which holds for the whole process, and is for a process that does nothing else meanwhile.
 
     Raises Unreachable when the broker is down, refuses or is silent, within 5 s and what the project's own code takes; its
@@ -174,8 +174,8 @@ def _failed(broker: Broker, sending: Sending, call: Call, error: BaseException) 
     if from_broker and isinstance(error, sending.errors):
         return _in_doubt(broker, f"broke off: {reason(error)}", call)
     if came_through(error, "celery.backends") and not any(map(_is_setting, chain(error))):
-        told = f"{type(error).__name__}: {reason(error)}"
-        sentence = f"The result backend cannot be asked for the result: {told}. Nothing was sent."
+        why = f"{type(error).__name__}: {reason(error)}"
+        sentence = f"The result backend cannot be asked for the result: {why}. Nothing was sent."
         return Unreachable(sentence, hint=remedy("", error))
     return unsent(call.task, error, consequence=" Nothing was sent.")
 

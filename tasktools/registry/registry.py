@@ -16,7 +16,7 @@ from tasktools.arguments.names import short_names
 from tasktools.arguments.signatures import TaskSignature, task_signature
 from tasktools.arguments.target import describe
 from tasktools.celery_compat import EXEC_OPTIONS
-from tasktools.discovery.celery_app import told
+from tasktools.discovery.celery_app import described
 from tasktools.exceptions import ProjectError, project_code
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def unregistered(name: str, error: BaseException) -> ProjectError:
     """Return the error for a task that Celery cannot make; for some task of the app if `name` is ""."""
     sentence = f'The task "{name}" cannot be registered' if name else "The tasks cannot be registered"
     hint = "the same command with --traceback shows where"
-    return ProjectError(f"{sentence}: {told(error)}.", hint=hint)
+    return ProjectError(f"{sentence}: {described(error)}.", hint=hint)
 
 
 def _in_the_making(trace: TracebackType | None) -> str:
@@ -122,7 +122,7 @@ def queue_of(app: Celery, call: Call) -> str:
 
     def blame(error: BaseException) -> ProjectError:
         hint = "see CELERY_TASK_ROUTES and CELERY_TASK_QUEUES; the same command with --traceback shows where"
-        return ProjectError(f"No queue can be found for {call.task}: {told(error)}.", hint=hint)
+        return ProjectError(f"No queue can be found for {call.task}: {described(error)}.", hint=hint)
 
     with project_code(blame):
         return _queue(app, app.tasks.get(call.task), call)

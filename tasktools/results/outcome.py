@@ -34,7 +34,7 @@ class Outcome:
     id: str
     #: Celery's state, a custom one that the task has set, or UNREADABLE.
     state: str
-    #: The returned value when it is done; for a state in between what the task has told with it (its meta).
+    #: The returned value when it is done; for a state in between what the task has reported with it (its meta).
     result: Any = None
     #: None as well for a failure of which the backend keeps no exception; for UNREADABLE why it is so.
     error: Failure | None = None

@@ -29,7 +29,7 @@ class BeatReloader(Reloader):
     def left(self, child: Child) -> None:
         if child is self.next:
             self.next = None
-            if self.current and self.current.told_to_end is None:
+            if self.current and self.current.asked_to_end is None:
                 self.say(f"the new code did not start ({child.told_end()}): the old beat goes on until the next change")
             else:
                 self.wait_for_change(child, "beat did not start")
@@ -46,7 +46,7 @@ class BeatReloader(Reloader):
         """Kill one that does not end: two may never tick."""
         super().due()
         current = self.current
-        if current and current.told_to_end is not None and self.clock() - current.told_to_end > 2 * PATIENCE:
+        if current and current.asked_to_end is not None and self.clock() - current.asked_to_end > 2 * PATIENCE:
             current.kill()
 
     def _hand_over(self, child: Child) -> None:

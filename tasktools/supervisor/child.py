@@ -11,7 +11,7 @@ from typing import Any
 
 from tasktools.supervisor.process import Process, spawn
 
-#: The environment variable that tells a process its end of the line (a file descriptor), and how many came before it.
+#: The environment variable that gives a process its end of the line (a file descriptor), and how many came before it.
 LINE = "TASKTOOLS_LINE"
 
 
@@ -45,7 +45,7 @@ class Child(Process):
         return cls(pid, ours, number=number)
 
     def say(self, word: str, **more: Any) -> None:
-        """Tell it something. One that is gone hears nothing, and its end is noticed elsewhere."""
+        """Send it something. One that is gone hears nothing, and its end is noticed elsewhere."""
         with contextlib.suppress(OSError):
             self.line.sendall(json.dumps({"say": word, **more}).encode() + b"\n")
 

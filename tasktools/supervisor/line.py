@@ -62,7 +62,7 @@ class Line:
         threading.Thread(target=self._listen, daemon=True, name="supervisor's line").start()
 
     def say(self, word: str, **more: Any) -> None:
-        """Tell the supervisor something; one that has gone hears nothing."""
+        """Send the supervisor something; one that has gone hears nothing."""
         with contextlib.suppress(OSError):
             self._socket.sendall(json.dumps({"say": word, **more}).encode() + b"\n")
 

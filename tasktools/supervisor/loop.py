@@ -60,7 +60,7 @@ class Loop:
 
     def is_busy(self) -> bool:
         """Whether time alone may bring something."""
-        return any(process.told_to_end for process in self.processes)
+        return any(process.asked_to_end for process in self.processes)
 
     # the loop
 

@@ -86,7 +86,7 @@ class Output:
     def _is_ready(self, timeout: float) -> bool:
         poll = select.poll()
         poll.register(self.descriptor, select.POLLOUT)
-        return bool(poll.poll(timeout * 1000))  # an error counts: the write tells which
+        return bool(poll.poll(timeout * 1000))  # an error counts: the write shows which
 
 
 class Notes:

@@ -19,8 +19,8 @@ class Process:
         self.name = name
         #: Minus the signal's number for one that was killed; None as long as it runs.
         self.exit_code: int | None = None
-        #: When it was told to end, by time.monotonic(); None before.
-        self.told_to_end: float | None = None
+        #: When it was asked to end, by time.monotonic(); None before.
+        self.asked_to_end: float | None = None
 
     def send(self, signum: int) -> None:
         """Send it a signal, unless it has ended."""
@@ -29,8 +29,8 @@ class Process:
 
     def end(self, signum: int = signal.SIGTERM) -> None:
         """Have it end; once."""
-        if self.told_to_end is None:
-            self.told_to_end = time.monotonic()
+        if self.asked_to_end is None:
+            self.asked_to_end = time.monotonic()
             self.send(signum)
 
     def kill(self) -> None:

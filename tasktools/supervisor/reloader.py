@@ -14,7 +14,7 @@ from tasktools.supervisor.loop import Loop
 from tasktools.supervisor.process import Process
 from tasktools.supervisor.watcher import Files, forget_compiled
 
-#: How long a process may take to end after it was told to end without delay, in seconds; then it is killed.
+#: How long a process may take to end after it was asked to end without delay, in seconds; then it is killed.
 PATIENCE = 5.0
 
 #: How long after the third signal what is left is killed, in seconds.
@@ -98,11 +98,11 @@ class Reloader(Loop):
         raise NotImplementedError
 
     def left(self, child: Child) -> None:
-        """A process has ended that was not told to."""
+        """A process has ended that was not asked to."""
         raise NotImplementedError
 
     def runs(self, child: Child) -> None:
-        """A beat that was told to begin has begun."""
+        """A beat that was asked to begin has begun."""
 
     # what they share
 
@@ -134,7 +134,7 @@ class Reloader(Loop):
         if self.stopping == 3:
             self.forced = self.clock()
         for process in self.processes:
-            process.told_to_end = process.told_to_end or self.clock()
+            process.asked_to_end = process.asked_to_end or self.clock()
             process.send(_for(process, signum))
             if signum == signal.SIGTERM and isinstance(process, Child):
                 process.say("end")
@@ -143,7 +143,7 @@ class Reloader(Loop):
         self._finish_if_alone()
 
     def due(self) -> None:
-        """Start again what has ended by itself, and kill what does not end although it was told three times."""
+        """Start again what has ended by itself, and kill what does not end although it was asked three times."""
         if self._again is not None and self.clock() >= self._again and not self.stopping:
             self._again = None
             self.next = self.start()

@@ -116,8 +116,8 @@ class Site(Loop):
         """Force what takes too long, and look after a slow reader."""
         now = self.clock()
         for name, part in self.parts.items():
-            if part.forced is None and part.told_to_end is not None and name != "worker":
-                if now - part.told_to_end > PATIENCE:
+            if part.forced is None and part.asked_to_end is not None and name != "worker":
+                if now - part.asked_to_end > PATIENCE:
                     self._force(part)
             elif part.forced is not None and now - part.forced > KILL:
                 part.kill()
@@ -154,14 +154,14 @@ class Site(Loop):
 
     def _end_next(self) -> None:
         part = next(iter(self.parts.values()), None)
-        if part and part.told_to_end is None:
-            part.told_to_end = self.clock()
+        if part and part.asked_to_end is None:
+            part.asked_to_end = self.clock()
             part.step()
 
     def _force(self, part: Part) -> None:
         """Send what is missing of the first two signals; `due` does the rest."""
         part.forced = self.clock()
-        part.told_to_end = part.told_to_end or part.forced
+        part.asked_to_end = part.asked_to_end or part.forced
         if part.name == "web":
             part.kill()
             return

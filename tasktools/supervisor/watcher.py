@@ -31,7 +31,7 @@ class Files:
         self.ignore = {os.path.realpath(path) for path in ignore}
         self.patterns = ("*.py", ".env", *include)
         self._known: dict[str, tuple[_Stamp, int]] = {}
-        #: Held while files are compared, so that what is found is told in that order.
+        #: Held while files are compared, so that what is found is reported in that order.
         self.lock = threading.RLock()
 
     def read(self, since: float | None = None) -> list[str]:
@@ -132,19 +132,19 @@ def forget_compiled(path: str) -> None:
 
 
 def watch(
-    files: Files, since: float | None, tell: Callable[[list[str]], None], say: Callable[[str], None]
+    files: Files, since: float | None, report: Callable[[list[str]], None], say: Callable[[str], None]
 ) -> threading.Thread:
-    """Call `tell` from a thread with the paths of files whose content has changed, a burst at once, to the end of time.
+    """Call `report` from a thread with the paths of files whose content has changed, a burst at once, to the end of time.
 
     With `since` (as time.time()), files that were written after it count as changed from the start.
     """
 
     def run() -> None:
         with files.lock:
-            tell(files.read(since))
+            report(files.read(since))
         for paths in bursts(files, say):
             with files.lock:
-                tell(files.changed(paths))
+                report(files.changed(paths))
 
     thread = threading.Thread(target=run, daemon=True, name="watcher")
     thread.start()
@@ -152,7 +152,7 @@ def watch(
 
 
 def bursts(files: Files, say: Callable[[str], None]) -> Iterator[Iterable[str]]:
-    """Yield the paths of files that may have changed, as watchfiles tells of them; without it by looking again and again."""
+    """Yield the paths of files that may have changed, as watchfiles reports them; without it by looking again and again."""
     import importlib.util
 
     if importlib.util.find_spec("watchfiles"):
@@ -164,7 +164,7 @@ def bursts(files: Files, say: Callable[[str], None]) -> Iterator[Iterable[str]]:
 
 
 def notified(files: Files) -> Iterator[Iterable[str]]:
-    """Yield paths that the operating system has told of (inotify, FSEvents); it costs little while nothing happens."""
+    """Yield paths that the operating system reports (inotify, FSEvents); it costs little while nothing happens."""
     import watchfiles
 
     while True:
@@ -192,7 +192,7 @@ def notified(files: Files) -> Iterator[Iterable[str]]:
 
 
 def _identity(path: str) -> tuple[int, int] | None:
-    """Return what tells a folder from another one of the same name; None for what is none."""
+    """Return what distinguishes a folder from another one of the same name; None for what is none."""
     try:
         found = os.stat(path)
     except OSError:

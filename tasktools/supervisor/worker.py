@@ -38,9 +38,9 @@ class WorkerReloader(Reloader):
         """Kill those that do not end although their grace is over."""
         super().due()
         for process in self.processes:
-            if self.stopping or process.told_to_end is None or not isinstance(process, Child):
+            if self.stopping or process.asked_to_end is None or not isinstance(process, Child):
                 continue
-            over = self.clock() - process.told_to_end - self.plan.grace
+            over = self.clock() - process.asked_to_end - self.plan.grace
             if over > PATIENCE:
                 process.kill()
 

@@ -138,7 +138,7 @@ def check_kind(path: Path, kind: int = stat.S_IFREG) -> None:
 
 
 def check_peer(connection: socket.socket, path: Path) -> None:
-    """Return when the server at the other end of a unix socket runs as this user. Only Linux tells it.
+    """Return when the server at the other end of a unix socket runs as this user. Only Linux shows it.
 
     Raises PrivateServerError.
     """

@@ -4,7 +4,7 @@ Run as a script by server.py, in isolated mode without site-packages (it stays s
 
     python -I -S keeper.py SERVER FOLDER SOCKET LINGER
 
-It goes to the background at once; the lock that it takes first tells the starter that it lives. The server inherits that
+It goes to the background at once; the lock that it takes first shows the starter that it lives. The server inherits that
 lock, and on Linux it is ended with its keeper; elsewhere the next start finds it by the lock.
 """
 
@@ -79,7 +79,7 @@ def end_with_parent() -> None:
 
 
 def keep(process: subprocess.Popen[bytes], path: str, linger: float) -> None:
-    """Watch the clients; return when the server has been told to end or has ended by itself.
+    """Watch the clients; return when the server has been asked to end or has ended by itself.
 
     A server that could not write what it has answered is kept: it tries again each second, and all of it is lost with it.
     """
@@ -187,11 +187,11 @@ def look(connection: BinaryIO) -> Seen:
     body = b""
     while len(body) < int(header[1:]) + 2:  # a bulk string: $LENGTH, then so many bytes and a line end
         body += connection.read(65536) or hung_up()
-    told = dict(each.split(b":", 1) for each in body.split(b"\r\n") if b":" in each)
+    fields = dict(each.split(b":", 1) for each in body.split(b"\r\n") if b":" in each)
     return Seen(
-        clients=int(told[b"connected_clients"]),
-        came=int(told[b"total_connections_received"]),
-        is_written=told.get(b"aof_last_write_status", b"ok") == b"ok",
+        clients=int(fields[b"connected_clients"]),
+        came=int(fields[b"total_connections_received"]),
+        is_written=fields.get(b"aof_last_write_status", b"ok") == b"ok",
     )
 
 

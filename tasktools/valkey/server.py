@@ -148,7 +148,7 @@ def _try_lock(handle: int) -> bool:
 def _former_answers(home: Home, deadline: float) -> bool:
     """Wait for a server that has the data open: return True when it answers, False when nobody has the data open.
 
-    One whose socket has vanished is told to end, for nobody can reach it.
+    One whose socket has vanished is asked to end, for nobody can reach it.
     """
     handle = os.open(home.folder / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

@@ -1,6 +1,6 @@
 """Whether a worker takes tasks: it can be paused, kept from reserving ahead, limited to a number, and drained.
 
-One consumer step of Celery (bootstep) does all of it. How a broker is kept from giving messages is told in delivery.py; what
+One consumer step of Celery (bootstep) does all of it. How a broker is kept from giving messages is described in delivery.py; what
 one that pushes has given ahead, it gives to another worker when this one has ended.
 """
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tasktools.worker.protocols import Hub
 
-#: How soon a full worker looks whether it has room again, where nothing tells it, in seconds.
+#: How soon a full worker looks whether it has room again, where nothing signals it, in seconds.
 WAKE = 0.02
 
 

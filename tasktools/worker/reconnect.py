@@ -120,7 +120,7 @@ class Rescue(bootsteps.StartStopStep):
     def _still_ours(self, qos: QoS) -> dict[str, Message]:
         """Return the messages, by their tags, that nobody else was given meanwhile.
 
-        A server that has none of them has lost its memory, and is told of them again, unless each may have gone to another
+        A server that has none of them has lost its memory, and is given them again, unless each may have gone to another
         worker after the visibility timeout.
         """
         with celery_compat.PIPE.of(qos)() as pipe:

@@ -26,7 +26,7 @@ VISIBILITY = 3600
 
 @dataclass(frozen=True)
 class Dropped:
-    """A task that Celery has forgotten together with its connection: what a request tells of it."""
+    """A task that Celery has forgotten together with its connection: what a request says of it."""
 
     name: str
     id: str
@@ -42,7 +42,7 @@ class Settlement:
         self._lost = lost
         #: Whether the broker has confirmed that the connection is closed.
         self._closed = False
-        #: The tasks that Celery has told to go back.
+        #: The tasks that Celery has sent back.
         self._returned: set[str] = set()
 
     def watch(self, consumer: Consumer) -> None:
@@ -71,7 +71,7 @@ class Settlement:
         celery_compat.ON_REJECT.wrap(request, noting)
 
     def is_returned(self, request: Request) -> bool:
-        """Whether Celery has told the broker to give the task to another worker."""
+        """Whether Celery has asked the broker to give the task to another worker."""
         return request.id in self._returned
 
     def is_back(self, request: Request) -> bool:
@@ -122,7 +122,7 @@ class Settlement:
         celery_compat.CLOSE_CONNECTION.wrap(consumer.connection.transport, noting)
 
     def how_it_returns(self) -> str:
-        """Return a sentence on how the broker gets back what it was not told of."""
+        """Return a sentence on how the broker gets back what it was not informed of."""
         if self._app.connection_for_read().transport.driver_type != "redis":
             return "The broker was not reached: it gives them to another worker when it notices that this one has gone."
         timeout = self._app.conf.broker_transport_options.get("visibility_timeout", VISIBILITY)

@@ -40,7 +40,7 @@ PERIOD = 0.1
 
 
 class Stop:
-    """Follows the stop of the worker of this process, and tells of it line by line."""
+    """Follows the stop of the worker of this process, and reports it line by line."""
 
     _settlement: Settlement
     _silence: Silence | None = None
@@ -78,7 +78,7 @@ class Stop:
         _start(self._press, grace, 0.0)
 
     def begin(self, how: str) -> None:
-        """Take down what runs and what is reserved, and tell of it from a thread: this is called in a signal handler."""
+        """Take down what runs and what is reserved, and report it from a thread: this is called in a signal handler."""
         if not self._first.acquire(blocking=False):
             return
         self.began = time.monotonic()
@@ -94,7 +94,7 @@ class Stop:
         self._reserved = {request.id: request for request in waiting if request.id not in self._running}
         for request in self._all():
             self._settlement.note_return(request)
-        _start(self._tell)
+        _start(self._report)
 
     def _note_lost(self, task_id: str, exception: BaseException, **_: object) -> None:
         """Take down a task whose process of the pool has gone: a signal to the whole group ends those at once."""
@@ -102,7 +102,7 @@ class Stop:
             self._cut.add(task_id)
 
     def _watch(self, consumer: Consumer) -> None:
-        """Begin with every stop: by a limit, by remote control, and ahead of a cold one, which tells when it has cancelled."""
+        """Begin with every stop: by a limit, by remote control, and ahead of a cold one, which reports after it has cancelled."""
         if consumer is self._consumer:
             return  # connected again
         self._consumer, worker = consumer, consumer.controller
@@ -159,12 +159,12 @@ class Stop:
             self.say(self._settlement.how_it_returns())
         self._sum_up("cut off and lost", [r for r in left if r in acked - back])
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         # A task that a process of the pool has begun counts as reserved until the worker hears of it.
         while (left := [r for r in self._all() if r.id not in self._cut]) and not self._over.is_set():
             running = [r for r in left if r in state.active_requests]
             if running:
-                self.say(f"waiting for {', '.join(_told(request) for request in running)}")
+                self.say(f"waiting for {', '.join(_with_seconds(request) for request in running)}")
                 if not self.every_second:
                     return
             self._over.wait(1 if running else PERIOD)
@@ -236,11 +236,11 @@ def pool_processes() -> list[int]:
 
 
 def _is_acknowledged(request: Request) -> bool:
-    """Whether the broker was told so; Celery's own mark says that it should have been."""
+    """Whether the broker was informed; Celery's own mark says that it should have been."""
     return bool(request.message.acknowledged)
 
 
-def _told(request: Request) -> str:
+def _with_seconds(request: Request) -> str:
     seconds = max(0.0, time.time() - request.time_start) if request.time_start else 0.0
     return f"{_name(request)} ({seconds:.0f} s)"
 

@@ -45,7 +45,7 @@ class Command(TasktoolsCommand):
         if words is None:
             self.stdout.write(files("tasktools").joinpath(f"completions/manage.{shell}").read_text("utf-8"), ending="")
             return
-        # The tab tells an answer from what the project's settings may print.
+        # The tab separates an answer from what the project's settings may print.
         for word in answer(words, self._app, self._load_rest):
             self.stdout.write(f"\t{word}")  # which holds nothing but what no shell reads
 

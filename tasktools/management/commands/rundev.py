@@ -66,7 +66,7 @@ class Command(TasktoolsCommand):
         become({"kind": "site", **plan, "color_stderr": site_parts.colored(self.stderr, options)})
 
     def broker(self, options: dict[str, Any]) -> str:
-        """Name the broker. What a change of a file may fix is told, and the parts wait for that."""
+        """Name the broker. What a change of a file may fix is reported, and the parts wait for that."""
         try:
             found = self.find_app(options["app"])
         except (AppError, ProjectError) as error:

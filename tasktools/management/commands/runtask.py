@@ -10,7 +10,7 @@ from tasktools.exceptions import TaskNameError
 from tasktools.execution import tracer
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.call_options import add_argument_options, calling_options
-from tasktools.management.runtask_output import Teller, check_terminal, end, out_of_the_data, wait_for
+from tasktools.management.runtask_output import Printer, check_terminal, end, out_of_the_data, wait_for
 from tasktools.publishing import single
 
 
@@ -41,9 +41,9 @@ class Command(TasktoolsCommand):
         limits = tracer.time_limits(found.app, call.task)
         if limits:
             self.note(f"A limit of {call.task} that is not enforced here: {', '.join(limits)}.")
-        tell = Teller(self, options)
+        printer = Printer(self, options)
         with out_of_the_data():
-            for attempt in tracer.attempts(found.app, call, serialize=options["serialize"], tell=tell):
+            for attempt in tracer.attempts(found.app, call, serialize=options["serialize"], report=printer):
                 if attempt.again is None or not (options["retry"] or options["retry_now"]):
                     break
                 wait_for(self, call.task, attempt, now=options["retry_now"])

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tasktools.brokers.masking import hide, hider, masked
-from tasktools.discovery.celery_app import told
+from tasktools.discovery.celery_app import described
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_hide__what_python_takes_for_a_port(part: str) -> None:
 
 
 def test_told__half_a_long_password_is_not_shown() -> None:
-    assert told(ValueError(f"cannot parse redis://u:{TOKEN}@host/0")) == "ValueError: cannot parse redis://u:**@host/0"
+    assert described(ValueError(f"cannot parse redis://u:{TOKEN}@host/0")) == "ValueError: cannot parse redis://u:**@host/0"
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from django.apps import AppConfig, apps
 from django.conf import settings as django_settings
 
 from tasktools.discovery import celery_app
-from tasktools.discovery.celery_app import Found, find, is_fallback, live, make_default, name_of, ready_made, told
+from tasktools.discovery.celery_app import Found, described, find, is_fallback, live, make_default, name_of, ready_made
 from tasktools.discovery.import_names import reads_settings
 from tasktools.exceptions import AppError, ProjectError, SeveralAppsError, TasktoolsError
 
@@ -421,7 +421,7 @@ def test_found__its_name_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> N
     ],
 )
 def test_told__one_line(error: Exception, text: str) -> None:
-    assert told(error) == text
+    assert described(error) == text
 
 
 def test_ready_made__is_named_after_the_project_and_read_from_the_settings() -> None:
@@ -431,14 +431,14 @@ def test_ready_made__is_named_after_the_project_and_read_from_the_settings() -> 
 
 
 def test_told__a_password_that_the_cut_would_halve_is_hidden_first() -> None:
-    text = told(ValueError(f"{'x' * 250} redis://:{'pass' * 20}@host"))
+    text = described(ValueError(f"{'x' * 250} redis://:{'pass' * 20}@host"))
     assert "pass" not in text
     assert len(text) <= 300
 
 
-def test_told__of_an_error_that_cannot_be_told() -> None:
+def test_described__error_that_cannot_be_written() -> None:
     class Odd(Exception):
         def __str__(self) -> str:
             raise RuntimeError
 
-    assert told(Odd()) == "Odd: <Odd>"
+    assert described(Odd()) == "Odd: <Odd>"

@@ -53,7 +53,7 @@ def shop() -> Iterator[Any]:
 def run(app: Any, task: str, *args: Any, serialize: bool = False, **options: Any) -> tuple[list[Any], list[Any]]:
     told: list[Any] = []
     call = Call(task=f"shop.{task}", args=args, options=options)
-    return list(attempts(app, call, serialize=serialize, tell=told.append)), told
+    return list(attempts(app, call, serialize=serialize, report=told.append)), told
 
 
 def test_attempts__one_that_succeeds(shop: Any) -> None:
@@ -77,7 +77,7 @@ def test_attempts__progress_is_serialized_too(shop: Any) -> None:
 
 
 def test_attempts__follow_retries_a_step_at_a_time(shop: Any) -> None:
-    steps = attempts(shop, Call(task="shop.again", args=(1,)), serialize=False, tell=lambda event: None)
+    steps = attempts(shop, Call(task="shop.again", args=(1,)), serialize=False, report=lambda event: None)
     first = next(steps)
     assert first.again is not None
     assert (first.state, first.again.number, first.again.most, first.again.seconds) == ("RETRY", 1, 3, 60.0)
@@ -95,7 +95,7 @@ def test_attempts__tell_of_a_failure_while_its_frames_live(shop: Any) -> None:
         assert event.traceback is not None
         seen.append((event.traceback.tb_frame.f_locals["word"], event.retry))
 
-    (attempt,) = attempts(shop, Call(task="shop.fail", args=("lost",)), serialize=False, tell=tell)
+    (attempt,) = attempts(shop, Call(task="shop.fail", args=("lost",)), serialize=False, report=tell)
     assert seen == [("lost", False)]
     assert (attempt.state, repr(attempt.error)) == ("FAILURE", "ValueError('lost')")
     assert attempt.traceback is not None

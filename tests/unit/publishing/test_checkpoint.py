@@ -158,4 +158,4 @@ def test_file__that_cannot_be_made(other: Any, tmp_path: Path) -> None:
     ],
 )
 def test_told__where_it_stands(progress: Progress, said: list[str]) -> None:
-    assert progress.told("r") == said
+    assert progress.lines("r") == said

@@ -175,8 +175,8 @@ def stubborn_one(worker: Bench) -> Child:
 def test_worker__that_does_not_end_is_killed_after_the_grace(worker: Bench) -> None:
     reloader, stubborn = worker.reloader, stubborn_one(worker)
     reloader.take_up(["a.py"])
-    worker.turn_until(lambda: stubborn.told_to_end is not None)
-    stubborn.told_to_end = worker.now
+    worker.turn_until(lambda: stubborn.asked_to_end is not None)
+    stubborn.asked_to_end = worker.now
     worker.now += 14.9
     worker.turn_until(lambda: reloader.current is not stubborn)
     assert stubborn in reloader.processes
@@ -347,8 +347,8 @@ def test_beat__old_one_that_does_not_end_is_killed(beat: Bench) -> None:
     stubborn = reloader.current
     assert stubborn is not None
     reloader.take_up(["a.py"])
-    beat.turn_until(lambda: stubborn.told_to_end is not None)
-    stubborn.told_to_end = beat.now
+    beat.turn_until(lambda: stubborn.asked_to_end is not None)
+    stubborn.asked_to_end = beat.now
     beat.now += 10.1
     beat.turn_until(lambda: '"go"' in beat.heard(3))
     assert stubborn.exit_code == -signal.SIGKILL

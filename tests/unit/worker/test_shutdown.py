@@ -79,7 +79,7 @@ def test_begin__while_the_pool_changes_what_runs(monkeypatch: pytest.MonkeyPatch
     stop = Stop(lambda text: None, every_second=False)
     settlement = SimpleNamespace(note_return=lambda request: noted.append(request.id))
     monkeypatch.setattr(stop, "_settlement", settlement, raising=False)
-    monkeypatch.setattr(stop, "_tell", lambda: None)
+    monkeypatch.setattr(stop, "_report", lambda: None)
     stop.begin("Warm")
     assert noted == ["a"]
 
@@ -169,11 +169,11 @@ def test_tell__a_task_that_counts_as_reserved_when_the_stop_begins(
     stop._reserved = {"1": begun}
     monkeypatch.setattr(state, "active_requests", active)
     monkeypatch.setattr(stop._over, "wait", lambda seconds: active.add(begun) or (len(said) > 1 and stop._over.set()))
-    stop._tell()
+    stop._report()
     assert said == ["waiting for shop.tasks.slow[1] (0 s)"] * (1 + every_second)
 
 
 def test_tell__nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     stop = Stop(lambda text: pytest.fail(text), every_second=True)
     monkeypatch.setattr(stop._over, "wait", lambda seconds: pytest.fail("it waits"))
-    stop._tell()
+    stop._report()
