@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from tasktools.exceptions import InDoubt, OutputError, Unreachable
 from tasktools.management.batches import Lot, is_the_projects, unsent_line
-from tasktools.management.bulk_report import told_doubt
+from tasktools.management.bulk_report import doubt_text
 from tasktools.management.call_reader import Fed
 from tasktools.publishing.append_file import Outputs
 from tasktools.publishing.batch import Publisher
@@ -78,7 +78,7 @@ class BatchSender:
         if self.doubt and not self.run:
             go_on = f"To go on: the same command with --start {self.doubt[1] + 1}"
         whole = bool(self.run and self.publisher.is_atomic)
-        return told_doubt(error, self.doubt, as_a_whole=whole, go_on=go_on)
+        return doubt_text(error, self.doubt, as_a_whole=whole, go_on=go_on)
 
     def _settle(self, error: BaseException, lot: Lot, tally: Tally, before: Progress, sizes: tuple[int, int]) -> None:
         """Have progress, files and mark say what was sent of a batch that failed."""

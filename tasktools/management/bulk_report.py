@@ -48,7 +48,7 @@ def warn_declined(command: TasktoolsCommand, declined: Mapping[str, int]) -> Non
         command.warn(TasktoolsError(sentence))
 
 
-def told_doubt(error: Unreachable, lines: tuple[int, int] | None, *, as_a_whole: bool, go_on: str) -> Unreachable:
+def doubt_text(error: Unreachable, lines: tuple[int, int] | None, *, as_a_whole: bool, go_on: str) -> Unreachable:
     """Return the error as somebody needs it who has a file: which lines are in doubt, and how to go on."""
     if not isinstance(error, InDoubt):
         return Unreachable(error.sentence, hint=f"{error.hint}. {go_on}")

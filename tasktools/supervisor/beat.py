@@ -30,7 +30,9 @@ class BeatReloader(Reloader):
         if child is self.next:
             self.next = None
             if self.current and self.current.asked_to_end is None:
-                self.say(f"the new code did not start ({child.told_end()}): the old beat goes on until the next change")
+                self.say(
+                    f"the new code did not start ({child.how_it_ended()}): the old beat goes on until the next change"
+                )
             else:
                 self.wait_for_change(child, "beat did not start")
         elif child is self.current:

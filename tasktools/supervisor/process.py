@@ -42,7 +42,7 @@ class Process:
                 with contextlib.suppress(ProcessLookupError):
                     self.send(signal.SIGKILL)
 
-    def told_end(self) -> str:
+    def how_it_ended(self) -> str:
         """Return how it has ended: "exit code 2", "SIGKILL"."""
         code = self.exit_code or 0
         with contextlib.suppress(ValueError):

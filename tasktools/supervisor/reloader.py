@@ -177,7 +177,7 @@ class Reloader(Loop):
         if child.hopeless:
             self.finish_after_all(child.exit_code or 0)
         else:
-            self.say(f"{what} ({child.told_end()}): waiting for a change")
+            self.say(f"{what} ({child.how_it_ended()}): waiting for a change")
 
     def finish_after_all(self, code: int) -> None:
         """Leave when the last process has ended: one that was replaced may still run tasks."""
@@ -189,7 +189,7 @@ class Reloader(Loop):
         ran = self.clock() - child.ready_at
         self._pause = FIRST_PAUSE if ran >= STEADY else min(2 * self._pause, LONGEST_PAUSE)
         self._again = self.clock() + self._pause
-        self.say(f"{what} ({child.told_end()}): it starts again in {self._pause:g} s")
+        self.say(f"{what} ({child.how_it_ended()}): it starts again in {self._pause:g} s")
 
     def is_busy(self) -> bool:
         return self._again is not None or super().is_busy()

@@ -175,7 +175,7 @@ class Site(Loop):
         goes_on = self.plan.keep_going and self.processes
         what = f"{', '.join(self.parts)} goes on" if len(self.parts) == 1 else f"{', '.join(self.parts)} go on"
         rest = what if goes_on else "stopping the rest" if self.processes else "nothing else runs"
-        self.say(f"{part.name} ended by itself with {part.told_end()}: {rest}")
+        self.say(f"{part.name} ended by itself with {part.how_it_ended()}: {rest}")
         if not goes_on:
             self.stopping = True
 

@@ -45,7 +45,7 @@ class WorkerReloader(Reloader):
                 process.kill()
 
     def _go_back(self, child: Child) -> None:
-        how = child.told_end()
+        how = child.how_it_ended()
         if self.current:
             self.current.say("resume")
             self.say(f"the new code did not start ({how}): the old worker goes on until the next change")

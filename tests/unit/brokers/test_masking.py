@@ -207,7 +207,10 @@ def test_hide__what_python_takes_for_a_port(part: str) -> None:
 
 
 def test_told__half_a_long_password_is_not_shown() -> None:
-    assert described(ValueError(f"cannot parse redis://u:{TOKEN}@host/0")) == "ValueError: cannot parse redis://u:**@host/0"
+    assert (
+        described(ValueError(f"cannot parse redis://u:{TOKEN}@host/0"))
+        == "ValueError: cannot parse redis://u:**@host/0"
+    )
 
 
 @pytest.mark.parametrize(

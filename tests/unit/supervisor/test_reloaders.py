@@ -399,7 +399,7 @@ def test_named__three_and_how_many_more() -> None:
 def test_process__tells_its_end(code: int, told: str) -> None:
     process = Process(0)
     process.exit_code = code
-    assert process.told_end() == told
+    assert process.how_it_ended() == told
     assert process.has_ended()
     process.send(signal.SIGTERM)  # not to anybody
     process.kill()

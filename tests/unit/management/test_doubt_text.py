@@ -6,7 +6,7 @@ import pytest
 
 from tasktools.brokers.reach import HINT
 from tasktools.exceptions import InDoubt, Unreachable
-from tasktools.management.bulk_report import told_doubt
+from tasktools.management.bulk_report import doubt_text
 
 BROKE = "The broker broke off: gone."
 GO_ON = "To go on: the same command with --start 4"
@@ -46,6 +46,6 @@ TOLD = [
 
 @pytest.mark.parametrize(("error", "lines", "whole", "sentence", "hint"), TOLD)
 def test_told_doubt(error: Unreachable, lines: tuple[int, int] | None, whole: bool, sentence: str, hint: str) -> None:
-    told = told_doubt(error, lines, as_a_whole=whole, go_on=GO_ON)
+    told = doubt_text(error, lines, as_a_whole=whole, go_on=GO_ON)
     assert (told.sentence, told.hint) == (sentence, hint)
     assert type(told) is type(error)
