@@ -129,6 +129,90 @@ def bench() -> Bench:
     return Bench(Intake(Limits(tasks=1)))
 
 
+class Start(Bench):
+    """A step that starts, on a broker of this kind."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, driver: str, intake: Intake, **pool: Any) -> None:
+        super().__init__(intake)
+        self.made: list[Any] = []
+        self.later: list[float] = []
+        self.consumer.connection = SimpleNamespace(transport=SimpleNamespace(driver_type=driver))
+        self.consumer.timer = SimpleNamespace(call_after=lambda seconds, call: self.later.append(seconds))
+        vars(self.consumer.pool).update(pool)
+        for kind in ("Asked", "Pushed"):
+            monkeypatch.setattr(admission, kind, lambda *args, kind=kind: self._make(kind, args))
+        monkeypatch.setattr(admission, "look_again_soon", lambda *args: self.made.append(["look again", *args]))
+        monkeypatch.setattr(admission, "Waker", lambda hub: self.made.append(["waker", hub]) or SimpleNamespace())
+        self.step._delivery = None
+        intake._step = None
+        self.step.start(self.consumer)
+
+    def _make(self, kind: str, args: tuple[Any, ...]) -> Delivery:
+        self.made.append([kind, *args])
+        return self.delivery
+
+
+@pytest.mark.parametrize("supervised", [False, True])
+def test_start__on_redis(monkeypatch: pytest.MonkeyPatch, supervised: bool) -> None:
+    bench = Start(monkeypatch, "redis", Intake(Limits(), supervised=supervised))
+    beside = bench.step._connection if supervised else None
+    assert bench.made == [["Asked", bench.consumer, bench.step._admits, beside]]
+    assert bench.step._delivery is bench.delivery
+    assert bench.intake._step is bench.step
+    assert (bench.delivery.heard, bench.later, bench.step._waker) == ([], [], None)
+
+
+def test_start__on_redis_with_greenlets(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Start(monkeypatch, "redis", Intake(Limits()), is_green=True)
+    assert bench.made[1] == ["look again", bench.consumer.connection, bench.step._admits]
+
+
+def test_start__on_a_broker_that_pushes(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Start(monkeypatch, "amqp", Intake(Limits(tasks=5)), is_green=True)
+    [[kind, consumer, is_shut]] = bench.made
+    assert (kind, consumer, is_shut()) == ("Pushed", bench.consumer, False)
+    bench.intake.paused = True
+    assert is_shut()
+    assert bench.later == [admission.PERIOD]
+
+
+def test_start__while_it_is_paused(monkeypatch: pytest.MonkeyPatch) -> None:
+    intake = Intake(Limits())
+    intake.pause()
+    assert Start(monkeypatch, "redis", intake).delivery.heard == ["shut"]
+
+
+def test_start__pool_without_a_semaphore_has_its_loop_woken(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Start(monkeypatch, "redis", Intake(Limits()), uses_semaphore=False)
+    assert bench.made[1] == ["waker", bench.consumer.hub]
+    assert bench.step._waker is not None
+    bench.step._waker.close = lambda: bench.made.append("closed")
+    bench.step.stop(bench.consumer)
+    assert (bench.made[-1], bench.step._waker) == ("closed", None)
+
+
+@pytest.mark.parametrize("supervised", [False, True])
+def test_install__adds_the_step_with_this_intake(
+    memory: Celery, monkeypatch: pytest.MonkeyPatch, supervised: bool
+) -> None:
+    separated: list[Any] = []
+    monkeypatch.setattr(admission.remote_control, "separate", separated.append)
+    intake = Intake(Limits(), supervised=supervised)
+    intake.install(memory)
+    [step] = memory.steps["consumer"]
+    assert step.name == "tasktools.worker.admission.IntakeStep"
+    assert step(Bench(intake).consumer, more=1).intake is intake
+    assert separated == [memory] * supervised
+
+
+def test_step__before_it_starts_has_nothing_to_shut() -> None:
+    bench = Bench(Intake(Limits()))
+    bench.step._delivery = None
+    bench.step.shut()
+    bench.step.reopen()
+    bench.step.stop(bench.consumer)
+
+
 def test_request__is_counted_and_beyond_the_number_left_for_another_worker(bench: Bench) -> None:
     state.reserved_requests.update({"first", "second"})
     bench.consumer.on_task_request("first")
