@@ -442,3 +442,38 @@ def test_described__error_that_cannot_be_written() -> None:
             raise RuntimeError
 
     assert described(Odd()) == "Odd: <Odd>"
+
+
+def test_find__a_package_that_raises(project: Project, settings: Any) -> None:
+    project.write("disco_ad/__init__.py", "1 / 0")
+    settings.SETTINGS_MODULE = "disco_ad.settings"
+    error = refusal(ProjectError)
+    assert error.sentence == 'The module "disco_ad" cannot be imported: ZeroDivisionError: division by zero.'
+    assert error.hint == 'manage.py shell -c "import disco_ad" shows where'
+
+
+def test_find__settings_of_a_package_that_is_not_there(settings: Any) -> None:
+    """A shell that has configured its settings by hand may name any module."""
+    settings.SETTINGS_MODULE = "disco_none.settings"
+    assert find().ready_made
+
+
+def test_find__in_a_module_that_is_still_being_imported(project: Project, settings: Any) -> None:
+    project.write("disco_ae/celery.py", "from tasktools.discovery.celery_app import find\nfind()\n")
+    settings.SETTINGS_MODULE = "disco_ae.settings"
+    with pytest.raises(celery_app.Unsettled) as caught:
+        project.load("disco_ae.celery")
+    assert caught.value.sentence == (
+        'The module "disco_ae.celery", which may hold the Celery app, is still being imported.'
+    )
+    assert caught.value.hint == "leave django.setup() out of it: manage.py and the web server call it"
+
+
+def test_find__several_without_a_module_of_which_the_first_has_a_name_only(project: Project) -> None:
+    """The hint proposes a name that can be typed, and none where the first has none."""
+    project.write("disco_af.py", BY_ITSELF.format(key="app", name="af"))
+    project.load("disco_af")
+    named, unnamed = Found(app=sys.modules["disco_af"].app), Found(app=Celery("af", set_as_current=False))
+    with pytest.raises(SeveralAppsError) as caught:
+        celery_app._only([unnamed, named])
+    assert caught.value.hint == 'choose one with -A, or in the settings: TASKTOOLS_APP = "disco_af:app"'
