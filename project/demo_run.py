@@ -1,7 +1,7 @@
 """make demo: from nothing to a finished task, on a broker that needs no installation.
 
-Starts the whole site by rundev, sends a task, fills the form of its page, waits for a tick of the schedule, stops everything
-by one Ctrl+C, and sees that nothing is left. Exit code 0; 1 with what the site printed when any part fails.
+Starts the whole site with rundev, sends a task, fills the form of its page, waits for a tick of the schedule, stops everything
+with one Ctrl+C, and checks that nothing is left. Exit code 0; when any part fails, prints the site's output and exits with 1.
 """
 
 from __future__ import annotations
@@ -73,10 +73,10 @@ class Demo:
         return done.stdout
 
     def stop(self) -> None:
-        """End the site as Ctrl+C does, and without patience after LIMIT."""
+        """Stop the site as Ctrl+C does, and kill it after LIMIT."""
         if self.site is None:
             return
-        # A shell may have started us deaf to Ctrl+C, and the site with us.
+        # A shell may have started us with SIGINT ignored, and the site inherits that.
         self.site.send_signal(signal.SIGTERM if signal.getsignal(signal.SIGINT) is signal.SIG_IGN else signal.SIGINT)
         try:
             code = self.site.wait(LIMIT)
@@ -94,14 +94,14 @@ class Demo:
 
 
 class Browser:
-    """Just enough of one: it keeps cookies and follows redirects."""
+    """A minimal browser: it keeps cookies and follows redirects."""
 
     def __init__(self, address: str) -> None:
         self.address = address
         self._open = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar())).open
 
     def get(self, path: str = "", form: dict[str, str] | None = None) -> tuple[str, str]:
-        """Return the address that was reached in the end, and its page."""
+        """Return the final address, after redirects, and its page."""
         data = urllib.parse.urlencode(form).encode() if form else None
         with self._open(urllib.parse.urljoin(self.address, path), data, timeout=LIMIT) as answer:
             return answer.geturl(), answer.read().decode()
@@ -133,7 +133,7 @@ def main() -> int:
 
 
 def play(demo: Demo) -> None:
-    """Have a task done, have the form answered, and see one tick of the schedule."""
+    """Run a task, fill the form and wait for its answer, and wait for one tick of the schedule."""
     port = free_port()
     demo.start("rundev", str(port), "--beat", f"--schedule {demo.schedule}")
     if demo.run("enqueue", "add", "2", "2", "--wait") != "4\n":
@@ -180,7 +180,7 @@ def free_port() -> int:
 
 
 def server_is_there(data: Path) -> bool:
-    """Whether the process of the private Valkey lives."""
+    """Whether the process of the private Valkey runs."""
     try:
         os.kill(int((data / "valkey.pid").read_text()), 0)
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Settings of the demo site. All that tasktools needs is its line in INSTALLED_APPS: with DEBUG it brings a broker."""
+"""Settings of the demo site. tasktools needs only its line in INSTALLED_APPS: with DEBUG it brings a broker."""
 
 import os
 from datetime import timedelta
@@ -48,14 +48,14 @@ CELERY_BEAT_SCHEDULE = {
     "fetch-weather": {
         "task": "project.demo.tasks.fetch_weather",
         "schedule": timedelta(seconds=WEATHER_INTERVAL),
-        # A report that nobody fetched in time is worth nothing: the next one is due.
+        # A report that nobody fetched in time is not needed: the next one is due.
         "options": {"expires": WEATHER_INTERVAL},
     },
 }
 
-# make demo keeps to itself beside a worker that runs in this folder.
+# `make demo` uses its own data folder, so that it does not disturb a worker that runs in this folder.
 TASKTOOLS_DATA_DIR = os.environ.get("DEMO_DATA_DIR")
 TASKTOOLS_LINGER = os.environ.get("DEMO_LINGER", "10s")
 
-# shell_plus has every registered task at hand.
+# shell_plus imports every registered task.
 SHELL_PLUS_IMPORTS = SimpleLazyObject(task_imports)

@@ -1,4 +1,4 @@
-"""The app config. Whatever fails in it, the site starts: what went wrong is a warning of the system checks."""
+"""The app config. The site starts even if something here fails: the system checks report the error as a warning."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class TasktoolsConfig(AppConfig):
 
     def __init__(self, app_name: str, app_module: Any) -> None:
         super().__init__(app_name, app_module)
-        end_quietly(sys.argv)  # the first that django.setup() runs of ours
+        end_quietly(sys.argv)  # the first code of tasktools that django.setup() runs
 
     def ready(self) -> None:
         try:
@@ -42,12 +42,12 @@ def after_start_up(call: Callable[[], None]) -> None:
 
     Django has no signal for that moment; it sets `apps.ready_event`, which its autoreloader waits for.
     """
-    registry: Any = apps  # its types know no event but Python's own
+    registry: Any = apps  # its types allow only Python's own event
     registry.ready_event = _ReadyEvent(registry.ready_event, call)
 
 
 class _ReadyEvent:
-    """Stands for `apps.ready_event` until it is set. The event itself stays as it is: gevent's lets no method be replaced."""
+    """Replaces `apps.ready_event` until it is set. It does not change the event: the methods of gevent's cannot be replaced."""
 
     def __init__(self, event: Any, call: Callable[[], None]) -> None:
         self._event = event
@@ -80,7 +80,7 @@ def _check_loaded(**_: Any) -> list[CheckMessage]:
 
 
 def _go_without(error: TasktoolsError) -> None:
-    """Have the checks and every command of tasktools say why there is no Celery; the rest of the site works."""
+    """Make the checks and every command of tasktools report why Celery is missing; the rest of the site works."""
     from django.core.management import BaseCommand, CommandError, get_commands
 
     from tasktools import terminal
@@ -89,7 +89,7 @@ def _go_without(error: TasktoolsError) -> None:
     text = "\n".join(map(terminal.line, error_lines(error)))
 
     class Command(BaseCommand, str):
-        """Django looks for the name of an app in its place (`manage.py help`), or for a command that is loaded. It is both."""
+        """Django expects here the name of an app (`manage.py help`) or a loaded command. This class is both."""
 
         def __new__(cls) -> Self:
             return str.__new__(cls, TasktoolsConfig.name)
@@ -106,5 +106,5 @@ def _go_without(error: TasktoolsError) -> None:
 
     _unloaded[:] = [error]
     register(_check_loaded, TasktoolsConfig.name)
-    commands: dict[str, Any] = get_commands()  # type: ignore[assignment]  # a command may stand in it, loaded
+    commands: dict[str, Any] = get_commands()  # type: ignore[assignment]  # it may hold a loaded command
     commands.update({name: Command() for name, app in commands.items() if app == TasktoolsConfig.name})

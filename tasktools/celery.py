@@ -19,7 +19,7 @@ _django_runs = apps.ready or apps.loading
 
 
 def _name() -> str:
-    """Return the name of the project: its settings package, or the script that has called settings.configure().
+    """Return the name of the project: its settings package, or the script that called settings.configure().
 
     The tasks of that script are registered under this name (celery.utils.imports.gen_task_name).
     """
@@ -39,5 +39,5 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
 if not _django_runs:
-    # `celery -A tasktools call ...` imports this before anything of Django, and calls no django.setup() of its own.
+    # `celery -A tasktools call ...` imports this module before anything of Django, and does not call django.setup() itself.
     django.setup()

@@ -1,8 +1,8 @@
-"""Every name of Celery and kombu that tasktools uses and they do not promise.
+"""Every name that tasktools uses and that Celery and kombu do not guarantee.
 
-Each is a `Private`: where it is, what of tasktools breaks without it, and what would take its place if Celery offered it. The
-rest of tasktools reaches these names through this module alone. tests/unit/test_celery_compat.py looks for each of them in the
-installed versions. Importing this module imports neither Celery nor kombu.
+Each is a `Private`: where it is, which feature breaks without it, and which public API of Celery could replace it. The
+rest of tasktools uses these names only through this module. tests/unit/test_celery_compat.py checks that each of them
+exists in the installed versions. Importing this module imports neither Celery nor kombu.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ PUT_FANOUT = Private(_CHANNEL, "_put_fanout", _FAST, "the same", ("exchange", "m
 MESSAGE_PRIORITY = Private(_CHANNEL, "_get_message_priority", _FAST, "the same", ("message", "reverse"))
 QUEUE_EXPIRY = Private(_CHANNEL, "_expires", f"{_FAST} with expiry", "the same", optional=True, on_objects=True)
 _TOPIC = ("exchange", "routing_key")
-#: From kombu 5.7 on; before it the other one.
+#: From kombu 5.7 on; older versions have PUBLISH_TOPIC.
 PUBLISH_TOPICS = Private(_CHANNEL, "_get_publish_topics", f"{_FAST} with fanout", "the same", _TOPIC, optional=True)
 PUBLISH_TOPIC = Private(_CHANNEL, "_get_publish_topic", f"{_FAST} with fanout", "the same", _TOPIC)
 BACKEND_PARAMETERS = Private(
@@ -131,7 +131,7 @@ CAN_CONSUME = Private(_QOS, "can_consume", "a reload without a loss", "pausing a
 CONNECTION_LOST = Private(
     _CONSUMER, "on_connection_error_after_connected", _RESCUE, "a signal of a lost connection", ("exc",)
 )
-#: The second is what Celery 5.5 calls it.
+#: The second is its name in Celery 5.5.
 CANCEL = (
     Private(_CONSUMER, "cancel_active_requests", _CUT_OFF, "a signal ahead of it", (), optional=True),
     Private(_CONSUMER, "cancel_all_unacked_requests", _CUT_OFF, "a signal ahead of it", (), optional=True),

@@ -1,10 +1,10 @@
 """The only reader of the TASKTOOLS_* settings.
 
-    TASKTOOLS_APP       the Celery app as `module:attribute`, where discovery would find another or several
+    TASKTOOLS_APP       the Celery app as `module:attribute`, if discovery would find another one or several
     TASKTOOLS_DATA_DIR  folder of the private Valkey; default <BASE_DIR>/.tasktools, for an installed project one in ~
     TASKTOOLS_LINGER    seconds (or a duration such as "5s") that the private Valkey stays on after its last client; default 10
 
-They are read when they are used; the app and its broker are chosen once, at start-up.
+They are read when they are used. The app and its broker are chosen once, at start-up.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from tasktools.environment.installed import is_installed
 from tasktools.exceptions import ArgumentError, ConfigurationError
 from tasktools.valkey.folders import runtime_folder
 
-#: Every setting, for the docs' test.
+#: Every setting, for the test of the docs.
 NAMES = ("TASKTOOLS_APP", "TASKTOOLS_DATA_DIR", "TASKTOOLS_LINGER")
 
-#: Settings whose values, or what lies in them, may be passwords of brokers, backends and databases.
+#: Settings whose values are or contain passwords of brokers, backends and databases.
 _PASSWORDS = re.compile(r"^(?!.*(?:SCHEDULE|ROUTES)).*(?:BROKER|BACKEND|CELERY|CACHES|DATABASE|REDIS)")
 
-#: The private Valkey ends within 30 s of its last client whatever the setting says.
+#: The private Valkey stops within 30 s of its last client, whatever the setting says.
 MOST_LINGER = 25.0
 
 
@@ -48,7 +48,7 @@ def app() -> str | None:
 def data_dir() -> Path:
     """Return the absolute folder in which the private Valkey keeps its data.
 
-    Raises ConfigurationError when the setting is no path.
+    Raises ConfigurationError when the setting is not a path.
     """
     chosen = getattr(settings, "TASKTOOLS_DATA_DIR", None)
     path = os.fspath(chosen) if chosen and isinstance(chosen, (str, os.PathLike)) else None
@@ -60,10 +60,10 @@ def data_dir() -> Path:
 
 
 def _usual_data_dir(base: Path) -> Path:
-    """Return `.tasktools` in `base`, or for a project that is an installed package a folder of this user.
+    """Return `.tasktools` in `base`; for a project that is an installed package, return a folder of this user.
 
-    It depends on nothing but the user, `base` and the project's name (two may lie in one `base`), so that every process of
-    the site has the same: $HOME and $XDG_STATE_HOME are often another in a service.
+    It depends only on the user, `base` and the project's name (two projects may share one `base`), so that every process of
+    the site has the same folder: $HOME and $XDG_STATE_HOME often differ in a service.
     """
     if not is_installed(base):
         return base / ".tasktools"
@@ -76,7 +76,7 @@ def _usual_data_dir(base: Path) -> Path:
 
 
 def base_dir() -> Path:
-    """Return BASE_DIR; without that setting, the folder that holds the project's settings (its package, if it is one)."""
+    """Return BASE_DIR. Without that setting, return the folder that holds the project's settings (or its package of settings)."""
     chosen = getattr(settings, "BASE_DIR", None)
     if chosen:
         return Path(chosen).absolute()
@@ -91,7 +91,7 @@ def base_dir() -> Path:
 def linger() -> float:
     """Return how long the private Valkey stays on after its last client, in seconds.
 
-    Raises ConfigurationError when the setting is no duration or longer than MOST_LINGER.
+    Raises ConfigurationError when the setting is not a duration, or is longer than MOST_LINGER.
     """
     chosen = getattr(settings, "TASKTOOLS_LINGER", 10)
     try:

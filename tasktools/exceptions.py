@@ -18,7 +18,7 @@
         ├── InDoubt                   it broke off: whether the last calls were sent cannot be known
         └── PrivateServerError        the private Valkey cannot be started
 
-Each is raised with one sentence and, where there is one, a hint: the command or the setting that fixes it.
+Each has one sentence and, if possible, a hint: the command or the setting that fixes it.
 69 is EX_UNAVAILABLE of sysexits.h, 74 its EX_IOERR.
 """
 
@@ -43,7 +43,7 @@ class TasktoolsError(Exception):
         super().__init__(sentence)
         self.sentence = sentence
         self.hint = hint
-        #: Further sentences, each for a line of its own.
+        #: Further sentences, each printed on its own line.
         self.more = tuple(more)
 
 
@@ -108,7 +108,7 @@ class InDoubt(Unreachable):
         super().__init__(sentence, hint=hint)
         #: How many calls are in doubt.
         self.calls = calls
-        #: Whether it is certain that some were sent and others were not; the sentence says which.
+        #: Whether it is certain that some calls were sent and others were not; the sentence says which.
         self.in_part = in_part
 
 
@@ -120,8 +120,8 @@ class PrivateServerError(Unreachable):
 def project_code(blame: Callable[[BaseException], TasktoolsError]) -> Iterator[None]:
     """Run code of the project: whatever it raises becomes the error that `blame` makes of it.
 
-    exit() and a cancellation too, which are no Exceptions: they must end no process that merely imports a module. A
-    TasktoolsError and KeyboardInterrupt stay what they are.
+    So do exit() and a cancellation, which are not Exceptions: they must not end a process that only imports a module. A
+    TasktoolsError and a KeyboardInterrupt are not changed.
     """
     try:
         yield
@@ -133,21 +133,21 @@ def project_code(blame: Callable[[BaseException], TasktoolsError]) -> Iterator[N
 
 
 def tried(call: Callable[[], T], otherwise: Callable[[BaseException], U]) -> T | U:
-    """Return what code of the project returns, as the repr of one of its objects; else what `otherwise` makes of its error.
+    """Return the result of the project's code, such as the repr of one of its objects; on an error, return `otherwise(error)`.
 
-    As in `project_code`, exit() is such an error, and KeyboardInterrupt is none.
+    As in `project_code`, exit() is such an error, and KeyboardInterrupt is not.
     """
     try:
         return call()
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # noqa: BLE001 - it is the code of the project's
+    except BaseException as error:  # noqa: BLE001 - it is code of the project
         _reopen_stdin()
         return otherwise(error)
 
 
 def _reopen_stdin() -> None:
-    """Have a stdin again that exit() has closed: libraries ask whether it is a terminal."""
+    """Open stdin again if exit() has closed it: libraries ask whether it is a terminal."""
     if sys.stdin is not None and sys.stdin.closed:
         sys.stdin = open(os.devnull)  # noqa: SIM115 - as long as the process
 

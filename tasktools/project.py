@@ -1,4 +1,4 @@
-"""What start-up found of the project: one object a process. A test works with one of its own (`replaced`)."""
+"""What start-up found out about the project: one object per process. A test uses its own object (`replaced`)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 class Project:
     """The project of this process."""
 
-    #: The Celery app; None before start-up, and when none could be found.
+    #: The Celery app; None before start-up, and if none could be found.
     found: Found | None = None
     #: What went wrong at start-up.
     problems: list[TasktoolsError] = field(default_factory=list)
-    #: The private Valkey that the app uses; None where it uses another broker.
+    #: The private Valkey that the app uses; None if it uses another broker.
     home: Home | None = None
     #: Why there is no broker; every use of one raises it.
     refusal: TasktoolsError | None = None
@@ -33,13 +33,13 @@ _current = Project()
 
 
 def current_project() -> Project:
-    """Return the project of this process. Start-up changes it, and so does -A on the command line of a process of ours."""
+    """Return the project of this process. Start-up changes it, and so does -A on the command line of our own process."""
     return _current
 
 
 @contextlib.contextmanager
 def replaced() -> Iterator[Project]:
-    """Have a copy be the current project, which can be changed, for as long as the context lasts."""
+    """Replace the current project with a copy, which can be changed, for as long as the context lasts."""
     global _current
     before = _current
     _current = dataclasses.replace(before, problems=list(before.problems))

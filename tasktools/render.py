@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
     from rich.table import Table
 
-#: So many levels of lists and dictionaries are looked into; what lies deeper is shown by its repr.
+#: Lists and dictionaries are shown to this depth; deeper values are shown by their repr.
 MOST_LEVELS = 100
 
-#: Longer whole numbers are hexadecimal, in bits: Python itself refuses to write them (sys.get_int_max_str_digits).
+#: Whole numbers with more bits are shown in hexadecimal: Python refuses to write them (sys.get_int_max_str_digits).
 LONGEST_NUMBER = 14_000
 
 
 def as_json(value: object, *, indent: int | None = None) -> str:
     """Return `value` as JSON: dataclasses as objects, times as ISO 8601, durations in seconds, anything else by its repr.
 
-    What a terminal would obey is an escape of JSON's own.
+    Terminal control characters become JSON escapes.
     """
     text = json.dumps(_plain(value), cls=_Encoder, indent=indent, ensure_ascii=False, allow_nan=False)
     return terminal.json(text)
@@ -41,12 +41,12 @@ def is_json(value: object) -> bool:
 
 
 def text_of(value: object) -> str:
-    """Return str(value), also for an object whose __str__ fails."""
+    """Return str(value), even for an object whose __str__ fails."""
     return _attempted(str, value)
 
 
 def printable(text: str) -> str:
-    """Return `text` with what UTF-8 cannot write (lone surrogates) as escapes."""
+    """Return `text` with escapes for what UTF-8 cannot write (lone surrogates)."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
@@ -60,7 +60,7 @@ def _attempted(form: Callable[[object], str], value: object) -> str:
 
 
 def _plain(value: object, above: tuple[int, ...] = ()) -> object:
-    """Bring `value` into the forms that JSON has: text for keys, no infinite numbers, dataclasses and named tuples as objects."""
+    """Convert `value` to types that JSON has: text for keys, no infinite numbers, dataclasses and named tuples as objects."""
     if isinstance(value, (Mapping, list, tuple)) or _is_dataclass(value):
         is_new = len(above) < MOST_LEVELS and id(value) not in above
         parts = tried(lambda: _parts(value), lambda _: None) if is_new else None
@@ -96,14 +96,14 @@ def _key(key: object) -> object:
 
 
 def _is_writable(value: object) -> bool:
-    """Whether a number is one that JSON, and Python's own decimal, can write."""
+    """Whether JSON can write a number, and Python can write it in decimal."""
     if isinstance(value, float):
         return math.isfinite(value)
     return not isinstance(value, int) or value.bit_length() < LONGEST_NUMBER
 
 
 def _is_deep(value: object) -> bool:
-    """Whether it has more levels than are looked into."""
+    """Whether it has more levels than MOST_LEVELS."""
     level, left = 0, [value]
     while left and level <= MOST_LEVELS:
         level += 1
@@ -116,12 +116,12 @@ def _items(value: object) -> Iterable[object]:
 
 
 def as_text(value: object) -> str:
-    """Return a task's result for stdout: text as it is, anything else as JSON."""
+    """Return a task's result for stdout: text unchanged, anything else as JSON."""
     return printable(value) if isinstance(value, str) else as_json(value)
 
 
 def error_lines(error: TasktoolsError) -> list[str]:
-    """Return an error as lines: its sentence, what else is to be said, its hint."""
+    """Return an error as lines: its sentence, further sentences, its hint."""
     return [error.sentence, *error.more, *[f"Hint: {error.hint}"] * bool(error.hint)]
 
 
@@ -131,7 +131,7 @@ def error_json(error: TasktoolsError, hide: Callable[[str], str], *, key: str = 
 
 
 def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table of aligned columns, two spaces apart, with its heads in the first line."""
+    """Return a table of aligned columns, two spaces apart, with its headings in the first line."""
     rows = [[terminal.line(cell) for cell in row] for row in rows]
     widths = [max(len(line[place]) for line in [columns, *rows]) for place in range(len(columns))]
     lines = [
@@ -141,7 +141,7 @@ def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """Return the same table as a rich object, whose long cells fold in a narrow terminal."""
+    """Return the same table as a rich object. Its long cells wrap in a narrow terminal."""
     from rich import box
     from rich.table import Table
     from rich.text import Text

@@ -6,7 +6,7 @@ from __future__ import annotations
 def task_imports() -> list[str]:
     """Return an import line for each registered task of the project's app.
 
-    Call it once Django is set up: wrapped in SimpleLazyObject it can stand in the settings, which it does not slow down.
+    Call it after django.setup(). Wrapped in SimpleLazyObject, it can be used in the settings without slowing them down.
     """
     from tasktools import startup
     from tasktools.discovery import celery_app, django_fixup
@@ -14,7 +14,7 @@ def task_imports() -> list[str]:
     from tasktools.project import current_project
     from tasktools.registry import registry
 
-    # The shell is of use without them: it may be what somebody looks for the reason with.
+    # The shell is useful without them: somebody may use it to find the reason.
     try:
         found = current_project().found or celery_app.find()
         startup.log([*startup.load_tasks(found), *django_fixup.load_rest(found)], found.app)

@@ -1,7 +1,7 @@
-"""What happens once at the end of django.setup(): the app is found or made, its broker chosen, its tasks imported.
+"""What happens at the end of django.setup(): it finds or makes the app, chooses its broker and imports its tasks.
 
-Nothing here stops a site from starting. What cannot be done is kept, said by the system checks (runserver and runworker
-refuse to start), by the commands that need it, and, where no checks run, in the log at the first request.
+Nothing here prevents a site from starting. Errors are kept. The system checks report them (runserver and runworker
+refuse to start), and so do the commands that need the app; if no checks run, the log reports them at the first request.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _MAY_HOLD_PASSWORDS = tuple(name for name in celery_compat.DEFAULTS.here() if _K
 
 
 def run(**_: Any) -> None:
-    """Find or make the app, and get it ready for `.delay()` in this process. Called once, at the end of django.setup().
+    """Find or make the app, and prepare it for `.delay()` in this process. Called at the end of django.setup().
 
     Raises nothing but KeyboardInterrupt.
     """
@@ -63,7 +63,7 @@ def _settle(problems: list[TasktoolsError]) -> celery_app.Found | None:
             chosen = celery_app.find()
             choose_broker(chosen)
     except celery_app.Unsettled:
-        request_started.connect(run)  # a web process has imported its app by its first request
+        request_started.connect(run)  # at its first request, a web process has imported its app
         return None
     except TasktoolsError as error:
         problems.append(error)
@@ -81,7 +81,7 @@ def _unforeseen(error: BaseException) -> ConfigurationError:
 
 
 def _refuse(error: TasktoolsError, chosen: celery_app.Found | None) -> None:
-    """Have `.delay()` raise the error, where it would go to amqp://localhost because no broker is named."""
+    """Make `.delay()` raise the error if no broker is named. Otherwise it would go to amqp://localhost."""
     from tasktools.brokers import private
 
     if chosen is None and not celery_app.has_default():
@@ -92,12 +92,12 @@ def _refuse(error: TasktoolsError, chosen: celery_app.Found | None) -> None:
 
 
 def choose_broker(chosen: celery_app.Found) -> None:
-    """Point an app without a broker to the private Valkey (with DEBUG), or have it refuse to guess one (the ready-made).
+    """Point an app without a broker to the private Valkey (with DEBUG), or make it refuse to guess one (the ready-made app).
 
-    An app of the project's own keeps Celery's default, amqp://localhost, when DEBUG is off: a site may rely on it. Where
-    another app of the project names a broker, the private one is not chosen: the site's `.delay()` may go there.
+    The project's own app keeps Celery's default, amqp://localhost, when DEBUG is off: a site may rely on it. If another
+    app of the project names a broker, the private one is not chosen: the site's `.delay()` may use that other broker.
 
-    Raises ConfigurationError for a TASKTOOLS_* setting that cannot be meant.
+    Raises ConfigurationError for an invalid TASKTOOLS_* setting.
     """
     app = chosen.app
     home = Home(folder=conf.data_dir(), linger=conf.linger()) if settings.DEBUG else None
@@ -120,9 +120,9 @@ def choose_broker(chosen: celery_app.Found) -> None:
 
 
 def read_settings(chosen: celery_app.Found) -> None:
-    """Have the app read its settings, and make its queues.
+    """Make the app read its settings, and make its queues.
 
-    Raises ProjectError when it cannot: their module is missing, they contradict, or CELERY_TASK_QUEUES holds no queues.
+    Raises ProjectError if it cannot: their module is missing, they contradict, or CELERY_TASK_QUEUES holds no queues.
     """
 
     def blame(error: BaseException) -> ProjectError:
@@ -152,14 +152,14 @@ def _no_timezone(app: Celery, error: BaseException) -> ConfigurationError:
 
 
 def broker_elsewhere(app: Celery) -> str:
-    """Return the -A name of another app of the project that names a broker, for which the private one is not used.
+    """Return the -A name of another app of the project that names a broker, so that the private one is not used.
 
-    "" if there is none, or no private one in any case, for DEBUG is off.
+    Return "" if there is no such app, or if DEBUG is off and so there is no private broker in any case.
     """
     from tasktools.brokers import private
 
     for other in celery_app.others(app) if settings.DEBUG else ():
-        with contextlib.suppress(Exception):  # its configuration cannot be read: it names none
+        with contextlib.suppress(Exception):  # an app whose configuration cannot be read names no broker
             if private.configured(other.app.conf) and not private.is_private(other.app.conf):
                 return other.name
     return ""
@@ -176,10 +176,10 @@ def require_broker(chosen: celery_app.Found) -> None:
 def load_tasks(chosen: celery_app.Found) -> list[ProjectError]:
     """Import the task modules of the app by Celery's rules; return an error for each that cannot be imported.
 
-    A ready-made app goes on after a broken module. What a worker knows besides comes with `django_fixup.load_rest`.
+    A ready-made app continues after a broken module. `django_fixup.load_rest` imports what a worker knows in addition.
     """
     if chosen.ready_made:
-        # Start-up has imported those of the app that it found.
+        # Start-up has imported the tasks of the app that it found.
         known = (each for each in current_project().problems if isinstance(each, ProjectError))
         broken = list(known if chosen is current_project().found else _import_tasks(chosen.app))
         if broken:
@@ -208,7 +208,7 @@ def _import_tasks(app: Celery) -> Iterator[ProjectError]:
 
 
 def _watch(module: str) -> Callable[..., None]:
-    """Have runserver start again when the broken module is fixed: it is not among the imported ones, which it watches."""
+    """Make runserver restart when the broken module is fixed: runserver watches only imported modules."""
 
     def watch(sender: Any, **_: Any) -> None:
         spec = importlib.util.find_spec(module)
@@ -239,7 +239,7 @@ def log(errors: Iterable[TasktoolsError], app: Celery | None = None) -> None:
 
 
 def hider(app: Celery | None = None) -> Callable[[str], str]:
-    """Return a function that hides in a text the passwords in this project's settings and in those of `app`."""
+    """Return a function that hides, in a text, the passwords of this project's settings and of those of `app`."""
     own: dict[str, Any] = {}
     if app is not None and celery_compat.CONFIGURED.of(app):
         with contextlib.suppress(Exception):  # settings that cannot be read are reported elsewhere

@@ -28,7 +28,7 @@ def result(request: HttpRequest, task_id: UUID) -> HttpResponse:
 
 
 def state(request: HttpRequest, task_id: UUID) -> JsonResponse:
-    """Return the state of a call as JSON; an error in it is told without its details."""
+    """Return the state of a call as JSON. It does not include the details of an error."""
     found: AsyncResult[Any] = AsyncResult(str(task_id))
     now = found.state
     answer = found.result if now == "SUCCESS" else None

@@ -1,7 +1,7 @@
-"""Words of a command line -> typed values, by the signature of a task. Pure; nothing typed is ever evaluated.
+"""Words of a command line -> typed values, by the signature of a task. Pure; it never evaluates what was typed.
 
-Each word is read by the annotation of the parameter it binds to; see `convert` for the table. A word `key=value` is a
-keyword if the task takes a parameter of that name (or **kwargs), else it is an ordinary word.
+The annotation of a parameter decides how its word is read; see `convert` for the table. A word `key=value` is a
+keyword if the task takes a parameter of that name (or **kwargs). Otherwise it is an ordinary word.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def bind(
 ) -> Bound:
     """Bind the words (and the JSON of --args and --kwargs) to `signature`; None takes anything.
 
-    Raises ArgumentError when a word is not of its parameter's type, an argument is nested too deeply, or the whole is not a
-    call that the task takes.
+    Raises ArgumentError when a word is not of its parameter's type, when an argument is nested too deeply, or when the task
+    does not take the whole call.
     """
     args = _json_of(args_json, list, "--args", "an array, as in '[2, 2]'") if args_json is not None else []
     kwargs = _json_of(kwargs_json, dict, "--kwargs", "an object, as in '{\"x\": 2}'") if kwargs_json is not None else {}

@@ -1,6 +1,6 @@
 """One word -> one value of a type. Pure.
 
-The table (a union takes the first of its types that can read the word, text last):
+The table (a union takes the first of its types that can read the word; text comes last):
 
     str                     the word as it is: 007 stays "007"
     int, float, Decimal     as Python reads them
@@ -10,7 +10,7 @@ The table (a union takes the first of its types that can read the word, text las
     timedelta               90, 90s, 5m, 1h30m, 2d
     Enum                    the name or the value of a member
     Literal                 one of its values
-    list, tuple, set, dict  JSON, its items typed in turn where the annotation says how
+    list, tuple, set, dict  JSON, its items converted too where the annotation gives their type
     X | None                null is None
     a pydantic model        a JSON object that the model accepts, sent as the model's JSON form
     anything else, or none  JSON if it parses, else text
@@ -68,7 +68,7 @@ def convert(word: str, annotation: object) -> object:
 
 
 def types_words(annotation: object) -> bool:
-    """Whether words of that annotation are read by it, and not by their looks."""
+    """Whether the annotation decides how a word is read, and not the look of the word."""
     annotation = _bare(annotation)
     kind = typing.get_origin(annotation) or annotation
     if kind in (typing.Union, types.UnionType):
@@ -77,7 +77,7 @@ def types_words(annotation: object) -> bool:
 
 
 def give_type(value: object, annotation: object) -> object:
-    """Give the parsed JSON `value` the type `annotation`: text in it is read as a word would be.
+    """Give the parsed JSON `value` the type `annotation`: text in it is read like a word.
 
     Raises NotConvertible, whose text names the type.
     """
@@ -97,7 +97,7 @@ def give_type(value: object, annotation: object) -> object:
 
 
 def _member(value: object, members: tuple[object, ...]) -> object:
-    """Give a parsed value the first of the types that it is of, or can be read as."""
+    """Return a parsed value as the first of the types that it has or can be read as."""
     if value is None and type(None) in members:
         return None
     return _first_of([each for each in members if each is not type(None)], lambda member: give_type(value, member))
@@ -129,7 +129,7 @@ def _word_for(value: object) -> str:
 
 
 def _fits(value: object, annotation: object) -> bool:
-    """Whether a value parsed from JSON is of `annotation` already: true is no integer, 2 is a float."""
+    """Whether a value parsed from JSON already has the type `annotation`: true is not an integer, 2 is a float."""
     if annotation is float:
         return isinstance(value, (int, float)) and not isinstance(value, bool)
     if annotation is str:

@@ -36,7 +36,7 @@ def parse_duration(word: str | float | timedelta) -> timedelta:
 
 
 def parse_time(word: str | datetime, zone: tzinfo) -> datetime:
-    """Return the aware datetime that `word` (ISO 8601) names; without an offset it is read in `zone`.
+    """Return the aware datetime that `word` (ISO 8601) names; without an offset, it is a time in `zone`.
 
     Raises ArgumentError when it cannot be read.
     """

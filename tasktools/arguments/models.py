@@ -1,4 +1,4 @@
-"""Models of pydantic, as much as is used of them. pydantic itself is not imported: a project may have none."""
+"""The part of pydantic's models that tasktools uses. It does not import pydantic: a project may not have it."""
 
 from __future__ import annotations
 

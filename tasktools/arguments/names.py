@@ -10,16 +10,16 @@ from tasktools.exceptions import TaskNameError
 #: How many names an error lists at most.
 MOST_LISTED = 10
 
-#: How alike two last parts must be to be taken for a slip; 1 is equal (difflib's ratio).
+#: How similar two last parts must be to count as a typing error; 1 means equal (difflib's ratio).
 LIKE = 0.7
 
 
 def resolve(typed: str, names: Collection[str]) -> str:
     """Return the registered name that `typed` stands for.
 
-    A full name stands for itself. Otherwise the dotted parts of `typed` must occur in a name in this order, the last one
-    being its last: `add`, `tasks.add` and `demo.add` all stand for `project.demo.tasks.add`. Where several match, those
-    that end with `typed` as it is go first.
+    A full name stands for itself. Otherwise the dotted parts of `typed` must occur in a name in this order, and the last
+    parts must be the same: `add`, `tasks.add` and `demo.add` all stand for `project.demo.tasks.add`. If several names match,
+    those that end with exactly `typed` take precedence.
 
     Raises TaskNameError when no name or more than one matches; its hint lists the candidates.
     """
@@ -50,18 +50,18 @@ def short_names(names: Iterable[str]) -> dict[str, str]:
 
 
 def shown(typed: str, most: int = 80) -> str:
-    """Return `typed` fit for one line of a message: unprintable characters escaped, long text cut."""
+    """Return `typed` in a form for one line of a message: unprintable characters are escaped, and long text is cut."""
     text = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in typed[: most + 1])
     return text if len(typed) <= most else f"{text[:most]}…"
 
 
 def shown_path(path: object) -> str:
-    """Return a path fit for one line of a message. It is of use only as a whole, and so may be longer than other words."""
+    """Return a path in a form for one line of a message. A path that is cut is useless, so it may be longer than other words."""
     return shown(str(path), 300)
 
 
 def close_matches(typed: str, names: Collection[str]) -> list[str]:
-    """Return up to three names that `typed` may be a slip for, the closest first: it is the last part that counts most."""
+    """Return up to three names that `typed` may be a typing error for, the closest first. Only the last parts are compared."""
     last = typed[:200].rpartition(".")[2].lower()
     scores = {name: _likeness(last, name.rpartition(".")[2].lower()) for name in names}
     return sorted((name for name in names if scores[name] >= LIKE), key=lambda name: (-scores[name], name))[:3]
@@ -79,7 +79,7 @@ def _stands_for(typed: list[str], name: list[str]) -> bool:
 
 
 def _short_name(name: str, rivals: Collection[str]) -> str:
-    """Return the shortest ending of `name` that resolves to it among those with the same last part."""
+    """Return the shortest ending of `name` that resolves to it among the names with the same last part."""
     parts = name.split(".")
     endings = (".".join(parts[start:]) for start in range(len(parts) - 1, 0, -1))
     return next((end for end in endings if _leads_to(end, name, rivals)), name)

@@ -1,4 +1,4 @@
-"""How deeply arguments are nested. A worker cannot read what it takes too many levels of recursion to read, and ends. Pure."""
+"""How deeply arguments are nested. A worker that reads arguments with too many levels ends with a RecursionError. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from tasktools.exceptions import ArgumentError
 
-#: Most levels of lists and mappings in one argument; some 900 end a worker with a RecursionError, at each of its starts.
+#: Most levels of lists and mappings in one argument. About 900 end a worker with a RecursionError each time it starts.
 MOST_LEVELS = 100
 
 
@@ -24,7 +24,7 @@ def require_shallow(values: Collection[Any]) -> None:
     """Raise TooDeep when one of these values is nested too deeply. It takes linear time."""
     holders: Collection[Any] = [values]
     for _ in range(MOST_LEVELS + 1):
-        # By their ids: what holds the same list twice holds it once here, and what holds itself has an end.
+        # The keys are ids: a list that is held twice counts once, and a list that holds itself does not loop forever.
         holders = {id(item): item for holder in holders for item in _held(holder)}.values()
         if not holders:
             return
@@ -32,14 +32,14 @@ def require_shallow(values: Collection[Any]) -> None:
 
 
 def may_be_deep(text: str) -> bool:
-    """Whether the value of this JSON can be nested too deeply: it takes a bracket a level."""
+    """Whether the value of this JSON can be nested too deeply: each level needs one bracket."""
     return text.count("[") + text.count("{") > MOST_LEVELS
 
 
 def loads(text: str, **options: Any) -> Any:
-    """Return the value of JSON; as json.loads, but for what is too deep.
+    """Return the value of JSON, as json.loads does, but refuse what is nested too deeply.
 
-    Raises ValueError, and TooDeep when it is an argument which is too deep.
+    Raises ValueError, and TooDeep when the value, as an argument, is too deep.
     """
     value = parsed(text, **options)
     if may_be_deep(text):
@@ -48,9 +48,9 @@ def loads(text: str, **options: Any) -> Any:
 
 
 def parsed(text: str, **options: Any) -> Any:
-    """Return the value of JSON which holds arguments, whose depth is still to be checked.
+    """Return the value of JSON that holds arguments. The caller must check their depth.
 
-    Raises ValueError, and TooDeep for what Python itself cannot read.
+    Raises ValueError, and TooDeep when Python itself cannot read it because of its depth.
     """
     try:
         return json.loads(text, **options)
@@ -59,10 +59,10 @@ def parsed(text: str, **options: Any) -> Any:
 
 
 def _held(holder: Any) -> Iterable[Any]:
-    """Return the items that hold others themselves."""
+    """Return the items that are containers themselves."""
     if type(holder) is not list and isinstance(holder, Mapping):
         holder = holder.values()
-    if _FLAT.issuperset(map(type, holder)):  # as most are: it runs in C
+    if _FLAT.issuperset(map(type, holder)):  # true for most holders: this runs in C
         return ()
     return [item for item in holder if isinstance(item, _HOLDERS)]
 

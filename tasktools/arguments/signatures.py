@@ -1,8 +1,8 @@
-"""What a task takes: by Celery's own check, and by the function that was written. Pure.
+"""What a task takes, according to Celery's own check and to the function that was written. Pure.
 
-Celery checks a call against the function that it was handed. A decorator around the task's function may hide the signature
-(`*args, **kwargs`) or change it (it puts a session in front), so the function inside serves for types and for showing only.
-What Celery accepts is never refused.
+Celery checks a call against the function that it was given. A decorator around the task's function may hide the signature
+(`*args, **kwargs`) or change it (it puts a session in front), so the inner function is used only for types and for display.
+tasktools never refuses what Celery accepts.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ class Reading(NamedTuple):
     """One way in which a call may be meant: which parameter each word is for."""
 
     signature: inspect.Signature
-    #: Whether the whole call must fit it, else it only gives types.
+    #: Whether the whole call must fit it. If not, it only gives types.
     whole: bool = True
-    #: How many parameters type what is given by place.
+    #: How many of the parameters give their type to arguments that are given by place.
     places: int = sys.maxsize
 
     def at(self, place: int, parameters: Sequence[inspect.Parameter]) -> inspect.Parameter | None:
-        """Return what stands at a place of `parameters`, without its type where places do not show it."""
+        """Return the parameter at a place of `parameters`, without its type if the place does not show the type."""
         if place >= len(parameters):
             return None
         return parameters[place] if place < self.places else _untyped(parameters[place])
@@ -48,15 +48,15 @@ class Reading(NamedTuple):
 class TaskSignature:
     """What a task takes."""
 
-    #: As one reads it, with the types.
+    #: The signature to show to a person, with the types.
     shown: inspect.Signature
-    #: One after the other; the first that a call fits counts.
+    #: They are tried one after the other; the first that a call fits is used.
     readings: tuple[Reading, ...]
-    #: What `apply_async` checks a call against; None where it checks nothing.
+    #: What `apply_async` checks a call against; None if it checks nothing.
     checked: inspect.Signature | None
-    #: Whether no decorator and no class stands between the caller and the function, so that places name parameters.
+    #: Whether no decorator and no class is between the caller and the function, so that each place means one parameter.
     certain: bool = True
-    #: Whether what is shown and what is checked are one, but for parameters that are by place alone.
+    #: Whether `shown` and `checked` are the same, except for positional-only parameters.
     exact: bool = True
 
     def check(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
@@ -71,7 +71,7 @@ class TaskSignature:
         return key in self.checked.parameters and self.checked.parameters[key].kind in KEYWORD_KINDS
 
     def misfit(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
-        """Return why the function does not take a call that `apply_async` accepts, "" where it does or nobody can know."""
+        """Return why the function does not take a call that `apply_async` accepts; "" if it takes it or nobody can know."""
         if not self.certain:
             return ""
         try:
@@ -86,15 +86,15 @@ def plain(signature: inspect.Signature) -> TaskSignature:
     return TaskSignature(shown=signature, readings=(Reading(signature),), checked=signature)
 
 
-#: Of a task that only its workers know.
+#: The signature of a task that only its workers know.
 ANYTHING = TaskSignature(shown=_ANY, readings=(Reading(_ANY, whole=False),), checked=None)
 
 
 def signature_of(function: Callable[..., Any]) -> inspect.Signature:
-    """Return the signature of `function` with its annotations resolved one by one; that of what a decorator has wrapped.
+    """Return the signature of `function` with its annotations resolved one by one; decorators are unwrapped first.
 
-    An annotation that cannot be resolved (a name imported under TYPE_CHECKING only) counts as none. A function that has no
-    signature, as some in C, takes anything.
+    An annotation that cannot be resolved (a name imported only under TYPE_CHECKING) is ignored. A function without a
+    signature, such as some functions in C, takes anything.
     """
     return _signature(function, follow_wrapped=True)
 
@@ -104,8 +104,8 @@ def task_signature(
 ) -> TaskSignature:
     """Return what a task takes.
 
-    `header` is Celery's function for checking a call, None where it checks nothing. `sends` and `calls` say that the class
-    of the task has an `apply_async` or a `__call__` of its own, which may add arguments.
+    `header` is Celery's function for checking a call, None if it checks nothing. `sends` and `calls` say that the class
+    of the task has its own `apply_async` or `__call__`, which may add arguments.
     """
     written, own = signature_of(run), _signature(_past_celery(run), follow_wrapped=False)
     checked = None if header is None or sends else _signature(header, follow_wrapped=False)
@@ -137,7 +137,7 @@ def _signature(function: Callable[..., Any], *, follow_wrapped: bool) -> inspect
 
 
 def _past_celery(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return what Celery's own wrappers (autoretry, pydantic) hand their arguments on to as they are."""
+    """Return the function inside Celery's own wrappers (autoretry, pydantic), which pass their arguments on unchanged."""
     while hasattr(function, "__wrapped__") and _is_celerys(function):
         inner: Callable[..., Any] = function.__wrapped__
         bound_to = getattr(function, "__self__", None)
@@ -153,39 +153,39 @@ def _is_celerys(function: Callable[..., Any]) -> bool:
 
 
 def _alike(one: inspect.Signature, other: inspect.Signature) -> bool:
-    """Whether both take the same calls; Celery's check does not know of parameters that are by place alone."""
+    """Whether both take the same calls; Celery's check does not know positional-only parameters."""
 
     def forms(signature: inspect.Signature) -> tuple[list[Any], set[Any]]:
         every = [
             (each.kind in POSITIONAL_KINDS or each.kind, each.name, each.default is each.empty)
             for each in _all(signature)
         ]
-        by_name = {form for form in every if form[0] is inspect.Parameter.KEYWORD_ONLY}  # which have no order
+        by_name = {form for form in every if form[0] is inspect.Parameter.KEYWORD_ONLY}  # their order does not matter
         return [form for form in every if form not in by_name], by_name
 
     return forms(one) == forms(other)
 
 
 def _hides(outer: inspect.Signature, written: inspect.Signature) -> bool:
-    """Whether the `*args` of a decorator begin where its own parameters end, which are the first of the function."""
+    """Whether a decorator has `*args`, and its own parameters are the first parameters of the function."""
     own, inner = _by_place(outer), _by_place(written)
     return bool(_find(outer, _REST)) and [each.name for each in own] == [each.name for each in inner[: len(own)]]
 
 
 def _trusted(written: inspect.Signature) -> Reading:
-    """Return the reading with types by place up to the first parameter that has none: that one may be injected."""
+    """Return the reading with types by place up to the first parameter without a type: a decorator may inject that one."""
     return Reading(written, places=sum(1 for _ in takewhile(lambda p: types_words(p.annotation), _by_place(written))))
 
 
 def _with_rest(written: inspect.Signature) -> inspect.Signature:
-    """Return the signature with a place for any number of words."""
+    """Return the signature with `*args` for any number of words."""
     if _find(written, _REST):
         return written
     return _of([*_all(written), inspect.Parameter(_free("args", written), _REST)])
 
 
 def _loose(outer: inspect.Signature, written: inspect.Signature) -> inspect.Signature:
-    """Return the signature of a decorator, which types what is given by place, with the names of the function inside."""
+    """Return the signature of a decorator, with the names of the inner function. The decorator types arguments given by place."""
     own = [
         inspect.Parameter(_free(each.name, written), each.kind) if each.kind in (_REST, _EXTRA) else each
         for each in _all(outer)
@@ -198,7 +198,7 @@ def _loose(outer: inspect.Signature, written: inspect.Signature) -> inspect.Sign
 
 
 def _annotated(checked: inspect.Signature, own: inspect.Signature) -> inspect.Signature:
-    """Give what Celery checks the annotations and defaults of the function that it was made of."""
+    """Return the signature that Celery checks, with the annotations and defaults of the function that it was made from."""
     return _of(own.parameters.get(each.name, each).replace(kind=each.kind) for each in _all(checked))
 
 
@@ -234,5 +234,5 @@ def _resolved(annotation: Any, names: Mapping[str, Any]) -> Any:
     holder = types.SimpleNamespace(__annotations__={"it": annotation})
     try:
         return typing.get_type_hints(holder, dict(names), {})["it"]
-    except Exception:  # noqa: BLE001 - whatever a project's annotation raises, it then types nothing
+    except Exception:  # noqa: BLE001 - an annotation that raises an error is ignored
         return inspect.Parameter.empty

@@ -27,21 +27,21 @@ class Target:
         self.positional = [each for each in self.parameters.values() if each.kind in POSITIONAL_KINDS]
 
     def at(self, place: int) -> inspect.Parameter | None:
-        """Return the parameter that the argument at a place, from 0, binds to; None where the task takes no more."""
+        """Return the parameter for the argument at a place, counted from 0; None if the task takes no more."""
         return self.reading.at(place, self.positional) or self.rest
 
     def require_keyword(self, key: str) -> None:
-        """Raise ArgumentError for a name that no argument of the task can have."""
+        """Raise ArgumentError for a keyword that the task does not take."""
         if not self.signature.takes_keyword(key):
             self.fail(f'{self.task} takes no keyword "{shown(key)}".')
 
     def require_call(self, args: Sequence[Any], kwargs: dict[str, Any], *, words: bool = False) -> None:
-        """Raise ArgumentError when the whole is no call that the task takes.
+        """Raise ArgumentError when the task does not take the whole call.
 
-        Of `words` none names a parameter that has only a place.
+        With `words`, the arguments are words, and none of them names a positional-only parameter.
         """
         try:
-            if self.reading.whole and not (words and self.signature.exact):  # then the check that follows is the same
+            if self.reading.whole and not (words and self.signature.exact):  # if exact, the next check is the same
                 self.reading.signature.bind(*args, **kwargs)
             self.signature.check(args, kwargs)
         except TypeError as error:
@@ -52,7 +52,7 @@ class Target:
 
 
 def describe(signature: inspect.Signature) -> str:
-    """Return the signature as one reads it: `(x: int, y: int = 2)`."""
+    """Return the signature as text for a person: `(x: int, y: int = 2)`."""
     return str(inspect.Signature([_readable(each) for each in signature.parameters.values()]))
 
 

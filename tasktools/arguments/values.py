@@ -1,6 +1,6 @@
-"""The values of one call after the other -> arguments that a task takes. Pure.
+"""Values of calls, one call after the other -> arguments that a task takes. Pure.
 
-What `binding.bind` does for words, for values that were parsed already, and quickly for the common case.
+Does what `binding.bind` does for words, but for values that are already parsed. It is fast for the common case.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tasktools.arguments.signatures import ANYTHING, TaskSignature
 from tasktools.arguments.target import Target
 from tasktools.exceptions import ArgumentError
 
-#: What a value of JSON may be for a parameter of that annotation, and is then taken as it is.
+#: For each annotation, the types of JSON values that are taken unchanged.
 _PLAIN: dict[Any, frozenset[type]] = {
     int: frozenset({int}),
     float: frozenset({int, float}),
@@ -40,21 +40,21 @@ class Checker:
         self.task = task
         self._target = Target(self.signature, self.signature.readings[reading], task)
         more = reading + 1 < len(self.signature.readings)
-        #: For calls that do not fit this reading of the signature.
+        #: Checks calls that do not fit this reading of the signature.
         self._next = Checker(self.signature, task, reading=reading + 1) if more else None
         parameters = self._target.parameters.values()
         self._accepted = [_accepted(each.annotation) for each in self._target.positional]
-        #: Whether values stay what JSON knows, so that any serializer of JSON's kind carries them.
+        #: Whether all values stay types of JSON, so that any serializer like JSON carries them.
         self.is_plain = all(map(_accepted, (each.annotation for each in parameters)))
         self._fewest = sum(1 for each in self._target.positional if each.default is inspect.Parameter.empty)
-        #: Whether a call by place alone can be complete.
+        #: Whether a call with positional arguments only can be complete.
         self._by_place = self.signature.exact and not any(
             each.kind is inspect.Parameter.KEYWORD_ONLY and each.default is inspect.Parameter.empty
             for each in parameters
         )
 
     def values(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Bound:
-        """Return values of JSON as arguments: one that is no value of its parameter's type is read as a word would be.
+        """Return values of JSON as arguments. A value that does not have its parameter's type is read like a word.
 
         Raises ArgumentError when the task does not take the call.
         """
@@ -72,9 +72,9 @@ class Checker:
         return self._next.values(args, kwargs)
 
     def cells(self, cells: Mapping[str, str]) -> Bound:
-        """Return the cells of a row, by the names of their columns, as arguments: words, typed by the signature.
+        """Return the cells of a row, keyed by the names of their columns, as arguments. The signature gives them types.
 
-        An empty cell leaves a parameter out that has a default.
+        An empty cell leaves out a parameter that has a default.
 
         Raises ArgumentError when the task does not take the call.
         """
@@ -93,12 +93,12 @@ class Checker:
         return self._next.cells(cells)
 
     def require_keyword(self, key: str) -> None:
-        """Raise ArgumentError for a name that no argument of the task can have."""
+        """Raise ArgumentError for a keyword that the task does not take."""
         if key not in self._target.parameters:
             self._target.require_keyword(key)
 
     def _takes(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
-        """Whether it is a call by place, each value of its parameter's type: most are."""
+        """Whether all arguments are given by place and have their parameters' types, as in most calls."""
         accepted = self._accepted
         if kwargs or not self._by_place or not self._fewest <= len(args) <= len(accepted):
             return False
@@ -140,10 +140,10 @@ class Checker:
 
 
 def _accepted(annotation: Any) -> frozenset[type]:
-    """Return the types of JSON values that need no look at what is in them."""
+    """Return the types of JSON values that are accepted without a look at their contents."""
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         members = [_accepted(each) for each in typing.get_args(annotation)]
-        # The first that can read a value gives it its type: 2 for `Decimal | int` is a Decimal.
+        # The first type that can read a value is used: 2 for `Decimal | int` is a Decimal.
         return frozenset().union(*members) if all(members) and float not in typing.get_args(annotation) else frozenset()
     try:
         return _PLAIN.get(annotation, frozenset())

@@ -24,9 +24,9 @@ _GROUP = "celery.beat_schedulers"
 def faults(app: Celery, *, scheduler: str | None = None) -> Iterator[Fault]:
     """Yield what cannot run in the schedule of `app`, whose tasks must have been imported.
 
-    `scheduler` is the class that beat is started with, by its dotted name; without it the one of the settings is likely.
+    `scheduler` is the dotted name of the class that beat is started with. Without it, the one in the settings is assumed.
 
-    Raises ProjectError when one of the tasks cannot be made.
+    Raises ProjectError when Celery cannot make one of the tasks.
     """
     finalize(app)
     schedule = app.conf.beat_schedule or {}
@@ -41,7 +41,7 @@ def faults(app: Celery, *, scheduler: str | None = None) -> Iterator[Fault]:
             hint = 'write {"task": ..., "schedule": ...}'
             yield Fault(kind="schedule", entry=str(key), sentence="it is no dictionary", hint=hint)
             continue
-        values: Any = fields  # a ScheduleEntry gives its items as a dictionary does
+        values: Any = fields  # a ScheduleEntry yields its items as a dictionary does
         entry = Entry(app, str(key), dict(values))
         yield from entry.faults()
         if celerys:
@@ -66,9 +66,9 @@ def require_scheduler(scheduler: str, *, typed: bool) -> None:
 
 
 def _is_celerys(scheduler: str, *, sure: bool) -> bool:
-    """Whether entries are read by Celery's own class. Others may take more: their columns in a database.
+    """Whether Celery's own class reads the entries. Other classes may take more keys, such as columns of their database.
 
-    A scheduler that is installed may be chosen on the command line of beat, and the settings need not name it.
+    Somebody may choose an installed scheduler on the command line of beat, so the settings need not name it.
     """
     found = _class_of(scheduler)
     if found is None or getattr(found, "Entry", None) is not ScheduleEntry:
@@ -77,7 +77,7 @@ def _is_celerys(scheduler: str, *, sure: bool) -> bool:
 
 
 def _load(scheduler: str) -> Any:
-    """Return what beat would take for this name: that of a class, or one that a distribution has given it."""
+    """Return what beat would load for this name, which is the name of a class or a name that a distribution registers."""
     return symbol_by_name(scheduler, aliases={each.name: each.value for each in entry_points(group=_GROUP)})
 
 
@@ -85,5 +85,5 @@ def _class_of(scheduler: str) -> type | None:
     try:
         found = _load(scheduler)
     except (ImportError, AttributeError, ValueError):
-        return None  # beat itself says what is wrong with it
+        return None  # beat itself reports what is wrong with it
     return found if isinstance(found, type) else None

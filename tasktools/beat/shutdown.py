@@ -1,6 +1,6 @@
-"""Beat that ends between two ticks: in the middle of one a task may be sent and not noted, or noted and not sent.
+"""A beat that stops between two ticks. In the middle of a tick, a task may be sent and not noted, or noted and not sent.
 
-Celery's own beat ends where it stands, and trips over the schedule that its signal handler has closed.
+Celery's own beat stops at once, and may fail because its signal handler has closed the schedule.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from tasktools.celery_compat import SYNC_HANDLER, TICK
 if TYPE_CHECKING:
     from celery import Celery
 
-#: How long a tick that sends is waited for, in seconds: the broker may have gone.
+#: How long to wait for a tick that sends, in seconds: the broker may have gone.
 PATIENCE = 5.0
 
 
 def end_between_ticks(app: Celery) -> None:
-    """Have the beat that `app` is about to start in this process, in the main thread, end so on SIGTERM and SIGINT."""
+    """Make the beat that `app` starts in this process, in the main thread, stop between two ticks on SIGTERM and SIGINT."""
 
     app.Beat = type("Beat", (app.Beat,), {SYNC_HANDLER.name: lambda self, service: _Ending(service)})
 
 
 class _Ending:
-    """Stands between the signals and the service (celery.beat.Service)."""
+    """Handles the signals for the service (celery.beat.Service)."""
 
     def __init__(self, service: Any) -> None:
         self.service = service

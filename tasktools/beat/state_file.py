@@ -13,13 +13,13 @@ from tasktools.valkey.folders import make_private, runtime_folder
 
 
 def schedule_file(configured: str, places: Iterable[Path]) -> Path | None:
-    """Return where beat keeps its schedule when the configured file cannot be written: in the first of `places` that can.
+    """Return where beat keeps its schedule if the configured file cannot be written: the first of `places` that can be written.
 
-    None when the configured one can.
+    Return None if the configured file can be written.
 
-    A place is for this user alone: what beat keeps there is pickled, and whoever can write it can run code as beat.
+    Only this user may use a place: beat's schedule is pickled, and whoever can write it can run code as beat.
 
-    Raises OSError or PrivateServerError, which say why the last of the places does not do.
+    Raises OSError or PrivateServerError, which say why the last of the places cannot be used.
     """
     path = Path(configured)
     if _is_writable(path.parent) and not (path.exists() and not os.access(path, os.W_OK)):
@@ -37,9 +37,9 @@ def schedule_file(configured: str, places: Iterable[Path]) -> Path | None:
 
 
 def why_no_schedule(path: str, *, typed: bool = True) -> str | None:
-    """Return why beat cannot keep its schedule in `path`, as the end of a sentence; None when it can.
+    """Return why beat cannot keep its schedule in `path`, as the end of a sentence; None if it can.
 
-    Beat removes what it takes for a broken schedule, whatever that is. Where the path was not typed, there is another folder.
+    Beat removes any file that it takes for a broken schedule. If the path was not typed, beat can use another folder.
     """
     import dbm
 
@@ -47,21 +47,21 @@ def why_no_schedule(path: str, *, typed: bool = True) -> str | None:
     if typed and not os.path.isdir(folder):
         return f'cannot be written: there is no folder "{folder}".'
     for name in (path, *(f"{path}{suffix}" for suffix in _SUFFIXES)):
-        if os.path.exists(name) and not os.path.isfile(name):  # a look into a pipe would wait
+        if os.path.exists(name) and not os.path.isfile(name):  # to open a pipe would block
             return "is no file, and beat would remove it." if name == path else f'is taken: "{name}" is no file.'
     if not os.path.isfile(path) or dbm.whichdb(path) != "":
         return None
     with open(path, "rb") as file:
-        other = file.read(16).strip(b"\0")  # a crash leaves an empty one
+        other = file.read(16).strip(b"\0")  # a crash leaves an empty file
     return "is no schedule of beat, which would remove it." if other else None
 
 
-#: What the modules of dbm append to the name.
+#: The suffixes that the modules of dbm append to the name.
 _SUFFIXES = (".db", ".dat", ".dir", ".bak", ".pag")
 
 
 def _is_writable(folder: Path) -> bool:
-    """Whether a file can be made in `folder`; tried, for permissions do not show a read-only file system."""
+    """Whether a file can be made in `folder`. It tries to make one: permissions do not show a read-only file system."""
     probe = folder / f".tasktools-{os.getpid()}"
     try:
         probe.touch()

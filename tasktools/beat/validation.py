@@ -1,4 +1,4 @@
-"""One entry of the beat schedule: what in it beat cannot read, cannot count with or cannot send."""
+"""One entry of the beat schedule, and which parts of it beat cannot read, cannot calculate with or cannot send."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tasktools.registry.registry import has_own, names, signature_of
 if TYPE_CHECKING:
     from celery import Celery
 
-#: What an entry may hold; the rest of the entry's own fields are beat's to fill.
+#: The keys that an entry may hold. Beat fills the other fields of the entry.
 KEYS = ("task", "schedule", "args", "kwargs", "options", "relative")
 
 _FILLED = frozenset(inspect.signature(ScheduleEntry).parameters)
@@ -37,9 +37,9 @@ _LAZY: Any = getattr(celery.beat, "BeatLazyFunc", ())
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """Why an entry of CELERY_BEAT_SCHEDULE cannot run, or is not likely to."""
+    """Why an entry of CELERY_BEAT_SCHEDULE cannot run, or is likely not to work."""
 
-    #: "task", "arguments", "schedule" or "options"; "unfit" and "unused" where beat sends, but what is meant is not done.
+    #: "task", "arguments", "schedule" or "options"; "unfit" or "unused" if beat sends the task, but it will not do what is meant.
     kind: str
     entry: str
     sentence: str
@@ -47,7 +47,7 @@ class Fault:
 
 
 class Entry:
-    """An entry, and where its faults are found."""
+    """An entry of the schedule. It finds the faults of the entry."""
 
     def __init__(self, app: Celery, name: str, fields: Mapping[str, Any]) -> None:
         self.app = app
@@ -55,12 +55,12 @@ class Entry:
         self.fields = fields
         task = fields.get("task")
         self.task: Any = app.tasks.get(task) if isinstance(task, str) else None
-        #: Whether the class of its task makes something of arguments and options before Celery sees them.
+        #: Whether the class of its task may change arguments and options before Celery sees them.
         self.is_changed = self.task is not None and has_own(self.task, "apply_async")
         self.args, self.kwargs = fields.get("args") or (), fields.get("kwargs") or {}
 
     def faults(self) -> Iterator[Fault]:
-        """Yield what holds for any scheduler."""
+        """Yield the faults that matter to any scheduler."""
         if self.task is None:
             task = str(self.fields.get("task"))
             yield self._fault("task", f'its task "{task}" is not registered', _close(self.app, task))
@@ -68,7 +68,7 @@ class Entry:
         yield from self._schedule(self.fields.get("schedule"))
 
     def faults_of_celerys(self, *, kept: bool) -> Iterator[Fault]:
-        """Yield what holds for Celery's own schedulers; with `kept` the entry goes to a file."""
+        """Yield the faults that matter to Celery's own schedulers; with `kept`, beat writes the entry to a file."""
         yield from self._keys()
         yield from self._options(self.fields.get("options"))
         if kept:
@@ -107,7 +107,7 @@ class Entry:
             yield from self._unsendable(args, kwargs)
 
     def _unsendable(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Fault]:
-        if DUMP_MODELS.get(self.task) is not None:  # it makes plain values of models
+        if DUMP_MODELS.get(self.task) is not None:  # it turns models into plain values
             return
         try:
             options = self.fields.get("options")
@@ -158,7 +158,7 @@ class Entry:
             pickle.dumps([self.fields.get(key) for key in KEYS])
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # noqa: BLE001 - whatever an object raises that cannot be pickled
+        except BaseException as error:  # noqa: BLE001 - an object that cannot be pickled may raise anything
             hint = "name functions at the top of a module, and give plain values"
             yield self._fault("schedule", f"beat cannot keep it in its file: {reason(error)}", hint)
 

@@ -1,4 +1,4 @@
-"""What kombu does not know or do: one adapter for each kind of broker, chosen here and nowhere else."""
+"""What kombu cannot do: one adapter for each kind of broker. Only this module chooses the adapter."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def broker_of(app: Celery) -> Broker:
     """Return the adapter for the broker that `app` (a Celery app) is configured for.
 
-    Raises ConfigurationError when kombu knows no such transport, or lacks the library for it.
+    Raises ConfigurationError when kombu does not know the transport, or its library is missing.
     """
     from tasktools.brokers.portable import PortableBroker
     from tasktools.brokers.redis import RedisBroker

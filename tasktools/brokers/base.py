@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from celery import Celery
 
-#: How the URL of the private Valkey begins, and how a stock Celery writes the same.
+#: How the URL of the private Valkey begins, and how unchanged Celery writes the same.
 PRIVATE_SOCKET = "tasktools+socket://"
 STOCK_SOCKET = "redis+socket://"
 
@@ -19,9 +19,9 @@ STOCK_SOCKET = "redis+socket://"
 class Trace:
     """Where the message of a task was found."""
 
-    #: "queued": in a queue, nobody has taken it; "reserved": a worker has taken it and not acknowledged it.
+    #: "queued": it is in a queue, and nobody has taken it; "reserved": a worker has taken it and not acknowledged it.
     place: str
-    #: The queue's name; None where the broker does not say.
+    #: The queue's name; None if the broker does not say.
     queue: str | None = None
 
 
@@ -30,7 +30,7 @@ class Broker(abc.ABC):
 
     #: Whether `find` can look for a message.
     supports_find = False
-    #: Whether many messages, and a mark with them, can be sent as a whole or not at all.
+    #: Whether many messages, and a mark with them, can be sent in one transaction.
     supports_transactions = False
 
     def __init__(self, app: Celery) -> None:
@@ -46,7 +46,7 @@ class Broker(abc.ABC):
         return f'The broker "{self.uri()}"'
 
     def prepare(self) -> None:  # noqa: B027 - most have nothing to prepare
-        """Do what must be done before the broker can be expected to answer, and may take its time."""
+        """Do what must be done before the broker can answer. This may take a while."""
 
     @abc.abstractmethod
     def ping(self, limit: float) -> None:
@@ -57,8 +57,8 @@ class Broker(abc.ABC):
 
     @abc.abstractmethod
     def publishing_connection(self, limit: float) -> Any:
-        """Return a connected kombu Connection whose waits are bounded by `limit` (seconds) where the transport can."""
+        """Return a connected kombu Connection. It never waits longer than `limit` (seconds), if the transport supports that."""
 
     def find(self, task_ids: Collection[str]) -> dict[str, Trace]:
-        """Return where the messages of those tasks lie whose message the broker holds."""
+        """Return where the broker holds the messages of these tasks; a task without a message is left out."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""The keys of a Redis or Valkey that kombu's channel uses, and the client by which they are read and written.
+"""The keys of a Redis or Valkey that kombu's channel uses, and the client that reads and writes them.
 
 kombu's own client adds `global_keyprefix` to some commands (HSET, LPUSH, WATCH) and not to others (HGETALL, HMGET, EXISTS), and
 which ones differs between its versions. This client leaves names as they are, and `full` is the one place that adds the prefix.
@@ -18,10 +18,10 @@ from tasktools.celery_compat import PRIORITY_LIST
 #: How many messages of one queue are read when one is looked for.
 MOST_READ = 10_000
 
-#: How many times 1,000 keys are looked through for queues.
+#: How many scans of about 1,000 keys are made to find queues.
 MOST_SCANS = 100
 
-#: What a pattern of SCAN gives a meaning of its own.
+#: The characters with a special meaning in a pattern of SCAN.
 _SPECIAL = re.compile(r"([*?\[\]\\^-])")
 
 
@@ -48,8 +48,8 @@ class Keys:
     def queues(self) -> Iterator[str]:
         """Yield the queues that any producer has made (`enqueue --queue` makes one).
 
-        kombu keeps the bindings of an exchange as a set of its own, each as `routing key SEP pattern SEP queue`
-        (kombu.transport.redis.Channel._queue_bind). Only the first keys of a large database are looked through.
+        kombu keeps the bindings of each exchange in a set. Each binding is `routing key SEP pattern SEP queue`
+        (kombu.transport.redis.Channel._queue_bind). In a large database, only the first keys are read.
         """
         pattern = _SPECIAL.sub(r"\\\1", self.full(self.channel.keyprefix_queue % "")) + "*"
         cursor, tables = 0, []
@@ -62,12 +62,12 @@ class Keys:
         yield from (binding.decode().split(self.channel.sep)[-1] for binding in bindings)
 
     def reserved(self) -> Iterator[bytes]:
-        """Yield what workers have taken and not acknowledged."""
+        """Yield the messages that workers have taken and not acknowledged."""
         entries = self.client.hscan_iter(self.full(self.channel.unacked_key), count=1000)
         return (message for _, message in islice(entries, MOST_READ))
 
     def messages(self, queue: str) -> Iterator[bytes]:
-        """Yield what waits in a queue; of a list longer than MOST_READ both ends."""
+        """Yield the messages that wait in a queue. Of a list longer than MOST_READ, yield only both ends."""
         for key in self.lists(queue):
             length = self.client.llen(key)
             yield from self.client.lrange(key, 0, MOST_READ // 2 - 1)

@@ -1,4 +1,4 @@
-"""Passwords in URLs and in texts -> `**`. Pure. Rather too much is hidden than too little."""
+"""Passwords in URLs and in texts -> `**`. Pure. When in doubt, it hides too much."""
 
 from __future__ import annotations
 
@@ -10,47 +10,47 @@ from urllib.parse import quote, quote_plus, unquote, unquote_plus, urlsplit
 
 MASK = "**"
 
-#: How a setting, an option or a parameter of a URL is called whose value is a secret.
+#: The name of a setting, an option or a parameter of a URL whose value is a secret.
 _SECRET_NAME = r"[\w-]{0,40}(?:passw|passphrase|pwd|secret|token|credential)[\w-]{0,40}"
 
 _NEXT_URL = re.compile(r";(?=[\w.+-]+://)")
 _SCHEME = re.compile(r"^[^@]*?:/+")
 _CREDENTIALS = re.compile(r"(:/+[^:]*):.*@", re.DOTALL)
-#: The same where the slashes are missing, and where the host is. `me:/` is no scheme where no colon follows ahead of an `@`.
+#: The same without slashes, and without a host. `me:/` is not a scheme if no colon follows before an `@`.
 _WITHOUT_SLASHES = re.compile(r"^([\w.+-]+:/+(?=[^:@]*:))?([^:]*):.*@", re.DOTALL)
 _WITHOUT_HOST = re.compile(r"(:/+[^:/@\[?#]*):(?!(?:\d+(?:[/?#].*)?|/?\d*)$).*", re.DOTALL)
-#: Brokers that take a user without a password, where a plain word is that. Elsewhere what stands there alone is a password.
+#: Brokers that take a user without a password: a plain word alone is the user. For other brokers, it is a password.
 _NAMED = r"(?:amqps?|py-?amqps?|librabbitmq|mongodb|db|sqla\w*|qpid|https?)(?:\+[\w.-]{1,40})?"
 _LONELY = rf"((?<![\w.+-])(?!{_NAMED}:)[a-z][\w.+-]*:/+|:/+(?![\w.-]*@))"
 _ALONE = re.compile(rf"{_LONELY}(?!/)(?:(?!\?[\w-]+=)[^:@])+@", re.IGNORECASE)
 _ALONE_IN_TEXT = re.compile(rf"{_LONELY}[^:/@\s]+@", re.IGNORECASE)
 _PARAMETER = re.compile(rf"({_SECRET_NAME}=|[\w-]*key[\w-]*=)[^&;]*", re.IGNORECASE)
 
-#: The same for a sentence, in which a URL ends with the first space, or where the next one of a list begins: what it begins
-#: with, up to the colon before its password. None of these takes quadratic time, however long the text.
+#: The same for a sentence, in which a URL ends at the first space, or where the next URL of a list begins. _HEAD is the start
+#: of a URL, up to the colon before its password. None of these takes quadratic time, however long the text is.
 _PIECE = re.compile(r"(?:(?!;[\w.+-]{1,40}:/)\S)+")
 _HEAD = re.compile(r"(?<![\w.+-])[a-z][\w.+-]*:/+[^:/@\s]*:", re.IGNORECASE)
-#: A longer password may stay: JSON without spaces is one piece, and holds more than URLs.
+#: A longer password may remain: JSON without spaces is one piece, and holds more than URLs.
 _LONGEST = 4000
-#: The same where a text was cut in the midst of the password: no host follows, and what stands there is no port.
+#: The same for a text that was cut in the middle of the password: no host follows, and what follows is not a port.
 _CUT = re.compile(r"(?<![\w.+-])[a-z][\w.+-]*://[^:/@\s\[]*:(?!\d{0,5}(?!\w)|\*\*)", re.IGNORECASE)
 _CLOSING = "'\")]}>.,;:"
 _PARAMETER_IN_TEXT = re.compile(rf"(?<![\w-])({_SECRET_NAME}=)[^&;,\s'\")]+", re.IGNORECASE)
 
-#: What Python's own parser shows of a URL: not a port, but what stood in its place, as a password with a `/` in it does.
+#: Python's own parser quotes what it found in the place of a port, such as a part of a password with a `/` in it.
 _NO_PORT = re.compile(r"""(cast to integer value as )(['"])(?:\\.|(?!\2)[^\\])*\2""")
 
 #: Settings and options whose value may hold a URL.
 _URL_NAME = re.compile(r"broker|backend|sentinel|url|uri|dsn|location", re.IGNORECASE)
 
-#: Libraries quote parts of a URL, between any two of these.
+#: Libraries quote the parts of a URL between any two of these.
 _DELIMITERS = re.compile(r"[^\w.~!*-]+")
 
-#: Shorter secrets are hidden in URLs alone, and up to LONG as whole words: else they would blot out half a sentence.
+#: Shorter secrets are hidden only in URLs; up to LONG, only as whole words. Otherwise they would hide half a sentence.
 SHORT = 4
 LONG = 8
 
-#: Words of our own lines. A password that is one of them, or that the URL shows elsewhere too, is hidden in URLs alone.
+#: Words of our own lines. A password that is one of them, or that the URL also shows elsewhere, is hidden only in URLs.
 _ORDINARY = re.compile(
     "admin|amqps?|app|backend|beat|broker|celery|default|django|guest|host|localhost|message|name|postgres|queue|rabbitmq|"
     "rediss?|results?|root|sent|sentinel|server|tasks?|user|valkeys?|worker",
@@ -61,7 +61,7 @@ _ORDINARY = re.compile(
 def masked(url: Any) -> str:
     """Return a broker or backend URL with every password as `**`; several URLs are separated by semicolons.
 
-    Whatever stands before the last `@` is taken for credentials.
+    Everything before the last `@` counts as credentials.
     """
     urls = url if isinstance(url, (list, tuple)) else _NEXT_URL.split(str(url or ""))
     return ";".join(_masked(str(each)) for each in urls)
@@ -78,7 +78,7 @@ def _masked(url: str) -> str:
 
 
 def passwords_in(url: str) -> Iterator[str]:
-    """Yield whatever in a URL, well formed or not, may be a password, as it stands there."""
+    """Yield every part of a URL, well formed or not, that may be a password, exactly as it is written there."""
     for each in _NEXT_URL.split(url):
         rest = _SCHEME.sub("", each)
         user, colon, password = rest.rpartition("@")[0].partition(":")
@@ -112,10 +112,10 @@ def secrets_in(value: Any, name: str = "") -> Iterator[str]:
 
 
 def hider(settings: Mapping[str, Any]) -> Callable[[str], str]:
-    """Return a function that hides in a text the passwords of these settings, and those of any URL in it.
+    """Return a function that hides the passwords of these settings in a text, and those of any URL in it.
 
-    Each is hidden in every form in which a library may show it: as it stands, decoded, encoded, quoted, in lower case, and
-    its parts between the delimiters of a URL.
+    It hides each password in every form in which a library may show it: unchanged, decoded, encoded, quoted, in lower case,
+    and its parts between the delimiters of a URL.
     """
     forms = {form for secret in set(secrets_in(settings)) if secret for form in _forms(secret)}
     if forms:
@@ -134,7 +134,7 @@ def hide(text: str) -> str:
 
 
 def _hidden(match: re.Match[str]) -> str:
-    """Return what stands between two spaces with the password of each URL in it masked: all up to the last `@`."""
+    """Return a piece of text without spaces, with the password of each URL in it masked: everything up to the last `@`."""
     piece, parts, done = match[0], [], 0
     for head in _HEAD.finditer(piece):
         at = piece.rfind("@", head.end(), head.end() + _LONGEST) if head.start() >= done else -1

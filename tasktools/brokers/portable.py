@@ -19,7 +19,7 @@ class PortableBroker(Broker):
 
     @staticmethod
     def connection(app: Celery, **options: Any) -> Any:
-        """Return an unconnected kombu Connection whose transport has been looked up.
+        """Return an unconnected kombu Connection, after a look-up of its transport.
 
         Raises ConfigurationError when the transport is unknown, its library is missing, or the URL cannot be used.
         """
@@ -50,11 +50,11 @@ class PortableBroker(Broker):
     def publishing_connection(self, limit: float) -> Any:
         connection = self.connection(self.app, connect_timeout=limit, transport_options=self.options(limit))
         connection.ensure_connection(max_retries=0, timeout=limit, reraise_as_library_errors=False)
-        connection.default_channel  # noqa: B018 - opens it: some transports talk to the broker only then
+        connection.default_channel  # noqa: B018 - opens it: only then do some transports talk to the broker
         return connection
 
     def options(self, limit: float) -> dict[str, Any]:
-        """Return the transport options that make a publish fail rather than hang, or be taken for done when it is not."""
+        """Return the transport options for which a publish fails when it should: it does not hang or seem to succeed."""
         if self.connection(self.app).transport.driver_type == "amqp":
             return {"confirm_publish": True, "read_timeout": limit, "write_timeout": limit}
         return {}
@@ -62,7 +62,7 @@ class PortableBroker(Broker):
 
 def queue_length(connection: Any, name: str) -> int:
     """Return how many messages wait in a queue; 0 for one that does not exist. `connection` is kombu's."""
-    with connection.channel() as channel:  # one that an error has closed serves no more
+    with connection.channel() as channel:  # a new one: an error closes a channel
         if connection.transport.driver_type == "redis":  # kombu asks EXISTS, without the keys' prefix
             from tasktools.brokers.keys import Keys
 

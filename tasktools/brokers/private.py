@@ -1,7 +1,7 @@
 """Point a Celery app to the private Valkey, or to nothing.
 
-Run at every start of a project: the classes that talk to the server, and the redis library that they import (some 50 ms),
-are in private_redis.py, which kombu and Celery import by name at the first use of the broker.
+This code runs at every start of a project. The classes that talk to the server import the redis library (about 50 ms).
+They are in private_redis.py, which kombu and Celery import by name at the first use of the broker.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tasktools.valkey import server
 #: The name under which kombu finds the transport.
 _ALIAS = PRIVATE_SOCKET.partition("+")[0]
 
-#: The broker URL that stands for "none is configured, and there is no private one either".
+#: The broker URL that means "no broker is configured, and there is no private one either".
 UNSET = f"{_ALIAS}+unset:///"
 
 _TRANSPORT = "tasktools.brokers.private_redis:Transport"
@@ -26,9 +26,9 @@ _BACKEND = "tasktools.brokers.private_redis.Backend"
 
 
 def use(conf: Any, home: server.Home) -> None:
-    """Point the Celery configuration `conf` to the private Valkey of `home`, where it names no result backend of its own.
+    """Point the Celery configuration `conf` to the private Valkey of `home`; a result backend that it names stays as it is.
 
-    There is one private Valkey a process; nothing is started here.
+    There is one private Valkey per process. This does not start it.
     """
     current_project().home = home
     TRANSPORT_ALIASES.here()[_ALIAS] = _TRANSPORT
@@ -38,7 +38,7 @@ def use(conf: Any, home: server.Home) -> None:
 
 
 def prepare() -> None:
-    """Start the private server if nothing listens on its socket, which may take longer than a broker is given to answer.
+    """Start the private server if nothing listens on its socket. This may take longer than the time limit for a broker's answer.
 
     Raises PrivateServerError when it cannot be started.
     """
@@ -61,7 +61,7 @@ def refuse(conf: Any, error: TasktoolsError) -> None:
 
 
 def unset_error(other: str = "") -> ConfigurationError:
-    """Return the error that there is no broker; `other` is the -A name of another app, which names one."""
+    """Return the error for a missing broker; `other` is the -A name of another app that names a broker."""
     if other:
         return ConfigurationError(
             f"No broker is configured, and the private one is not used beside {other}, which names a broker.",
@@ -79,6 +79,6 @@ def is_private(conf: Any) -> bool:
 
 
 def configured(conf: Any) -> bool:
-    """Whether a broker is named anywhere: in the settings, on the app, or by CELERY_BROKER_URL in the environment."""
+    """Whether the settings, the app, or CELERY_BROKER_URL in the environment names a broker."""
     named = (conf.broker_url, conf.broker_read_url, conf.broker_write_url, conf.broker_transport)
     return any(named) and conf.broker_url != UNSET

@@ -1,6 +1,6 @@
 """kombu's Redis transport and Celery's Redis backend on the private Valkey: they start it when they first need it.
 
-Messages and results are those of the stock classes: a stock client on the same socket reads them.
+Messages and results have the format of the standard classes: a standard client on the same socket can read them.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from tasktools.valkey.folders import check_peer
 
 
 class _Starting:
-    """Mixin of a redis connection class: a connect that nobody answers starts the server and tries once more.
+    """Mixin of a redis connection class: if nobody answers, it starts the server and tries to connect once more.
 
-    Nothing is said to a server that is not this user's.
+    It sends nothing to a server that belongs to another user.
     """
 
     def _connect(self) -> Any:

@@ -1,4 +1,4 @@
-"""Whether broker and result backend answer, found out within a limit."""
+"""Check within a time limit whether the broker and the result backend answer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 def check_broker(app: Celery, limit: float) -> None:
     """Return when the broker of `app` has answered.
 
-    Raises Unreachable when it has not within `limit` seconds: it refuses, is silent, or cannot be found.
+    Raises Unreachable if it does not answer within `limit` seconds: it refuses, is silent, or cannot be found.
     """
     broker = broker_of(app)
     broker.prepare()
@@ -31,15 +31,15 @@ def check_broker(app: Celery, limit: float) -> None:
 
 
 def connect(broker: Broker, limit: float, *, consequence: str = "") -> Any:
-    """Return a kombu Connection to the broker, made in a thread: the look-up of its host name cannot be interrupted.
+    """Return a kombu Connection to the broker. A thread makes it, because the look-up of its host name cannot be interrupted.
 
-    Raises Unreachable when there is none within `limit` seconds; `consequence` is put after the sentence.
+    Raises Unreachable if there is no connection within `limit` seconds; `consequence` is added to the sentence.
     """
     return _reach(within_thread, broker.name, limit, broker.publishing_connection, limit, consequence=consequence)
 
 
 def reach(subject: str, limit: float, call: Callable[..., T], *args: Any) -> T:
-    """Return `call(*args)`, a talk with the server that `subject` names at the beginning of a sentence.
+    """Return `call(*args)`, which talks to the server; `subject` names the server at the beginning of a sentence.
 
     Raises Unreachable when it fails or takes longer than `limit` seconds.
     """
@@ -70,7 +70,7 @@ def _what(error: BaseException) -> str:
 
 
 def _silent_hint(subject: str) -> str:
-    """Return the hint for a server that says nothing, as a plain Redis does that is greeted with TLS."""
+    """Return the hint for a server that says nothing, such as a plain Redis that is addressed with TLS."""
     return f"{HINT}; rediss:// is for a port that speaks TLS" if '"rediss://' in subject else HINT
 
 
@@ -81,7 +81,7 @@ HINT = "start it, or fix its address in the settings (CELERY_BROKER_URL, CELERY_
 
 _ADDRESS = "fix the address in the settings (CELERY_BROKER_URL, CELERY_RESULT_BACKEND)"
 
-#: What to do about an answer of a Redis or Valkey that is an error, by the name of its class: redis is not imported here.
+#: What to do about an error that a Redis or Valkey returns, by the name of its class: this module does not import redis.
 _REMEDIES = {
     "AuthenticationError": "the server runs and refuses the user or the password: set those that it knows in the URL",
     "InvalidResponse": f"another program listens there, or the port speaks TLS (rediss://): {_ADDRESS}",
@@ -93,17 +93,17 @@ _REMEDIES = {
 
 
 def is_misuse(error: BaseException) -> bool:
-    """Whether it says that a transport or a backend cannot use a setting; a certificate in which nobody trusts does not."""
+    """Whether the error says that a transport or backend cannot use a setting. An untrusted certificate is not such an error."""
     return isinstance(error, (TypeError, ValueError)) and not isinstance(error, OSError)
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether it is the answer of a Redis or Valkey that takes no more because it cannot write to its disk."""
+    """Whether it is the answer of a Redis or Valkey that accepts no more writes because it cannot write to its disk."""
     return "MISCONF" in str(error)
 
 
 def is_refused(error: BaseException) -> bool:
-    """Whether it is an answer of a Redis or Valkey: the server runs, and has not done what it was asked for."""
+    """Whether it is an error that a running Redis or Valkey returned: the server did not do what it was asked for."""
     return is_disk_full(error) or "ResponseError" in _redis_classes(error)
 
 
@@ -126,7 +126,7 @@ def remedy(subject: str, error: BaseException) -> str:
 
 
 def _connecting_hint(error: BaseException) -> str:
-    """Return the hint for a connection that failed: a server that was reached need not be started."""
+    """Return the hint for a connection that failed. It does not say "start it" if the server was reached."""
     if any(getattr(each, "reason", "") in _NO_TLS for each in chain(error) if isinstance(each, OSError)):
         return f"it seems that the port speaks no TLS: write redis:// for rediss://, or amqp:// for amqps://, or {_ADDRESS}"
     if "Connection closed by server" in str(error) and "ConnectionError" in _redis_classes(error):
@@ -134,7 +134,7 @@ def _connecting_hint(error: BaseException) -> str:
     return HINT
 
 
-#: What OpenSSL says of an answer that is no TLS.
+#: What OpenSSL reports for an answer that is not TLS.
 _NO_TLS = ("WRONG_VERSION_NUMBER", "UNEXPECTED_EOF_WHILE_READING", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
 
 
@@ -146,7 +146,7 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def came_through(error: BaseException, package: str) -> bool:
-    """Whether an exception, or one that led to it, was raised in code of `package` or in what that has called."""
+    """Whether an exception, or one that led to it, was raised in code of `package` or in code that it called."""
     return any(
         str(frame.f_globals.get("__name__", "")).startswith(f"{package}.")
         for each in chain(error)
@@ -154,27 +154,27 @@ def came_through(error: BaseException, package: str) -> bool:
     )
 
 
-#: The packages whose code talks to brokers: py-amqp does so with no code of kombu's transports in between.
+#: The packages whose code talks to brokers: py-amqp does so without code of kombu's transports.
 _TRANSPORTS = ("kombu.transport", "amqp")
 
 
 def came_from_broker(error: BaseException) -> bool:
-    """Whether an exception was raised where a message is given to a broker."""
+    """Whether code that gives messages to a broker raised an exception."""
     return any(came_through(error, each) for each in _TRANSPORTS)
 
 
 def unsent(task: str, error: BaseException, *, consequence: str = "") -> ProjectError:
-    """Return the error for a call that code or settings of the project have kept from being sent."""
+    """Return the error for a call that was not sent because of code or settings of the project."""
     sentence = f"{task} could not be sent: {type(error).__name__}: {reason(error)}.{consequence}"
     return ProjectError(sentence, hint="the same command with --traceback shows where")
 
 
 def sent_all_the_same(task: str, error: BaseException) -> TasktoolsError:
-    """Return the error for a call that was sent, and after which code of the project failed."""
+    """Return the error for a call that was sent, but code of the project failed afterwards."""
     sentence = f"{task} was sent, and code of the project failed then: {type(error).__name__}: {reason(error)}."
     return TasktoolsError(sentence, hint="the same command with --traceback shows where")
 
 
 def reason(error: BaseException) -> str:
-    """Return the text of an exception as one line without secrets, for the inside of a sentence."""
+    """Return the text of an exception as one line without secrets, for use inside a sentence."""
     return hide(" ".join(render.text_of(error).split()) or type(error).__name__).rstrip(".")

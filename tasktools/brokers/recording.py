@@ -1,4 +1,4 @@
-"""What Celery would do at a Redis broker, written down instead of done: the commands of one or of many publishes."""
+"""Record what Celery would send to a Redis broker, and do not send it: the commands of one or of many publishes."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class Command(NamedTuple):
     name: str
     #: The full key of the list, or of the channel of a fanout exchange.
     key: str
-    #: kombu's message, and its text at that moment: who gets it afterwards may change it.
+    #: kombu's message, and its text at that moment: code that gets the message later may change it.
     message: Any
     value: str
-    #: Of a queue with `expires`: its lists, one for each priority, and the milliseconds after which they expire.
+    #: For a queue with `expires`: its lists, one for each priority, and the milliseconds after which they expire.
     expires: dict[str, int] | None = None
 
 
 class Recorder:
-    """Stands between kombu's channel and the server (kombu.transport.redis.Channel)."""
+    """Takes the commands of kombu's channel before they reach the server (kombu.transport.redis.Channel)."""
 
     def __init__(self, keys: Keys) -> None:
         self.keys = keys
@@ -37,7 +37,7 @@ class Recorder:
 
     @contextlib.contextmanager
     def recording(self) -> Iterator[list[Command]]:
-        """Have what is published by the channel inside the block go into the list that is yielded."""
+        """Collect what the channel publishes inside the block in the list that is yielded."""
         self._commands = []
         celery_compat.PUT.put(self.channel, self._put)
         celery_compat.PUT_FANOUT.put(self.channel, self._put_fanout)
@@ -45,7 +45,7 @@ class Recorder:
             yield self._commands
         finally:
             for each in (celery_compat.PUT, celery_compat.PUT_FANOUT):
-                delattr(self.channel, each.name)  # the method of its class comes to light again
+                delattr(self.channel, each.name)  # the method of its class is visible again
 
     def _put(self, queue: str, message: Any, **_: Any) -> None:
         channel = self.channel
@@ -75,7 +75,7 @@ class Outgoing:
     slow: dict[str, str] = field(default_factory=dict)
 
     def add(self, command: Command, value: str) -> None:
-        """Add one message; in a list it stands after the earlier ones."""
+        """Add one message; in a list it comes after the earlier ones."""
         if command.name == "publish":
             self.published.append((command.key, value))
             return

@@ -15,7 +15,7 @@ from tasktools.brokers.portable import PortableBroker
 
 
 class RedisBroker(PortableBroker):
-    """Redis and Valkey: what lies in a queue can be read without taking it."""
+    """Redis and Valkey: messages in a queue can be read without taking them."""
 
     supports_find = True
     supports_transactions = True
@@ -30,10 +30,10 @@ class RedisBroker(PortableBroker):
             private.prepare()
 
     def find(self, task_ids: Collection[str]) -> dict[str, Trace]:
-        """Look among what workers have reserved, then into the queues of the app and of any producer.
+        """Look first at the messages that workers have reserved, then in the queues of the app and of any producer.
 
-        Of a queue longer than MOST_READ both ends are read. A message is kombu's JSON: the id of its task is its header
-        "id" (Celery's protocol 2) or its correlation_id.
+        It reads only both ends of a queue longer than MOST_READ. A message is kombu's JSON: the id of its task is its
+        header "id" (Celery's protocol 2) or its correlation_id.
         """
         found: dict[str, Trace] = {}
         with self.publishing_connection(limit=5) as connection:
@@ -47,7 +47,7 @@ class RedisBroker(PortableBroker):
 
 
 def _allowed(names: Iterable[str]) -> Iterator[str]:
-    """Yield as many of the names as the user of the broker may read: often its rules leave out SCAN."""
+    """Yield as many of the names as the user of the broker may read: its rules often do not allow SCAN."""
     with contextlib.suppress(redis.exceptions.NoPermissionError):
         yield from names
 
@@ -57,9 +57,7 @@ def _is_of(message: bytes, task_id: str) -> bool:
         return False
     try:
         parsed = json.loads(message)
-        content = (
-            parsed[0] if isinstance(parsed, list) else parsed
-        )  # what is reserved: [message, exchange, routing key]
+        content = parsed[0] if isinstance(parsed, list) else parsed  # a reserved one: [message, exchange, routing key]
         return task_id in (content["headers"].get("id"), content["properties"].get("correlation_id"))
     except (ValueError, KeyError, TypeError, AttributeError):
-        return False  # somebody else's message in the same queue
+        return False  # another program's message in the same queue

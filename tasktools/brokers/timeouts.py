@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class TimedOut(Exception):
-    """The call had not returned within its limit."""
+    """The call has not returned within its limit."""
 
 
 class _Outcome(Generic[T]):
@@ -24,11 +24,11 @@ class _Outcome(Generic[T]):
 
 
 def within(seconds: float, call: Callable[..., T], *args: Any) -> T:
-    """Return `call(*args)`, interrupted by the alarm clock after `seconds`, or run in a thread where there is none.
+    """Return `call(*args)`. SIGALRM interrupts it after `seconds`; if the alarm cannot be used, the call runs in a thread.
 
-    In the main thread the call keeps all that belongs to its thread and context. No socket option bounds every wait of
-    every transport, and an alarm does, but for the look-up of a host name: see `within_thread`. On gevent and eventlet
-    an alarm would ring in the greenlet of their loop.
+    In the main thread, the call keeps everything that belongs to its thread and context. No socket option limits every wait
+    of every transport. An alarm does, except for the look-up of a host name: see `within_thread`. On gevent and eventlet,
+    the alarm would run in the greenlet of their loop.
 
     Raises TimedOut after `seconds`, and whatever the call raises.
     """
@@ -43,7 +43,7 @@ def within(seconds: float, call: Callable[..., T], *args: Any) -> T:
 def within_thread(seconds: float, call: Callable[..., T], *args: Any) -> T:
     """Return `call(*args)`, run in a daemon thread with this thread's context variables.
 
-    Raises TimedOut after `seconds`, the thread then goes on and nobody waits for it; and whatever the call raises.
+    Raises TimedOut after `seconds`; the thread then goes on, and nobody waits for it. Also raises whatever the call raises.
     """
     outcome: _Outcome[T] = _Outcome()
     context = contextvars.copy_context()

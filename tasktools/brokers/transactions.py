@@ -1,4 +1,4 @@
-"""Messages and a mark, written to Redis or Valkey as a whole or not at all."""
+"""Write messages and a mark to Redis or Valkey in one transaction."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from tasktools.exceptions import ArgumentError, ConfigurationError
 class Mark:
     """What is written to the broker in the transaction of a batch: a hash."""
 
-    #: Its name, without the prefix that the broker's keys may have.
+    #: Its name, without the prefix of the broker's keys.
     key: str
     values: Mapping[str, str]
-    #: What the hash holds before, as far as it must be that; an empty text stands for a field that is not there.
+    #: The fields that the hash must hold before; an empty text means a field that is not there.
     expected: Mapping[str, str] = field(default_factory=dict)
 
 
 class NotBegun(Exception):
-    """The connection broke ahead of the transaction."""
+    """The connection broke before the transaction."""
 
 
 class SentInPart(Exception):
-    """The server has carried out some commands of a transaction and refused others: it takes nothing back."""
+    """The server has executed some commands of a transaction and refused others. It does not roll back."""
 
     def __init__(self, keys: Sequence[str], reason: Exception) -> None:
         super().__init__(str(reason))
@@ -42,7 +42,7 @@ def transact(keys: Keys, outgoing: Outgoing, mark: Mark | None) -> None:
     """Send the commands, and write the mark, in one transaction.
 
     Raises ArgumentError when the mark is not as expected, NotBegun when nothing can have been sent, ResponseError when the
-    server refuses all of it, SentInPart when it refuses some, and what else redis-py raises.
+    server refuses everything, SentInPart when it refuses some commands, and whatever else redis-py raises.
     """
     before: dict[bytes, bytes] = {}
     with keys.client.pipeline(transaction=True) as pipe:
@@ -80,7 +80,7 @@ def transact(keys: Keys, outgoing: Outgoing, mark: Mark | None) -> None:
 
 
 def _put_back(keys: Keys, key: str, before: Mapping[bytes, bytes]) -> None:
-    """Give a mark back what it held: the batch that it stands for was not sent."""
+    """Restore what a mark held: its batch was not sent."""
     with keys.client.pipeline(transaction=True) as pipe:
         pipe.delete(key)
         if before:
@@ -89,7 +89,7 @@ def _put_back(keys: Keys, key: str, before: Mapping[bytes, bytes]) -> None:
 
 
 def read_mark(keys: Keys, name: str) -> dict[str, str]:
-    """Return the mark of that name; empty when there is none.
+    """Return the mark with this name; empty if there is none.
 
     Raises ConfigurationError when the broker's user may not read it, and what redis-py raises.
     """
@@ -109,7 +109,7 @@ def _overtaken() -> ArgumentError:
 
 
 def _watch(pipe: Any, key: str, expected: Mapping[str, str]) -> dict[bytes, bytes]:
-    """Have the transaction fail when the hash is, or will be, another one than expected, and return what it holds.
+    """Make the transaction fail if the hash is not, or does not stay, as expected, and return what it holds.
 
     Raises ArgumentError.
     """

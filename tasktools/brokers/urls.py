@@ -1,4 +1,4 @@
-"""What is wrong with a URL that kombu or a client refuses, without any part of it that may be a password."""
+"""Say what is wrong with a URL that kombu or a client refuses, without showing any part that may be a password."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PARAMETER = re.compile(r"(unexpected|multiple values for) keyword argument '(\w
 
 
 def flaw(url: Any, error: Exception) -> tuple[str, str]:
-    """Return the rest of a sentence that begins with the broker, and a hint, for the error of its URL."""
+    """Return the rest of a sentence that begins with the broker, and a hint, for an error in its URL."""
     if isinstance(error, KeyError) and str(error.args[0] if error.args else "").startswith("No such transport"):
         hint = "set CELERY_BROKER_URL to a URL such as redis://localhost:6379/0 or amqp://localhost"
         return f"is of no kind that kombu knows: {error.args[0]}", hint
@@ -33,12 +33,12 @@ def flaw(url: Any, error: Exception) -> tuple[str, str]:
 
 
 def port_hint(error: BaseException) -> str:
-    """Return a hint where Python found no port in a URL, as with a password that has a `/` in it; else ""."""
+    """Return a hint if Python found no port in a URL, for example because a password has a `/` in it; else ""."""
     text = str(error) if isinstance(error, ValueError) else ""
     return QUOTE if text.startswith(("Port could not be cast", "Port out of range")) else ""
 
 
 def _is_parameter(url: Any, name: str) -> bool:
-    """Whether it is a parameter, and no part of a password that has a `?` in it."""
+    """Whether it is a parameter, and not a part of a password that has a `?` in it."""
     urls = url if isinstance(url, (list, tuple)) else [url]
     return any(re.search(rf"[?&]{name}=[^@]*\Z", str(each).split(";")[0]) for each in urls)

@@ -1,4 +1,4 @@
-"""System checks, one subject a file. Every id stands in docs/checks.md with its remedy."""
+"""System checks, one subject per file. docs/checks.md lists every id with its fix."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ IDS = (
 
 
 def register() -> None:
-    """Register the checks with Django; called by the app config, each time that INSTALLED_APPS is set."""
+    """Register the checks with Django. The app config calls this each time INSTALLED_APPS is set."""
     register_check(check, TAG)
 
 
 def check(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Run them all; what code of the project raises on the way is a message, and given once."""
+    """Run all checks. An error in code of the project becomes a message, which is given only once."""
     messages: list[CheckMessage] = []
     checks = (project.check, project.check_tasks, broker.check, timezone.check, schedule.check, serialization.check)
     for each in checks:
@@ -46,7 +46,7 @@ def check(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 
 def _for_a_person(messages: list[CheckMessage]) -> list[CheckMessage]:
-    """Have them hold no password, and nothing that a terminal would obey: Django prints them as they are."""
+    """Remove passwords and escape terminal control characters in the messages: Django prints them unchanged."""
     from tasktools import startup, terminal
 
     if messages:

@@ -1,4 +1,4 @@
-"""W001: the ready-made app has a broker when DEBUG is off, and an app has one where another of the project's has."""
+"""W001: the ready-made app needs a broker when DEBUG is off, and an app needs one if another app of the project has one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tasktools.registry.registry import names
 
 
 def check() -> list[CheckMessage]:
-    """Warn of a broker that was not configured; the commands that need one refuse to run without."""
+    """Warn if no broker is configured; the commands that need one refuse to run without it."""
     found = current_project().found
     if found is None:
         return []
@@ -24,13 +24,13 @@ def check() -> list[CheckMessage]:
     try:
         startup.require_broker(found)
     except ConfigurationError as error:
-        # Asked last: it has Celery make all its own tasks.
+        # This is checked last, because it makes Celery create all its own tasks.
         return [CheckWarning(error.sentence, hint=error.hint, id="tasktools.W001")] if names(found.app) else []
     return []
 
 
 def _named_elsewhere(found: celery_app.Found) -> list[CheckMessage]:
-    """Warn of an app without a broker beside another one that names it: Celery's default is used then, not the private one."""
+    """Warn of an app without a broker if another app names one: Celery then uses its default, not the private broker."""
     if private.configured(found.app.conf):
         return []
     other = startup.broker_elsewhere(found.app)

@@ -14,12 +14,12 @@ from tasktools.registry import registry
 
 
 def check() -> list[CheckMessage]:
-    """Say again what went wrong at start-up."""
+    """Report again what went wrong at start-up."""
     return [_message(problem) for problem in current_project().problems]
 
 
 def check_tasks() -> list[CheckMessage]:
-    """Have Celery make the tasks that start-up has imported; those of an app of the project's own are imported later."""
+    """Make Celery create the tasks that start-up has imported. The tasks of the project's own app are imported later."""
     found = current_project().found
     if found is not None and found.ready_made:
         registry.finalize(found.app)
@@ -27,7 +27,7 @@ def check_tasks() -> list[CheckMessage]:
 
 
 def guarded(check: Callable[[], list[CheckMessage]]) -> list[CheckMessage]:
-    """Run a check; what it trips over in the project is its message: no check of ours may end the command with a traceback."""
+    """Run a check. An error in the project becomes its message: no check of ours may end the command with a traceback."""
     try:
         with project_code(_tripped):
             return check()
@@ -41,7 +41,7 @@ def _tripped(error: BaseException) -> ProjectError:
 
 
 def _message(problem: TasktoolsError) -> CheckMessage:
-    """What concerns the commands of tasktools alone is a warning: `migrate` and `runserver` must go on. The worker refuses it."""
+    """Problems of tasktools' commands alone are warnings: `migrate` and `runserver` must go on. The worker refuses them."""
     if isinstance(problem, ProjectError):
         return CheckWarning(problem.sentence, hint=problem.hint, id="tasktools.W002")
     if isinstance(problem, SeveralAppsError):

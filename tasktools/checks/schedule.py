@@ -23,11 +23,11 @@ class _Kind(NamedTuple):
     message: Callable[..., CheckMessage]
     id: str
     verdict: str = "cannot run"
-    #: Whether beat does not start with it.
+    #: Whether beat refuses to start because of it.
     refused: bool = True
 
 
-#: A task that this project does not know may be another one's: a warning, and beat alone refuses it.
+#: A task that this project does not know may belong to another project. It is a warning; only beat refuses it.
 _KINDS = {
     "task": _Kind(CheckWarning, "tasktools.W010"),
     "arguments": _Kind(Error, "tasktools.E011"),
@@ -39,7 +39,7 @@ _KINDS = {
 
 
 def check() -> list[CheckMessage]:
-    """Check the schedule of the project's app; an app without one costs nothing."""
+    """Check the schedule of the project's app. It costs nothing if the app has no schedule."""
     found = current_project().found
     if found is None:
         return []
@@ -56,7 +56,7 @@ def check() -> list[CheckMessage]:
 
 
 def unsilenced(app: Celery, scheduler: str) -> list[CheckMessage]:
-    """Return what keeps beat from starting: every fault whose id SILENCED_SYSTEM_CHECKS does not name."""
+    """Return what prevents beat from starting: every fault whose id SILENCED_SYSTEM_CHECKS does not name."""
     from tasktools.beat.schedule import faults
 
     refused = (fault for fault in faults(app, scheduler=scheduler) if _KINDS[fault.kind].refused)

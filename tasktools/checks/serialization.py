@@ -8,12 +8,12 @@ from django.core.checks import Warning as CheckWarning
 from tasktools import startup
 from tasktools.project import current_project
 
-#: What CELERY_* holds for an app that nobody has touched.
+#: The serializer of an app whose settings nobody has changed.
 _USUAL = "json"
 
 
 def check() -> list[CheckMessage]:
-    """Warn of a serializer that no worker or client of this project reads. Others may, so that `migrate` runs."""
+    """Warn of a serializer that no worker or client of this project reads. Others may read it, so it does not stop `migrate`."""
     found = current_project().found
     if found is None:
         return []
@@ -23,7 +23,7 @@ def check() -> list[CheckMessage]:
     if tasks[0] == results[0] == _USUAL and _USUAL in (tasks[1] or ()) and results[1] is None:
         return []
     from tasktools.registry import (
-        serialization,  # it needs the rest of kombu, which a site that changes none of this does not
+        serialization,  # it needs the rest of kombu; a site with the defaults does not
     )
 
     return [

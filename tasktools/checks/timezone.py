@@ -10,7 +10,7 @@ from tasktools.project import current_project
 
 
 def check() -> list[CheckMessage]:
-    """Check CELERY_TIMEZONE, which Celery reads when a call has a time, and at the first tick of beat."""
+    """Check CELERY_TIMEZONE. Celery reads it when a call has a time, and at the first tick of beat."""
     found = current_project().found
     if found is None:
         return []

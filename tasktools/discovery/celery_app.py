@@ -1,8 +1,8 @@
-"""Which Celery app this project uses, and under which -A name.
+"""Which Celery app this project uses, and its -A name.
 
-In this order: the name given (-A), TASKTOOLS_APP, an app that the project has made by the end of django.setup(), the
-modules where projects keep theirs (`<settings root>.celery`, `<settings root>.celery_app`, an installed app's `celery`),
-and the ready-made one. Celery's own fallback app, which it makes when it finds none, is never among them.
+It looks in this order: the name given (-A), TASKTOOLS_APP, an app that the project has made by the end of django.setup(),
+the usual modules (`<settings root>.celery`, `<settings root>.celery_app`, an installed app's `celery`), and the
+ready-made app. It never uses Celery's own fallback app, which Celery makes when it finds none.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ class Found:
     """The Celery app of the project."""
 
     app: Celery
-    #: Whether it is the one that tasktools makes.
+    #: Whether it is the app that tasktools makes.
     ready_made: bool = False
 
     @functools.cached_property
     def name(self) -> str:
-        """What `celery -A` takes, as `module:attribute`; "" for an app that no module holds."""
+        """The name that `celery -A` takes, as `module:attribute`; "" for an app that no module holds."""
         return f"{READY_MADE}:app" if self.ready_made else name_of(self.app)
 
 
 def find(name: str | None = None) -> Found:
-    """Return the app of this project; `name` is what -A was given.
+    """Return the app of this project; `name` is the value of -A.
 
-    Raises AppError when `name` or TASKTOOLS_APP leads to no app; SeveralAppsError when none of several is the best one;
+    Raises AppError when `name` or TASKTOOLS_APP leads to no app; SeveralAppsError when there are several and none is the best;
     ProjectError when the module of the app raises; Unsettled while that module is still being imported.
     """
     named = conf.app() if name is None else name
@@ -61,7 +61,7 @@ def find(name: str | None = None) -> Found:
 
 
 class Unsettled(AppError):
-    """The module that may hold the app is half imported: it has called django.setup() itself. Ask again later."""
+    """The module that may hold the app is not fully imported: it has called django.setup() itself. Try again later."""
 
     def __init__(self, module: str) -> None:
         sentence = f'The module "{module}", which may hold the Celery app, is still being imported.'
@@ -69,15 +69,15 @@ class Unsettled(AppError):
 
 
 def ready_made() -> Found:
-    """Return the app of tasktools.celery, made at the first call."""
+    """Return the app of tasktools.celery, which the first call makes."""
     return Found(app=importlib.import_module(READY_MADE).app, ready_made=True)
 
 
 def live() -> tuple[list[Found], list[Found]]:
-    """Return the apps that this process has made, but for Celery's fallback and the ready-made one: strong ones and weak.
+    """Return the strong and the weak apps that this process has made, without Celery's fallback and the ready-made app.
 
-    Strong are those that a module of the project holds and Celery takes for current. An app of a library, one made for
-    another service (set_as_current=False) or one that no module holds is weak: it counts where nothing else is found.
+    An app is strong if a module of the project holds it and Celery treats it as current. An app of a library, an app for
+    another service (set_as_current=False) and an app that no module holds are weak: they count if nothing else is found.
     """
     made = getattr(sys.modules.get(READY_MADE), "app", None)
     found = [
@@ -94,7 +94,7 @@ def live() -> tuple[list[Found], list[Found]]:
 
 
 def others(app: Celery) -> list[Found]:
-    """Return the other apps that this process has made and a module of the project holds."""
+    """Return the other apps that this process has made and that a module of the project holds."""
     strong, weak = live()
     return [
         each
@@ -104,7 +104,7 @@ def others(app: Celery) -> list[Found]:
 
 
 def make_default(app: Celery, *, force: bool = False) -> None:
-    """Make `app` what `@shared_task` and `celery.current_app` mean in every thread, unless the project has chosen another."""
+    """Make `@shared_task` and `celery.current_app` use `app` in every thread, unless the project has chosen another app."""
     if force:
         app.set_current()
     if force or not has_default():
@@ -112,18 +112,18 @@ def make_default(app: Celery, *, force: bool = False) -> None:
 
 
 def has_default() -> bool:
-    """Whether the project, or a start-up before, has set an app as Celery's default."""
+    """Whether the project, or an earlier start-up, has set an app as Celery's default."""
     default = celery_compat.DEFAULT_APP.here()
     return default is not None and not is_fallback(default)
 
 
 def is_fallback(app: Celery) -> bool:
-    """Whether `app` is the one that Celery makes for itself where it finds none (celery._state.get_current_app)."""
+    """Whether `app` is the one that Celery makes for itself if it finds none (celery._state.get_current_app)."""
     return app.main == "default" and not (celery_compat.IS_CURRENT.of(app) or celery_compat.APP_FIXUPS.of(app))
 
 
 def _load(name: str, origin: str) -> Found:
-    """Import what -A or TASKTOOLS_APP names, by Celery's own rules (celery.app.utils.find_app)."""
+    """Import the app that -A or TASKTOOLS_APP names, by Celery's own rules (celery.app.utils.find_app)."""
     hint = _form(origin)
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise AppError(f'{origin} names "{shown(str(name))}", which is no module name.', hint=hint)
@@ -155,7 +155,7 @@ def _unfound(name: str, origin: str, error: BaseException) -> TasktoolsError:
 
 
 def _raised_by_project(error: BaseException) -> bool:
-    """Whether `error` comes from the project's own code rather than from the look-up of a name in it."""
+    """Whether `error` comes from the project's own code, and not from the look-up of a name in it."""
     trace = error.__traceback__
     while trace and trace.tb_next:
         trace = trace.tb_next
@@ -164,7 +164,7 @@ def _raised_by_project(error: BaseException) -> bool:
 
 
 def _only(found: list[Found]) -> Found | None:
-    """Return the one, or of several the one that is better than all others. Raises SeveralAppsError."""
+    """Return the only app, or the one that is better than all others. Raises SeveralAppsError if there is no such app."""
     if len(found) < 2:
         return found[0] if found else None
     usual = list(dict.fromkeys(_usual_modules()))
@@ -198,7 +198,7 @@ def _usual_modules() -> Iterator[str]:
 
 
 def _roots() -> Iterable[str]:
-    """Yield the packages that may hold the app: those around the settings, then around the URLs; "" is the top level."""
+    """Yield the packages that may hold the app: those that contain the settings, then the URLs; "" is the top level."""
     for module in (getattr(settings, "SETTINGS_MODULE", None), getattr(settings, "ROOT_URLCONF", None)):
         package = str(module or "").rpartition(".")[0]
         while package:
@@ -234,4 +234,4 @@ def described(error: BaseException) -> str:
     if isinstance(error, SyntaxError):
         return f"{type(error).__name__}: {error.msg} ({error.filename}, line {error.lineno})"
     text = f"{type(error).__name__}: {render.text_of(error)}"
-    return hide(" ".join(text.split()))[:300].rstrip(".: ")  # in this order: half a password is none that is known
+    return hide(" ".join(text.split()))[:300].rstrip(".: ")  # in this order: hide() does not find half a password

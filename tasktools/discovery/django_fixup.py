@@ -1,7 +1,7 @@
-"""What Celery's Django fix-up does in a worker ahead of the tasks: it runs the system checks, and so imports further modules.
+"""What Celery's Django fix-up does in a worker before the tasks: it runs the system checks, which import more modules.
 
-They import the URLconf and the template tag libraries, and with these the modules of tasks that nothing else imports. The
-commands need the same tasks, but not what the checks say, nor the time that they take where it can be spared.
+The checks import the URLconf and the template tag libraries, and so modules of tasks that nothing else imports. The
+commands need the same tasks. They do not need the messages of the checks, and skip the checks if possible to save time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tasktools.exceptions import ProjectError, project_code
 if TYPE_CHECKING:
     from celery import Celery
 
-#: The fix-up runs no checks where this is set.
+#: The fix-up runs no checks if this variable is set.
 _SKIP_CHECKS = "CELERY_SKIP_CHECKS"
 
 #: The apps whose `load_rest` was called.
@@ -31,7 +31,7 @@ _complete: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def load_rest(found: Found) -> list[ProjectError]:
-    """Import what a worker imports besides the task modules; return an error if that fails.
+    """Import what a worker imports in addition to the task modules; return an error if that fails.
 
     Celery's Django fix-up runs the system checks first and drops what they report. They import the URLconf and the
     template tag libraries, and so modules of tasks that nothing else imports. On a large site this takes a second.
@@ -39,7 +39,7 @@ def load_rest(found: Found) -> list[ProjectError]:
     """
     if is_complete(found):
         return []
-    _complete.add(found.app)  # first: the check of the schedule asks for the rest itself
+    _complete.add(found.app)  # first, because the check of the schedule calls load_rest itself
     try:
         with project_code(checks_broken):
             run_checks()
@@ -49,12 +49,12 @@ def load_rest(found: Found) -> list[ProjectError]:
 
 
 def is_complete(found: Found) -> bool:
-    """Whether `load_rest` has nothing to do: it was called, or a worker of the app runs no checks either."""
+    """Whether `load_rest` has nothing to do: it was called before, or a worker of the app runs no checks."""
     return found.app in _complete or checks_skipped() or not _has_fixup(found.app)
 
 
 def checks_skipped() -> bool:
-    """Whether Celery is set not to run Django's checks."""
+    """Whether the environment tells Celery not to run Django's checks."""
     return bool(os.environ.get(_SKIP_CHECKS))
 
 
@@ -68,9 +68,9 @@ def checks_broken(error: BaseException) -> ProjectError:
 
 
 def skip_checks_once(app: Celery) -> None:
-    """Have Celery's Django fix-up leave out the checks when it imports the tasks of `app` next: they have been run.
+    """Make Celery's Django fix-up skip the checks when it next imports the tasks of `app`: they have already run.
 
-    The variable is gone afterwards. The processes of a pool that is not forked, and what a task starts, do not see it.
+    The variable is removed afterwards: processes of a pool that is not forked, and processes of tasks, do not see it.
     """
     if checks_skipped():
         return
@@ -81,7 +81,7 @@ def skip_checks_once(app: Celery) -> None:
             _skipping.end()
 
     uid = "tasktools.skip_checks_once"
-    # The last receiver: the fix-up was connected when the app was made.
+    # This is the last receiver: the fix-up was connected when the app was made.
     signals.import_modules.connect(imported, sender=app, weak=False, dispatch_uid=uid)
 
 
@@ -93,7 +93,7 @@ def _has_fixup(app: Celery) -> bool:
 
 @contextlib.contextmanager
 def without_checks() -> Iterator[None]:
-    """Celery's Django fix-up runs all system checks before it imports tasks, unless its variable is set."""
+    """Set the variable that makes Celery's Django fix-up skip the system checks, which it runs before it imports tasks."""
     _skipping.begin()
     try:
         yield
@@ -102,7 +102,7 @@ def without_checks() -> Iterator[None]:
 
 
 class _Skipping:
-    """The variable of the environment, set as long as somebody wants it: threads, and one import within another."""
+    """Sets the environment variable as long as anybody needs it: several threads, or an import inside another import."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -1,4 +1,4 @@
-"""Under which name a Celery app can be imported, whether a module is the project's own, and which of several apps is meant."""
+"""The name to import a Celery app, whether a module is the project's own, and which of several apps is the right one."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tasktools.environment.installed import is_installed
 if TYPE_CHECKING:
     from celery import Celery
 
-#: What the modules that make an app are called, as a rule.
+#: The usual names of the modules that make an app.
 USUAL_NAMES = ("celery", "celery_app", "celeryapp", "celeryconf")
 
 
 class HasApp(Protocol):
-    """A candidate."""
+    """An object that has a Celery app."""
 
     @property
     def app(self) -> Any: ...
@@ -32,7 +32,7 @@ App = TypeVar("App", bound=HasApp)
 
 
 def is_own(module: Any) -> bool:
-    """Whether a module or an app config is the project's own: it does not lie among installed packages."""
+    """Whether a module or an app config is the project's own: it is not in an installed package."""
     file = getattr(module, "__file__", None) or getattr(module, "path", None)
     return file is None or not is_installed(Path(file))
 
@@ -46,9 +46,9 @@ def reads_settings(app: Celery) -> bool:
 
 
 def best_of(candidates: Sequence[App], usual: Sequence[str]) -> App | None:
-    """Return the app that is meant: no other reads the settings if it does not, nor stands in an earlier module of `usual`.
+    """Return the best app. It reads the settings if any app does, and no other app is in an earlier module of `usual`.
 
-    None when no app is better than all others, or equal, in both.
+    Return None if no single app is at least as good as all others in both.
     """
     merits = [(reads_settings(each.app), -_place(each.app, usual)) for each in candidates]
     best = max(merits)
@@ -58,7 +58,7 @@ def best_of(candidates: Sequence[App], usual: Sequence[str]) -> App | None:
 
 
 def by_merit(app: Celery, usual: Sequence[str]) -> tuple[Any, ...]:
-    """Return the key that sorts apps: those that read the settings first, then those of the modules of `usual`."""
+    """Return the sort key of an app: apps that read the settings come first, then those of the modules of `usual`."""
     name = name_of(app)
     return (not name, not reads_settings(app), _place(app, usual), name)
 
@@ -70,11 +70,11 @@ def _place(app: Celery, usual: Sequence[str]) -> int:
 
 
 def name_of(app: Celery) -> str:
-    """Return `module:attribute` under which `app` can be imported, "" if there is none.
+    """Return the `module:attribute` from which `app` can be imported; "" if there is none.
 
-    Of several a module that is called as Celery's guides have it goes first, then the one that has made the app. Others may
-    not even be importable by themselves: a module that needs Django to be set up. Then come a module that is no package, the
-    attribute `app`, then `celery`, then the shortest.
+    If there are several, a module with a name from Celery's guides comes first, then the one that has made the app. Other
+    modules may not even be importable alone, because they need django.setup(). Then come a module that is not a package,
+    the attribute `app`, then `celery`, then the shortest name.
     """
     best = min(holders(app), key=lambda holder: _rank(app, *holder), default=None)
     return f"{best[0].__name__}:{best[1]}" if best else ""
@@ -95,7 +95,7 @@ def _keys_of(app: Celery, module: ModuleType) -> list[str]:
 
 
 def _may_have_made(app: Celery, module: ModuleType) -> bool:
-    """Whether the module knows the class of `app`, or the celery package: one that merely imports the app needs neither."""
+    """Whether the module has the class of `app`, or the celery package: a module that only imports the app needs neither."""
     return any(value is type(app) or value is celery for value in list(vars(module).values()))
 
 

@@ -1,4 +1,4 @@
-"""Whether a path lies among the installed packages, or in the project."""
+"""Whether a path is in the installed packages or in the project."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def is_installed(path: Path) -> bool:
-    """Whether `path` is, or lies in, a folder into which packages are installed, or that of the standard library."""
+    """Whether `path` is, or is inside, a folder of installed packages or of the standard library."""
     return any(each.is_relative_to(place) for each in (path, path.resolve()) for place in _places())
 
 

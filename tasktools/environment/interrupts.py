@@ -1,4 +1,4 @@
-"""Ctrl-C before a command has begun, while Django and the project are imported; and signals that end a command as Ctrl-C does."""
+"""Ctrl-C before a command begins, while Django and the project are imported; and signals that stop a command as Ctrl-C does."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _COMMANDS = Path(__file__).parent.parent / "management" / "commands"
 
 
 def end_quietly(argv: Sequence[str]) -> None:
-    """Have a Ctrl-C end a process that runs one of our commands without a traceback.
+    """Make a Ctrl-C stop a process that runs one of our commands without a traceback.
 
-    From then on; what is imported earlier is the project's. Python still ends by SIGINT, which a shell counts as 130.
+    It works from this call on; earlier imports are the project's. Python still ends by SIGINT, which a shell reports as 130.
     """
     if not _is_ours(argv) or "--traceback" in argv:
         return
@@ -35,14 +35,14 @@ def _is_ours(argv: Sequence[str]) -> bool:
     return word.isidentifier() and (_COMMANDS / f"{word}.py").is_file()
 
 
-#: A terminal that is closed, and a supervisor, may send two signals at once. Those within so many seconds count as one.
+#: A closed terminal or a supervisor may send two signals at once. Signals within this many seconds count as one.
 _AT_ONCE = 1.0
 
 
 def heed_signals() -> None:
-    """Have SIGTERM and SIGHUP interrupt this process as Ctrl-C does, from now on: what it was doing can be reported.
+    """Make SIGTERM and SIGHUP interrupt this process as Ctrl-C does, from now on, so that it can report what it was doing.
 
-    One that is ignored (nohup) or has a handler stays as it is.
+    A signal that is ignored (nohup) or that already has a handler stays as it is.
     """
     if threading.current_thread() is not threading.main_thread():
         return
@@ -60,7 +60,7 @@ def heed_signals() -> None:
 
 
 def signal_warning() -> str | None:
-    """Return a sentence when whoever started this process will not hand signals on to it, else None."""
+    """Return a warning if the parent of this process will not pass signals on to it, else None."""
     parent = os.getppid()
     try:
         name = Path(f"/proc/{parent}/comm").read_text().strip()

@@ -1,7 +1,7 @@
-"""gevent and eventlet: whether this process is patched for one of them, and how one starts that is.
+"""gevent and eventlet: check whether this process is patched for one of them, and start a process that is.
 
-Both replace parts of the standard library (socket, threading, time). What has been imported before keeps the old parts, so
-a process is patched ahead of all else. As a script, this file does that and then runs what the command line names:
+Both replace parts of the standard library (socket, threading, time). Modules that were imported before keep the old parts,
+so a process must be patched before everything else. As a script, this file does that and then runs what its arguments name:
 
     python .../tasktools/environment/monkey.py POOL SCRIPT [WORDS]
     python .../tasktools/environment/monkey.py POOL -m MODULE [WORDS]
@@ -13,11 +13,11 @@ import os
 import sys
 from collections.abc import Sequence
 
-#: The pools of Celery that need it, and which module answers by which function what has been patched.
+#: Celery's pools that need it, and for each the module and its function that say what has been patched.
 _ANSWERS = {"gevent": ("gevent.monkey", "is_module_patched"), "eventlet": ("eventlet.patcher", "is_monkey_patched")}
 POOLS = tuple(_ANSWERS)
 
-#: What a worker of the pool needs patched, by the pool's own names.
+#: The modules that a worker of the pool needs patched, by the names that the pool's library uses.
 _NEEDED = {"gevent": ("socket", "time", "threading"), "eventlet": ("socket", "time", "thread")}
 
 
@@ -27,15 +27,15 @@ def is_patched(pool: str) -> bool:
 
 
 def switches() -> bool:
-    """Whether to wait means here to let other greenlets run: a signal handler may then not wait, nor raise.
+    """Whether waiting lets other greenlets run in this process: a signal handler then must not wait or raise.
 
-    It runs in the greenlet of the event loop, which nothing may block. gevent prints what is raised there; eventlet's ends.
+    The handler runs in the greenlet of the event loop, which nothing may block. gevent prints an error there; eventlet's stops.
     """
     return any(_are_patched(pool, "socket") for pool in POOLS)
 
 
 def command(pool: str, words: Sequence[str]) -> list[str]:
-    """Return the command line `words` (Python, its options, and what it runs) in a form that patches for `pool` first."""
+    """Return a form of the command line `words` (Python, its options, and what it runs) that patches for `pool` first."""
     first = next((n for n, word in enumerate(words) if n and not word.startswith(("-W", "-X"))), len(words))
     return [*words[:first], os.path.abspath(__file__), pool, *words[first:]]
 

@@ -1,4 +1,4 @@
-"""A name of another library that it does not promise (tasktools.celery_compat lists them)."""
+"""A name in another library that the library does not guarantee (tasktools.celery_compat lists them)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Private:
     #: `module:Class` or `module` of the owner.
     owner: str
     name: str
-    #: What does not work where the name is missing, as the subject of a sentence.
+    #: What does not work if the name is missing, as the subject of a sentence.
     feature: str
-    #: What would take its place.
+    #: What could replace it.
     instead: str
-    #: The parameters that are counted on, without self; None for what is no function.
+    #: The parameters that tasktools uses, without self; None if it is not a function.
     takes: tuple[str, ...] | None = None
     #: Whether only objects have it: the code of their class sets it.
     on_objects: bool = False
@@ -36,7 +36,7 @@ class Private:
         return getattr(owner, self.name)
 
     def get(self, owner: object) -> Any:
-        """Return the attribute of `owner`; None where it is not there."""
+        """Return the attribute of `owner`; None if it does not exist."""
         return getattr(owner, self.name, None)
 
     def exists(self, owner: object) -> bool:
@@ -54,5 +54,5 @@ class Private:
         setattr(owner, self.name, value)
 
     def wrap(self, owner: object, wrapper: Callable[[Callable[..., Any]], Callable[..., object]]) -> None:
-        """Put what `wrapper` makes of a method of `owner` in its place. Raises AttributeError."""
+        """Replace a method of `owner` with what `wrapper` makes of it. Raises AttributeError."""
         self.put(owner, wrapper(self.of(owner)))

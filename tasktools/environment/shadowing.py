@@ -1,4 +1,4 @@
-"""A file or folder of the project that hides a library: Python finds `celery.py` beside manage.py before Celery itself."""
+"""A file or folder of the project that hides a library: Python finds a `celery.py` next to manage.py before Celery itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from tasktools.environment.installed import is_installed
 from tasktools.exceptions import ProjectError
 
-#: The top-level modules without which tasktools cannot do its work, and what those of them import.
+#: The top-level modules that tasktools needs, and the modules that they import.
 LIBRARIES = (
     *("celery", "kombu", "amqp", "billiard", "vine", "click", "click_didyoumean", "click_plugins", "click_repl"),
     *("redis", "dateutil", "tzlocal", "tzdata", "rich", "django_extensions"),
@@ -18,9 +18,9 @@ LIBRARIES = (
 
 
 def explained(error: BaseException) -> ProjectError | None:
-    """Return the error that names the file which hides a library, None where none is hidden.
+    """Return the error that names the file which hides a library; None if no library is hidden.
 
-    `error` is what the import of a library, or of a name in it, has raised: the library that it names is looked at first.
+    `error` comes from the import of a library, or of a name in it. The library that it names is checked first.
     """
     named = str(getattr(error, "name", None) or "").partition(".")[0]
     for name in dict.fromkeys([named, *LIBRARIES]):
@@ -38,9 +38,9 @@ def _hint(name: str) -> str:
 
 
 def _hiding(name: str) -> Path | None:
-    """Return where the first of several modules of that name lies, None where that is a library itself.
+    """Return the path of the first of several modules of that name; None if the first is a library itself.
 
-    A library may lie on the path twice: by a link, or installed for the user, or here, and in the system as well.
+    A library may be on the path twice: by a link, or because it is installed both for the user (or here) and in the system.
     """
     places = list(_places(name, sys.path))
     differ = len({place.resolve() for place in places}) > 1
@@ -48,12 +48,12 @@ def _hiding(name: str) -> Path | None:
 
 
 def _is_library(place: Path) -> bool:
-    """Whether pip has put it there, also `pip install --target`, which leaves what it knows of each library beside it."""
+    """Whether pip has installed it there, including `pip install --target`, which leaves a *.dist-info folder next to it."""
     return is_installed(place) or any(place.parent.glob("*.dist-info"))
 
 
 def _places(name: str, path: Iterable[str]) -> Iterator[Path]:
-    """Yield the files and packages that Python could import as `name`; a folder without __init__.py hides nothing."""
+    """Yield the files and packages that Python could import as `name`. A folder without __init__.py does not hide anything."""
     for entry in dict.fromkeys(path):
         spec = PathFinder.find_spec(name, [entry or "."])
         if spec is not None and spec.origin is not None:

@@ -1,4 +1,4 @@
-"""What stands around a run of a task in this process: nothing is kept of it, and what happens is reported."""
+"""What surrounds a run of a task in this process: no result is stored, and each event is reported."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class Changed:
-    """The serializer has made another value of one."""
+    """The serializer has changed a value."""
 
     #: "argument 1", 'argument "key"', "progress", "result".
     what: str
@@ -40,10 +40,10 @@ class Changed:
 
 @dataclass(frozen=True, kw_only=True)
 class Raised:
-    """The task has raised; its frames still hold their variables while this is reported."""
+    """The task has raised an exception. Its frames still hold their variables while this is reported."""
 
     error: BaseException
-    #: From the task's own frame on; for a retry that of the exception which led to it.
+    #: The traceback from the task's own frame on; for a retry, that of the exception which led to it.
     traceback: TracebackType | None
     text: str
     #: Whether it asks to be tried again.
@@ -51,7 +51,7 @@ class Raised:
 
 
 class NotingInfo(TraceInfo):
-    """Reports what the task has raised, ahead of what a worker does with it."""
+    """Reports what the task has raised, before it does what a worker does."""
 
     def __init__(self, state: str, error: BaseException, note: Callable[[BaseException], None]) -> None:
         super().__init__(state, error)
@@ -67,7 +67,7 @@ class NotingInfo(TraceInfo):
 
 
 class NotingBackend(DisabledBackend):
-    """Stands in for the result backend of one task: nothing is kept, progress and result are handed on."""
+    """Replaces the result backend of one task: it stores nothing, and passes progress and result on."""
 
     app: Any  # Backend sets it; its types do not say so
 
@@ -79,7 +79,7 @@ class NotingBackend(DisabledBackend):
         on_progress: Callable[[str, object], object],
         on_done: Callable[[object, bool], None],
     ) -> None:
-        """`on_progress` returns the meta as it came through; `on_done` gets the result, and whether it would be kept."""
+        """`on_progress` returns the meta after serialization; `on_done` gets the result, and whether a worker would store it."""
         super().__init__(app=app)
         self.task_id, self.on_progress, self.on_done = task_id, on_progress, on_done
         self.meta: dict[str, object] = {"status": "STARTED", "result": None}
@@ -107,7 +107,7 @@ class NotingBackend(DisabledBackend):
 
 @contextlib.contextmanager
 def lent(task: Any, backend: NotingBackend) -> Iterator[None]:
-    """Have the task use `backend` meanwhile, and let self.replace wait for the replacement, which runs here as well."""
+    """Make the task use `backend` inside the block, and let self.replace wait for the replacement, which runs here too."""
     before, on_replace = TASK_BACKEND.of(task), task.on_replace
 
     def replaced(signature: Signature) -> object:
@@ -124,7 +124,7 @@ def lent(task: Any, backend: NotingBackend) -> Iterator[None]:
 
 @contextlib.contextmanager
 def unheard_log() -> Iterator[None]:
-    """Keep the tracer's record of a failure off stderr where no logging is set up: the failure is reported anyway."""
+    """Keep the tracer's log record of a failure off stderr if no logging is set up: the failure is reported anyway."""
     logger = logging.getLogger("celery.app.trace")
     handler = logging.NullHandler()
     heard = logger.hasHandlers()

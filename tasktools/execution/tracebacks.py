@@ -1,4 +1,4 @@
-"""Tracebacks without the frames that stand above a task's own."""
+"""Tracebacks without the frames above a task's own frames."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import traceback
 from collections.abc import Iterator
 from types import TracebackType
 
-#: What stands above a task's own frames: the tracer and who calls it, and the wrappers of autoretry_for (which raises again
-#: what it has caught), of pydantic=True and of Task.__call__.
+#: The modules above a task's own frames: the tracer and its callers, and the wrappers of autoretry_for (which raises the
+#: caught exception again), of pydantic=True and of Task.__call__.
 _WRAPPERS = {
     "tasktools.execution.tracer",
     "celery.app.trace",
@@ -19,12 +19,12 @@ _WRAPPERS = {
 
 
 def own_frames(trace: TracebackType | None) -> TracebackType | None:
-    """Return a traceback from the task's first own frame on; all of it where there is none."""
+    """Return a traceback from the task's first own frame on; return all of it if there is no such frame."""
     return next((each for each in _steps(trace) if _module(each) not in _WRAPPERS), trace)
 
 
 def traceback_text(error: BaseException, trace: TracebackType | None) -> str:
-    """Return the traceback as Python prints it, what led to the exception too."""
+    """Return the traceback as Python prints it, including the exceptions that led to this one."""
     return "".join(traceback.TracebackException(type(error), error, trace).format())
 
 

@@ -1,4 +1,4 @@
-"""Run a task here and now, by the tracer that a worker runs it by, without broker and result backend."""
+"""Run a task in this process, with the tracer that a worker uses, without broker and result backend."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ class Attempt:
     retries: int
     #: The value that was returned.
     result: object = None
-    #: What it has raised; for RETRY what led to it.
+    #: The exception that the task raised; for RETRY, the one that led to it.
     error: BaseException | None = None
     traceback: str | None = None
-    #: A sentence without its stop: which returned value the result serializer cannot carry, and why.
+    #: A sentence without its full stop: which returned value the result serializer cannot carry, and why.
     unsendable: str | None = None
     again: Again | None = None
 
@@ -61,11 +61,11 @@ Report = Callable[[Progress | Changed | Raised], None]
 
 
 def attempts(app: Celery, call: Call, *, serialize: bool, report: Report) -> Iterator[Attempt]:
-    """Run `call`, and again at each step as long as it asks for that. The caller waits before a step, or not.
+    """Run `call`, and run it again at each step as long as it asks for a retry. The caller decides whether to wait before a step.
 
-    With `serialize` arguments, progress and result go through the serializers. `report` is called as things happen.
+    With `serialize`, arguments, progress and result go through the serializers. `report` is called for each event.
 
-    Raises ArgumentError when the serializer cannot carry the arguments, TaskFailed when it is a retry's.
+    Raises ArgumentError when the serializer cannot carry the arguments, TaskFailed when they are a retry's arguments.
     """
     hostname = f"runtask@{gethostname()}"
     carried = _through(app, call, report) if serialize else call
@@ -84,14 +84,14 @@ def attempts(app: Celery, call: Call, *, serialize: bool, report: Report) -> Ite
 
 
 def time_limits(app: Celery, name: str) -> list[str]:
-    """Return the own time limits of a task as one reads them: a worker's pool enforces them, nothing here does."""
+    """Return a task's own time limits as text for a person: a worker's pool enforces them, but nothing here does."""
     task = app.tasks[name]
     limits = {"time_limit": task.time_limit, "soft_time_limit": task.soft_time_limit}
     return [f"{kind} {seconds:g} s" for kind, seconds in limits.items() if seconds]
 
 
 class _Run:
-    """One run, and what is noted of it meanwhile."""
+    """One run, and what it notes while the task runs."""
 
     def __init__(self, app: Celery, request: Mapping[str, Any], serialize: bool, report: Report) -> None:
         self.app, self.request, self.serialize, self.report = app, request, serialize, report
@@ -116,7 +116,7 @@ class _Run:
                 return self._attempt(state=REJECTED, error=error)
             except KeyboardInterrupt:
                 raise
-            except BaseException as error:  # noqa: BLE001 - on_failure may raise anything, a task exit or be cancelled
+            except BaseException as error:  # noqa: BLE001 - on_failure may raise anything; a task may exit or be cancelled
                 self.note(error)
                 return self._attempt(state=FAILURE, error=error)
         if ended.info is None:
@@ -131,7 +131,7 @@ class _Run:
         return Attempt(traceback=text, **common, **ended)
 
     def note(self, error: BaseException) -> None:
-        """Report an exception as long as its frames hold their variables: the tracer clears them."""
+        """Report an exception before the tracer clears the variables of its frames."""
         if self.unsendable:
             return  # the task itself has raised nothing
         cause = (error.__context__ or error.exc or error) if isinstance(error, Retry) else error
@@ -150,7 +150,7 @@ class _Run:
         self.carried = result
         try:
             self.carried = self._through("result", result) if kept else result
-        except Exception as error:  # of any serializer; the tracer knows EncodeError alone
+        except Exception as error:  # of any serializer; the tracer only knows EncodeError
             serializer = self.app.conf.result_serializer
             what = f'the result {shown(repr(result))} cannot be sent by the serializer "{serializer}"'
             self.unsendable = f"{what}: {reason(error)}"
@@ -165,7 +165,7 @@ class _Run:
 
 
 def _again(app: Celery, task: Task[..., object], signature: Signature) -> Again:
-    """Return what self.retry has made: a signature with the same id, its arguments, and when."""
+    """Return the retry that self.retry has made: its signature with the same id, its arguments, and when to run it."""
     call = call_of(signature)
     own = getattr(task, "override_max_retries", None)  # self.retry(max_retries=...)
     if own is None:

@@ -1,4 +1,4 @@
-"""The one place where an error becomes an exit code, and where the app is looked up."""
+"""The only place that turns an error into an exit code and looks up the app."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ INTERRUPTED = 130
 
 
 class _HelpFormatter(DjangoHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Django's order of options, and the exit codes as they are written."""
+    """Django's order of options; the exit codes keep their line breaks."""
 
 
 class TasktoolsCommand(PrintingCommand):
     """Base of the commands: subclasses add their arguments and implement `run`."""
 
-    #: Whether the command prints data and so takes --json.
+    #: Whether the command prints data, and so takes --json.
     prints_data = True
     #: Whether it takes -A.
     takes_app = True
@@ -42,9 +42,9 @@ class TasktoolsCommand(PrintingCommand):
     _called_from_command_line: bool
     #: The app whose tasks were loaded.
     found: celery_app.Found
-    #: What -A has led to.
+    #: The app that -A has found.
     _found: celery_app.Found | None = None
-    #: What hides passwords, and of which app, configured or not, it knows those.
+    #: The function that hides passwords, and the app (configured or not) whose passwords it knows.
     _hider: tuple[Any, Callable[[str], str]] | None = None
 
     #: What --help ends with.
@@ -53,7 +53,7 @@ class TasktoolsCommand(PrintingCommand):
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         parser = super().create_parser(
             prog_name, subcommand, **kwargs
-        )  # some projects' own takes no more than Django's
+        )  # a project may replace it with one that takes no more than Django's
         parser.epilog, parser.formatter_class, parser.allow_abbrev = self.epilog, _HelpFormatter, False
         parser.parse_args = parser.parse_intermixed_args  # type: ignore[method-assign]  # `enqueue add --wait 2 2`
         parser._negative_number_matcher = _NEGATIVE_NUMBER  # argparse's own takes -1e5 for an option
@@ -81,7 +81,7 @@ class TasktoolsCommand(PrintingCommand):
         try:
             self.prepare(options)
             if options.get("app") is not None:
-                self.find_app(options["app"])  # ahead of the system checks, which are about this app then
+                self.find_app(options["app"])  # before the system checks, which then check this app
             return super().execute(*args, **options)
         except TasktoolsError as error:
             self._end(error, options)
@@ -95,7 +95,7 @@ class TasktoolsCommand(PrintingCommand):
             sys.exit(0)
 
     def prepare(self, options: dict[str, Any]) -> None:
-        """Do what comes ahead of the system checks."""
+        """Do what must happen before the system checks."""
 
     def handle(self, *args: Any, **options: Any) -> None:
         self._signalling_run(**options)
@@ -109,11 +109,11 @@ class TasktoolsCommand(PrintingCommand):
         raise NotImplementedError
 
     def find_app(self, name: str | None) -> celery_app.Found:
-        """Return the project's app with a broker chosen; one that -A names becomes the default of a process that is ours."""
+        """Return the project's app with a broker chosen. In our own process, an app that -A names becomes the default."""
         project = current_project()
         if name is None:
             if project.found is None:
-                startup.run()  # again: the error that it kept is raised below
+                startup.run()  # again: the error that it keeps is raised below
             if project.found is not None:
                 startup.read_settings(project.found)
                 return project.found
@@ -127,14 +127,14 @@ class TasktoolsCommand(PrintingCommand):
         return found
 
     def load_tasks(self, found: celery_app.Found, name: str | None = None) -> None:
-        """Import the tasks, and what else a worker imports if `name` stands for none of them. Say what cannot be."""
+        """Import the tasks; if `name` stands for none of them, import the rest too. Report what cannot be imported."""
         self.found = found
         self.warn(*startup.load_tasks(found))
         if name is not None:
             self.load_rest_for(name)
 
     def load_rest_for(self, name: str) -> None:
-        """Import what a worker imports besides the task modules if `name` stands for no task so far. It can take a while."""
+        """If `name` stands for no task so far, import what a worker imports besides the task modules. This can take a while."""
         found = self.found
         if not django_fixup.is_complete(found) and not is_known(name, registry.names(found.app, builtin=True)):
             if not self.as_json:
@@ -158,7 +158,7 @@ class TasktoolsCommand(PrintingCommand):
         return self._hider[1](text)
 
     def end_with(self, code: int, sentence: str) -> None:
-        """End as the process that was run in our place has ended."""
+        """End with an exit code other than 0; return if it is 0."""
         if not code:
             return
         if self._called_from_command_line:
@@ -184,7 +184,7 @@ class TasktoolsCommand(PrintingCommand):
 
 
 def _known(error: Exception) -> TasktoolsError:
-    """Return the error of tasktools that stands for `error`; raise `error` itself where none does."""
+    """Return tasktools' error for `error`; raise `error` itself if there is none."""
     if isinstance(error, TasktoolsError):
         return error
     hidden = explained(error)

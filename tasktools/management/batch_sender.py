@@ -1,4 +1,4 @@
-"""Send one batch after the other, and keep progress, files and mark true to what was sent."""
+"""Send one batch after the other, and make progress, files and mark match what was sent."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from tasktools.publishing.one_by_one import Tally
 
 
 class BatchSender:
-    """Where a run of enqueue --from stands, and how it comes further."""
+    """How far a run of enqueue --from has come, and how it sends the next batch."""
 
     def __init__(self, publisher: Publisher, files: Outputs, run: Run | None, progress: Progress) -> None:
         self.publisher = publisher
         self.files = files
         self.run = run
         self.progress = progress
-        #: Why calls of a task took Celery's own path, by its name.
+        #: Why the calls of a task took Celery's own path, by the name of the task.
         self.slow: dict[str, str] = {}
-        #: The first and the last line of which nobody knows whether they were sent.
+        #: The first and the last of the lines in doubt: nobody knows whether they were sent.
         self.doubt: tuple[int, int] | None = None
 
     def send(self, batch: list[Fed]) -> None:
         """Send the calls of these lines, and note the bad ones among them.
 
-        Raises what the publisher raises; progress, files and mark then say what was sent, and `doubt` what is not known.
+        Raises what the publisher raises. Progress, files and mark then say what was sent, and `doubt` says what is not known.
         """
         lot = Lot(batch, self.publisher.new_ids([fed.call for fed in batch if fed.call is not None]))
         sizes, before, tally = self.files.sizes, self.progress, Tally()
@@ -56,7 +56,7 @@ class BatchSender:
             self.run.after(after)
 
     def note_bad(self, bad: Fed) -> None:
-        """Write a bad line down at which the run stops."""
+        """Write down the bad line at which the run stops."""
         self.files.add([], [bad.as_json()])
         self.progress = replace(self.progress, bad=self.progress.bad + 1)
 
@@ -67,7 +67,7 @@ class BatchSender:
             self.run.finish(before, self.progress)
 
     def how_to_go_on(self) -> str:
-        """Return how the lines that were not sent can be sent, as a sentence."""
+        """Return a sentence that says how to send the lines that were not sent."""
         if self.run:
             return "The same command goes on where it stopped."
         return f"To go on: the same command with --start {self.progress.line + 1}"
@@ -81,9 +81,9 @@ class BatchSender:
         return doubt_text(error, self.doubt, as_a_whole=whole, go_on=go_on)
 
     def _settle(self, error: BaseException, lot: Lot, tally: Tally, before: Progress, sizes: tuple[int, int]) -> None:
-        """Have progress, files and mark say what was sent of a batch that failed."""
+        """Make progress, files and mark say what was sent of a batch that failed."""
         is_doubtful = isinstance(error, (InDoubt, KeyboardInterrupt))
-        if is_doubtful and self.run and not lot.calls:  # the mark, which says how much of the files is good
+        if is_doubtful and self.run and not lot.calls:  # the mark says which part of the files is valid
             self.doubt = (lot.lines[0].number, lot.upto)
             return
         sent, begun = lot.first(tally.sent), lot.first(tally.begun if is_doubtful else tally.sent)
@@ -91,6 +91,6 @@ class BatchSender:
         self.progress = sent.after(before, self.files, sizes)
         if len(begun.calls) > len(sent.calls):
             self.doubt = (begun.lines[len(sent.lines)].number, begun.upto)
-        if self.run and not isinstance(error, OutputError):  # which may be about the mark, or come ahead of it
-            with contextlib.suppress(OutputError):  # the error of the batch is the one to say
+        if self.run and not isinstance(error, OutputError):  # it may be about the mark, or come before it
+            with contextlib.suppress(OutputError):  # the error of the batch is the one to report
                 self.run.before(self.progress, self.doubt[1] if self.doubt else self.progress.line)

@@ -1,4 +1,4 @@
-"""The lines of a batch: what is written of them, and what of them counts when only some of its calls were sent."""
+"""The lines of a batch: what is written about them, and which of them count if only some of the calls were sent."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Lot:
         self.lines = lines
         self.ids = ids
         self.calls: list[Call] = [fed.call for fed in lines if fed.call is not None]
-        #: What the file of --skip-bad says of the bad ones.
+        #: What the file of --skip-bad says about the bad lines.
         self.bad = [fed.as_json() for fed in lines if fed.call is None]
 
     @property
@@ -31,21 +31,21 @@ class Lot:
         return self.lines[-1].upto
 
     def first(self, calls: int) -> Lot:
-        """Return the lines before the one that holds the call after so many calls; none for no call."""
+        """Return the lines before the line of the first call that is not among the first `calls`; no lines for 0 calls."""
         good = [at for at, fed in enumerate(self.lines) if fed.call is not None]
         end = 0 if not calls else good[calls] if calls < len(good) else len(self.lines)
         return Lot(self.lines[:end], self.ids[:calls])
 
     def line_of(self, call: int) -> int:
-        """Return the line of a call, from 0."""
+        """Return the line number of a call; calls count from 0."""
         return [fed for fed in self.lines if fed.call is not None][call].number
 
     def sizes(self, before: tuple[int, int]) -> tuple[int, int]:
-        """Return the sizes of the files of --ids and --skip-bad with these lines, from those that they had before."""
+        """Return the sizes of the files of --ids and --skip-bad after these lines; `before` holds the sizes before them."""
         return before[0] + _size(self.ids), before[1] + _size(self.bad)
 
     def after(self, before: Progress, files: Outputs, sizes: tuple[int, int]) -> Progress:
-        """Return where a run stands when these lines are done with; the files had these sizes before."""
+        """Return the progress of a run when these lines are done; `sizes` are those of the files before them."""
         if not self.lines:
             return before
         ids_size, bad_size = self.sizes(sizes)
@@ -65,19 +65,19 @@ def _size(lines: Sequence[str]) -> int:
 
 
 def is_the_projects(error: BaseException) -> bool:
-    """Whether it is the error of a call that code of the project has failed for."""
+    """Whether it is the error of a call for which code of the project failed."""
     return isinstance(error, EncodeError) or type(error) in (ProjectError, TasktoolsError)
 
 
 def unsent_line(error: BaseException, lot: Lot, call: int, progress: Progress, go_on: str) -> TasktoolsError:
-    """Return that error as somebody needs it who has a file: which line it is, what was sent, and how to go on."""
+    """Return that error with what the owner of a file needs: which line it is, what was sent, and how to go on."""
     known = error if isinstance(error, TasktoolsError) else unsent(lot.calls[call].task, error)
     sentence = f"{known.sentence} This is line {lot.line_of(call)}. Nothing after line {progress.line} was sent."
     return type(known)(sentence, hint=f"{known.hint}. {go_on}")
 
 
 def batches(lines: Iterable[Fed | None], size: int, stops: Callable[[Fed], bool]) -> Iterator[list[Fed]]:
-    """Yield lines by so many; fewer when none has come for a while, or at a bad one that stops the run."""
+    """Yield batches of `size` lines; fewer if no line has come for a while, or at a bad line that stops the run."""
     batch: list[Fed] = []
     for fed in lines:
         if fed is not None:

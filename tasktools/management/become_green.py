@@ -1,4 +1,4 @@
-"""A worker on gevent or eventlet: its process starts again, patched ahead of all imports, as `celery -P gevent` does it."""
+"""A worker on gevent or eventlet: its process starts again, patched before all imports, as `celery -P gevent` does it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def pool_of_worker(typed: str | None, find_app: Callable[[], Any]) -> str | None
 
 
 def pool_of_words(words: Sequence[str]) -> str | None:
-    """Return what stands after -P or --pool in the words of a `celery worker`; None for every other command."""
+    """Return the value of -P or --pool in the words of a `celery worker`; None for every other command."""
     if "worker" not in words or {"multi", "-D", "--detach"} & set(words):
         return None
     rest = iter(words)
@@ -36,9 +36,9 @@ def pool_of_words(words: Sequence[str]) -> str | None:
 
 
 def lacks_patches(pool: str | None, *, own_process: bool) -> TypeGuard[str]:
-    """Whether this process is to start again for `pool`.
+    """Whether this process must start again for `pool`.
 
-    Raises UsageError where the pool's package is not installed, and where the process is not the command's own.
+    Raises UsageError if the pool's package is not installed, or if the process is not the command's own.
     """
     if pool not in monkey.POOLS or monkey.is_patched(pool):
         return False
@@ -53,17 +53,17 @@ def lacks_patches(pool: str | None, *, own_process: bool) -> TypeGuard[str]:
 
 
 def start_again(pool: str) -> NoReturn:
-    """Become the same command line, patched for `pool`."""
+    """Replace this process with the same command line, patched for `pool`."""
     flush()
     command = monkey.command(pool, [str(word) for word in get_child_arguments()])
     os.execv(command[0], command)
 
 
 def _configured(find_app: Callable[[], Any]) -> str | None:
-    """Return the pool that the settings name. Celery warns that it would be too late to patch; here it is not."""
+    """Return the pool that the settings name. Celery warns that it is too late to patch; here it is not too late."""
     try:
         found = find_app().conf.worker_pool
-    except Exception:  # noqa: BLE001 - an app or settings that cannot be read are reported where the worker needs them
+    except Exception:  # noqa: BLE001 - if the app or the settings cannot be read, that is reported where the worker needs them
         return None
     for pool in monkey.POOLS:
         if found in (pool, f"celery.concurrency.{pool}:TaskPool"):

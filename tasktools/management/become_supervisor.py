@@ -1,4 +1,4 @@
-"""How runworker and runbeat become a supervisor and what it watches over."""
+"""How runworker and runbeat become a supervisor and the process that it supervises."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from tasktools.worker.loaded_sources import Sources
 
 
 def become_supervisor(kind: str, options: dict[str, Any], *, pool: str | None = None) -> Line:
-    """Split in two: a new process goes on as the worker, this one becomes the supervisor. Return the worker's line.
+    """Split in two: a new process goes on as the worker, and this one becomes the supervisor. Return the worker's line.
 
-    Django and Celery are loaded already, so the worker starts as quickly as one without a supervisor; this process puts
-    all of that away (exec) and keeps its process id, which shells and process managers know. Where the project has
-    started threads by now, which a new process would not have, the supervisor starts the worker from the beginning; so it
-    does where the worker's process is to be patched for `pool` ahead of all imports.
+    Django and Celery are loaded already, so the worker starts as quickly as without a supervisor. This process drops
+    all of that (exec) and keeps its process id, which shells and process managers know. If the project has already
+    started threads, a fork would lose them, so the supervisor starts the worker from the beginning. It does the same
+    if the worker's process must be patched for `pool` before all imports.
     """
     plan = _plan(kind, options)
-    flush()  # or both would write what waits
-    if pool and options.get("pool") == pool:  # one that the settings name may be another one after the next change
+    flush()  # or both would write the buffered output
+    if pool and options.get("pool") == pool:  # a pool that the settings name may differ after the next change
         plan["command"] = monkey.command(pool, plan["command"])
     if pool or threading.active_count() > 1:
         become(plan)
@@ -46,7 +46,7 @@ def become_supervisor(kind: str, options: dict[str, Any], *, pool: str | None = 
         ours.close()
         os.setsid()
         line = Line(theirs.detach())
-        line.since = plan["since"]  # when what it was split off has begun
+        line.since = plan["since"]  # when the process that it was forked from began
         return line
     theirs.close()
     ours.set_inheritable(True)
@@ -54,7 +54,7 @@ def become_supervisor(kind: str, options: dict[str, Any], *, pool: str | None = 
 
 
 def _plan(kind: str, options: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of supervisor.reloader.Plan, but for the first process."""
+    """Return the fields of supervisor.reloader.Plan, without the first process."""
     return {
         "kind": kind,
         "command": [str(word) for word in get_child_arguments()],
@@ -68,10 +68,10 @@ def _plan(kind: str, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def become(plan: dict[str, Any]) -> NoReturn:
-    """Become the supervisor that carries out `plan`: a light process with this one's id, see supervisor/__main__.py."""
+    """Become the supervisor that executes `plan`: a light process with this one's id, see supervisor/__main__.py."""
     flush()
     script = Path(supervisor.__file__).with_name("__main__.py")
-    # These signals wait for the supervisor, and kill nobody on the way.
+    # These signals stay pending until the supervisor runs: they must not kill the process before.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     try:
         os.execv(sys.executable, [sys.executable, str(script), json.dumps(plan)])
@@ -88,11 +88,11 @@ def roots() -> list[Path]:
 
 
 def ignored() -> list[Path]:
-    """Return the folders in which files come and go that are no code: media, collected static files, the broker's data."""
+    """Return the folders whose files change but are not code: media, collected static files, the broker's data."""
     places = [getattr(settings, name, None) for name in ("MEDIA_ROOT", "STATIC_ROOT")]
     return [conf.data_dir(), *(Path(place) for place in places if place)]
 
 
 def sources(since: float) -> Sources:
-    """Return the project's modules that this process has loaded; `since`, as time.time(), is when it began to."""
+    """Return the project's modules that this process has loaded; `since`, as time.time(), is when it began to load them."""
     return Sources(roots(), ignored(), since=since)

@@ -1,4 +1,4 @@
-"""enqueue --from: read, check, send in batches, and say truly how far it has come."""
+"""enqueue --from: read, check, send in batches, and report exactly how far it has come."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tasktools.registry.registry import names, queue_of
 if TYPE_CHECKING:
     from celery import Celery
 
-#: How many bad lines --check names.
+#: How many bad lines --check prints.
 MOST_NAMED = 20
 
 
@@ -46,10 +46,10 @@ class Bulk:
         self.began = time.monotonic()
         #: Where it begins.
         self.first = Progress(digest="", task=task or "", line=(number(options, "start") or 1) - 1)
-        self.source = Source(options["from_file"])  # last: nobody closes it when this fails
+        self.source = Source(options["from_file"])  # last, because nobody closes it if this fails
 
     def check(self, feeder: Feeder) -> None:
-        """Read everything, send nothing, and name what is bad."""
+        """Read everything, send nothing, and print the first bad lines."""
         good = bad = 0
         for fed in self._fed(feeder):
             if fed is not None and fed.call is None:
@@ -64,7 +64,7 @@ class Bulk:
         self.command.end_with(1 if bad else 0, f"{bad} bad lines.")
 
     def send(self, feeder: Feeder, *, listen: bool) -> None:
-        """Send what is to be sent, and sum up however it ends."""
+        """Send the calls, and print the sum in any case."""
         taken = taken_files(self.source)
         with (
             Publisher(self.app, listen=listen) as publisher,
@@ -174,11 +174,11 @@ def send_file(
 ) -> None:
     """Do what `enqueue [NAME] --from FILE` asks for.
 
-    Raises ArgumentError for what was typed and for the first bad line, Unreachable and InDoubt.
+    Raises ArgumentError for wrong options and for the first bad line, Unreachable and InDoubt.
     """
     task = resolve(name, names(app, builtin=True)) if name else None
     feeder = Feeder(app, task, calling_options(app, options), command.load_rest_for)
-    if not listen:  # the process is ours: what a line leaves behind has no reference cycles
+    if not listen:  # the process is our own: the objects of a line have no reference cycles
         gc.set_threshold(100_000, 50, 50)
     bulk = Bulk(command, app, task, options)
     with contextlib.closing(bulk.source):

@@ -14,7 +14,7 @@ from tasktools.exceptions import ArgumentError
 from tasktools.management.input_lines import Source
 from tasktools.publishing.append_file import identity
 
-#: Options that say how the calls of a file are sent, and mean nothing for a single one.
+#: Options that say how the calls of a file are sent; a single call does not use them.
 _OF_FILES = ("csv", "check", "skip_bad", "ids", "resume", "rate", "max_queue", "batch_size", "start")
 
 #: Options of a single call.
@@ -36,7 +36,7 @@ def add_bulk_options(parser: CommandParser) -> None:
 
 
 def require_consistent(name: str | None, words: list[str], options: dict[str, Any]) -> None:
-    """Raise ArgumentError for options that do not go with --from, or not without it."""
+    """Raise ArgumentError for options that cannot be used with --from, or that need it."""
     many = options["from_file"] is not None
     given = [each for each in (_OF_ONE if many else _OF_FILES) if options.get(each) not in (None, False)]
     if given:
@@ -67,7 +67,7 @@ def number(options: dict[str, Any], name: str) -> int | None:
 
 
 def taken_files(source: Source) -> dict[tuple[int, int], str]:
-    """Return the files that no output may be, and what each is."""
+    """Return the files that must not be used for output, and what each is."""
     taken = {identity(source.status): "the file that --from reads"}
     for handle in (1, 2):
         with contextlib.suppress(OSError):

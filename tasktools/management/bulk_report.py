@@ -1,4 +1,4 @@
-"""What enqueue --from says: its sum, and the errors that end it, with what was sent and how to go on."""
+"""What enqueue --from prints: its sum, and the errors that end it, with what was sent and how to go on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tasktools.management.base import TasktoolsCommand
 from tasktools.management.streams import ReaderGone, StdoutError
 
 if TYPE_CHECKING:
-    from tasktools.publishing.checkpoint import Progress  # it imports redis, which a single call may do without
+    from tasktools.publishing.checkpoint import Progress  # it imports redis, which a single call may not need
 
 
 def summary_text(counts: dict[str, Any]) -> str:
@@ -42,17 +42,17 @@ def print_sum(command: TasktoolsCommand, counts: dict[str, Any], slow: dict[str,
 
 
 def warn_declined(command: TasktoolsCommand, declined: Mapping[str, int]) -> None:
-    """Say how many of the calls that count as sent were not: the task's own apply_async has returned no id."""
+    """Report how many calls count as sent but were not sent: the task's own apply_async has returned no id."""
     for task, count in declined.items():
         sentence = f"{task} declined {count:,} of the calls: nothing was sent for these, and nobody knows their ids."
         command.warn(TasktoolsError(sentence))
 
 
 def doubt_text(error: Unreachable, lines: tuple[int, int] | None, *, as_a_whole: bool, go_on: str) -> Unreachable:
-    """Return the error as somebody needs it who has a file: which lines are in doubt, and how to go on."""
+    """Return the error with what the owner of a file needs: which lines are in doubt, and how to go on."""
     if not isinstance(error, InDoubt):
         return Unreachable(error.sentence, hint=f"{error.hint}. {go_on}")
-    if lines is None:  # all lines are done with, and the mark of a run is to say so
+    if lines is None:  # all lines are done, and only the mark of the run must still say so
         sentence = f"{error.sentence} All lines are done with; whether the run is marked as complete cannot be known."
         return InDoubt(sentence, hint=f"{error.hint}. {go_on}")
     first, last = lines
@@ -70,12 +70,12 @@ def doubt_text(error: Unreachable, lines: tuple[int, int] | None, *, as_a_whole:
 
 
 def spared(ended: str) -> contextlib.AbstractContextManager[None]:
-    """Have a stdout that cannot be written be no error inside the block when something else has ended the command."""
+    """Ignore a stdout that cannot be written inside the block if something else has already ended the command."""
     return contextlib.suppress(ReaderGone, StdoutError) if ended else contextlib.nullcontext()
 
 
 def unwritten(error: OutputError, progress: Progress, go_on: str) -> OutputError:
-    """Return the error as somebody needs it who has a file: what was sent, and how to go on."""
+    """Return the error with what the owner of a file needs: what was sent, and how to go on."""
     return OutputError(f"{error.sentence} Nothing after line {progress.line} was sent.", hint=f"{error.hint}. {go_on}")
 
 

@@ -29,7 +29,7 @@ HIGHEST_PRIORITY = 255
 
 
 def add_argument_options(parser: CommandParser) -> Callable[..., Any]:
-    """Add what every call has, sent or not; return the `add_argument` of its group."""
+    """Add the arguments that every call has, sent or not; return the `add_argument` of their group."""
     naming = "the task: its full name, or as much of its end as is unique"
     completed_by(parser.add_argument("name", nargs="?", help=naming), task_names)
     words = "an argument, or key=value; after -- also words like -x"
@@ -55,7 +55,7 @@ def add_calling_options(parser: CommandParser) -> None:
 def calling_options(app: Celery, options: dict[str, Any]) -> dict[str, Any]:
     """Return what was typed as keyword arguments of `apply_async`.
 
-    Raises ArgumentError for what cannot be meant: both eta and countdown, a time in the past, a negative number.
+    Raises ArgumentError for impossible options: both eta and countdown, a time in the past, a negative number.
     """
     given = {name: value for name, value in options.items() if value is not None}
     if "eta" in given and "countdown" in given:
@@ -81,7 +81,7 @@ def calling_options(app: Celery, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _later(typed: Any) -> float:
-    """Return a span in seconds that can be added to the present time."""
+    """Return a duration in seconds, after a check that it can be added to the present time."""
     span = parse_duration(typed)
     try:
         datetime.now(timezone.utc) + span
@@ -107,7 +107,7 @@ def _future(time: datetime, option: str, typed: Any) -> datetime:
 
 
 def _expiry(app: Celery, typed: Any) -> float | datetime:
-    if isinstance(typed, datetime) or "-" in str(typed)[1:]:  # a date; no duration has a dash inside
+    if isinstance(typed, datetime) or "-" in str(typed)[1:]:  # a date: a duration has no dash inside
         return _future(parse_time(typed, app.timezone), "--expires", typed)
     return _later(typed)
 
@@ -122,14 +122,14 @@ def _priority(typed: str) -> int:
 
 
 def sender_of(command: TasktoolsCommand, found: Found, name: str | None) -> Found:
-    """Return the app to whose broker `.delay()` sends the task that `name` stands for; say so where it is not the project's.
+    """Return the app whose broker `.delay()` uses for the task that `name` stands for. Print a note if it is another app.
 
     Raises ProjectError when the settings of that app cannot be read.
     """
     try:
         full_name = resolve(name or "", names(found.app, builtin=True))
     except TaskNameError:
-        return found  # whoever sends it says what is wrong with the name
+        return found  # the code that sends it reports what is wrong with the name
     app = app_of(found.app, full_name)
     if app is found.app:
         return found
@@ -141,5 +141,5 @@ def sender_of(command: TasktoolsCommand, found: Found, name: str | None) -> Foun
 
 
 def listens(app: Celery) -> bool:
-    """Whether the result comes to this process alone, which has to say so when it sends (the rpc:// backend)."""
+    """Whether only this process can get the result, so that it must subscribe when it sends (the rpc:// backend)."""
     return bool(str(app.conf.result_backend or "").startswith("rpc"))

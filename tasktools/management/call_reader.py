@@ -1,4 +1,4 @@
-"""Lines of JSON or CSV -> calls, each checked as a single call is."""
+"""Lines of JSON or CSV -> calls. Each is checked like a single call."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Fed(NamedTuple):
     """A line that was read."""
 
     number: int
-    #: What it is worth; None for a bad one.
+    #: The call that it holds; None for a bad line.
     call: Call | None
-    #: The line as it stands, and what is wrong with it.
+    #: The unchanged line, and what is wrong with it.
     text: str = ""
     why: str = ""
-    #: The last line of a row of CSV that has several.
+    #: The last line of a row of CSV that has several lines.
     last: int = 0
     #: Whether nothing after it can be read.
     is_end: bool = False
@@ -45,18 +45,18 @@ class Fed(NamedTuple):
         return self.last or self.number
 
     def as_json(self) -> str:
-        """Return what the file of --skip-bad says of it."""
+        """Return what the file of --skip-bad says about it."""
         return json.dumps({"line": self.number, "error": self.why, "text": self.text})
 
 
 class Feeder:
-    """Makes calls of lines; with a task each line holds its arguments, without one the whole call."""
+    """Makes calls from lines. With a task, each line holds its arguments; without a task, each line holds a whole call."""
 
     def __init__(
         self, app: Celery, task: str | None, options: Mapping[str, Any], load_rest_for: Callable[[str], None]
     ) -> None:
         self.app = app
-        #: Imports what may hold the task of this name, if no tasks module does.
+        #: Imports what may hold the task of this name, if no tasks module holds it.
         self.load_rest_for = load_rest_for
         self.task = task
         self.options = options
@@ -65,10 +65,10 @@ class Feeder:
         #: Tasks whose arguments the serializer may not carry.
         self._risky: set[str] = set()
         if task:
-            self._checker(task)  # what is wrong with the task is no fault of a line
+            self._checker(task)  # an error in the task is not an error in a line
 
     def json_lines(self, lines: Iterator[Line | None]) -> Iterator[Fed | None]:
-        """Yield what each line holds; None where there is none for a while. Empty lines hold nothing."""
+        """Yield what each line holds; None if no line has come for a while. Empty lines are skipped."""
         make = self._arguments if self.task else self._whole
         for line in lines:
             if line is None:

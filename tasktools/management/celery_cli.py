@@ -1,4 +1,4 @@
-"""Celery's click commands as argparse options and back: --help shows what the installed Celery takes, no more and no less."""
+"""Celery's click commands as argparse options and back: --help shows exactly the options that the installed Celery takes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def options_of(name: str, app: Celery | None = None) -> list[click.Option]:
-    """Return the options of `celery NAME`, with those that the app adds for itself (app.user_options)."""
+    """Return the options of `celery NAME`, with those that the app adds (app.user_options)."""
     celery = CELERY_COMMAND.here()
 
     own = [param for param in celery.commands[name].params if isinstance(param, click.Option)]
@@ -30,7 +30,7 @@ def options_of(name: str, app: Celery | None = None) -> list[click.Option]:
 
 
 def add_options(parser: CommandParser, options: Sequence[click.Option]) -> None:
-    """Add click's options to an argparse parser, in Celery's groups. What was not typed is absent from the result."""
+    """Add click's options to an argparse parser, in Celery's groups. An option that was not typed is absent from the result."""
     groups: dict[str, Any] = {}
     for option in options:
         title = f"Celery: {getattr(option, 'help_group', None) or 'Options'}"
@@ -80,7 +80,7 @@ def words_of(options: Sequence[click.Option], given: dict[str, Any]) -> list[str
 def run_celery(app: Celery | None, words: Sequence[str], *, program: str, hint: str) -> int:
     """Run `celery WORDS` in this process with `app`, and return its exit code.
 
-    Raises UsageError for what click does not accept.
+    Raises UsageError for words that click does not accept.
     """
     celery = CELERY_COMMAND.here()
 
@@ -101,7 +101,7 @@ def run_celery(app: Celery | None, words: Sequence[str], *, program: str, hint: 
 
 @contextlib.contextmanager
 def _as_default_app(group: Any, app: Celery | None) -> Iterator[None]:
-    """Make `app` what -A stands for when it is not typed, ahead of the environment (as celery.app.base.Celery.start does)."""
+    """Make `app` the default of -A, with precedence over the environment (as celery.app.base.Celery.start does)."""
     option = next(param for param in group.params if param.name == "app")
     before = option.default, option.envvar, option.allow_from_autoenv
     option.default, option.envvar, option.allow_from_autoenv = app, None, False

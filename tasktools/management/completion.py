@@ -1,4 +1,4 @@
-"""A command line up to the cursor -> the words that may stand there, by the parser of the command."""
+"""A command line up to the cursor -> the words that may come there, according to the parser of the command."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from tasktools.registry import candidates
 
 @dataclass(kw_only=True)
 class Line:
-    """What was typed ahead of the word that is to be completed."""
+    """What was typed before the word to complete."""
 
-    #: The word that is to be completed, as far as it was typed.
+    #: The word to complete, as far as it was typed.
     prefix: str
     #: The words that belong to no option.
     words: list[str] = field(default_factory=list)
@@ -27,7 +27,7 @@ class Line:
     options: dict[str, str] = field(default_factory=dict)
     #: Returns the Celery app that -A names, or the project's (None), its tasks imported.
     find_app: Callable[[str | None], Any]
-    #: Imports what else a worker imports besides the task modules.
+    #: Imports what a worker imports in addition to the task modules.
     load_rest: Callable[[], None] = lambda: None
 
     @property
@@ -39,13 +39,13 @@ Completer = Callable[[Line], Iterable[str]]
 
 
 def completed_by(action: argparse.Action, completer: Completer) -> argparse.Action:
-    """Have `completer` say what a word may be: `completed_by(parser.add_argument("name"), task_names)`."""
-    action.completer = completer  # type: ignore[attr-defined]  # the attribute that argcomplete reads is called so too
+    """Make `completer` complete the argument: `completed_by(parser.add_argument("name"), task_names)`."""
+    action.completer = completer  # type: ignore[attr-defined]  # argcomplete reads an attribute of the same name
     return action
 
 
 def task_names(line: Line) -> Iterable[str]:
-    """Return all names where nothing was typed yet; else those of the task modules, and all if none of these begins so."""
+    """Return all names if nothing was typed yet. Otherwise, return those of the task modules, or all if none of them fits."""
     app = line.app
     names = candidates.task_names(app)
     if line.prefix and any(name.startswith(line.prefix) for name in names):
@@ -69,12 +69,12 @@ def keywords(line: Line) -> Iterable[str]:
 
 
 def one_of(words: Collection[Any]) -> Completer:
-    """Complete these words, in small letters where small ones were typed."""
+    """Complete these words, in lower case if lower case was typed."""
     return lambda line: [str(word).lower() if line.prefix.islower() else str(word) for word in words]
 
 
 def listed(completer: Completer) -> Completer:
-    """Complete the last item of a list with commas."""
+    """Complete the last item of a comma-separated list."""
 
     def complete(line: Line) -> Iterable[str]:
         head, comma, last = line.prefix.rpartition(",")
@@ -87,16 +87,16 @@ def listed(completer: Completer) -> Completer:
 def answer(
     words: Sequence[str], find_app: Callable[[str | None], Any], load_rest: Callable[[], None] = lambda: None
 ) -> list[str]:
-    """Return what the last of `words` may become; they begin after `manage.py`.
+    """Return the possible completions of the last of `words`; the words begin after `manage.py`.
 
-    A word that a shell would have to quote is left out: the answer goes on the command line as it is.
+    A word that must be quoted in a shell is left out: the answer goes on the command line unchanged.
     """
     *before, prefix = words or [""]
     found = _candidates(before, Line(prefix=prefix, find_app=find_app, load_rest=load_rest))
     return sorted({word for word in found if word.startswith(prefix) and _PLAIN.fullmatch(word)})
 
 
-#: What no shell reads as anything but itself (the characters of shlex.quote), and letters beyond ASCII.
+#: Characters with no special meaning in any shell (those of shlex.quote), and letters outside ASCII.
 _PLAIN = re.compile(r"[\w@%+=:,./-]+")
 
 
@@ -157,7 +157,7 @@ class _Walk:
             self.line.words.append(word)
 
     def _positional(self) -> argparse.Action | None:
-        """Return what the next word belongs to: each takes one, the one with * or + the rest."""
+        """Return the argument that the next word belongs to: each takes one word; one with * or + takes the rest."""
         actions = self.parser._get_positional_actions()
         for place, action in enumerate(actions):
             if action.nargs in ("*", "+", argparse.REMAINDER) or place == len(self.line.words):

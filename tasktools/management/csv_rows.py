@@ -1,4 +1,4 @@
-"""Lines -> rows of CSV: a row goes on while a quote is open, by the rules of Python's csv module."""
+"""Lines -> rows of CSV: a row continues while a quote is open, by the rules of Python's csv module."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 from tasktools.exceptions import ArgumentError
 from tasktools.management.input_lines import LONGEST_LINE, Line
 
-#: Most lines of one row. A quote that is never closed makes one row of all that follows.
+#: Most lines of one row. If a quote is never closed, everything after it is one row.
 MOST_LINES = 100_000
 
 
@@ -19,17 +19,17 @@ class Row(NamedTuple):
     #: The lines on which it begins and ends, from 1.
     number: int
     last: int
-    #: Its lines without the end of the last one; None for one that is too long.
+    #: Its lines without the end of the last one; None for a row that is too long.
     data: bytes | None
-    #: Why nothing of what follows can be read; "" for a row that ends.
+    #: Why nothing after this row can be read; "" for a row that ends.
     endless: str = ""
 
 
 def rows(lines: Iterator[Line | None]) -> Iterator[Row | None]:
-    """Yield the rows, None where there is no line for a while. Empty lines between rows hold nothing.
+    """Yield the rows; None if no line has come for a while. Empty lines between rows are skipped.
 
-    The rows end with one that is `endless` when a quote is not closed, or not within the longest row: where the next row
-    begins is not known then.
+    If a quote is not closed, or not within the longest row, the last row is `endless`: nobody knows where the next row
+    begins.
     """
     builder = _Builder()
     for line in lines:
@@ -59,7 +59,7 @@ class _Builder:
     """Puts the lines of a row together."""
 
     def __init__(self) -> None:
-        #: Each line, and its end.
+        #: Each line, followed by its end.
         self.parts: list[bytes] = []
         self.size = 0
         self.first = self.last = self.opened = 0
@@ -102,9 +102,9 @@ class _Builder:
 
 
 def _open_quote(data: bytes, *, is_open: bool) -> bool | None:
-    """Return None when no quote is open at the end of a line, else whether the open one stands in this line.
+    """Return None if no quote is open at the end of a line, else whether the open quote began in this line.
 
-    A quote opens at the beginning of a cell alone, and two of them in a quoted cell are one character.
+    A quote opens only at the beginning of a cell, and two quotes in a quoted cell are one character.
     """
     at, here = 0, False
     while True:

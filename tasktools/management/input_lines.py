@@ -16,10 +16,10 @@ from typing import BinaryIO, NamedTuple
 from tasktools.arguments.names import shown_path
 from tasktools.exceptions import ArgumentError
 
-#: Longest line that is read, in bytes: a message of that size serves nobody.
+#: Longest line that is read, in bytes: nobody needs a message of that size.
 LONGEST_LINE = 16 << 20
 
-#: How long a pipe may be silent before what has come is sent, in seconds.
+#: How long a pipe may be silent before the lines so far are sent, in seconds.
 PATIENCE = 1.0
 
 _CHUNK = 1 << 20
@@ -32,7 +32,7 @@ class Line(NamedTuple):
     number: int
     #: Without its end; None for one that is too long.
     data: bytes | None
-    #: Its end: a cell of CSV may go on after it.
+    #: Its end: a cell of CSV may continue after it.
     end: bytes = b"\n"
 
 
@@ -50,7 +50,7 @@ class Source:
     def __init__(self, name: str) -> None:
         """Open it.
 
-        Raises ArgumentError for what cannot be read.
+        Raises ArgumentError if it cannot be read.
         """
         self.name = "stdin" if name == "-" else name
         if name == "-":
@@ -64,7 +64,7 @@ class Source:
         self.is_regular = stat.S_ISREG(self.status.st_mode) and name != "-"
 
     def summary(self) -> Summary | None:
-        """Count and digest the lines of a regular file; None for a pipe, whose end nobody knows."""
+        """Return the number of lines and the digest of a regular file; None for a pipe, whose end is not known."""
         if not self.is_regular:
             return None
         digest, lines, last = hashlib.blake2b(digest_size=16), 0, b"\n"
@@ -75,7 +75,7 @@ class Source:
                 lines += chunk.count(b"\n")
                 last = chunk[-1:]
         except _BROKEN:
-            pass  # said when it is read
+            pass  # this is reported when the lines are read
         self._file.seek(0)
         return Summary(lines + (last != b"\n"), digest.hexdigest())
 
@@ -99,7 +99,7 @@ class Source:
 
     @property
     def status(self) -> os.stat_result:
-        """What the system says of the file."""
+        """The status of the file, from the system."""
         return os.fstat(self._file.fileno())
 
     def close(self) -> None:
@@ -154,7 +154,7 @@ def _opened(name: str) -> BinaryIO:
 
 
 def _split(chunks: Iterator[bytes | None]) -> Iterator[bytes | None]:
-    """Yield the lines of chunks without their newlines. Of one that is too long no more is kept than shows it."""
+    """Yield the lines of chunks without their newlines. Of a line that is too long, keep only enough to show that it is."""
     rest = b""
     for chunk in chunks:
         if chunk is None:

@@ -1,4 +1,4 @@
-"""enqueue --rate and --max-queue: no faster than a worker likes it."""
+"""enqueue --rate and --max-queue: send no faster than the workers can handle."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ QUEUE_PERIOD = 0.5
 
 
 class Pace:
-    """When the next batch may be sent."""
+    """Decides when the next batch may be sent."""
 
     def __init__(self, rate: int | None, most: int | None) -> None:
-        """So many calls a second, and so many messages in a queue; None for any number."""
+        """`rate` is calls per second, `most` is messages in a queue; None means no limit."""
         self.rate = rate
         self.most = most
         self._due = 0.0
 
     def batch_size(self, size: int) -> int:
-        """Return how many calls a batch of at most `size` has: with a rate, those of a fifth of a second."""
+        """Return how many calls a batch of at most `size` has: with a rate, the calls of a fifth of a second."""
         return min(size, max(1, self.rate // 5)) if self.rate else size
 
     def wait(self, publisher: Publisher, queues: Collection[str], calls: int, meter: Meter) -> None:
-        """Return when the next batch, of so many calls, may go to `queues`."""
+        """Return when the next batch, with this number of calls, may go to `queues`."""
         if self.rate:
             time.sleep(max(0.0, self._due - time.monotonic()))
         for queue in queues:
@@ -34,5 +34,5 @@ class Pace:
                 meter.waits(f'the queue "{queue}" has {length} messages, more than {self.most}')
                 time.sleep(QUEUE_PERIOD)
         if self.rate:
-            # From now on, not from the beginning: a time in which nothing came is not made up for.
+            # This counts from now, not from the beginning: the run does not catch up after a time without calls.
             self._due = max(self._due, time.monotonic()) + calls / self.rate

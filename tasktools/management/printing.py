@@ -1,4 +1,4 @@
-"""How a command writes: data to stdout, and what is meant for a person to stderr, without passwords and escaped."""
+"""How a command writes: data to stdout, and messages for people to stderr, escaped and without passwords."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class PrintingCommand(StreamCommand):
         raise NotImplementedError
 
     def cleaned(self, text: str) -> str:
-        """Return `text` as one line that a person can be shown: all that comes from elsewhere goes through here."""
+        """Return `text` as one line that is safe to show to a person. All text from elsewhere goes through here."""
         return terminal.line(self.hide(text))
 
     def note(self, *lines: str, style: Callable[[str], str] = str) -> None:
-        """Write lines for a person, on stderr; each stays one line, whatever is in it. With --json each is an object."""
+        """Write lines for a person to stderr. Each stays one line, whatever is in it. With --json, each is an object."""
         if self.as_json:
             lines, style = tuple(render.as_json({"note": self.hide(each)}) for each in lines), str
         self.stderr.write("".join(f"{style(self.cleaned(each))}\n" for each in lines), str)
 
     def note_block(self, text: str) -> None:
-        """Write what has lines of its own (a traceback) for a person, on stderr."""
+        """Write a text of several lines (a traceback) for a person to stderr."""
         if self.as_json:
             self.note(text.rstrip())
         else:
@@ -43,7 +43,7 @@ class PrintingCommand(StreamCommand):
         self.stdout.write(terminal.line(text))
 
     def print_value(self, value: Any) -> None:
-        """Write a value: text as it is, but escaped on a terminal; anything else as JSON."""
+        """Write a value: text unchanged, but escaped on a terminal; anything else as JSON."""
         text = render.as_text(value)
         self.stdout.write(terminal.block(text) if self.stdout.isatty() else text)
 
@@ -63,7 +63,7 @@ class PrintingCommand(StreamCommand):
         self.stdout.write(captured.get())
 
     def warn(self, *problems: TasktoolsError) -> None:
-        """Say what is wrong and stops nothing, on stderr."""
+        """Report problems that do not stop the command, on stderr."""
         for problem in problems:
             if self.as_json:
                 self.stderr.write(render.error_json(problem, self.hide, key="warning"), str)

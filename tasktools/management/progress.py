@@ -1,4 +1,4 @@
-"""How far a long command has come, on stderr: a bar in a terminal, else a line now and then."""
+"""How far a long command has come, on stderr: a bar in a terminal, otherwise a line every few seconds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from tasktools.management.base import TasktoolsCommand
 from tasktools.publishing.checkpoint import Progress
 
-#: Seconds between two lines where there is no terminal.
+#: Seconds between two lines if there is no terminal.
 PERIOD = 5.0
 
 
@@ -40,7 +40,7 @@ class Meter:
                 self._bar.stop()
 
     def show(self, progress: Progress) -> None:
-        """Show that so many lines are done."""
+        """Show how many lines are done."""
         self._waited = ""
         if self._bar:
             self._bar.update(self._id, completed=progress.line, description="")
@@ -51,7 +51,7 @@ class Meter:
             self.command.note(self._text(progress.line, now - self.began))
 
     def waits(self, what: str) -> None:
-        """Say what is waited for; in a pipe once."""
+        """Say what the command waits for; without a terminal, only once."""
         if self._bar:
             self._bar.update(self._id, description=self.command.cleaned(f"waiting: {what}"))
         elif not self._waited:

@@ -37,14 +37,14 @@ _PLACES = {
 }
 
 
-#: How long is waited for a result where --timeout does not say.
+#: How long to wait for a result if --timeout is not given.
 DEFAULT_WAIT = "1m"
 
 
 def waiting_time(options: dict[str, Any]) -> float:
     """Return how long --wait waits, in seconds.
 
-    Raises ArgumentError for --timeout without --wait: nothing is waited for.
+    Raises ArgumentError for --timeout without --wait: then nothing waits.
     """
     if options["timeout"] is not None and not options["wait"]:
         raise ArgumentError("--timeout says how long to --wait, and --wait is not given.", hint="give both or none")
@@ -52,7 +52,7 @@ def waiting_time(options: dict[str, Any]) -> float:
 
 
 def show(command: TasktoolsCommand, outcome: Outcome, options: dict[str, Any], *, label: bool = False) -> None:
-    """Print the result on stdout; what is no result (a failure, a state in between) goes to stderr, with --json to stdout."""
+    """Print the result on stdout. Other outcomes (a failure, a state in between) go to stderr; with --json, to stdout."""
     if options["as_json"]:
         command.print_json(_hidden(outcome, command.hide), indent=None)
         return
@@ -68,7 +68,7 @@ def show(command: TasktoolsCommand, outcome: Outcome, options: dict[str, Any], *
 
 
 def _hidden(outcome: Outcome, hide: Callable[[str], str]) -> Outcome:
-    """Return the outcome without passwords in what a worker has written about a failure; a result stays as it is."""
+    """Return the outcome without passwords in what a worker has written about a failure. A result is not changed."""
     error = outcome.error and replace(outcome.error, message=hide(outcome.error.message))
     return replace(outcome, error=error, traceback=outcome.traceback and hide(outcome.traceback))
 
@@ -84,12 +84,12 @@ def show_awaited(command: TasktoolsCommand, app: Celery, sent: Sent, timeout: fl
         command.note(f"The task goes on. Ask again: manage.py taskresult {sent.id} --wait")
         raise
     show(command, outcome, options)
-    # Of a task that ran here nobody keeps a traceback to hint at.
+    # The traceback of a task that ran here is not stored, so no hint can point to it.
     verdict([outcome], {**options, "traceback": options["traceback"] or sent.eager}, timeout)
 
 
 def verdict(outcomes: Sequence[Outcome], options: dict[str, Any], timeout: float | None = None) -> None:
-    """Return when all are done; else raise the error that the command ends with, the gravest first.
+    """Return if all are done; else raise the error that the command ends with, the most serious first.
 
     Raises TaskFailed, Unreadable, NoTrace, NotFinished.
     """
@@ -160,7 +160,7 @@ def _waiting_hint(outcome: Outcome, timeout: float | None) -> str:
 
 
 def require_backend(command: TasktoolsCommand, app: Celery, *, sender: bool) -> None:
-    """Raise ConfigurationError when no result can come to this process; `sender` says that it sends the task itself.
+    """Raise ConfigurationError if no result can reach this process; `sender` says that it sends the task itself.
 
     A process that is not the command's own may have sent it, or run a worker.
     """
@@ -181,7 +181,7 @@ def require_backend(command: TasktoolsCommand, app: Celery, *, sender: bool) -> 
 
 
 def require_result(app: Celery, call: Call) -> None:
-    """Raise ArgumentError when the call leaves no result that one could wait for."""
+    """Raise ArgumentError if the call stores no result to wait for."""
     if call.options.get("ignore_result"):
         raise ArgumentError("With --ignore-result there is no result to --wait for.", hint="give one of them")
     if not app.conf.task_always_eager and getattr(

@@ -1,4 +1,4 @@
-"""What runworker and runbeat share: they end as celery ends, with the project's app and its logging."""
+"""What runworker and runbeat share: they use the project's app and its logging, and end with celery's exit code."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tasktools.supervisor.line import Line
 if TYPE_CHECKING:
     from celery import Celery
 
-#: How long the broker is given to answer before it is named, in seconds.
+#: How long to wait for the broker's answer before reporting it, in seconds.
 BROKER_LIMIT = 2.5
 
 RUN_EXIT_CODES = """exit codes:
@@ -46,7 +46,7 @@ class RunCommand(TasktoolsCommand):
     prints_data = False
     epilog = RUN_EXIT_CODES
     requires_system_checks = "__all__"
-    #: The line to the supervisor, when there is one.
+    #: The line to the supervisor, if there is one.
     line: Line | None = None
     #: The celery subcommand.
     celery_command = ""
@@ -76,12 +76,12 @@ class RunCommand(TasktoolsCommand):
                 self.line = become_supervisor.become_supervisor(self.celery_command, options)
 
     def check(self, *args: Any, **options: Any) -> None:
-        """Run Django's checks. Raises ProjectError where one of them raises, as one of a broken URLconf does."""
+        """Run Django's checks. Raises ProjectError if a check raises an exception, for example because of a broken URLconf."""
         found: CommandError | None = None
         with project_code(django_fixup.checks_broken):
             try:
                 super().check(*args, **options)
-            except CommandError as error:  # which is what the checks have found
+            except CommandError as error:  # it holds what the checks have found
                 found = error
         if found is not None:
             raise found
@@ -118,7 +118,7 @@ class RunCommand(TasktoolsCommand):
         self.end_with(code, f"celery {self.celery_command} has ended with an error.")
 
     def introduce(self, found: celery_app.Found, options: dict[str, Any]) -> None:
-        """Say what is about to start, and name a broker that does not answer: Celery decides what then."""
+        """Say what is about to start, and report a broker that does not answer. Celery decides what happens then."""
         from tasktools.brokers.reach import check_broker
         from tasktools.worker.banner import summary
 
@@ -131,7 +131,7 @@ class RunCommand(TasktoolsCommand):
             self.note(*render.error_lines(error), style=self.style.ERROR)
 
     def further_words(self, found: celery_app.Found, options: dict[str, Any]) -> list[str]:
-        """Return what the command line gets in addition."""
+        """Return additional words for the command line."""
         return []
 
     def start(self, found: celery_app.Found, words: Sequence[str], options: dict[str, Any]) -> int:
@@ -145,21 +145,21 @@ class RunCommand(TasktoolsCommand):
         return run_celery(found.app, words, program="celery", hint=f"manage.py run{self.celery_command} --help")
 
     def obey(self, line: Line, words: Sequence[str]) -> Sequence[str]:
-        """Have the process obey the supervisor; return its command line."""
+        """Make the process obey the supervisor; return its command line."""
         raise NotImplementedError
 
 
 def _may_be_mended(error: TasktoolsError, options: dict[str, Any]) -> bool:
-    """Whether the change of a file may fix what keeps Celery from starting."""
+    """Whether a change of a file may fix what prevents Celery from starting."""
     if isinstance(error, AppError):
         return options.get("app") is None
     return isinstance(error, (ProjectError, ConfigurationError))
 
 
 def reloads(options: dict[str, Any]) -> bool:
-    """Whether to start again when a file changes: as runserver does, but not for a process that others manage.
+    """Whether to start again when a file changes, as runserver does. Not for a process that others manage, and
 
-    Nor for a worker with a beat inside (-B): while the old one finishes its tasks there would be two.
+    not for a worker with a beat inside (-B): there would be two beats while the old worker finishes its tasks.
     """
     if options["noreload"] or options.get("detach"):
         return False
@@ -171,7 +171,7 @@ def _global_words(options: dict[str, Any], *, quiet: bool) -> list[str]:
 
 
 def _keep_logging(app: Celery, *, keep_level: bool) -> None:
-    """Leave the root logger as LOGGING has set it up: its handlers, and its level unless -l was typed."""
+    """Keep the root logger as LOGGING has configured it: its handlers, and its level unless -l was typed."""
     from celery.signals import after_setup_logger
 
     app.conf.worker_hijack_root_logger = False

@@ -1,4 +1,4 @@
-"""A task that runs in this process: what is said of it meanwhile, and how the command ends."""
+"""A task that runs in this process: what is printed while it runs, and how the command ends."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tasktools.results.outcome import Failure, Outcome
 
 
 def check_terminal() -> None:
-    """Raise UsageError when nobody could talk to the debugger: it would read its commands from a pipe."""
+    """Raise UsageError if nobody can type commands for the debugger: it would read them from a pipe."""
     if sys.stdin is None or not sys.stdin.isatty():
         raise UsageError(
             "--pdb needs a terminal, and standard input is none.",
@@ -32,12 +32,12 @@ def check_terminal() -> None:
 
 
 def out_of_the_data() -> contextlib.AbstractContextManager[Any]:
-    """Lead what the task and its debugger print to stderr, unless stdout is a terminal, where all is read by a person."""
+    """Send what the task and its debugger print to stderr, unless stdout is a terminal, where a person reads everything."""
     return contextlib.nullcontext() if sys.stdout.isatty() else contextlib.redirect_stdout(sys.stderr)
 
 
 class Printer:
-    """Says on stderr what happens while the task runs."""
+    """Prints on stderr what happens while the task runs."""
 
     def __init__(self, command: TasktoolsCommand, options: dict[str, Any]) -> None:
         self.note, self.note_block = command.note, command.note_block
@@ -56,14 +56,14 @@ class Printer:
             self._raised(event)
 
     def _raised(self, event: Raised) -> None:
-        if not self.as_json:  # which has it in its document
+        if not self.as_json:  # with --json, the document holds it
             self.note_block(event.text)
         if self.pdb and event.traceback is not None:
             pdb.post_mortem(event.traceback)
 
 
 def wait_for(command: TasktoolsCommand, task: str, attempt: Attempt, *, now: bool) -> None:
-    """Say which retry comes and why, and wait until it is its time."""
+    """Print which retry comes next and why, and wait until it is due."""
     command.note(_asks(task, attempt), "--retry-now: without the wait." if now else "Waiting.")
     if attempt.again and not now:
         time.sleep(attempt.again.seconds)

@@ -1,4 +1,4 @@
-"""What rundev starts: the command line of each part, and whether each can be."""
+"""What rundev starts: the command line of each part, and whether each can start."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tasktools.management.run_base import RunCommand
 
 
 def commands(options: dict[str, Any], server: str, *, color: bool) -> dict[str, list[str]]:
-    """Return the command line of each part that is to run, by its name.
+    """Return the command line of each part to run, by its name.
 
     Raises UsageError for options that a part would not take, and if no part is left.
     """
@@ -44,7 +44,7 @@ def commands(options: dict[str, Any], server: str, *, color: bool) -> dict[str, 
 
 
 def run_words(command: str, option: str, text: str) -> list[str]:
-    """Return the words of `--worker "OPTIONS"`, once the command that gets them has accepted them."""
+    """Return the words of `--worker "OPTIONS"`, after the command that gets them has accepted them."""
     kind = _load(command)
     if not isinstance(kind, RunCommand):
         raise UsageError(
@@ -69,7 +69,7 @@ def run_words(command: str, option: str, text: str) -> list[str]:
 def server_command(*, plus: bool) -> str:
     """Return the name of the command that is the web server.
 
-    Raises UsageError where --plus asks for one that is not installed.
+    Raises UsageError if --plus asks for one that is not installed.
     """
     if not plus:
         return "runserver"
@@ -86,7 +86,7 @@ def server_command(*, plus: bool) -> str:
 def address(typed: str | None, server: str) -> tuple[str, int]:
     """Return the host and the port that the web server will take.
 
-    Raises UsageError for what it would not read.
+    Raises UsageError for an address that it would not accept.
     """
     kind: Any = _load(server)
     if not typed and server == "runserver_plus":
@@ -104,11 +104,11 @@ def address(typed: str | None, server: str) -> tuple[str, int]:
 
 
 def require_free(host: str, port: int) -> None:
-    """Raise UsageError where the web server could not listen. Nothing is started then."""
+    """Raise UsageError if the web server could not listen. Then nothing is started."""
     try:
         family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:
-            # As the server does: a connection that has just ended does not keep the port.
+            # As the server does: a connection that has just ended does not block the port.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(place)
     except OSError as error:
@@ -127,7 +127,7 @@ def other(port: int) -> int:
 
 
 def colored(stream: Any, options: dict[str, Any]) -> bool:
-    """Whether what goes to `stream` has colours."""
+    """Whether output to `stream` has colours."""
     if options["no_color"] or "NO_COLOR" in os.environ:
         return False
     return bool(options["force_color"] or stream.isatty())
@@ -139,13 +139,13 @@ def _load(name: str) -> BaseCommand:
 
 
 def _start() -> list[str]:
-    """Return how this command was started, up to the word rundev: manage.py or python -m django, with Python's options."""
+    """Return the command line up to (and without) the word rundev: manage.py or python -m django, with Python's options."""
     arguments = [str(word) for word in get_child_arguments()]
     return arguments[: len(arguments) - len(sys.argv[1:])]
 
 
 def _typed(options: dict[str, Any]) -> Sequence[str]:
-    """Return those of Django's own options that were typed."""
+    """Return Django's own options, as far as they were typed."""
     words = [f"--{name}={options[name]}" for name in ("settings", "pythonpath") if options[name]]
     words += ["--verbosity", str(options["verbosity"])] if options["verbosity"] != 1 else []
     return [*words, *(f"--{name.replace('_', '-')}" for name in ("no_color", "traceback") if options[name])]

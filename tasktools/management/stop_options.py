@@ -25,7 +25,7 @@ def add_ending_options(parser: CommandParser) -> None:
 def limits_from(options: dict[str, Any]) -> Limits:
     """Return what --drain, --max-tasks and --max-time say.
 
-    Raises ArgumentError for what is no number or no duration.
+    Raises ArgumentError for an invalid number or duration.
     """
     typed = options["max_tasks"]
     tasks = None if typed is None else whole_number(str(typed))

@@ -1,4 +1,4 @@
-"""stdout and stderr of a command: what cannot be written to stdout is an error, and stderr is no reason to stop."""
+"""stdout and stderr of a command: a failed write to stdout is an error; a failed write to stderr does not stop the command."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from tasktools.exceptions import OutputError
 
 
 class ReaderGone(BrokenPipeError):
-    """Whoever read stdout has seen enough."""
+    """The reader of stdout has closed its end of the pipe."""
 
 
 class StdoutError(OutputError):
     """stdout could not be written."""
 
 
-#: What Python's streams do by themselves with characters that they cannot write; another one has been asked for.
+#: Python's default error handlers for characters that a stream cannot write. If it has another one, somebody has chosen that.
 _UNFIT = ("strict", "surrogateescape", "backslashreplace")
 _ESCAPED = "tasktools.escaped"
 
@@ -41,11 +41,11 @@ codecs.register_error(_ESCAPED, _escape)
 class StreamCommand(BaseCommand):
     """A command whose streams are guarded when it is run by manage.py."""
 
-    #: What has been done and stays so, as a sentence: it is said when the output is lost. "" for nothing.
+    #: What has been done and cannot be undone, as a sentence. It is printed if the output is lost. "" for nothing.
     done = ""
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        """Return Django's parser, whose help goes where all data goes: argparse says nothing when it cannot write."""
+        """Return Django's parser. Its help goes to the same stream as data: argparse does not report a failed write."""
         parser = super().create_parser(prog_name, subcommand, **kwargs)
 
         def print_help(file: Any = None) -> None:
@@ -62,21 +62,21 @@ class StreamCommand(BaseCommand):
             super().run_from_argv(argv)
 
     def print_help(self, prog_name: str, subcommand: str) -> None:
-        """Print what `manage.py help NAME` shows: nothing else calls it."""
+        """Print what `manage.py help NAME` shows. Nothing else calls this."""
         self._called_from_command_line = True
         with self.guarded([prog_name, subcommand]):
             super().print_help(prog_name, subcommand)
 
     @contextlib.contextmanager
     def guarded(self, argv: list[str]) -> Iterator[None]:
-        """Have what is printed inside the block be written, or the command end with what prevents it."""
+        """Make sure that everything printed inside the block is written; if not, the command ends with that error."""
         self.stdout = OutputWrapper(_Data(sys.stdout))  # type: ignore[arg-type]
         self.stderr = OutputWrapper(_Notes(sys.stderr))  # type: ignore[arg-type]
         self.stderr.style_func = self.style.ERROR
         open_closed()
         try:
             yield
-        except ReaderGone:  # of the help; the others are handled where a command runs
+        except ReaderGone:  # from the help; others are handled where a command runs
             sys.exit(0)
         except StdoutError as error:
             self.lost(error, argv)
@@ -94,7 +94,7 @@ class StreamCommand(BaseCommand):
         raise NotImplementedError
 
     def _flush(self, argv: list[str], *, failed: bool) -> None:
-        """Write what waits in stdout; of a command that has failed its own exit code counts."""
+        """Write the buffered output of stdout. A command that has failed keeps its own exit code."""
         try:
             self.stdout.flush()
         except ReaderGone:
@@ -102,20 +102,20 @@ class StreamCommand(BaseCommand):
         except StdoutError as error:
             if not failed:
                 self.lost(error, argv)
-            elif "--json" not in argv:  # whose stderr has its one object already
+            elif "--json" not in argv:  # with --json, stderr already holds its one object
                 self.note(error.sentence)
 
 
 def open_closed() -> None:
-    """Lead stdout and stderr to nowhere where they were closed when Python began: libraries write to them, and ask what they are.
+    """Open stdout and stderr on /dev/null if they were closed when Python began: libraries write to them and examine them.
 
-    Their descriptors are taken too: a socket that got one would be stdout of a program that this process becomes.
+    Their descriptors are opened too. Otherwise a socket could get one, and be stdout of a program that this process becomes.
     """
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest that is free: this one
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # this is the lowest free descriptor
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - as long as the process
@@ -124,9 +124,9 @@ def open_closed() -> None:
 
 
 def flush() -> None:
-    """Write what waits in stdout and stderr, before this process splits in two or becomes another program."""
+    """Write the buffered output of stdout and stderr, before this process forks or becomes another program."""
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):  # full, gone or closed: no reason to stop
+        with contextlib.suppress(OSError, ValueError):  # full, gone or closed: this is not a reason to stop
             if stream is not None:
                 stream.flush()
 
@@ -147,9 +147,9 @@ class _Stream:
         return self._guarded("write", self._writable(text)) or 0
 
     def _writable(self, text: str) -> str:
-        """Return `text` with what the stream's encoding cannot write as escapes, unless the stream is to replace that.
+        """Return `text` with escapes for what the stream's encoding cannot write, unless the stream replaces that itself.
 
-        The escapes are JSON's own, and only the strings of JSON hold such characters: it stays valid, with the same value.
+        They are JSON's own escapes, and in JSON only strings hold such characters: JSON stays valid and keeps its value.
         """
         encoding = getattr(self._stream, "encoding", None)
         if text.isascii() or not encoding or getattr(self._stream, "errors", None) not in _UNFIT:
@@ -171,14 +171,14 @@ class _Stream:
         return None
 
     def _discard(self) -> None:
-        """Have what waits in the stream go nowhere: Python would complain when it flushes at exit."""
+        """Discard the buffered output of the stream: Python would report an error when it flushes at exit."""
         with contextlib.suppress(OSError, ValueError, AttributeError):
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self._stream.fileno())
             os.close(nowhere)
 
     def fail(self, error: OSError) -> None:
-        """Act on what prevents writing."""
+        """Handle an error that prevents writing."""
 
 
 class _Data(_Stream):
@@ -191,4 +191,4 @@ class _Data(_Stream):
 
 
 class _Notes(_Stream):
-    """stderr: whoever read it may have gone, which is no reason to stop."""
+    """stderr: its reader may have gone, which is not a reason to stop."""

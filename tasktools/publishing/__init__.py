@@ -1,1 +1,1 @@
-"""Calls become messages: one by one, or in batches that can be continued."""
+"""Turn calls into messages: one by one, or in batches that can be continued."""

@@ -1,4 +1,4 @@
-"""The files that a run writes: each is locked while it is open, and none is emptied before all are known to be good."""
+"""The files that a run writes: each is locked while it is open. No file is emptied before all have been opened."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def lock(handle: int) -> bool:
-    """Lock an open file for this process until it is closed; False where the file system has no locks.
+    """Lock an open file for this process until it is closed; return False if the file system has no locks.
 
-    Raises BlockingIOError when another process has it.
+    Raises BlockingIOError when another process holds the lock.
     """
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -37,12 +37,12 @@ def lock(handle: int) -> bool:
 
 
 class Output:
-    """A file to which a run appends, and which is cut back to where the run's mark stands."""
+    """A file to which a run appends. It can be cut back to the size that the run's mark holds."""
 
     def __init__(self, option: str, path: str) -> None:
-        """Open and lock it; what is in it stays until `begin`.
+        """Open and lock it; its content stays until `begin`.
 
-        Raises ArgumentError when it is no regular file, cannot be written, or another process writes it.
+        Raises ArgumentError when it is not a regular file, cannot be written, or another process writes it.
         """
         self.option = option
         self.path = path
@@ -73,11 +73,11 @@ class Output:
 
     @property
     def identity(self) -> tuple[int, int]:
-        """What the file is, whatever its names are."""
+        """The identity of the file: the same for all its names."""
         return identity(os.fstat(self._handle))
 
     def begin(self, size: int | None) -> None:
-        """Cut it to so many bytes, to be continued there: None empties it, -1 keeps all."""
+        """Cut it to `size` bytes, and continue there: None empties it, -1 keeps everything."""
         there = os.fstat(self._handle).st_size
         # Somebody may have removed what a run had written.
         self.size = there if size == -1 else min(size or 0, there)
@@ -85,7 +85,7 @@ class Output:
         os.ftruncate(self._handle, self.size)
 
     def add(self, lines: Sequence[str]) -> None:
-        """Append lines, and have them on their way to the disk before this returns; all of them or none.
+        """Append all lines or none. The kernel has them before this returns.
 
         Raises OutputError.
         """
@@ -100,13 +100,13 @@ class Output:
         self.size += len(data)
 
     def cut(self, size: int) -> None:
-        """Take back what stands after so many bytes: it was not sent. Without a lock somebody else may have written it."""
+        """Remove what follows after `size` bytes: it was not sent. Without a lock, another process may have written it."""
         if self._locked:
             self._cut(size)
             self.size = size
 
     def close(self) -> None:
-        """Close it; one that was made for nothing goes again."""
+        """Close it; remove a new file if `begin` was never called."""
         with contextlib.suppress(OSError):
             if self._made and not self._kept:
                 os.unlink(os.path.realpath(self.path))
@@ -122,9 +122,9 @@ class Outputs:
     """The files of --ids and --skip-bad. Use it as a context manager."""
 
     def __init__(self, ids: str | None, bad: str | None, *, taken: Mapping[tuple[int, int], str]) -> None:
-        """Open those that are named. `taken` are files that must not be written, and what each is.
+        """Open the files that are named. `taken` maps files that must not be written to what each is.
 
-        Raises ArgumentError; nothing is changed then.
+        Raises ArgumentError; then nothing has changed.
         """
         self.ids: Output | None = None
         self.bad: Output | None = None
@@ -146,7 +146,7 @@ class Outputs:
         self.close()
 
     def begin(self, ids: int | None, bad: int | None) -> None:
-        """Cut both to these sizes, as Output.begin."""
+        """Cut both to these sizes, as Output.begin does."""
         for output, size in ((self.ids, ids), (self.bad, bad)):
             if output:
                 output.begin(size)
@@ -167,7 +167,7 @@ class Outputs:
             raise
 
     def cut(self, ids: int, bad: int) -> None:
-        """Take back what was added since they had these sizes."""
+        """Remove what was added since they had these sizes."""
         for output, size in ((self.ids, ids), (self.bad, bad)):
             if output:
                 output.cut(size)

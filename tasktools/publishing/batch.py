@@ -1,9 +1,9 @@
 """Many calls at once.
 
-On Redis and Valkey a batch of messages is one transaction, and the mark of a run (`runs`) is in it. Most messages are made
-from a template of Celery's own (`templates`); whatever a template cannot be sure to reproduce takes Celery's own path, call
-by call, and is written down to be sent with its batch. Other brokers get each call by `apply_async`, batched where kombu
-can (kombu 5.7: Producer.batch).
+On Redis and Valkey, a batch of messages is one transaction, which includes the mark of a run (`checkpoint`). Most messages
+are made from a template that is cut out of one of Celery's own (`message_template`). A call that a template may not
+reproduce takes Celery's own path, and its commands are recorded and sent with the batch. On other brokers, `apply_async`
+sends each call, in batches where kombu can (kombu 5.7: Producer.batch).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 #: Calls in one batch unless another number is given.
 BATCH_SIZE = 500
 
-#: How long connecting, and one answer of the broker, may take, in seconds.
+#: How long connecting may take, and how long one answer of the broker, in seconds.
 LIMIT = 4.0
 
 
@@ -57,15 +57,15 @@ class Batch:
 def enqueue_many(app: Celery, calls: Iterable[Call], *, batch_size: int = BATCH_SIZE) -> Iterator[Batch]:
     """Send `calls` as `apply_async` would, `batch_size` of them at a time, and yield each batch when it has been sent.
 
-    Lazily: nothing is sent before the first batch is asked for, and `calls` may be endless. Arguments are checked as by
-    `apply_async`. On Redis and Valkey a batch is sent as a whole or not at all.
+    This is lazy: nothing is sent before you ask for the first batch, and `calls` may be endless. Arguments are checked as in
+    `apply_async`. On Redis and Valkey, a batch is sent as a whole or not at all.
 
         for batch in enqueue_many(app, (Call(task="shop.tasks.add", args=(n, n)) for n in range(1_000_000))):
             print(len(batch.ids))
 
     Raises TypeError for a call that its task does not take, TooDeep for one that no worker could read, Unreachable when there
-    is no broker (nothing was sent of the batch), InDoubt when the broker broke off in the middle of a batch, and what receivers
-    of signals raise.
+    is no broker (nothing of the batch was sent), InDoubt when the broker broke off in the middle of a batch, and what
+    receivers of signals raise.
     """
     left = iter(calls)
     with Publisher(app) as publisher:
@@ -79,11 +79,11 @@ class Publisher:
     """Sends batch after batch over one connection. Use it as a context manager."""
 
     def __init__(self, app: Celery, *, listen: bool = True) -> None:
-        """Without `listen` no results are subscribed to; that switch of Celery's holds for the whole process."""
+        """Without `listen`, no results are subscribed to. This uses a switch of Celery that applies to the whole process."""
         self.app = app
         self.broker = broker_of(app)
         self.listen = listen
-        #: How many calls the apply_async of their tasks has declined: their ids belong to no message.
+        #: How many calls the tasks' own apply_async has declined: the ids of these calls belong to no message.
         self.declined: Counter[str] = Counter()
         self._plans = Plans(app)
         self._stack = contextlib.ExitStack()
@@ -102,7 +102,7 @@ class Publisher:
         return self.broker.supports_transactions
 
     def open(self) -> Any:
-        """Return the connection; made when it is first asked for.
+        """Return the connection, which the first call makes.
 
         Raises Unreachable when there is none within LIMIT.
         """
@@ -117,7 +117,7 @@ class Publisher:
             if self.is_atomic:
                 self._keys = Keys(self._connection.default_channel)
                 self._recorder = Recorder(self._keys)
-                # redis-py would send a transaction again whose answer was lost, and so twice.
+                # If an answer is lost, redis-py would send the transaction again, and so twice.
                 self._keys.client.set_retry(Retry(NoBackoff(), 0))
         return self._connection
 
@@ -136,8 +136,8 @@ class Publisher:
     ) -> Batch:
         """Send one batch, and the mark with it. The ids are new ones unless given (`new_ids`).
 
-        Raises Unreachable, InDoubt, ProjectError when the project's own code fails on the way, and EncodeError. `tally` then
-        says how many of the calls have been sent all the same: none, where batches are sent as a whole.
+        Raises Unreachable, InDoubt, ProjectError when the project's own code fails during that, and EncodeError. `tally` then
+        says how many of the calls have been sent nevertheless: none, if batches are sent as a whole.
         """
         self.open()
         ids = self.new_ids(calls) if ids is None else ids
@@ -182,7 +182,7 @@ class Publisher:
         return InDoubt(sentence, hint=hint, in_part=True)
 
     def _broke_off(self, error: BaseException) -> str:
-        refuses = any(isinstance(each, ResponseError) for each in chain(error))  # kombu wraps some
+        refuses = any(isinstance(each, ResponseError) for each in chain(error))  # kombu wraps some errors
         return f"{self.broker.name} {'refuses' if refuses else 'broke off'}: {reason(error)}."
 
     def read(self, key: str) -> dict[str, str]:
@@ -191,7 +191,7 @@ class Publisher:
         return found
 
     def write(self, mark: Mark) -> None:
-        """Write a mark alone."""
+        """Write only a mark."""
         self.open()
         self._transact(Outgoing(), mark, Tally(), 0)
 
@@ -225,11 +225,11 @@ class Publisher:
             raise
 
     def _plan_of(self, call: Call) -> Plan:
-        with project_code(lambda error: unsent(call.task, error)):  # its routes, and the result backend, are looked at
+        with project_code(lambda error: unsent(call.task, error)):  # this looks at its routes and at the result backend
             return self._plans.of(call)
 
     def _record(self, call: Call, task_id: str, plan: Plan, outgoing: Outgoing) -> None:
-        """Have Celery make the message, and learn from it."""
+        """Make Celery create the message, and learn from it."""
         with self._recorder.recording() as commands:
             self._applier.apply(call, task_id, retry=False)
         plan.learn(commands, call, task_id)
@@ -244,7 +244,7 @@ class Publisher:
         except (EncodeError, TasktoolsError):
             raise
         except Exception as error:
-            tally.sent = 0  # what a broker that breaks off has been given before is not known to be there
+            tally.sent = 0  # if the broker breaks off, nobody knows whether it has the calls before
             raise InDoubt(self._broke_off(error), hint=HINT, calls=tally.begun) from error
         why = "this broker takes no transaction" + ("; batched by kombu" if self._applier.batch else "")
         return Batch(ids=ids, slow={call.task: why for call in calls})

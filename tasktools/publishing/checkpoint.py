@@ -1,8 +1,8 @@
-"""How far a run of many calls has come, so that the same command line can go on where it stopped.
+"""How far a run of many calls has come, so that the same command line can continue where it stopped.
 
 On Redis and Valkey the mark is a hash `tasktools:run:NAME` in the broker, written in the transaction of each batch: what was
-sent and what is marked cannot differ. Elsewhere it is a file, written before and after each batch: the batch between the
-two is in doubt, and sent again.
+sent and what is marked cannot differ. For other brokers, it is a file, written before and after each batch: a batch
+between the two writes is in doubt, and is sent again.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ KEY = "tasktools:run:{}"
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """Where a run stands."""
+    """How far a run has come."""
 
-    #: The digest of its file, and the task that was named; "" for none.
+    #: The digest of its file, and the task that was named; "" if none was named.
     digest: str
     task: str = ""
-    #: The last line that is done with: sent, or bad and skipped.
+    #: The last line that is done: sent, or bad and skipped.
     line: int = 0
     sent: int = 0
     bad: int = 0
     #: How long the files of --ids and --skip-bad were then, in bytes.
     ids_size: int = 0
     bad_size: int = 0
-    #: Whether all lines are done with.
+    #: Whether all lines are done.
     done: bool = False
-    #: The last line of a batch that was begun; more than `line` where its end is not known.
+    #: The last line of a batch that was begun; it is more than `line` if nobody knows whether that batch was sent.
     begun: int = 0
 
     def lines(self, name: str) -> list[str]:
-        """Return what is to be said of the run `name` that stands here."""
+        """Return the lines to print about the run `name` with this progress."""
         said = []
         if self.begun > self.line:
             lines = f"Lines {self.line + 1} to {self.begun}"
@@ -56,9 +56,9 @@ class Run:
     """A named run. `load` comes first."""
 
     def __init__(self, name: str, publisher: Publisher, folder: Path) -> None:
-        """Without transactions the mark is a file in `folder`.
+        """If the broker has no transactions, the mark is a file in `folder`.
 
-        Raises ArgumentError for a name that cannot be one.
+        Raises ArgumentError for a name that a run cannot have.
         """
         if not name or not all(char.isalnum() or char in "-_." for char in name) or name.startswith("."):
             raise ArgumentError(
@@ -69,13 +69,13 @@ class Run:
         self._file = CheckpointFile(folder, name)
 
     def close(self) -> None:
-        """Let other processes have the run."""
+        """Let other processes use the run."""
         self._file.release()
 
     def load(self, digest: str, task: str) -> Progress:
-        """Return where the run stands; at the beginning for a new one.
+        """Return the progress of the run; a new run is at the beginning.
 
-        Raises ArgumentError when it was begun with another file or task, or another process sends it and that is known.
+        Raises ArgumentError when it was begun with another file or task, or when it is known that another process sends it.
         """
         try:
             return self._load(digest, task)
@@ -115,7 +115,7 @@ class Run:
             self._file.write(_as_texts(progress))
 
     def finish(self, before: Progress, after: Progress) -> None:
-        """Note that it has come from `before` to `after` with no batch to send."""
+        """Note that the run has come from `before` to `after` without a batch to send."""
         mark = self.mark(before, after)
         if mark:
             self.publisher.write(mark)

@@ -1,4 +1,4 @@
-"""The mark of a run as a file, where the broker has no transactions. One process at a time holds it."""
+"""The mark of a run as a file, for brokers without transactions. One process at a time holds it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class CheckpointFile:
         self._lock: int | None = None
 
     def hold(self) -> None:
-        """Keep other processes from the run: its mark, a file, cannot show that it was overtaken.
+        """Lock the run against other processes: a mark in a file cannot show that another process has changed it.
 
         Raises ArgumentError when another process has it; OutputError when no file can be made in the folder.
         """
@@ -42,15 +42,15 @@ class CheckpointFile:
             raise append_file.refuse_writing(path, error) from error
 
     def release(self) -> None:
-        """Let other processes have the run."""
+        """Let other processes use the run."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
     def read(self, parse: Callable[[dict[str, str]], T]) -> T | None:
-        """Return what `parse` makes of the mark; None where there is none.
+        """Return what `parse` makes of the mark; None if there is no mark.
 
-        Raises ArgumentError when the file cannot be read, or not parsed.
+        Raises ArgumentError when the file cannot be read or parsed.
         """
         try:
             return parse(json.loads(self.path.read_text()))
@@ -60,7 +60,7 @@ class CheckpointFile:
             raise ArgumentError(f'The mark of the run, "{self.path}", cannot be read: {error}.') from error
 
     def write(self, texts: Mapping[str, str]) -> None:
-        """Replace the mark: a crash leaves the old one or the new one. Raises OutputError."""
+        """Replace the mark: after a crash, the file holds the old mark or the new one. Raises OutputError."""
         new = self.path.with_suffix(".new")
         try:
             with new.open("w") as file:

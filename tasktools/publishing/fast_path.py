@@ -1,4 +1,4 @@
-"""Whether the calls of a task can be made from a template, and the template."""
+"""Whether the messages of a task can be made from a template, and the template."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from tasktools.brokers.recording import Command
 from tasktools.celery_compat import DUMP_MODELS, EXEC_OPTIONS, ROUTES
 from tasktools.publishing.message_template import Represent, Template, body_encoder
 
-#: Options of apply_async that a template knows; the rest takes Celery's own path.
+#: Options of apply_async that a template knows; calls with others take Celery's own path.
 _KNOWN = frozenset({*CALL_OPTIONS, "time_limit", "soft_time_limit"})
 
-#: Options by which the message depends on the moment at which it is made.
+#: Options that make the message depend on the time at which it is made.
 _TIMED = frozenset({"countdown", "expires"})
 
 #: How many kinds of calls are remembered.
@@ -37,20 +37,20 @@ class Plan:
     def __init__(self, app: Celery, call: Call) -> None:
         self.app = app
         self.task = app.tasks.get(call.task)
-        #: Why they take Celery's own path; "" as long as nothing speaks against a template.
+        #: Why they take Celery's own path; "" as long as a template is possible.
         self.why = obstacle(app, self.task, call)
         self.template: Template | None = None
-        #: The commands by which a message is sent, with the message that the template was cut out of.
+        #: The commands that send a message, with the message that the template was made from.
         self.commands: list[Command] = []
         self._timed = not _TIMED.isdisjoint(call.options) or getattr(self.task, "expires", None) is not None
 
     def forget_moment(self) -> None:
-        """Have a template that depends on the time be made again."""
+        """Drop a template that depends on the time, so that it is made again."""
         if self._timed:
             self.template = None
 
     def learn(self, commands: Sequence[Command], call: Call, task_id: str) -> None:
-        """Cut a template out of what Celery has made of `call`, if it gives that back."""
+        """Make a template from the message that Celery has made of `call`, if the template gives exactly that message."""
         if self.why:
             return
         self.why = "its messages differ by more than ids and arguments"
@@ -67,7 +67,7 @@ class Plan:
 
     @staticmethod
     def render(template: Template, call: Call, task_id: str, tag: str) -> str:
-        """Return the message of a call. Raises EncodeError, as apply_async."""
+        """Return the message of a call. Raises EncodeError, as apply_async does."""
         try:
             return template.render(call.args, call.kwargs, task_id, tag)
         except Exception as error:
@@ -89,7 +89,7 @@ class Plans:
         self._plans: dict[Any, Plan] = {}
 
     def forget_moment(self) -> None:
-        """Have templates that depend on the time be made again."""
+        """Drop templates that depend on the time, so that they are made again."""
         for each in self._plans.values():
             each.forget_moment()
 
@@ -107,7 +107,7 @@ class Plans:
 
 
 def obstacle(app: Celery, task: Any, call: Call) -> str:
-    """Return what a template would leave out, "" if nothing: hooks of the project, and what depends on the single call."""
+    """Return what a template would ignore, "" if nothing: hooks of the project, and what depends on the single call."""
     found = (why for why, is_there in _obstacles(app, task, call) if is_there)
     return next(found, "")
 
@@ -140,7 +140,7 @@ _FILES = {Task: celery.app.task.__file__, Celery: celery.app.base.__file__, AMQP
 
 
 def _is_celerys(function: Any, owner: type, name: str) -> bool:
-    """Whether a method is what Celery ships: not overridden, and not patched by a library that watches."""
+    """Whether a method is the one that Celery ships: not overridden, and not patched by a monitoring library."""
     code = getattr(function, "__code__", None)
     plain = type(function) is types.FunctionType and function is getattr(owner, name)
     return plain and getattr(code, "co_filename", "") == _FILES[owner]

@@ -1,7 +1,7 @@
-"""The message of one call -> the messages of many, which differ in ids and arguments alone.
+"""The message of one call -> the messages of many calls, which differ only in ids and arguments.
 
-Celery makes the first; a template is cut out of it and must give back that very message before it is used. So what is sent
-is what the installed Celery sends (its protocol 2), whatever that is, or the template is not used.
+Celery makes the first message. A template is made from it, and is used only if it gives back exactly that message. So
+tasktools always sends what the installed Celery sends (its protocol 2).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SLOTS = ("body", "id", "tag", "args", "kwargs")
 _MARK = "@@tasktools:{}@@"
 _MARKED = re.compile(re.escape(_MARK).replace(r"\{\}", "([a-z]+)"))
 
-#: Longest text and representation that are sure to be shown whole, in characters.
+#: Longest text and representation that Celery certainly shows in full, in characters.
 _LONGEST_TEXT = 100
 _LONGEST_REPR = 900
 
@@ -49,7 +49,7 @@ class Template:
     def __init__(
         self, message: Mapping[str, Any], task_id: str, encode: Callable[[Any], str], represent: Represent
     ) -> None:
-        """Cut the template out of `message`, kombu's for the call with `task_id`."""
+        """Make the template from `message`, which is kombu's message for the call with `task_id`."""
         marked: dict[str, Any] = copy.deepcopy(dict(message))
         headers, properties = marked["headers"], marked["properties"]
         marked["body"] = _MARK.format("body")
@@ -65,7 +65,7 @@ class Template:
         self._represent = represent
 
     def render(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], task_id: str, tag: str) -> str:
-        """Return the message of a call, as the broker gets it. What is put in is JSON already, but for an id that is typed."""
+        """Return the message of a call, as the broker gets it. All parts are already JSON, except an id that somebody typed."""
         kwargs = kwargs if type(kwargs) is dict else dict(kwargs)
         body = self._encode((args, kwargs, EMBED))
         shown = self._represent(args), self._represent(kwargs)
@@ -76,7 +76,7 @@ class Template:
 
 
 class Represent:
-    """Celery's text of arguments for people (argsrepr), as JSON without its quotes."""
+    """Celery's text of arguments for people (argsrepr), as a JSON string without its quotes."""
 
     def __init__(self, app: Celery) -> None:
         self._limit = app.amqp.argsrepr_maxsize
@@ -94,7 +94,7 @@ class Represent:
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether Celery's text of it is Python's, and no character of that is escaped in JSON."""
+    """Whether Celery's text of it is the same as Python's repr, and JSON does not escape any character of it."""
     items = value
     if type(value) is dict:
         items = (*value, *value.values())
@@ -116,9 +116,9 @@ _ESCAPED = re.compile(r"""["'\\]""")
 
 
 def body_encoder(serializer: str, compression: str | None, body_encoding: str | None) -> Callable[[Any], str]:
-    """Return what turns a body into the text in the message: serialized, compressed, and as `body_encoding` says.
+    """Return a function that turns a body into the text in the message: serialized, compressed, and encoded with `body_encoding`.
 
-    Raises KeyError for a body encoding that is unknown here.
+    Raises KeyError for a body encoding that this function does not know.
     """
     serialize = _serializer(serializer)
     if body_encoding not in ("base64", None):
@@ -140,13 +140,13 @@ def _serializer(name: str) -> Callable[[Any], Any]:
 
     registered = ENCODERS.here().get(name)
     if registered is not None and registered.encoder is kombu_json.dumps:
-        encode: Callable[[Any], str] = JSONEncoder().encode  # what json.dumps makes again for each call
+        encode: Callable[[Any], str] = JSONEncoder().encode  # json.dumps makes a new encoder for each call
         return encode
     return lambda body: serialization.dumps(body, name)[2]
 
 
 def new_tags(count: int) -> list[str]:
-    """Return delivery tags: UUIDs of version 4 in form, random but for their last digits, which count."""
+    """Return delivery tags in the form of version 4 UUIDs. They are random, except that their last digits count up."""
     start = _uuid(os.urandom(16).hex())[:24]
     return [f"{start}{number:012x}" for number in range(count)]
 

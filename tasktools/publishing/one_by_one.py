@@ -1,4 +1,4 @@
-"""Calls sent by `apply_async` one by one, and how many of them have been sent at any moment."""
+"""Send calls with `apply_async`, one by one, and count at any moment how many have been sent."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Tally:
-    """How far a batch has come. It is right at any moment, also when sending fails or is interrupted."""
+    """How far a batch has come. It is correct at any moment, even when sending fails or is interrupted."""
 
     #: How many calls, from the first on, have been sent.
     sent: int = 0
@@ -33,19 +33,19 @@ class Tally:
 
 
 def require_fit(task: Any, call: Call) -> None:
-    """Raise what apply_async raises for arguments that the task does not take, and TooDeep."""
+    """Raise the error of apply_async for arguments that the task does not take; also raise TooDeep."""
     if not isinstance(call.args, (list, tuple)) or not isinstance(call.kwargs, Mapping):
         raise TypeError("the arguments of a call are a tuple and a mapping")
     nesting.require_shallow((*call.args, *call.kwargs.values()))
-    if task is not None and task.typing and hasattr(task, "__header__"):  # a task that is a class has none
+    if task is not None and task.typing and hasattr(task, "__header__"):  # a task that is a class has no __header__
         task.__header__(*call.args, **call.kwargs)
 
 
 class Applier:
-    """Sends over one producer of kombu."""
+    """Sends calls with one producer of kombu."""
 
     def __init__(self, app: Celery, producer: Any, errors: tuple[Any, ...], declined: Counter[str]) -> None:
-        """`errors` are what the broker may raise; in `declined` the calls are counted that their tasks decline."""
+        """`errors` are the errors that the broker may raise; `declined` counts the calls that their tasks decline."""
         self.app = app
         self.producer = producer
         self.errors = errors
@@ -61,13 +61,13 @@ class Applier:
 
     @property
     def batch(self) -> Any:
-        """kombu's own batch (kombu 5.7), None where there is none."""
+        """kombu's own batch (kombu 5.7); None if it has none."""
         return getattr(self.producer, "batch", None) if getattr(self.producer, "supports_batch_publish", 0) else None
 
     def each(self, calls: Sequence[Call], ids: list[str], tally: Tally) -> None:
-        """Send the calls one after the other, batched where kombu can.
+        """Send the calls one after the other, in batches where kombu can.
 
-        Raises what `apply` raises. When that is an error of the project, the calls before have been sent.
+        Raises what `apply` raises. If that is an error of the project, the earlier calls have been sent.
         """
         batch = self.batch
         with batch(max_size=len(calls)) if batch else contextlib.nullcontext() as buffer:
@@ -77,7 +77,7 @@ class Applier:
                 try:
                     self.apply(call, task_id, retry=False)
                 except (EncodeError, TasktoolsError) as error:
-                    if buffer:  # else kombu would throw away what it has of the calls before
+                    if buffer:  # otherwise kombu would drop the earlier calls that it holds
                         buffer.flush()
                     went = self._published > before
                     tally.failed = tally.begun - 1
@@ -115,7 +115,7 @@ class Applier:
     def _is_the_brokers(self, error: BaseException) -> bool:
         """Whether it is an error of the broker.
 
-        Its class alone does not say so, for KeyError is among the connection errors of Redis; nor where it comes from, for a
-        transport also writes what the project has put into a message.
+        Its class is not enough to know, because KeyError is among the connection errors of Redis. Neither is its origin, because
+        a transport also writes what the project has put into a message.
         """
         return isinstance(error, self.errors) and came_from_broker(error)

@@ -1,4 +1,4 @@
-"""The options of `apply_async`: their names, and what each takes. Of the others Celery takes any, and most do nothing."""
+"""The options of `apply_async`: their names, and what each takes. Celery accepts any other option, but most do nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Option(NamedTuple):
     """What an option takes."""
 
     form: str = ""
-    #: Whether a value is taken; None where anything may be.
+    #: Whether the option takes a value; None if it takes any value.
     takes: Callable[[Any], bool] | None = None
 
 
@@ -32,7 +32,7 @@ def options_of(app: Celery) -> Mapping[str, Option]:
 
 
 def option_fault(name: str, value: Any, options: Mapping[str, Option]) -> str:
-    """Return what is wrong with the value of an option, "" if nothing: with it no message can be made, or no worker reads it."""
+    """Return what is wrong with the value of an option, "" if nothing: no message can be made, or no worker can read it."""
     if name in ("args", "kwargs", "producer"):
         return "no option: apply_async gets it already"
     option = options.get(name)
@@ -42,7 +42,7 @@ def option_fault(name: str, value: Any, options: Mapping[str, Option]) -> str:
 
 
 def is_ignored(name: str, value: Any) -> bool:
-    """Whether a message goes without the value: outside AMQP kombu takes int() of a priority, or its default."""
+    """Whether the message ignores the value: except on AMQP, kombu uses int() of a priority, or its default."""
     if name == "priority" and value is not None:
         try:
             int(value)
@@ -88,7 +88,7 @@ _TEXT = Option("text", lambda value: isinstance(value, str))
 _SECONDS = Option("a number of seconds", _is_number)
 _TIME = Option("a time, as datetime or in ISO 8601", _is_time)
 
-#: By name: what `Task.apply_async`, `Celery.send_task` and kombu's `Producer.publish` read.
+#: By name: the options that `Task.apply_async`, `Celery.send_task` and kombu's `Producer.publish` read.
 OPTIONS: Mapping[str, Option] = {
     "countdown": _SECONDS,
     "eta": _TIME,
@@ -115,5 +115,5 @@ OPTIONS: Mapping[str, Option] = {
     ),
 }
 
-#: What AMQP itself takes less: an octet, a short string.
+#: Options for which AMQP takes fewer values: an octet, a short string.
 _AMQP: Mapping[str, Option] = {"priority": Option("a whole number from 0 to 255", _is_octet), "task_id": _TEXT}

@@ -1,4 +1,4 @@
-"""A producer of kombu that waits for nobody for ever: each talk with a server on the way of one call has its limit."""
+"""A producer of kombu that never waits forever: each exchange with a server while sending a call has a time limit."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ CLOSE_LIMIT = 0.4
 
 
 class Sending:
-    """A producer of kombu whose publish has a limit, and what has become of it.
+    """A producer of kombu whose publish has a time limit, and the result of that publish.
 
-    Code of the project runs before and after, in routers, receivers of signals and the apply_async of a task. It may take
-    its time, and is not interrupted.
+    Code of the project runs before and after it: routers, receivers of signals and the apply_async of a task. Such code has
+    no time limit, and is not interrupted.
     """
 
     def __init__(self, app: Celery, connection: Any) -> None:
         self.errors = (*connection.connection_errors, *connection.channel_errors, KombuError, OSError)
         self.producer = app.amqp.Producer(connection, auto_declare=False)
-        #: Whether it has published, and whether the last time nobody answered.
+        #: Whether it has published, and whether nobody answered the last time.
         self.done = self.silent = False
         self._connection = connection
         self._channel = connection.default_channel
@@ -50,7 +50,7 @@ class Sending:
         return published
 
     def close(self) -> None:
-        """Close the connection. One to a silent broker is dropped: AMQP would wait for a goodbye."""
+        """Close the connection. Drop a connection to a silent broker: AMQP would wait for its answer to the close."""
         with contextlib.suppress(Exception):
             if self.silent and hasattr(self._channel.connection, "collect"):
                 self._channel.connection.collect()
@@ -59,7 +59,7 @@ class Sending:
 
 @contextlib.contextmanager
 def listening(app: Celery) -> Iterator[None]:
-    """Give the result backend a limit for hearing of a call: Celery does so just before it publishes."""
+    """Limit the time for announcing a call to the result backend, which Celery does just before it publishes."""
     backend = app.backend
     announce = backend.on_task_call
 

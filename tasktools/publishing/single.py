@@ -41,7 +41,7 @@ from tasktools.registry.registry import finalize, names, queue_of, signature_of,
 if TYPE_CHECKING:
     from celery import Celery
 
-#: How long connecting may take, in seconds: with the limits of `producer` less than 5.
+#: How long connecting may take, in seconds: together with the limits of `producer`, less than 5.
 CONNECT_LIMIT = 2.5
 
 
@@ -67,12 +67,12 @@ def prepare(
     send: bool = True,
     options: dict[str, Any] | None = None,
 ) -> Call:
-    """Check a call as typed and return it: the name resolved, the words typed and bound, the whole fit for the wire.
+    """Check a call as it was typed and return it: the name resolved, the words converted and bound, everything serializable.
 
-    With `unregistered` the name is taken as it is and the words by their looks. Without `send` the call is meant for this
-    process, and need not be fit for the wire. Nothing is sent and no broker is asked.
+    With `unregistered`, the name is used unchanged, and each word is converted by its look. Without `send`, the call is meant
+    for this process, and need not be serializable. Nothing is sent, and no broker is asked.
 
-    Raises TaskNameError, ArgumentError, and ProjectError when a task of the project cannot be made.
+    Raises TaskNameError, ArgumentError, and ProjectError when Celery cannot make a task of the project.
     """
     finalize(app)
     full_name = name if unregistered else resolve(name, names(app, builtin=True))
@@ -87,7 +87,7 @@ def prepare(
 
 
 def doubt(app: Celery, call: Call) -> str:
-    """Return what speaks against a call that `apply_async` accepts, "" if nothing is known: Celery does not check them all."""
+    """Return what is wrong with a call that `apply_async` accepts, "" if nothing is known: Celery does not check all calls."""
     task = app.tasks.get(call.task)
     signature = None if task is None else signature_of(task)
     why = signature.misfit(call.args, call.kwargs) if signature else ""
@@ -104,14 +104,14 @@ def routed(app: Celery, call: Call) -> Call:
 
 
 def app_of(app: Celery, name: str) -> Any:
-    """Return the app to whose broker the project's own `.delay()` sends the task of this name.
+    """Return the app whose broker the project's own `.delay()` uses for the task of this name.
 
-    That is `app`, unless the task of the module is one of another app that names a broker of its own: Celery gives each app
-    a copy of the tasks of all others. A `@shared_task` is nobody's, and goes through the app that is in use.
+    That is `app`, unless the task in the module belongs to another app that names its own broker: Celery gives each app a
+    copy of the tasks of all others. A `@shared_task` belongs to no app, and uses the app that is in use.
 
     Raises ProjectError when the settings of that app cannot be read.
     """
-    # Asking a task for its app may be what reads the settings of that one.
+    # Asking a task for its app may read the settings of that app.
     with project_code(lambda error: unregistered(name, error)):
         other = _owner(app, name)
         if other is app or not private.configured(other.conf) or _write_url(other) == _write_url(app):
@@ -134,11 +134,11 @@ def _write_url(app: Celery) -> Any:
 def publish(app: Celery, call: Call, *, listen: bool = True) -> Sent:
     """Send `call` as `apply_async` would, once and without Celery's retries.
 
-    Without `listen` the result backend does not hear of the call, and so need not answer. That takes a switch of Celery's
-    which holds for the whole process, and is for a process that does nothing else meanwhile.
+    Without `listen`, the result backend does not learn of the call, and so need not answer. This uses a switch of Celery that
+    applies to the whole process. Use it only in a process that does nothing else at the same time.
 
-    Raises Unreachable when the broker is down, refuses or is silent, within 5 s and what the project's own code takes; its
-    sentence says whether anything can have been sent. Raises ProjectError when the project's own code fails on the way.
+    Raises Unreachable when the broker is down, refuses or is silent, within 5 s plus the time of the project's own code; its
+    sentence says whether anything may have been sent. Raises ProjectError when the project's own code fails.
     """
     task = app.tasks.get(call.task)
     if task is not None and app.conf.task_always_eager:
@@ -151,16 +151,16 @@ def publish(app: Celery, call: Call, *, listen: bool = True) -> Sent:
             result = _send(app, call, sending.producer, listen)
     finally:
         sending.close()
-    if sending.silent and not sending.done:  # the task's own apply_async has swallowed that
+    if sending.silent and not sending.done:  # the task's own apply_async has caught that error
         raise _in_doubt(broker, "does not answer", call)
     return Sent(id=_id_of(result, call), task=call.task, result=result, eager=False)
 
 
 def _failed(broker: Broker, sending: Sending, call: Call, error: BaseException) -> TasktoolsError:
-    """Return the error of whoever has raised `error`.
+    """Return the error for `error`, depending on whose code has raised it.
 
-    Its class does not say: among the connection errors of Redis are KeyError and OSError, which a router, a receiver of a
-    signal or the apply_async of a task may raise too.
+    Its class is not enough to know: the connection errors of Redis include KeyError and OSError, which a router, a receiver
+    of a signal or the apply_async of a task may raise too.
     """
     if sending.silent:
         return _in_doubt(broker, "does not answer", call)
@@ -181,12 +181,12 @@ def _failed(broker: Broker, sending: Sending, call: Call, error: BaseException) 
 
 
 def _is_setting(error: BaseException) -> bool:
-    """Whether a backend raises it that cannot be made: its library is missing, or its URL means nothing."""
+    """Whether it is the error of a backend that cannot be made: its library is missing, or its URL is invalid."""
     return isinstance(error, (ImproperlyConfigured, ImportError)) or is_misuse(error)
 
 
 def _id_of(result: Any, call: Call) -> str:
-    """Return the id of a call. Raises Declined when there is none: the task has an apply_async that may send nothing."""
+    """Return the id of a call. Raises Declined if there is none: the task's own apply_async may not send anything."""
     task_id = getattr(result, "id", None)
     if not isinstance(task_id, str):
         returned = "nothing" if result is None else f"a {type(result).__name__} without an id"
@@ -200,7 +200,7 @@ def _run_here(task: Any, call: Call) -> Sent:
         result = task.apply_async(call.args, dict(call.kwargs), **call.options)
     except (TasktoolsError, KeyboardInterrupt):
         raise
-    except BaseException as error:  # task_eager_propagates hands on whatever the task raises, and the tracer its exit()
+    except BaseException as error:  # task_eager_propagates passes on what the task raises, and the tracer its exit()
         raise TaskFailed(f"{call.task} ran here and failed: {type(error).__name__}: {render.text_of(error)}") from error
     return Sent(id=_id_of(result, call), task=call.task, result=result, eager=True)
 

@@ -1,4 +1,4 @@
-"""What may stand next on a command line: names of tasks and queues, and the keywords of a task. Asks no broker."""
+"""What may come next on a command line: names of tasks and queues, and the keywords of a task. It asks no broker."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def queue_names(app: Celery) -> set[str]:
 
 
 def keywords(app: Celery, typed: str, words: Collection[str], prefix: str) -> Iterator[str]:
-    """Yield `key=` for each parameter of a task that `words` do not give; after `key=`, the values it can have if they are few.
+    """Yield `key=` for each parameter of a task that `words` do not give. After `key=`, yield its values if they are few.
 
-    Nothing for a name that stands for no task.
+    Yield nothing for a name that stands for no task.
     """
     try:
         task = app.tasks[resolve(typed, registry.names(app))]

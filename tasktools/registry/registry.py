@@ -30,25 +30,25 @@ class TaskInfo:
     name: str
     #: The shortest name that enqueue takes for it.
     short_name: str
-    #: As one reads it: `(x: int, y: int = 2)`; without self for a bound task.
+    #: The text for a person: `(x: int, y: int = 2)`; without self for a bound task.
     signature: str
-    #: Where a call without further options goes; "" where the project's router does not say without arguments.
+    #: The queue of a call without further options; "" if the project's router needs arguments to choose it.
     queue: str
-    #: `path:line`, the path relative to the working folder where it lies below it; "" when it has no source.
+    #: `path:line`; the path is relative to the working folder if it is inside it; "" if there is no source.
     defined_in: str
     #: First line of the docstring.
     doc: str
 
 
-#: What finalize has raised for an app.
+#: The error that finalize has raised for an app.
 _unfinished: WeakKeyDictionary[Any, ProjectError] = WeakKeyDictionary()
 
 
 def finalize(app: Celery) -> None:
-    """Have Celery make the tasks of `app`.
+    """Make Celery create the tasks of `app`.
 
     Raises ProjectError, every time, when one of them cannot be made: a lambda, a task class that raises. Celery raises
-    once, and has a part of the tasks from then on.
+    only the first time, and then works with a part of the tasks.
     """
 
     def blame(error: BaseException) -> ProjectError:
@@ -61,14 +61,14 @@ def finalize(app: Celery) -> None:
 
 
 def unregistered(name: str, error: BaseException) -> ProjectError:
-    """Return the error for a task that Celery cannot make; for some task of the app if `name` is ""."""
+    """Return the error for a task that Celery cannot make; if `name` is "", for an unknown task of the app."""
     sentence = f'The task "{name}" cannot be registered' if name else "The tasks cannot be registered"
     hint = "the same command with --traceback shows where"
     return ProjectError(f"{sentence}: {described(error)}.", hint=hint)
 
 
 def _in_the_making(trace: TracebackType | None) -> str:
-    """Return the name of the task that Celery was making (celery.app.base.Celery._task_from_fun), "" if it was none."""
+    """Return the name of the task that Celery was making (celery.app.base.Celery._task_from_fun); "" if there is none."""
     name = ""
     while trace is not None:
         frame, trace = trace.tb_frame, trace.tb_next
@@ -78,9 +78,9 @@ def _in_the_making(trace: TracebackType | None) -> str:
 
 
 def names(app: Celery, *, builtin: bool = False) -> set[str]:
-    """Return the names of the registered tasks; those of Celery itself (celery.*) only with `builtin`.
+    """Return the names of the registered tasks; Celery's own tasks (celery.*) are included only with `builtin`.
 
-    Raises ProjectError when one of them cannot be made (`finalize`).
+    Raises ProjectError when Celery cannot make one of them (`finalize`).
     """
     finalize(app)
     return {name for name in app.tasks if builtin or not name.startswith("celery.")}
@@ -95,13 +95,13 @@ def tasks(app: Celery, *, pattern: str = "", builtin: bool = False) -> Iterator[
 
 
 def function_of(task: Any) -> Callable[..., Any]:
-    """Return the function that a task runs, self bound where it takes it."""
+    """Return the function that a task runs, with self bound if the function takes it."""
     run: Callable[..., Any] = task.run
     return run
 
 
 def signature_of(task: Any) -> TaskSignature:
-    """Return what a task takes: what `task.apply_async` of the installed Celery accepts is never refused."""
+    """Return what a task takes. It never refuses what `task.apply_async` of the installed Celery accepts."""
     header = getattr(task, "__header__", None) if getattr(task, "typing", True) else None  # a class has none
     return task_signature(
         function_of(task), header, sends=has_own(task, "apply_async"), calls=has_own(task, "__call__")
@@ -115,7 +115,7 @@ def has_own(task: Any, method: str) -> bool:
 
 
 def queue_of(app: Celery, call: Call) -> str:
-    """Return the name of the queue that a call goes to, as `apply_async` finds it.
+    """Return the name of the queue that a call goes to, as `apply_async` chooses it.
 
     Raises ProjectError when a router of the project fails, or leads to a queue that does not exist.
     """
@@ -169,7 +169,7 @@ def _usual_queue(app: Celery, name: str) -> str:
     try:
         return queue_of(app, Call(task=name, args=(), kwargs={}, options={}))
     except ProjectError:
-        return ""  # a router that looks at arguments has none to look at
+        return ""  # a router that looks at arguments fails without them
 
 
 def _place(function: Callable[..., Any]) -> str:

@@ -1,4 +1,4 @@
-"""The message that a call would be sent as -> the request that a worker would make of it. No broker is asked."""
+"""The message for a call -> the request that a worker would make from it. It asks no broker."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tasktools.exceptions import ProjectError, project_code
 if TYPE_CHECKING:
     from celery import Celery, Task
 
-#: What `apply_async` takes and the message's headers and body carry.
+#: The options of `apply_async` that the message's headers and body carry.
 _CARRIED = (
     "countdown",
     "eta",
@@ -42,11 +42,11 @@ _CARRIED = (
 
 
 def request_of(app: Celery, call: Call, *, hostname: str) -> dict[str, Any]:
-    """Return `self.request` of `call` as a worker fills it, but for `is_eager`, which is true: no worker runs it.
+    """Return `self.request` of `call` as a worker fills it, except `is_eager`, which is true: no worker runs it.
 
     The task's own options and routes count as in `apply_async` (Celery.send_task and AMQP._create_task_sender).
 
-    Raises ProjectError when no message can be made, as when its route leads to an unknown queue.
+    Raises ProjectError when no message can be made, for example because its route leads to an unknown queue.
     """
     task = app.tasks[call.task]
     with project_code(lambda error: _unmade(call.task, error)):
@@ -104,9 +104,9 @@ def call_of(signature: Any) -> Call:
 
 
 def seconds_until(app: Celery, call: Call) -> float:
-    """Return how long it is, in seconds, until `call` is to run."""
+    """Return the number of seconds until `call` is due."""
     eta, countdown = call.options.get("eta"), call.options.get("countdown")
-    if countdown or eta is None:  # Celery too takes the countdown where both are given
+    if countdown or eta is None:  # Celery also uses the countdown if both are given
         return float(countdown or 0)
     eta = datetime.fromisoformat(eta) if isinstance(eta, str) else eta
     until: datetime = maybe_make_aware(eta, app.timezone)
@@ -118,7 +118,7 @@ def _carried(options: Mapping[str, Any]) -> list[str]:
 
 
 def _destination(app: Celery, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return exchange and routing key as the producer chooses them: a direct exchange is passed by."""
+    """Return exchange and routing key as the producer chooses them: for a direct exchange, the default exchange and the queue."""
     queue = options.get("queue") or app.conf.task_default_queue
     queue = app.amqp.queues[queue] if isinstance(queue, str) else queue
     exchange, key = options.get("exchange"), options.get("routing_key")

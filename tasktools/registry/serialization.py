@@ -1,4 +1,4 @@
-"""What becomes of values on the way to a worker and back: they go through a serializer of kombu."""
+"""What happens to values on the way to a worker and back: they go through a serializer of kombu."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PACKAGES = {"yaml": "PyYAML", "msgpack": "msgpack"}
 
 
 def why_unread(serializer: str, accept: Any) -> str:
-    """Return why nobody reads what a serializer writes who accepts `accept` (names, content types), "" if it is read."""
+    """Return why a reader that accepts `accept` (names, content types) cannot read a serializer's output; "" if it can."""
     if serializer not in ENCODERS.here() and serializer != "raw":  # as kombu's dumps looks it up
         return f'the serializer "{shown(str(serializer))}" is not installed'
     names = maybe_list(accept)
@@ -46,7 +46,7 @@ def how_to_read(serializer: str, setting: str) -> str:
 
 
 def require_read(app: Celery, task: Task[..., object] | None, name: str) -> None:
-    """Raise ArgumentError where no worker of this app reads the messages of a task: each would throw them away."""
+    """Raise ArgumentError if no worker of this app reads the messages of a task: each worker would drop them."""
     serializer = serializer_of(app, task)
     why = "" if app.conf.task_always_eager else why_unread(serializer, app.conf.accept_content)
     if why:
@@ -57,7 +57,7 @@ def require_read(app: Celery, task: Task[..., object] | None, name: str) -> None
 
 
 def serializer_of(app: Celery, task: Task[..., object] | None) -> str:
-    """Return the name of the serializer of a task's messages; `task` is None where only its name is known."""
+    """Return the name of the serializer of a task's messages; `task` is None if only its name is known."""
     return str(getattr(task, "serializer", None) or app.conf.task_serializer)
 
 
@@ -72,10 +72,10 @@ def write_arguments(
 ) -> Any:
     """Return the arguments as kombu writes them into the message: content type, encoding, data.
 
-    `task` is None where only its name is known. The serializer is the task's, unless given.
+    `task` is None if only its name is known. It uses the task's serializer unless another is given.
 
-    Raises ArgumentError when the serializer cannot carry them: `.delay()` would fail too. Raises TooDeep for what it carries
-    and a worker could not read.
+    Raises ArgumentError when the serializer cannot carry them: `.delay()` would fail too. Raises TooDeep for arguments that
+    are nested so deeply that a worker could not read them.
     """
     nesting.require_shallow((*args, *kwargs.values()))
     serializer = serializer or serializer_of(app, task)
@@ -107,12 +107,12 @@ def arguments_through(
 
 
 def result_through(app: Celery, value: object) -> object:
-    """Return a result as a client would read it; raise what storing or reading it would raise."""
+    """Return a result as a client would read it. Raises the error that storing or reading it would raise."""
     content_type, encoding, data = dumps(value, serializer=app.conf.result_serializer)
     accept = prepare_accept_content(app.conf.result_accept_content or app.conf.accept_content)
     return loads(data, content_type, encoding, accept=accept)
 
 
 def same(one: object, other: object) -> bool:
-    """Whether a value came through unchanged, its type and the types inside it too."""
+    """Whether a value is unchanged, including its type and the types inside it."""
     return type(one) is type(other) and repr(one) == repr(other)

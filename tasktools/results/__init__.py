@@ -1,1 +1,1 @@
-"""What became of a task."""
+"""Find out what happened to a task."""

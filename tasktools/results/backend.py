@@ -16,7 +16,7 @@ from tasktools.results.outcome import UNREADABLE, Failure, Outcome, outcome_of
 if TYPE_CHECKING:
     from celery import Celery
 
-#: What makes results that every process can read.
+#: The hint that leads to results that every process can read.
 SET_BACKEND = 'set CELERY_RESULT_BACKEND, as in CELERY_RESULT_BACKEND = "redis://localhost:6379/1"'
 
 #: How long one look at the result backend may take, in seconds.
@@ -42,7 +42,7 @@ def check_backend(app: Celery) -> None:
 
 
 def look(app: Celery, task_id: str) -> Outcome:
-    """Return what the result backend knows of a task now; UNREADABLE where it answers and that cannot be read.
+    """Return what the result backend knows about a task now; UNREADABLE if it answers but the answer cannot be read.
 
     Raises Unreachable when the backend does not answer.
     """
@@ -50,12 +50,12 @@ def look(app: Celery, task_id: str) -> Outcome:
 
 
 def _look(app: Celery, task_id: str) -> Outcome:
-    """Look for a result. One that fails again although the backend answers for another id is that one's trouble."""
+    """Look for a result. If it fails again although the backend answers for another id, the result itself is unreadable."""
     try:
         return outcome_of(task_id, app.backend.get_task_meta(task_id))
     except (TimedOut, TasktoolsError, KeyboardInterrupt):
         raise
-    except BaseException:  # an exception of the project's is made again, by its own code
+    except BaseException:  # code of the project makes its exceptions again
         if not _answers(app):
             raise
     try:
@@ -68,7 +68,7 @@ def _look(app: Celery, task_id: str) -> Outcome:
 
 
 def _answers(app: Celery) -> bool:
-    """Whether the backend can say of some other id that it knows nothing of it."""
+    """Whether the backend can answer for some other id (that it does not know it)."""
     try:
         app.backend.get_task_meta(str(uuid4()))
     except TimedOut:

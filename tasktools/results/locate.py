@@ -1,4 +1,4 @@
-"""Where a task is that has not run yet: in a queue, with a worker, or nowhere."""
+"""Find a task that has not run yet: in a queue, with a worker, or nowhere."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from tasktools.results.outcome import Outcome
 if TYPE_CHECKING:
     from celery import Celery
 
-#: How long workers are given to answer whether they have a task, in seconds.
+#: How long workers have to answer whether they have a task, in seconds.
 ANSWER_LIMIT = 0.7
 
 
 def locate(app: Celery, outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Return the outcomes, the pending ones with their place: in a queue, with a worker, or nowhere.
 
-    The broker is asked first, then (it takes ANSWER_LIMIT) the workers; a busy solo worker cannot answer. Of a broker
-    whose queues cannot be read the place stays None unless a worker has the task.
+    It asks the broker first, then the workers (this takes ANSWER_LIMIT); a busy solo worker cannot answer. If the queues
+    of the broker cannot be read, the place stays None unless a worker has the task.
     """
     pending = [outcome.id for outcome in outcomes if outcome.state == PENDING]
     if not pending:
@@ -40,7 +40,7 @@ def locate(app: Celery, outcomes: Sequence[Outcome]) -> list[Outcome]:
 
 
 def _ask_workers(app: Celery, task_ids: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Return, for each task that a worker has, that worker and the place that it gives."""
+    """Return, for each task that a worker has, that worker and the place that it reports."""
     replies = app.control.inspect(timeout=ANSWER_LIMIT).query_task(*task_ids) or {}
     return {task_id: (worker, found[0]) for worker, tasks in replies.items() for task_id, found in tasks.items()}
 

@@ -1,4 +1,4 @@
-"""What is known of a task, as a value."""
+"""What is known about a task, as a value."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tasktools import render
 from tasktools.arguments.names import shown
 from tasktools.exceptions import UsageError
 
-#: The state of a result that is there and cannot be read: one of ours, for Celery's nobody knows.
+#: The state of a result that exists but cannot be read. It is tasktools' own state: Celery's state is not known then.
 UNREADABLE = "UNREADABLE"
 
 #: Longest id that is looked up; Celery's own have 36 characters.
@@ -29,24 +29,24 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What is known of one task at one moment."""
+    """What is known about one task at one moment."""
 
     id: str
     #: Celery's state, a custom one that the task has set, or UNREADABLE.
     state: str
-    #: The returned value when it is done; for a state in between what the task has reported with it (its meta).
+    #: The returned value when it is done; for a state in between, what the task has reported with it (its meta).
     result: Any = None
-    #: None as well for a failure of which the backend keeps no exception; for UNREADABLE why it is so.
+    #: Also None for a failure for which the backend keeps no exception; for UNREADABLE, the reason.
     error: Failure | None = None
     #: The worker's traceback as text.
     traceback: str | None = None
-    #: These four where the backend has them: it keeps name and worker with CELERY_RESULT_EXTENDED only.
+    #: These four if the backend has them: it keeps name and worker only with CELERY_RESULT_EXTENDED.
     task: str | None = None
     worker: str | None = None
     retries: int | None = None
     #: An aware datetime or ISO 8601 text, as the backend gives it.
     date_done: Any = None
-    #: For a pending one: "queued", "reserved", "active" or "scheduled" (a worker has it), "none", or None when nobody knows.
+    #: For a pending task: "queued", "reserved", "active" or "scheduled" (a worker has it), "none", or None if nobody knows.
     place: str | None = None
 
     @property
@@ -63,7 +63,7 @@ class Outcome:
 
 
 def check_id(task_id: str) -> str:
-    """Return the id, or raise UsageError when no task can have it."""
+    """Return the id. Raises UsageError if no task can have it."""
     if not task_id or len(task_id) > LONGEST_ID or not task_id.isprintable():
         raise UsageError(f'"{shown(task_id)}" is no task id.', hint="give the id that enqueue printed")
     return task_id
@@ -72,9 +72,9 @@ def check_id(task_id: str) -> str:
 def outcome_of(task_id: str, meta: dict[str, Any]) -> Outcome:
     """Return what a backend's meta dictionary says (celery.backends.base.Backend.get_task_meta).
 
-    It has `status` and `result`; `traceback`, `date_done`, `name`, `worker` and `retries` where the backend keeps them.
+    It has `status` and `result`; also `traceback`, `date_done`, `name`, `worker` and `retries` if the backend keeps them.
 
-    Raises TypeError or KeyError when it is no such dictionary: other programs write to the backend too.
+    Raises TypeError or KeyError if it is not such a dictionary: other programs write to the backend too.
     """
     state, result = meta["status"], meta.get("result")
     if not isinstance(state, str):

@@ -22,9 +22,9 @@ def wait(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], object] = time.sleep,
 ) -> Iterator[Outcome]:
-    """Yield each task's outcome when it is final, and those that are not when `timeout` (seconds) has passed.
+    """Yield each task's outcome when it is final. After `timeout` (seconds), yield those that are not final.
 
-    Looks are 10 ms apart at first, then up to `interval` seconds.
+    It looks every 10 ms at first; the pauses grow up to `interval` seconds.
     """
     deadline = None if timeout is None else clock() + timeout
     open_ids, pause = list(task_ids), min(0.01, interval)

@@ -7,7 +7,7 @@ import os
 import sys
 
 if __name__ == "__main__":
-    # Run by its path, so that neither the project's modules nor this folder's hide those of the standard library.
+    # It is run by its path, so that modules of the project or of this folder do not hide those of the standard library.
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
     import json

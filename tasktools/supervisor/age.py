@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import time
 
-#: What both clocks are out by at most, in seconds; Python itself takes longer to come to the first module of a project.
+#: The largest error of both clocks, in seconds. Python itself needs longer to reach the first module of a project.
 _CLOCK_TICKS = 0.02
 
 
 def began() -> float:
-    """Return when this process began, as time.time(). Without /proc its CPU time stands for its age."""
+    """Return when this process began, as time.time(). Without /proc, it takes the CPU time as its age."""
     try:
         with open("/proc/uptime") as uptime, open("/proc/self/stat") as stat:
             ticks = int(stat.read().rpartition(")")[2].split()[19])  # field 22 of proc(5), starttime

@@ -1,4 +1,4 @@
-"""Beat's strategy: the new one loads while the old one ticks, and begins when that has gone. There is never a second one."""
+"""Beat's strategy: the new one loads while the old one ticks, and begins when the old one has ended. Two never tick at once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tasktools.supervisor.reloader import PATIENCE, Reloader
 
 
 class BeatReloader(Reloader):
-    """One beat ticks; the one that loads waits for "go"."""
+    """One beat ticks; a beat that loads waits for "go"."""
 
     def begin(self) -> None:
         super().begin()
@@ -45,7 +45,7 @@ class BeatReloader(Reloader):
                 self.start_later(child, "beat ended by itself")
 
     def due(self) -> None:
-        """Kill one that does not end: two may never tick."""
+        """Kill a beat that does not end: two must never tick."""
         super().due()
         current = self.current
         if current and current.asked_to_end is not None and self.clock() - current.asked_to_end > 2 * PATIENCE:

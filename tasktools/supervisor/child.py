@@ -11,7 +11,7 @@ from typing import Any
 
 from tasktools.supervisor.process import Process, spawn
 
-#: The environment variable that gives a process its end of the line (a file descriptor), and how many came before it.
+#: The environment variable that gives a process its end of the line (a file descriptor), and how many processes came before.
 LINE = "TASKTOOLS_LINE"
 
 
@@ -26,7 +26,7 @@ class Child(Process):
         self.ready = False
         #: When it said so, by the loop's clock.
         self.ready_at = 0.0
-        #: Whether it has said that it has ended as it was to.
+        #: Whether it has said that it ended as intended.
         self.done = False
         #: Whether it was started because the one before it had ended by itself.
         self.again = False
@@ -45,12 +45,12 @@ class Child(Process):
         return cls(pid, ours, number=number)
 
     def say(self, word: str, **more: Any) -> None:
-        """Send it something. One that is gone hears nothing, and its end is noticed elsewhere."""
+        """Send it a message. A process that has gone gets nothing; the loop notices its end."""
         with contextlib.suppress(OSError):
             self.line.sendall(json.dumps({"say": word, **more}).encode() + b"\n")
 
     def heard(self) -> Iterator[dict[str, Any]]:
-        """Yield what it has said since."""
+        """Yield the messages that have come since the last call."""
         received = b""
         with contextlib.suppress(OSError):
             received = self.line.recv(65536)

@@ -2,16 +2,16 @@
 
     supervisor says   pause   take no more tasks, go on with those that run
                       resume  take tasks again
-                      leave   {"grace": seconds}: you have been replaced; SIGTERM follows
+                      leave   {"grace": seconds}: another process has replaced you; SIGTERM follows
                       go      begin (beat)
                       end     SIGTERM has been sent (whose handler fails in Celery 5.5 when nobody reads stdout any more)
     process says      {"say": "ready"}                     it has loaded the code
                       {"say": "runs"}                      it has begun (beat)
-                      {"say": "stale", "paths": [...]}     it has paused: these files of its code are not as it loaded them
-                      {"say": "done"}                      it ends as it was to; one that ends without it is started again
-                      {"say": "hopeless"}                  it ends, and no change of a file would fix why
+                      {"say": "stale", "paths": [...]}     it has paused: these files have changed since it loaded them
+                      {"say": "done"}                      it ends as intended; a process that ends without this is started again
+                      {"say": "hopeless"}                  it ends, and no change of a file can fix the reason
 
-When the line breaks, the supervisor has gone: the process ends warmly.
+If the line breaks, the supervisor has gone: the process stops warmly.
 """
 
 from __future__ import annotations
@@ -47,27 +47,27 @@ class Line:
 
     @staticmethod
     def is_there() -> bool:
-        """Whether the supervisor has started this process, which has not taken its line yet."""
+        """Whether the supervisor has started this process, and the process has not taken its line yet."""
         return LINE in os.environ
 
     @classmethod
     def from_environment(cls) -> Line | None:
-        """Return the line of a process that the supervisor has started; its own children shall not know of it."""
+        """Return the line of a process that the supervisor has started. Its own children do not see the variable."""
         line = os.environ.pop(LINE, None)
         return cls(*map(int, line.split())) if line else None
 
     def listen(self, **answers: Callable[..., None]) -> None:
-        """Call `answers[word]` for every word that is said from now on."""
+        """Call `answers[word]` for every word that the supervisor says from now on."""
         self._answers.update(answers)
         threading.Thread(target=self._listen, daemon=True, name="supervisor's line").start()
 
     def say(self, word: str, **more: Any) -> None:
-        """Send the supervisor something; one that has gone hears nothing."""
+        """Send a message to the supervisor. A supervisor that has gone gets nothing."""
         with contextlib.suppress(OSError):
             self._socket.sendall(json.dumps({"say": word, **more}).encode() + b"\n")
 
     def wait_for_go(self) -> None:
-        """Return when the supervisor lets us begin; it ends us where it does not."""
+        """Return when the supervisor lets this process begin. Otherwise, the supervisor ends it."""
         self._go.wait()
 
     def _listen(self) -> None:

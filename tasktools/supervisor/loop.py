@@ -14,13 +14,13 @@ from typing import Any, NoReturn
 from tasktools.supervisor.output import Notes, Output
 from tasktools.supervisor.process import Process
 
-#: Longest sleep, in seconds, while something is going on that only time brings to an end.
+#: Longest sleep, in seconds, while the loop waits for something that only depends on time.
 PERIOD = 0.1
 
 #: The signals that end everything.
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 
-#: How long a slow reader is waited for at the end, in seconds.
+#: How long to wait for a slow reader at the end, in seconds.
 LAST_WORDS = 1.0
 
 
@@ -31,7 +31,7 @@ class Loop:
         self.clock = clock
         self.processes: list[Process] = []
         self.exit_code: int | None = None
-        #: What is written without waiting: what is left is written when it can be.
+        #: Outputs that are written without waiting: the rest is written later, when that is possible.
         self.outputs: list[Output] = [say.output] if isinstance(say, Notes) else []
         self._say = say
         self._selector = selectors.DefaultSelector()
@@ -44,7 +44,7 @@ class Loop:
     # what the strategies do
 
     def begin(self) -> None:
-        """Start what is to run; signals are heard already."""
+        """Start the processes; the loop already handles signals."""
         raise NotImplementedError
 
     def asked(self, signum: int) -> None:
@@ -52,23 +52,23 @@ class Loop:
         raise NotImplementedError
 
     def ended(self, process: Process) -> None:
-        """A process has ended; it is in `processes` no more."""
+        """A process has ended; it is no longer in `processes`."""
         raise NotImplementedError
 
     def due(self) -> None:
-        """Do what only time brings."""
+        """Do what depends only on time."""
 
     def is_busy(self) -> bool:
-        """Whether time alone may bring something."""
+        """Whether the loop waits for something that depends only on time."""
         return any(process.asked_to_end for process in self.processes)
 
     # the loop
 
     def run(self) -> int:
-        """Begin, and turn until a strategy calls `finish`; return the exit code."""
+        """Begin, and loop until a strategy calls `finish`; return the exit code."""
         signal.set_wakeup_fd(self._door, warn_on_full_buffer=False)
         for signum in (*ENDING, signal.SIGCHLD):
-            if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:  # nohup stays
+            if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:  # nohup keeps its effect
                 signal.signal(signum, lambda *_: None)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)  # `become` has blocked them until now
         self.call(self.begin)
@@ -79,7 +79,7 @@ class Loop:
         return self.exit_code
 
     def tick(self) -> None:
-        """Wait for something to happen, and do what follows from it."""
+        """Wait for an event, and handle it."""
         waits = any(output.waiting for output in self.outputs)
         for key, _ in self._selector.select(PERIOD if waits or self.is_busy() else None):
             key.data()
@@ -94,9 +94,9 @@ class Loop:
             output.push()
 
     def call(self, function: Callable[[], None]) -> None:
-        """Have `function` called in the loop; may be called from any thread."""
+        """Make the loop call `function`; may be called from any thread."""
         self._calls.append(function)
-        with contextlib.suppress(BlockingIOError):  # a full pipe wakes the loop as well
+        with contextlib.suppress(BlockingIOError):  # a full pipe also wakes the loop
             os.write(self._door, b"\0")
 
     def listen(self, source: Any, handler: Callable[[], None]) -> None:
@@ -104,7 +104,7 @@ class Loop:
         self._selector.register(source, selectors.EVENT_READ, handler)
 
     def forget(self, source: Any) -> None:
-        """Listen to `source` no more, and close it."""
+        """Stop listening to `source`, and close it."""
         with contextlib.suppress(KeyError, ValueError):
             self._selector.unregister(source)
         source.close()
@@ -114,7 +114,7 @@ class Loop:
         self._say(text)
 
     def finish(self, code: int) -> None:
-        """Leave the loop. A process that was killed by a signal counts as a shell counts it, 128 and the number."""
+        """Leave the loop. For a process that a signal killed, the exit code is 128 plus the number, as in a shell."""
         self.exit_code = code if code >= 0 else 128 - code
 
     def _read_inbox(self) -> None:
@@ -125,7 +125,7 @@ class Loop:
 
 
 def leave(code: int) -> NoReturn:
-    """Exit with `code`, whatever comes now: Python gives signals their default action back before it ends."""
+    """Exit with `code`, and ignore signals from now on: Python restores their default action before it ends."""
     for signum in ENDING:
         signal.signal(signum, signal.SIG_IGN)
     sys.exit(code)

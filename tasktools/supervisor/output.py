@@ -1,4 +1,4 @@
-"""What several processes print, as whole lines on one stdout, each with the name of its process in front."""
+"""The output of several processes, as whole lines on one stdout; each line begins with the name of its process."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from tasktools.terminal import line
 #: ANSI colours for the names, in the order of the processes: green, magenta, yellow.
 COLORS = (32, 35, 33)
 
-#: A line that is longer than this is cut in two, in bytes.
+#: A longer line is cut in two, in bytes.
 LONGEST_LINE = 1 << 20
 
-#: So much may wait for a slow reader, in bytes; then the processes are read no more until it has caught up.
+#: How much may wait for a slow reader, in bytes. With more, nothing is read from the processes until the reader catches up.
 LIMIT = 1 << 20
 
 
 class Lines:
-    """Makes whole, prefixed lines of what comes in pieces. Bytes stay as they are, whatever their encoding."""
+    """Makes whole lines with a prefix from pieces of output. It does not change the bytes, whatever their encoding is."""
 
     def __init__(self, prefix: bytes) -> None:
         self._prefix = prefix
@@ -36,12 +36,12 @@ class Lines:
         return b"".join(self._prefix + line + b"\n" for line in lines)
 
     def end(self) -> bytes:
-        """Return the last line, if it was not completed."""
+        """Return the last line if it is incomplete."""
         return self.feed(b"\n") if self._rest else b""
 
 
 def prefixes(names: list[str], *, color: bool) -> dict[str, bytes]:
-    """Return what stands in front of each process's lines."""
+    """Return the prefix of each process's lines."""
     width = max(map(len, names))
     if not color:
         return {name: f"{name:{width}} | ".encode() for name in names}
@@ -52,11 +52,11 @@ def prefixes(names: list[str], *, color: bool) -> dict[str, bytes]:
 
 
 class Output:
-    """A file descriptor whose reader may be slow, or gone. Writing never waits: signals are answered meanwhile."""
+    """A file descriptor whose reader may be slow, or gone. Writing never waits, so that the loop can handle signals."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = _opened_again(descriptor) if os.isatty(descriptor) else descriptor
-        #: Whether whoever read it has gone.
+        #: Whether its reader has gone.
         self.gone = False
         self.waiting = b""
 
@@ -65,16 +65,16 @@ class Output:
         return len(self.waiting) > LIMIT
 
     def write(self, data: bytes) -> None:
-        """Write what can be written now, and keep the rest. What nobody will read is dropped."""
+        """Write what can be written now, and keep the rest. Output that nobody will read is dropped."""
         if not self.gone and len(self.waiting) < 2 * LIMIT:
             self.waiting += data
             self.push()
 
     def push(self, timeout: float = 0) -> None:
-        """Write what the reader takes, without waiting, or for `timeout` seconds at most."""
+        """Write what the reader takes, without waiting, or for at most `timeout` seconds."""
         deadline = time.monotonic() + timeout
         while self.waiting and self._is_ready(max(0.0, deadline - time.monotonic())):
-            try:  # a pipe that is ready takes so much at once
+            try:  # a pipe that is ready takes PIPE_BUF at once
                 written = os.write(self.descriptor, self.waiting[: select.PIPE_BUF])
             except BlockingIOError:  # a terminal that was ready for less
                 return
@@ -86,7 +86,7 @@ class Output:
     def _is_ready(self, timeout: float) -> bool:
         poll = select.poll()
         poll.register(self.descriptor, select.POLLOUT)
-        return bool(poll.poll(timeout * 1000))  # an error counts: the write shows which
+        return bool(poll.poll(timeout * 1000))  # an error also counts as ready: the write raises it
 
 
 class Notes:
@@ -101,15 +101,15 @@ class Notes:
 
 
 def descriptor_of(stream: TextIO | None) -> int:
-    """Return the descriptor of stdout or stderr; of one that was closed before we began, whose number another file may have."""
+    """Return the descriptor of stdout or stderr. If it was closed before, another file may use its number: open /dev/null."""
     return os.open(os.devnull, os.O_WRONLY) if stream is None else stream.fileno()
 
 
 def _opened_again(terminal: int) -> int:
-    """Return a descriptor of a terminal on which writing never waits, also after Ctrl-S.
+    """Return a descriptor of a terminal on which writing never waits, even after Ctrl-S.
 
-    O_NONBLOCK belongs to what was opened, which the shell shares with us; so it is opened once more. Where that is refused,
-    as for another user's terminal, it may be the controlling one, which everybody may open. Else writing may wait.
+    O_NONBLOCK belongs to the open file, which the shell shares with us, so the terminal is opened once more. If that is not
+    allowed (another user's terminal), it may be the controlling one, which everybody may open. If not, writing may wait.
     """
     flags = os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK
     with contextlib.suppress(OSError):

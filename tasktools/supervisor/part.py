@@ -1,4 +1,4 @@
-"""One part of the site: its process, what it prints, and the steps by which it is brought to its end."""
+"""One part of the site: its process, its output, and the steps to stop it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from collections.abc import Callable, Sequence
 from tasktools.supervisor.output import Lines
 from tasktools.supervisor.process import Process, spawn
 
-#: How long a part's pipe is read after its end: its own children may have more to say, in seconds.
+#: How long a part's pipe is read after its end, in seconds: its own children may print more.
 LINGER = 2.0
 
-#: What a worker or beat is sent, one after the other: warm, cold, and the third, at which its reload kills.
+#: The signals for a worker or beat, one after the other: warm, cold, and a third, after which its supervisor kills.
 STEPS = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT)
 
 _PR_SET_PDEATHSIG = 1
@@ -30,7 +30,7 @@ class Part(Process):
         super().__init__(pid, name)
         self.pipe = os.fdopen(pipe, "rb", buffering=0)
         self.lines = Lines(prefix)
-        #: How many signals it has been sent.
+        #: How many signals have been sent to it.
         self.sent = 0
         #: When it was forced, by the loop's clock.
         self.forced: float | None = None
@@ -56,7 +56,7 @@ class Part(Process):
         return cls(pid, name, ours, prefix)
 
     def read(self) -> bytes | None:
-        """Return the whole lines that it has printed since; None once there will be no more."""
+        """Return the whole lines that it has printed since the last call; None if there will be no more."""
         try:
             data = self.pipe.read(65536)
         except OSError:
@@ -66,7 +66,7 @@ class Part(Process):
         return self.lines.feed(data) if data else None
 
     def step(self) -> None:
-        """Send the next signal. The web server's goes to its whole group: its reload has a child there."""
+        """Send the next signal. For the web server, it goes to the whole group: its autoreloader has a child there."""
         if self.exit_code is None and self.sent < len(STEPS):
             signum = STEPS[self.sent]
             self.sent += 1
@@ -77,7 +77,7 @@ class Part(Process):
                 self.send(signum)
 
     def has_ended(self) -> bool:
-        """Whether it has ended and has nothing more to say. What is left of its group then is ended too."""
+        """Whether it has ended and will print nothing more. When it ends, the rest of its process group is killed."""
         if not super().has_ended():
             return False
         if self._over is None:
@@ -88,7 +88,7 @@ class Part(Process):
 
 
 def ends_with_its_parent() -> Callable[[], None] | None:
-    """Return what a new process does so that it gets SIGTERM when this one is killed; None where there is no such thing.
+    """Return a function that makes a new process get SIGTERM when this one is killed; None if the system cannot do that.
 
     It runs between fork and exec, which is safe here: this process has one thread, and the library is loaded before.
     """

@@ -12,12 +12,12 @@ from typing import Any
 
 
 class Process:
-    """A process in a session of its own: a Ctrl-C comes to it through the supervisor, and once."""
+    """A process in its own session: a Ctrl-C reaches it only through the supervisor, and only once."""
 
     def __init__(self, pid: int, name: str = "") -> None:
         self.pid = pid
         self.name = name
-        #: Minus the signal's number for one that was killed; None as long as it runs.
+        #: For a process that a signal killed, minus the signal's number; None as long as it runs.
         self.exit_code: int | None = None
         #: When it was asked to end, by time.monotonic(); None before.
         self.asked_to_end: float | None = None
@@ -28,13 +28,13 @@ class Process:
             os.kill(self.pid, signum)
 
     def end(self, signum: int = signal.SIGTERM) -> None:
-        """Have it end; once."""
+        """Ask it to end, only once."""
         if self.asked_to_end is None:
             self.asked_to_end = time.monotonic()
             self.send(signum)
 
     def kill(self) -> None:
-        """End its whole process group now. Children that have made a session of their own are not reached."""
+        """Kill its whole process group now. This does not reach children that have made their own session."""
         if self.exit_code is None:
             try:
                 os.killpg(self.pid, signal.SIGKILL)
@@ -59,7 +59,7 @@ class Process:
 
 
 def spawn(command: Sequence[str], **options: Any) -> int:
-    """Start `command` in a session of its own and return its process id. Options as of subprocess.Popen."""
+    """Start `command` in its own session and return its process id. Options are those of subprocess.Popen."""
     started = subprocess.Popen(command, start_new_session=True, **options)
-    started.returncode = 0  # Process waits for it; this object shall not
+    started.returncode = 0  # Process waits for it; this object must not
     return started.pid

@@ -14,28 +14,28 @@ from tasktools.supervisor.loop import Loop
 from tasktools.supervisor.process import Process
 from tasktools.supervisor.watcher import Files, forget_compiled
 
-#: How long a process may take to end after it was asked to end without delay, in seconds; then it is killed.
+#: How long a process may take to end after it was asked to end at once, in seconds. Then it is killed.
 PATIENCE = 5.0
 
-#: How long after the third signal what is left is killed, in seconds.
+#: How long after the third signal the remaining processes are killed, in seconds.
 FORCE = 1.5
 
-#: How long to wait before a process that has ended by itself is started again, in seconds: each time twice as long.
+#: How long to wait before restarting a process that ended by itself, in seconds. Each pause is twice as long as the last.
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 
-#: One that has run for so long has not failed at its start: the next pause is the first again.
+#: A process that has run for so long has not failed at its start: the next pause is the first pause again.
 STEADY = 60.0
 
 
 class Plan(NamedTuple):
-    """What the supervisor is asked to do; it comes as JSON from the command that has become it."""
+    """What the supervisor has to do. It comes as JSON from the command that becomes the supervisor."""
 
     #: "worker" or "beat".
     kind: str
     #: The command line that starts the process again.
     command: list[str]
-    #: The first process, if it has been started already, and the number of our end of the line to it.
+    #: The first process, if it has already been started, and the descriptor of our end of the line to it.
     pid: int | None = None
     line: int | None = None
     #: Folders to watch, folders in them to leave out, further patterns of files.
@@ -63,20 +63,20 @@ class Reloader(Loop):
         #: When the third signal came.
         self.forced: float | None = None
         self.started = 0
-        #: Whether no process is started any more, and what is left ends by itself.
+        #: Whether no more processes are started, and the remaining ones end by themselves.
         self.is_over = False
         self._code = 0
         #: The process in charge, and the one that is loading the new code.
         self.current: Child | None = None
         self.next: Child | None = None
-        #: When the change was seen that `next` is for.
+        #: When the change that led to `next` was seen.
         self.seen = self.clock()
-        #: When a process is to be started again, and how long that pause is.
+        #: When to start a process again, and how long that pause is.
         self._again: float | None = None
         self._pause = FIRST_PAUSE / 2
 
     def begin(self) -> None:
-        """Take the first process over, or start it; unless a signal was faster."""
+        """Take over the first process, or start it, unless a signal came before."""
         self.begun = True
         if self.plan.pid is not None and self.plan.line is not None:
             self.started = 1
@@ -90,7 +90,7 @@ class Reloader(Loop):
     # what the strategies do
 
     def changed(self) -> None:
-        """Files have another content than the one in charge has loaded."""
+        """The content of files differs from what the process in charge has loaded."""
         raise NotImplementedError
 
     def ready(self, child: Child) -> None:
@@ -98,7 +98,7 @@ class Reloader(Loop):
         raise NotImplementedError
 
     def left(self, child: Child) -> None:
-        """A process has ended that was not asked to."""
+        """A process has ended during normal operation, not during a stop."""
         raise NotImplementedError
 
     def runs(self, child: Child) -> None:
@@ -112,7 +112,7 @@ class Reloader(Loop):
         return self._adopt(Child.start(self.plan.command, number=self.started))
 
     def tell_changed(self, paths: Sequence[str]) -> None:
-        """Take in, from any thread, that files have changed. An empty list changes nothing."""
+        """Report changed files; may be called from any thread. An empty list does nothing."""
         if paths:
             self.call(lambda: self.take_up(paths))
 
@@ -128,7 +128,7 @@ class Reloader(Loop):
         self.changed()
 
     def asked(self, signum: int) -> None:
-        """Hand a signal on to every process: Celery knows what one and two and three of them mean. A fourth kills."""
+        """Pass a signal on to every process: Celery knows what the first, second and third mean. A fourth kills."""
         self.stopping += 1
         signum = signal.SIGTERM if signum == signal.SIGHUP else signum
         if self.stopping == 3:
@@ -143,7 +143,7 @@ class Reloader(Loop):
         self._finish_if_alone()
 
     def due(self) -> None:
-        """Start again what has ended by itself, and kill what does not end although it was asked three times."""
+        """Restart a process that has ended by itself, and kill processes that do not end after three signals."""
         if self._again is not None and self.clock() >= self._again and not self.stopping:
             self._again = None
             self.next = self.start()
@@ -173,19 +173,19 @@ class Reloader(Loop):
         super().say(f"reload: {text}")
 
     def wait_for_change(self, child: Child, what: str) -> None:
-        """Go on without a process until a file changes, unless that would fix nothing."""
+        """Continue without a process until a file changes, unless that would not help."""
         if child.hopeless:
             self.finish_after_all(child.exit_code or 0)
         else:
             self.say(f"{what} ({child.how_it_ended()}): waiting for a change")
 
     def finish_after_all(self, code: int) -> None:
-        """Leave when the last process has ended: one that was replaced may still run tasks."""
+        """Leave when the last process has ended: a replaced one may still run tasks."""
         self.is_over, self._code = True, code
         self._finish_if_alone()
 
     def start_later(self, child: Child, what: str) -> None:
-        """Start a process again after a pause, which grows as long as none has run for a while."""
+        """Start a process again after a pause. The pause grows until a process has run for a while."""
         ran = self.clock() - child.ready_at
         self._pause = FIRST_PAUSE if ran >= STEADY else min(2 * self._pause, LONGEST_PAUSE)
         self._again = self.clock() + self._pause
@@ -224,7 +224,7 @@ class Reloader(Loop):
             self._look(child, message["paths"])
 
     def _look(self, child: Child, paths: list[str]) -> None:
-        """The process has paused, for files of its code have other time stamps than when it loaded them."""
+        """Handle a process that has paused because the time stamps of its code have changed since it loaded it."""
         changed = self.files.changed(paths)
         if changed:
             self.take_up(changed)
@@ -237,12 +237,12 @@ class Reloader(Loop):
 
 
 def _for(process: Process, signum: int) -> int:
-    """Return what a process is sent in place of a Ctrl-C: one that still loads has nothing to finish, but a traceback."""
+    """Return the signal to send to a process. One that still loads has nothing to finish, and SIGINT would print a traceback."""
     loads = isinstance(process, Child) and not process.ready
     return signal.SIGTERM if loads and signum == signal.SIGINT else signum
 
 
 def named(paths: Sequence[str], most: int = 3) -> str:
-    """Return the changed files as one reads them, relative to the working folder."""
+    """Return the changed files as text for a person, relative to the working folder."""
     shown = [os.path.relpath(path) for path in paths[:most]]
     return ", ".join(shown) + (f" and {len(paths) - most} more" if len(paths) > most else "")

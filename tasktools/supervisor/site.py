@@ -1,8 +1,8 @@
 """The whole site: web server, worker and beat, started together and stopped in order.
 
-honcho, a kept process manager, was looked at (2.0) and not taken: it stops everything at once, where a worker must outlive
-the web server that sends to it; it kills after five seconds, in the middle of a task; and one part's end is always the end
-of all.
+honcho (2.0), a maintained process manager, does not fit: it stops everything at once, but a worker must stop after the
+web server that sends to it. It kills after five seconds, even in the middle of a task. And when one part ends, it always
+ends all parts.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from tasktools.supervisor.output import Output, descriptor_of, prefixes
 from tasktools.supervisor.part import Part
 from tasktools.supervisor.process import Process
 
-#: In this order they stop: no new ticks, no new requests, then the tasks that run are finished.
+#: The order in which they stop: no new ticks, no new requests, then the running tasks finish.
 STOP_ORDER = ("beat", "web", "worker")
 
-#: How long beat and web may take to end, in seconds. The worker has as long as its tasks take.
+#: How long beat and web may take to end, in seconds. The worker may take as long as its tasks.
 PATIENCE = 5.0
 
-#: After a stop was forced: when the third signal follows, and when what is left is killed, in seconds.
+#: After a forced stop: when the third signal follows, and when the remaining processes are killed, in seconds.
 THIRD = 1.0
 KILL = 3.0
 
-#: Signals that come so close together are one, in seconds: a terminal that closes sends SIGHUP twice.
+#: Signals within this time count as one, in seconds: a terminal that closes sends SIGHUP twice.
 TOGETHER = 0.3
 
 #: The exit code of a stop that was forced.
@@ -35,11 +35,11 @@ FORCED = 130
 
 
 class SitePlan(NamedTuple):
-    """What rundev asks for; it comes as JSON from the command that has become the supervisor."""
+    """What rundev asks for. It comes as JSON from the command that becomes the supervisor."""
 
     #: The command line of each part, in the order of their start.
     commands: Mapping[str, Sequence[str]]
-    #: Whether the others go on when a part has ended by itself.
+    #: Whether the other parts continue when one has ended by itself.
     keep_going: bool = False
     #: Whether names on stdout, and lines on stderr, have colours.
     color: bool = False
@@ -74,7 +74,7 @@ class Site(Loop):
         return {name: running[name] for name in STOP_ORDER if name in running}
 
     def begin(self) -> None:
-        """Start the parts, unless the first signal was faster."""
+        """Start the parts, unless a signal came before."""
         if self.stopping:
             self.finish(self._code)
             return
@@ -94,14 +94,14 @@ class Site(Loop):
         self._asked.append(now)
         if len(self._asked) > 1:
             self.force()
-        elif self.stopping:  # a part's end has begun it
+        elif self.stopping:  # the end of a part has started the stop
             self.say(f"still waiting for {', '.join(self.parts)}; once more ends it by force")
         else:
             self._code = 0
             self.stop()
 
     def ended(self, process: Process) -> None:
-        """Go on with the next one if all are being stopped; name one that has ended by itself."""
+        """Stop the next part if all are being stopped; report a part that has ended by itself."""
         assert isinstance(process, Part)
         self._read(process)
         self._close(process)
@@ -113,7 +113,7 @@ class Site(Loop):
             self._end_next()
 
     def due(self) -> None:
-        """Force what takes too long, and look after a slow reader."""
+        """Force parts that take too long, and handle a slow reader."""
         now = self.clock()
         for name, part in self.parts.items():
             if part.forced is None and part.asked_to_end is not None and name != "worker":
@@ -126,7 +126,7 @@ class Site(Loop):
         self._look_after_output()
 
     def is_busy(self) -> bool:
-        gone = any(process.exit_code is not None for process in self.processes)  # and its pipe is not at its end
+        gone = any(process.exit_code is not None for process in self.processes)  # and its pipe is still read
         return gone or super().is_busy()
 
     def say(self, text: str) -> None:
@@ -135,14 +135,14 @@ class Site(Loop):
     # how it stops
 
     def stop(self) -> None:
-        """Bring the parts to their end one after the other."""
+        """Stop the parts one after the other."""
         if not self.stopping:
             self.stopping = True
             self.say(f"stopping {', '.join(self.parts)}")
         self._end_next()
 
     def force(self) -> None:
-        """End what is left without finishing its tasks."""
+        """Stop the remaining parts without finishing their tasks."""
         self._code = FORCED
         self.stopping = True
         self.say(f"ending {', '.join(self.parts)} by force")
@@ -159,7 +159,7 @@ class Site(Loop):
             part.step()
 
     def _force(self, part: Part) -> None:
-        """Send what is missing of the first two signals; `due` does the rest."""
+        """Send the first two signals, as far as they have not been sent; `due` does the rest."""
         part.forced = self.clock()
         part.asked_to_end = part.asked_to_end or part.forced
         if part.name == "web":
@@ -169,7 +169,7 @@ class Site(Loop):
             part.step()
 
     def _left(self, part: Part) -> None:
-        """A part has ended by itself."""
+        """Handle a part that has ended by itself."""
         code = part.exit_code or 0
         self._code = self._code or code
         goes_on = self.plan.keep_going and self.processes
@@ -199,7 +199,7 @@ class Site(Loop):
             self.forget(part.pipe)
 
     def _look_after_output(self) -> None:
-        """Read the parts no more while nobody takes what they print; stop them when nobody ever will."""
+        """Stop reading from the parts while the reader is slow; stop the parts if the reader has gone."""
         self.output.push()
         if self.output.gone and not self.stopping:
             self.say("nobody reads the output any more")

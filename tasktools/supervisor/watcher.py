@@ -1,4 +1,4 @@
-"""Which files count, and which of them have another content than before."""
+"""Which files count, and which of them have changed."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
 from importlib.util import cache_from_source
 
-#: Folders that are never looked into, wherever they are.
+#: Folders that are never searched, wherever they are.
 IGNORED = frozenset(
     {"node_modules", "__pycache__", "venv", "site-packages", ".git", ".hg", ".svn", ".tox", ".tasktools"}
 )
 
-#: Seconds between two looks where watchfiles is not installed.
+#: Seconds between two looks if watchfiles is not installed.
 POLL_PERIOD = 0.5
-#: How long a burst of changes is waited out, and how often watchfiles looks whether there is one, in milliseconds.
+#: How long to wait for the end of a burst of changes, and how often watchfiles looks for changes, in milliseconds.
 DEBOUNCE = 50
 STEP = 25
 
 
 class Files:
-    """The files under some roots that count, and what they held when last looked at. Threads may share it."""
+    """The files under some roots that count, and their content at the last look. Threads may share this object."""
 
     def __init__(self, roots: Iterable[str], ignore: Iterable[str] = (), include: Iterable[str] = ()) -> None:
         self.roots = _outermost(map(os.path.realpath, roots))
         self.ignore = {os.path.realpath(path) for path in ignore}
         self.patterns = ("*.py", ".env", *include)
         self._known: dict[str, tuple[_Stamp, int]] = {}
-        #: Held while files are compared, so that what is found is reported in that order.
+        #: Held while files are compared, so that results are reported in the same order.
         self.lock = threading.RLock()
 
     def read(self, since: float | None = None) -> list[str]:
-        """Take what the files hold now for what is known; return those that were written after `since` (time.time())."""
+        """Remember the present content of the files; return those that were written after `since` (time.time())."""
         with self.lock:
             self._known = {path: (stamp_of(path), digest(path)) for path in self.paths()}
             return sorted(p for p, (stamp, _) in self._known.items() if since and stamp and stamp[0] > since * 1e9)
 
     def changed(self, paths: Iterable[str]) -> list[str]:
-        """Return those of `paths` that count and hold something else than is known, and know it from now on."""
+        """Return those of `paths` that count and whose content has changed, and remember the new content."""
         with self.lock:
             return [path for path in sorted(set(paths)) if self.counts(path) and self._differs(path)]
 
     def touched(self) -> list[str]:
-        """Return the files with another time stamp or size than is known, those that have gone, and new ones."""
+        """Return the files whose time stamp or size has changed, those that have gone, and new ones."""
         now = {path: stamp_of(path) for path in self.paths()}
         with self.lock:
             before = {path: stamp for path, (stamp, _) in self._known.items()}
@@ -97,12 +97,12 @@ class Files:
         return entry.name not in IGNORED and entry.path not in self.ignore and entry.is_dir(follow_symlinks=False)
 
 
-#: The time of the last change in nanoseconds and the size in bytes; None for a file that is not there.
+#: The time of the last change in nanoseconds and the size in bytes; None for a file that does not exist.
 _Stamp = tuple[int, int] | None
 
 
 def stamp_of(path: str) -> _Stamp:
-    """Return what changes with the content of a file; None for a file that is not there."""
+    """Return values that change with the content of a file; None for a file that does not exist."""
     try:
         found = os.stat(path)
     except OSError:
@@ -111,9 +111,9 @@ def stamp_of(path: str) -> _Stamp:
 
 
 def digest(path: str) -> int:
-    """Return a number of 64 bits that stands for the content of a file in this process; 0 when it cannot be read.
+    """Return a hash of 64 bits of a file's content, valid in this process; 0 if the file cannot be read.
 
-    Python's own hash (SipHash): hashlib would bring OpenSSL, four megabytes of it.
+    It uses Python's own hash (SipHash): hashlib would load OpenSSL, which takes four megabytes.
     """
     try:
         with open(path, "rb") as file:
@@ -123,7 +123,7 @@ def digest(path: str) -> int:
 
 
 def forget_compiled(path: str) -> None:
-    """Remove what Python has compiled of a file: it looks at seconds and size, and takes old for new within a second."""
+    """Remove the compiled code of a file: Python compares only seconds and size, and misses a change within a second."""
     if not path.endswith(".py"):
         return
     for optimization in ("", "1", "2"):
@@ -134,9 +134,9 @@ def forget_compiled(path: str) -> None:
 def watch(
     files: Files, since: float | None, report: Callable[[list[str]], None], say: Callable[[str], None]
 ) -> threading.Thread:
-    """Call `report` from a thread with the paths of files whose content has changed, a burst at once, to the end of time.
+    """Start a thread that calls `report` with the files whose content has changed, one burst at a time, and never ends.
 
-    With `since` (as time.time()), files that were written after it count as changed from the start.
+    With `since` (as time.time()), files that were written after it count as changed at the start.
     """
 
     def run() -> None:
@@ -152,19 +152,19 @@ def watch(
 
 
 def bursts(files: Files, say: Callable[[str], None]) -> Iterator[Iterable[str]]:
-    """Yield the paths of files that may have changed, as watchfiles reports them; without it by looking again and again."""
+    """Yield the paths of files that may have changed, as watchfiles reports them; without watchfiles, poll the files."""
     import importlib.util
 
     if importlib.util.find_spec("watchfiles"):
         try:
             yield from notified(files)
-        except (OSError, RuntimeError) as error:  # the watches of the system are used up, for one
+        except (OSError, RuntimeError) as error:  # for example, the system has no watches left
             say(f"watchfiles cannot watch ({error}): looking at the files every {POLL_PERIOD:g} s")
     yield from polled(files)
 
 
 def notified(files: Files) -> Iterator[Iterable[str]]:
-    """Yield paths that the operating system reports (inotify, FSEvents); it costs little while nothing happens."""
+    """Yield paths that the operating system reports (inotify, FSEvents). This costs little while nothing changes."""
     import watchfiles
 
     while True:
@@ -185,14 +185,14 @@ def notified(files: Files) -> Iterator[Iterable[str]]:
             paths = [path for _, path in changes]
             if not looked:
                 looked = True
-                paths += files.touched()  # before the watch began
+                paths += files.touched()  # changed before the watch began
             yield paths
             if any(_identity(folder) != known.get(folder) for folder in {*paths, *map(os.path.dirname, paths)}):
-                break  # a folder has come, or gone, or another one has its place
+                break  # a folder was added, removed or replaced
 
 
 def _identity(path: str) -> tuple[int, int] | None:
-    """Return what distinguishes a folder from another one of the same name; None for what is none."""
+    """Return what distinguishes a folder from another one of the same name; None if it is not a folder."""
     try:
         found = os.stat(path)
     except OSError:
@@ -201,7 +201,7 @@ def _identity(path: str) -> tuple[int, int] | None:
 
 
 def polled(files: Files, sleep: Callable[[float], None] = time.sleep) -> Iterator[Iterable[str]]:
-    """Yield paths whose time or size is another one. Looking takes a twentieth of the time at most."""
+    """Yield paths whose time or size has changed. Looking takes at most a twentieth of the time."""
     took = 0.0
     while True:
         sleep(max(POLL_PERIOD, 20 * took))
@@ -212,7 +212,7 @@ def polled(files: Files, sleep: Callable[[float], None] = time.sleep) -> Iterato
 
 
 def _outermost(roots: Iterable[str]) -> list[str]:
-    """Drop what lies inside another root."""
+    """Drop roots that are inside another root."""
     kept: list[str] = []
     for root in sorted(set(roots)):
         if not any(root == each or root.startswith(each + os.sep) for each in kept):

@@ -1,4 +1,4 @@
-"""The worker's strategy: new code starts beside the old, which takes no more tasks and ends with those it runs."""
+"""The worker's strategy: the new worker starts beside the old one, which takes no more tasks and ends after its running tasks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tasktools.supervisor.reloader import PATIENCE, Reloader
 
 
 class WorkerReloader(Reloader):
-    """At most one worker in charge and one about to be, beside those that finish their tasks."""
+    """At most one worker is in charge, and one is starting; others may still finish their tasks."""
 
     def changed(self) -> None:
         if self.current:
@@ -35,7 +35,7 @@ class WorkerReloader(Reloader):
             self._lost_current(child)
 
     def due(self) -> None:
-        """Kill those that do not end although their grace is over."""
+        """Kill workers that do not end after their grace."""
         super().due()
         for process in self.processes:
             if self.stopping or process.asked_to_end is None or not isinstance(process, Child):

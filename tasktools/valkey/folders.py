@@ -1,8 +1,8 @@
-"""What lies on the disk for this user alone: folders, the files in them, and the socket of the private Valkey.
+"""Files for this user only: folders, the files in them, and the socket of the private Valkey.
 
-A folder must belong to this user, and nobody else may enter it. One that others may only look into is closed if it serves
-nothing else. One that others may write to is refused: there may be something of theirs in it. So is one of somebody else,
-for root as well: its owner could put a server of his own there, read the arguments of tasks and send tasks.
+A folder must belong to this user, and nobody else may enter it. If others may only read it, tasktools closes it if it has
+no other use. If others may write to it, tasktools refuses it: it may hold their files. It also refuses a folder of another
+user, even for root: its owner could put their own server there, read the arguments of tasks and send tasks.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _KINDS = {
     stat.S_IFIFO: "a named pipe",
 }
 
-#: What lies in a folder that serves nothing else: the server's files, sockets, marks of runs, beat's schedule, data folders.
+#: The contents of a folder with no other use: the server's files, sockets, marks of runs, beat's schedule, data folders.
 _OURS = re.compile(
     r"valkey\..*|(start|server)\.lock|appendonlydir|\.gitignore|.*\.sock|runs|[0-9a-f]{16}|celerybeat-.*|.+-[0-9a-f]{8}"
 )
@@ -38,16 +38,16 @@ _PEER = "iII"
 
 
 def runtime_folder(parent: Path = Path("/tmp")) -> Path:
-    """Return the folder for what finds no place in the project. For sockets it does not depend on the environment."""
+    """Return the folder for files that cannot be in the project. For sockets, it does not depend on the environment."""
     return parent / f"tasktools-{os.geteuid()}"
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and the missing ones above it, closed to others, and have git ignore it. Raises OSError.
+    """Make a folder and its missing parents, closed to others, and make git ignore it. Raises OSError.
 
-    One that is there already is left as it is. Path.mkdir gives its mode to the last folder alone, the umask's to the rest.
+    An existing folder is not changed. Path.mkdir uses its mode only for the last folder, and the umask for the parents.
 
-    Raises PrivateServerError where it lies in a runtime folder that others have a right to.
+    Raises PrivateServerError if it is inside a runtime folder that others may use.
     """
     for above in _shared(folder):
         make_private(above)
@@ -60,19 +60,19 @@ def make_folder(folder: Path) -> None:
 
 
 def make_private(folder: Path) -> None:
-    """Make a folder for this user alone; one that is there is checked. Raises OSError and PrivateServerError."""
+    """Make a folder for this user only; check it if it exists. Raises OSError and PrivateServerError."""
     make_folder(folder)
     check_private(folder)
 
 
 def check_private(folder: Path) -> None:
-    """Return when `folder` belongs to this user alone, or is not there. It is closed if others may only look into it.
+    """Return if `folder` is only for this user, or does not exist. Close it if others may only read it.
 
-    A link to it belongs to this user or to root, and what it leads to is not changed.
+    A link to it must belong to this user or to root, and the folder that it points to is not changed.
 
-    In a runtime folder, which anybody can make first, that one is checked too: its owner could put another in its place.
+    If it is in a runtime folder, check that one too: anybody can make it first, and its owner could replace `folder`.
 
-    Raises OSError when it cannot be looked at or is no folder, PrivateServerError when others have a right to it.
+    Raises OSError when it cannot be read or is not a folder, PrivateServerError when others have rights to it.
     """
     for above in _shared(folder):
         check_private(above)
@@ -98,9 +98,9 @@ def _shared(folder: Path) -> list[Path]:
 
 
 def _close(folder: Path) -> bool:
-    """Take the rights of others away, and return whether they have gone: some file systems keep no modes.
+    """Remove the rights of others, and return whether that worked: some file systems keep no modes.
 
-    A folder that serves something else too is left alone: others may need it.
+    Do not change a folder that has other uses: others may need it.
     """
     if not all(_OURS.fullmatch(name) for name in os.listdir(folder)):
         return False
@@ -114,16 +114,16 @@ def _close(folder: Path) -> bool:
 
 
 def check_kind(path: Path, kind: int = stat.S_IFREG) -> None:
-    """Return when `path` is of that kind (stat.S_IFREG, stat.S_IFSOCK) and this user's, or is not there.
+    """Return if `path` is of this kind (stat.S_IFREG, stat.S_IFSOCK) and belongs to this user, or does not exist.
 
-    Whoever opens it then does not wait for the other end of a pipe, and follows no link. The folder must be checked too.
+    Code that opens it then does not wait for the other end of a pipe, and follows no link. The folder must be checked too.
 
     Raises PrivateServerError.
     """
     try:
         found = path.lstat()
     except OSError:
-        return  # whoever uses it gets the same error
+        return  # the code that uses it gets the same error
     is_kind = stat.S_IFMT(found.st_mode)
     if is_kind != kind:
         raise PrivateServerError(
@@ -138,7 +138,7 @@ def check_kind(path: Path, kind: int = stat.S_IFREG) -> None:
 
 
 def check_peer(connection: socket.socket, path: Path) -> None:
-    """Return when the server at the other end of a unix socket runs as this user. Only Linux shows it.
+    """Return if the server at the other end of a unix socket runs as this user. Only Linux can check that.
 
     Raises PrivateServerError.
     """

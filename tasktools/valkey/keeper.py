@@ -1,11 +1,11 @@
-"""The process beside the private Valkey: starts it, and ends it some seconds after its last client has gone.
+"""The process beside the private Valkey: it starts the server, and stops it some seconds after its last client has gone.
 
-Run as a script by server.py, in isolated mode without site-packages (it stays small): standard library only.
+server.py runs it as a script, in isolated mode and without site-packages, to keep it small: standard library only.
 
     python -I -S keeper.py SERVER FOLDER SOCKET LINGER
 
-It goes to the background at once; the lock that it takes first shows the starter that it lives. The server inherits that
-lock, and on Linux it is ended with its keeper; elsewhere the next start finds it by the lock.
+It goes to the background at once. It takes a lock first, which shows the starter that it runs. The server inherits that
+lock. On Linux, the server stops together with its keeper; on other systems, the next start finds the server by the lock.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 
 def main(server: str, folder: str, path: str, linger: float) -> None:
     os.chdir(folder)
-    os.umask(0o077)  # what is queued is nobody else's to read
+    os.umask(0o077)  # nobody else may read what is queued
     lock = os.open("server.lock", os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     if os.fork():
@@ -35,7 +35,7 @@ def main(server: str, folder: str, path: str, linger: float) -> None:
     os.setsid()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     os.set_inheritable(lock, True)
-    # Python ignores SIGXFSZ, and so shall the server: at a limit of file sizes a write fails, and nothing is lost.
+    # Python ignores SIGXFSZ, and the server must do so too: at a file size limit, a write fails and nothing is lost.
     process = subprocess.Popen(
         command(server, folder, path), pass_fds=[lock], preexec_fn=end_with_parent, restore_signals=False
     )
@@ -52,8 +52,8 @@ def main(server: str, folder: str, path: str, linger: float) -> None:
 def command(server: str, folder: str, path: str) -> list[str]:
     """Return the server's command line.
 
-    appendfsync no: each write goes to the kernel before it is answered, which a SIGKILL cannot take back. With everysec
-    the server puts writes off while a sync runs, and a SIGKILL would lose them.
+    appendfsync no: each write goes to the kernel before it is answered, so a SIGKILL does not lose it. With everysec,
+    the server delays writes while a sync runs, and a SIGKILL would lose them.
     """
     options = {
         "port": "0",
@@ -79,9 +79,9 @@ def end_with_parent() -> None:
 
 
 def keep(process: subprocess.Popen[bytes], path: str, linger: float) -> None:
-    """Watch the clients; return when the server has been asked to end or has ended by itself.
+    """Watch the clients; return when the server must stop or has ended by itself.
 
-    A server that could not write what it has answered is kept: it tries again each second, and all of it is lost with it.
+    A server that could not write what it has answered keeps running: it tries again each second, and its end would lose data.
     """
     connection: BinaryIO | None = None
     last_used = time.monotonic()
@@ -94,10 +94,10 @@ def keep(process: subprocess.Popen[bytes], path: str, linger: float) -> None:
             connection = connection or connect(path)
             seen = look(connection)
         except OSError:
-            # As when it takes long to answer while the disk is full: what it could not write is known still.
+            # For example, it takes long to answer while the disk is full: whether everything is written is still known.
             connection, seen = None, Seen(is_written=seen.is_written)
         if mark and inode(path) != mark and seen.is_written:
-            return  # the socket has gone, with or without its folder: nobody can reach the server any more
+            return  # the socket has gone, perhaps with its folder: nobody can reach the server any more
         if seen.is_used(came) or not seen.is_written:
             last_used, came = time.monotonic(), seen.came
         elif time.monotonic() - last_used >= linger and connection and end(process, connection, path, came):
@@ -105,7 +105,7 @@ def keep(process: subprocess.Popen[bytes], path: str, linger: float) -> None:
 
 
 def inode(path: str) -> int:
-    """Return the number of the file, 0 if there is none."""
+    """Return the inode number of the file, 0 if there is no file."""
     try:
         return os.stat(path).st_ino
     except OSError:
@@ -113,10 +113,10 @@ def inode(path: str) -> int:
 
 
 def end(process: subprocess.Popen[bytes], connection: BinaryIO, path: str, came: int) -> bool:
-    """End the server unless somebody starts one or has just come: nobody may be cut off.
+    """Stop the server unless somebody starts one or has just connected: no client may be cut off.
 
-    The socket is moved out of sight first; who connected before is then counted, who comes later starts a server again
-    and waits for the lock. It looks twice: a connection may have been made, and not yet been accepted, at the first look.
+    First rename the socket. Clients that connected before are then counted; a later client starts a server again and waits
+    for the lock. It looks twice: at the first look, a connection may have been made and not yet accepted.
     """
     start = os.open("start.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -138,7 +138,7 @@ def end(process: subprocess.Popen[bytes], connection: BinaryIO, path: str, came:
 
 
 def is_free(connection: BinaryIO, came: int) -> bool:
-    """Whether nobody is there, and nothing is lost, at two looks; a server that does not answer is not free."""
+    """Whether two looks show no client and no unwritten data. A server that does not answer is not free."""
     try:
         looks = look(connection), look(connection)
     except OSError:
@@ -147,7 +147,7 @@ def is_free(connection: BinaryIO, came: int) -> bool:
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """End the server; one that does not is killed: its data is in the kernel's hands already."""
+    """Stop the server, and kill it if it does not end: its data is already in the kernel."""
     if process.poll() is None:
         process.terminate()
         try:
@@ -165,17 +165,17 @@ def connect(path: str) -> BinaryIO:
 
 
 class Seen(NamedTuple):
-    """What the server says of itself."""
+    """What the server reports about itself."""
 
-    #: Its clients, the keeper included; at least 2 where nobody knows, as while it reads its data.
+    #: Its clients, including the keeper; 2 if nobody knows, for example while the server reads its data.
     clients: int = 2
-    #: How many have come since it started. Those that had gone again between two looks are among them.
+    #: How many clients have come since it started, including those that left between two looks.
     came: int = 0
-    #: Whether all that it has answered has been written to its file.
+    #: Whether everything that it has answered has been written to its file.
     is_written: bool = True
 
     def is_used(self, came: int) -> bool:
-        """Whether somebody is there, or has been there since so many had come."""
+        """Whether there is a client, or was one since `came` was counted."""
         return self.clients > 1 or self.came != came
 
 

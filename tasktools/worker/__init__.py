@@ -1,1 +1,1 @@
-"""Inside a worker: what it accepts, how it reloads and how it stops."""
+"""Inside a worker: which tasks it accepts, how it reloads and how it stops."""

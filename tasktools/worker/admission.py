@@ -1,7 +1,7 @@
-"""Whether a worker takes tasks: it can be paused, kept from reserving ahead, limited to a number, and drained.
+"""Whether a worker takes tasks: it can be paused, prevented from reserving ahead, limited to a number, and drained.
 
-One consumer step of Celery (bootstep) does all of it. How a broker is kept from giving messages is described in delivery.py; what
-one that pushes has given ahead, it gives to another worker when this one has ended.
+One consumer step of Celery (bootstep) does all of this. delivery.py describes how to stop a broker from giving messages.
+If a broker that pushes has given messages ahead, it gives them to another worker when this one has ended.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ if TYPE_CHECKING:
 
     from tasktools.worker.protocols import Consumer, Entry, Message, Request
 
-#: Seconds between two looks at whether a limited worker has done its share.
+#: Seconds between two checks whether a limited worker has reached its limit.
 PERIOD = 0.2
 
-#: How long a talk with the broker beside the worker's own may take, in seconds.
+#: How long an exchange with the broker over a separate connection may take, in seconds.
 LIMIT = 2.0
 
 
 @dataclass(kw_only=True)
 class Limits:
-    """When a worker has done enough; it then ends warmly."""
+    """When a worker has done enough. It then stops warmly."""
 
     #: After so many tasks; None for no limit.
     tasks: int | None = None
     #: After so many seconds.
     seconds: float | None = None
-    #: When its queues are empty and it runs nothing.
+    #: Whether it ends when its queues are empty and it runs nothing.
     drain: bool = False
 
     def __bool__(self) -> bool:
@@ -51,16 +51,16 @@ class Limits:
 
 
 class Intake:
-    """The tap of one worker: made before it starts, and handed to every consumer that it makes."""
+    """Controls which tasks one worker takes. It is made before the worker starts, and given to every consumer of the worker."""
 
     def __init__(self, limits: Limits, *, supervised: bool = False) -> None:
         self.limits = limits
-        #: Whether it may be paused, and reserves no task ahead of running it.
+        #: Whether it may be paused, and reserves a task only when it can run it.
         self.supervised = supervised
-        #: Asked of each message before it becomes a task: whether it shall go back to the queue; it pauses then.
+        #: Called for each message before it becomes a task: whether to give it back. If so, it also pauses the intake.
         self.refuses: Callable[[], bool] = lambda: False
         self.paused = False
-        #: How many tasks have been begun.
+        #: How many tasks have begun.
         self.taken = 0
         self.began = time.monotonic()
         self._step: _IntakeStep | None = None
@@ -81,7 +81,7 @@ class Intake:
             remote_control.separate(app)
 
     def pause(self) -> None:
-        """Take no more tasks, and go on with those that run."""
+        """Take no more tasks, and continue those that run."""
         self.paused = True
         if self._step:
             self._step.shut()
@@ -94,12 +94,12 @@ class Intake:
 
     @property
     def is_shut(self) -> bool:
-        """Whether no task may be taken now, whatever room there is."""
+        """Whether no task may be taken now, even if there is room."""
         return self.paused or self.is_full
 
     @property
     def is_full(self) -> bool:
-        """Whether as many tasks have been begun as there shall be."""
+        """Whether the limit of tasks is reached."""
         return self.limits.tasks is not None and self.taken >= self.limits.tasks
 
     def admits(self, room: int) -> bool:
@@ -109,7 +109,7 @@ class Intake:
         return not self.supervised or len(state.reserved_requests) < room
 
     def has_done_enough(self, queued: Callable[[], int]) -> bool:
-        """Whether the limits are reached and nothing is left half done; `queued` counts what waits in the queues."""
+        """Whether the worker may end because of its limits; `queued` counts the messages that wait in the queues."""
         if self.limits.seconds is not None and time.monotonic() - self.began >= self.limits.seconds:
             return True
         if state.reserved_requests or state.active_requests:
@@ -128,16 +128,16 @@ class _IntakeStep(bootsteps.StartStopStep):
         self._delivery: Asked | Pushed | None = None
         self._timer: Entry | None = None
         self._beside: Connection | None = None
-        #: Wakes the loop to look again, where the pool's threads do not.
+        #: Wakes the loop to look again, if the pool's threads do not.
         self._waker: Waker | None = None
-        # Before the strategies of the tasks are made, which keep hold of both.
+        # This must come before the strategies of the tasks are made, because they keep references to both.
         celery_compat.ON_TASK_REQUEST.wrap(consumer, self._counted)
         celery_compat.CREATE_TASK_HANDLER.wrap(consumer, lambda create: _guarded(create, self._refuses))
         fail_on_exit(consumer.pool)
 
     def start(self, consumer: Consumer) -> None:
         if consumer.connection.transport.driver_type == "redis":
-            # Supervised, and so without mingle, which leaves a BRPOP behind that would answer in the place of ours.
+            # A supervised worker runs without mingle, which would leave a BRPOP that answers instead of ours.
             self._delivery = Asked(consumer, self._admits, self._connection if self.intake.supervised else None)
             if consumer.pool.is_green:
                 look_again_soon(consumer.connection, self._admits)
@@ -164,24 +164,24 @@ class _IntakeStep(bootsteps.StartStopStep):
             self._waker = None
 
     def shut(self) -> None:
-        """Have the broker give no more messages; called from any thread."""
+        """Stop the broker from giving messages; may be called from any thread."""
         if self._delivery:
             self._delivery.shut()
 
     def reopen(self) -> None:
-        """Have it give them again; called from any thread."""
+        """Let the broker give messages again; may be called from any thread."""
         if self._delivery:
             self._delivery.reopen()
 
     def _refuses(self, message: Message) -> bool:
-        """Whether a message that has been given goes back to where it was, in front."""
+        """Whether a delivered message goes back to the front of its queue."""
         if self._delivery is None or not (self.intake.is_shut or self.intake.refuses()):
             return False
         self._delivery.refuse(message)
         return True
 
     def _counted(self, begin: Callable[[Request], object]) -> Callable[[Request], object]:
-        """Return what begins a task and counts it: one that had waited for its time is left for another worker."""
+        """Return a function that begins and counts a task. At the limit, it leaves a task that waited for its time to others."""
 
         def on_task_request(request: Request) -> object:
             if self.intake.is_full:
@@ -202,31 +202,31 @@ class _IntakeStep(bootsteps.StartStopStep):
     def _room(self) -> int:
         if (
             self.consumer.hub is None and not self.consumer.pool.is_green
-        ):  # a loop that sleeps for seconds: it reserves ahead, and gives back when it ends
+        ):  # its loop sleeps for seconds, so it reserves ahead and gives back when it ends
             return sys.maxsize
         return int(getattr(self.consumer.controller, "max_concurrency", None) or self.consumer.pool.num_processes or 1)
 
     def _look_soon(self) -> None:
-        """Look in a moment. What gevent's and eventlet's timers repeat cannot be cancelled."""
+        """Look again in a moment. A repeated call of gevent's and eventlet's timers cannot be cancelled."""
         self._timer = self.consumer.timer.call_after(PERIOD, self._look)
 
     def _look(self) -> None:
         if self.intake.has_done_enough(self._queued):
             celery_compat.SHOULD_STOP.put(state, 0)
-        elif self.intake._step is self:  # it has not stopped meanwhile
+        elif self.intake._step is self:  # it has not stopped since then
             self._look_soon()
 
     def _queued(self) -> int:
-        """Count what waits in this worker's queues; one that nobody has sent to yet may not be there.
+        """Return how many messages wait in this worker's queues; a queue that nobody has sent to may not exist yet.
 
-        Over a connection of its own: the worker's is read from in another thread with some pools. Without an answer
-        something may wait.
+        It uses a separate connection: with some pools, another thread reads from the worker's connection. Return 1 without an
+        answer, because something may wait.
         """
         try:
             names = [queue.name for queue in self.consumer.task_consumer.queues]
             self._beside = self._beside or self._connection()
             return sum(queue_length(self._beside, name) for name in names)
-        except Exception:  # noqa: BLE001 - whatever the transport raises, it is asked again in a moment
+        except Exception:  # noqa: BLE001 - after any error of the transport, it asks again in a moment
             self._beside = None
             return 1
 

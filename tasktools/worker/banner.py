@@ -1,4 +1,4 @@
-"""The line that says what a worker and a beat of this project start with."""
+"""The line that describes what a worker or a beat of this project starts with."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def summary(app: Celery, name: str, *, queues: str | None = None) -> str:
-    """Return one line: the app and its -A name, broker and result backend without passwords, queues, how many tasks."""
+    """Return one line: the app and its -A name, broker and result backend without passwords, queues, number of tasks."""
     count = len(names(app))
     parts = [
         f"app {app.main or 'unnamed'} (-A {name or 'has no name'})",
@@ -27,7 +27,7 @@ def summary(app: Celery, name: str, *, queues: str | None = None) -> str:
 
 
 def backend_uri(app: Celery) -> str:
-    """Return the URL of the result backend without its password; "disabled" when there is none."""
+    """Return the URL of the result backend without its password; "disabled" if there is none."""
     url = app.backend_cls if isinstance(app.backend_cls, str) else app.conf.result_backend
     scheme, _, rest = str(url or "disabled").partition("+socket://")
     return (

@@ -1,7 +1,7 @@
-"""How the messages of a broker come to a worker, and how they are kept away for a while.
+"""How the messages of a broker reach a worker, and how to stop them for a while.
 
-A worker asks Redis and Valkey for each message. Every other broker counts as one that pushes: it gives messages until the
-worker's consumer is cancelled.
+A worker asks Redis and Valkey for each message. Every other broker is treated as one that pushes: it gives messages until
+the worker's consumer is cancelled.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 class Asked:
-    """Redis and Valkey: a message is taken by BRPOP, once the channel's `can_consume` allows it."""
+    """Redis and Valkey: BRPOP takes a message if the channel's `can_consume` allows it."""
 
     def __init__(
         self, consumer: Consumer, admits: Callable[[], bool], connect: Callable[[], Connection] | None
     ) -> None:
-        """`connect` returns a connection beside the worker's own; with None a BRPOP that waits is left alone."""
+        """`connect` returns a separate connection. With None, a waiting BRPOP is not interrupted."""
         channel = consumer.task_consumer.channel
         self._connect = connect
         #: The number of the connection that waits in BRPOP.
@@ -34,38 +34,38 @@ class Asked:
         CAN_CONSUME.wrap(channel.qos, lambda allowed: lambda: admits() and allowed())
 
     def shut(self) -> None:
-        """Have the broker give no more messages; called from any thread."""
+        """Stop the broker from giving messages; may be called from any thread."""
         if self._connect is None or self._client_id is None:
             return
-        # A BRPOP that waits at the server would still take the next task. If this fails it ends by itself in a second,
-        # and what it has taken goes back.
+        # A BRPOP that waits at the server would still take the next task. If this command fails, the BRPOP ends by itself in a
+        # second, and a message that it has taken goes back.
         with contextlib.suppress(Exception), self._connect() as connection:
             channel = cast("Channel", connection.default_channel)
             channel.client.execute_command("CLIENT", "UNBLOCK", self._client_id)
 
     def reopen(self) -> None:
-        """Have it give them again; called from any thread."""
+        """Let the broker give messages again; may be called from any thread."""
 
     def refuse(self, message: Message) -> None:
-        """Put a message back to where it was, in front; called where messages arrive."""
+        """Put a message back to the front of its queue; called in the loop that receives messages."""
         message.requeue()
 
     def close(self) -> None:
-        """Leave nothing half done: the worker stops, or its connection is lost."""
+        """Clean up: the worker stops, or its connection is lost."""
 
 
 class Pushed:
-    """The other brokers. What is asked of them is asked from the loop, and once.
+    """The other brokers. Only the loop sends them requests, and each only once.
 
-    A cancel reads on until the broker has confirmed it. What is delivered meanwhile comes to `refuse`, which must therefore
-    not cancel; nor may it give the message back at once, for that would come to the same consumer again.
+    A cancel reads until the broker has confirmed it. Messages delivered during that time come to `refuse`, so `refuse` must
+    not cancel. It also must not give a message back at once, because the message would come to the same consumer again.
     """
 
     def __init__(self, consumer: Consumer, is_shut: Callable[[], bool]) -> None:
         self._consumer = consumer
         self._tasks = consumer.task_consumer
         self._is_shut = is_shut
-        #: What was refused, until the broker gives no more.
+        #: The refused messages, until the broker gives no more.
         self._held: list[Message] = []
 
     def shut(self) -> None:
@@ -83,8 +83,8 @@ class Pushed:
             self._adjust()
 
     def _adjust(self) -> None:
-        # Of a lost connection the loop hears by itself, and the broker has everything back.
-        with ignore_errors(cast("Connection", self._consumer)):  # which has the attributes that are asked for
+        # If the connection is lost, the loop notices that itself, and the broker has everything back.
+        with ignore_errors(cast("Connection", self._consumer)):  # it has the attributes that are needed
             (self._tasks.cancel if self._is_shut() else self._tasks.consume)()
             while self._held:
                 self._held.pop().requeue()

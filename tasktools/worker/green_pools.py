@@ -1,4 +1,4 @@
-"""A worker whose tasks are greenlets (gevent, eventlet): what Celery's own pools of them leave open when it stops."""
+"""A worker whose tasks are greenlets (gevent, eventlet): fix what Celery's own pools do wrong when it stops."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
 
 def report_terminated(pool: Pool) -> None:
-    """Have the tasks that `pool` terminates end as those of prefork do: given back by the broker when acknowledged late.
+    """Make the tasks that `pool` terminates end as in prefork: a task that is acknowledged late goes back to its queue.
 
-    Celery takes the end of a killed greenlet for a success, and acknowledges a task that has not been done. It also has
-    to come first, to take down why it kills: eventlet's pool waits for the end of the greenlet.
+    Celery treats the end of a killed greenlet as a success, and acknowledges a task that is not done. terminate_job runs in
+    a greenlet, so that Celery can note first why it kills: eventlet's pool waits for the end of the killed greenlet.
     """
     if pool.is_green:
-        # Looked up on the class by eventlet's pool, through the object by gevent's.
+        # eventlet's pool looks it up on the class, gevent's pool on the object.
         celery_compat.KILLABLE.put(type(pool), staticmethod(_killable))
         celery_compat.TERMINATE_JOB.wrap(pool, _in_greenlet)
 
 
 def let_cold_stop_wait() -> None:
-    """Have Celery's handlers of a cold stop, which wait for tasks, run in a greenlet: in that of the loop nothing may wait."""
+    """Make Celery's handlers of a cold stop run in a greenlet: they wait for tasks, and the loop's greenlet must not wait."""
     if monkey.switches():
         celery_compat.SIGNALS.put(platforms, _Signals())
 

@@ -1,4 +1,4 @@
-"""The project's own modules that a process has loaded, and whether their files are still as they were then."""
+"""The project's own modules that a process has loaded, and whether their files have changed since."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tasktools.supervisor.watcher import stamp_of
 
-#: Stands for the time stamp and size of a file that is not there.
+#: The time stamp and size of a file that does not exist.
 _GONE = (0, 0)
 
 
@@ -17,7 +17,7 @@ class Sources:
     """The project's own modules that this process has loaded, and the time stamps and sizes that their files had."""
 
     def __init__(self, roots: Sequence[Path], ignored: Sequence[Path] = (), *, since: float) -> None:
-        """Of a file that was written after `since`, as time.time(), it is unknown what was loaded."""
+        """If a file was written after `since`, as time.time(), it is not known which content was loaded."""
         self.roots = tuple(f"{root.resolve()}{os.sep}" for root in roots)
         self.ignored = tuple(f"{path.resolve()}{os.sep}" for path in ignored)
         self._stamps: dict[str, tuple[int, int] | None] = {}
@@ -26,13 +26,13 @@ class Sources:
         self._add_new()
 
     def changed(self) -> list[str]:
-        """Return the files that are not as they were when they were loaded."""
+        """Return the files that have changed, or may have changed, since they were loaded."""
         if len(sys.modules) != self._modules:
             self._add_new()
         return [path for path, stamp in self._stamps.items() if stamp is None or stamp != (stamp_of(path) or _GONE)]
 
     def renew(self) -> None:
-        """Take the files as they are: whoever looked at their content found it unchanged."""
+        """Remember the present time stamps: the supervisor has found that the content is unchanged."""
         self._stamps = {path: stamp_of(path) or _GONE for path in self._stamps}
 
     def _counts(self, path: str) -> bool:

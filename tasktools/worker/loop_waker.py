@@ -1,4 +1,4 @@
-"""A worker's loop, woken from outside."""
+"""Wake a worker's loop from outside."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
     from tasktools.worker.protocols import Hub
 
-#: How soon a full worker looks whether it has room again, where nothing signals it, in seconds.
+#: How soon a full worker checks whether it has room again, if nothing signals that, in seconds.
 WAKE = 0.02
 
 
 class Waker:
-    """Has the loop look again after WAKE. Its own timers wait for a second at least (kombu's Hub.fire_timers)."""
+    """Makes the loop look again after WAKE. The loop's own timers wait at least a second (kombu's Hub.fire_timers)."""
 
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
@@ -42,7 +42,7 @@ class Waker:
         self.door.close()
 
     def _ring(self) -> None:
-        with contextlib.suppress(OSError):  # closed meanwhile
+        with contextlib.suppress(OSError):  # it has been closed
             self.door.send(b"\0")
 
     def _heard(self) -> None:
@@ -52,9 +52,9 @@ class Waker:
 
 
 def look_again_soon(connection: Connection, admits: Callable[[], bool]) -> None:
-    """Have the loop of gevent and eventlet, which has no hub, look again after WAKE as long as it may take nothing.
+    """Make the loop of gevent and eventlet, which has no hub, look again after WAKE while it may not take a task.
 
-    It waits for two seconds otherwise (celery.worker.loops.synloop).
+    Otherwise, the loop waits for two seconds (celery.worker.loops.synloop).
     """
 
     def wrapper(drain: Callable[..., object]) -> Callable[..., object]:

@@ -1,4 +1,4 @@
-"""What tasktools uses of Celery's worker and of kombu's messages, as types; celery-types leaves most of it open."""
+"""The parts of Celery's worker and of kombu's messages that tasktools uses, as types; celery-types has no types for most."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Message(Protocol):
     """A message that a consumer has taken (kombu.message.Message)."""
 
     channel: Channel
-    #: What it is to the broker.
+    #: The broker's name for it.
     delivery_tag: str
     headers: dict[str, object]
 
@@ -27,7 +27,7 @@ class Message(Protocol):
 
 
 class OnAck(Protocol):
-    """vine.promise: what acknowledges a message, once."""
+    """vine.promise: it acknowledges a message, once."""
 
     ready: bool
 
@@ -59,7 +59,7 @@ class Request(Protocol):
 
 
 class QoS(Protocol):
-    """What kombu's Redis transport remembers of unacknowledged messages (kombu.transport.redis.QoS)."""
+    """What kombu's Redis transport remembers about unacknowledged messages (kombu.transport.redis.QoS)."""
 
     unacked_key: str
     #: Seconds.
@@ -96,7 +96,7 @@ class TaskConsumer(Protocol):
 
 
 class Entry(Protocol):
-    """What a timer will call."""
+    """A call that a timer will make."""
 
     def cancel(self) -> None: ...
 

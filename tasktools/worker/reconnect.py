@@ -1,7 +1,7 @@
-"""A worker of Redis or Valkey that loses its connection keeps what it runs, and gives back what it has only reserved.
+"""If a worker of Redis or Valkey loses its connection, it keeps its running tasks and gives back its reserved ones.
 
-Celery 5.7 closes the lost channel, which would put everything back over that very connection: the worker ends with
-"'NoneType' object has no attribute 'hostname'". There, what a message is to the broker is its tag alone: any channel can
+Celery 5.7 closes the lost channel. This would put everything back over the lost connection, and the worker ends with
+"'NoneType' object has no attribute 'hostname'". Redis and Valkey know a message only by its tag, so any channel can
 acknowledge it or put it back.
 """
 
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 
     from tasktools.worker.protocols import Consumer, Entry, Message, QoS, Request
 
-#: How long after the new connection it is known what still runs of what was taken over the lost one, in seconds.
+#: How long after the new connection it is known which tasks of the lost connection still run, in seconds.
 SETTLED = 1.0
 
-#: So many requests that are acknowledged are kept at least, before they are looked through.
+#: How many requests may be added, at least, before acknowledged ones are removed.
 ROOM = 100
 
 
 def install(app: Celery) -> dict[str, Message]:
     """Add the step to the app whose worker is about to start in this process.
 
-    Return, by their tags, the messages of a lost connection, as long as the worker has no other one.
+    Return the messages of a lost connection, by their tags. They are there as long as the worker has no new connection.
     """
     lost: dict[str, Message] = {}
 
@@ -47,21 +47,21 @@ def install(app: Celery) -> dict[str, Message]:
 
 
 class Rescue(bootsteps.StartStopStep):
-    """Takes the messages out of a lost channel, and into the next one."""
+    """Moves the messages of a lost channel to the next one."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
-    #: The messages that were taken and not acknowledged, by the tag that they have for the broker.
+    #: The messages that were taken and not acknowledged, by the broker's tags.
     messages: dict[str, Message]
 
     def __init__(self, consumer: Consumer, **options: object) -> None:
         self._consumer = consumer
-        #: The same, once they belong to a new connection, until it is known what still runs of them.
+        #: The same messages on a new connection, until it is known which of them still run.
         self._kept: dict[str, Message] = {}
-        #: Celery's requests by the same tags, until they are acknowledged: it forgets a task that has ended.
+        #: Celery's requests by the same tags, until they are acknowledged: Celery forgets a task that has ended.
         self._requests: dict[str, Request] = {}
-        #: The tags of those that wait in a pool without a semaphore, which is handed all that is reserved.
+        #: The tags of requests in a pool without a semaphore: such a pool gets every reserved task at once.
         self._handed: set[str] = set()
-        #: The tags of those that Celery has acknowledged without the broker's hearing of it.
+        #: The tags of requests that Celery has acknowledged, but the broker does not know it.
         self._unheard: set[str] = set()
         self._room = ROOM
         self._lost_at = 0.0
@@ -118,10 +118,10 @@ class Rescue(bootsteps.StartStopStep):
             self._handed |= {request.message.delivery_tag for request in snapshot(state.reserved_requests)}
 
     def _still_ours(self, qos: QoS) -> dict[str, Message]:
-        """Return the messages, by their tags, that nobody else was given meanwhile.
+        """Return the messages, by their tags, that no other worker has got in the meantime.
 
-        A server that has none of them has lost its memory, and is given them again, unless each may have gone to another
-        worker after the visibility timeout.
+        If the server has none of them, it has lost its data and gets them again. After the visibility timeout it does not,
+        because other workers may have got them.
         """
         with celery_compat.PIPE.of(qos)() as pipe:
             for tag in self.messages:
@@ -133,7 +133,7 @@ class Rescue(bootsteps.StartStopStep):
         return known
 
     def _give_back(self) -> None:
-        with ignore_errors(cast("Connection", self._consumer)):  # lost once more: the loop notices
+        with ignore_errors(cast("Connection", self._consumer)):  # lost once more: the loop notices that
             for tag, message in self._kept.items():
                 if message.acknowledged:
                     continue
@@ -149,15 +149,15 @@ class Rescue(bootsteps.StartStopStep):
         return request is not None and request.acknowledged and request.on_ack.ready
 
     def _is_here(self, tag: str) -> bool:
-        """Whether the task runs here, has run here, or will.
+        """Whether the task runs here, has run here, or will run here.
 
-        One that has just ended is acknowledged in the next step of Celery's loop.
+        Celery's loop acknowledges a task that has just ended in its next step.
         """
         request = self._requests.get(tag)
         return tag in self._handed or (request is not None and request.time_start is not None)
 
 
 def delivered_by(consumer: Consumer) -> QoS | None:
-    """Return what kombu remembers of the messages that a worker of Redis has taken (its QoS); None elsewhere."""
+    """Return what kombu remembers about the messages that a worker of Redis has taken (its QoS); None for other brokers."""
     qos: QoS | None = getattr(getattr(consumer.task_consumer, "channel", None), "qos", None)
     return qos if celery_compat.RESTORE.exists(qos) else None

@@ -1,4 +1,4 @@
-"""Remote control of workers that change places: each has a queue of its own, and all answer by the one name of the node."""
+"""Remote control while one worker replaces another: each has its own queue, and all answer with the same node name."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def separate(app: Celery) -> None:
-    """Have the worker of this process listen for remote control in a queue that no other process uses.
+    """Make the worker of this process listen for remote control in a queue that no other process uses.
 
-    For a moment two workers have the name that `inspect`, events and other tools know. AMQP gives the queue of that name
-    to one of them: for itself with Celery 5.7's `control_queue_exclusive`, before that with a warning.
+    For a moment, two workers have the name that `inspect`, events and other tools know. On AMQP, both would use the queue of
+    that name. With Celery 5.7's `control_queue_exclusive` only one of them can; before that, Celery only warns.
     """
     if app.connection_for_read().transport.driver_type != "amqp":
         return

@@ -8,7 +8,7 @@ from tasktools.worker.protocols import Request
 
 
 def snapshot(requests: Iterable[Request]) -> list[Request]:
-    """Return what is in such a set now. Python refuses to go on with one that is changed meanwhile; so it begins again."""
+    """Return the present items of such a set. If a thread changes the set during that, Python raises an error: try again."""
     while True:
         try:
             return list(requests)

@@ -1,6 +1,6 @@
-"""What became, for the broker, of the messages that a worker has taken: acknowledged, back in their queue, or neither.
+"""What the broker knows about the messages that a worker has taken: acknowledged, back in their queue, or neither.
 
-It comes from what was seen: Celery and kombu go on in silence where an acknowledgement or a return fails.
+It watches the calls itself: if an acknowledgement or a return fails, Celery and kombu do not report that.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ VISIBILITY = 3600
 
 @dataclass(frozen=True)
 class Dropped:
-    """A task that Celery has forgotten together with its connection: what a request says of it."""
+    """A task that Celery has forgotten together with its connection. It has the attributes of a request that reports use."""
 
     name: str
     id: str
@@ -37,7 +37,7 @@ class Settlement:
     """The messages of one worker."""
 
     def __init__(self, app: Celery, lost: Mapping[str, Message]) -> None:
-        """`lost` are the messages, by their tags, of a connection that is lost and has not been replaced."""
+        """`lost` holds the messages, by their tags, of a connection that is lost and has not been replaced."""
         self._app = app
         self._lost = lost
         #: Whether the broker has confirmed that the connection is closed.
@@ -46,7 +46,7 @@ class Settlement:
         self._returned: set[str] = set()
 
     def watch(self, consumer: Consumer) -> None:
-        """Note whether the consumer's connection is closed in order."""
+        """Note whether the consumer's connection is closed properly."""
 
         def noting(shutdown: Callable[[], object]) -> Callable[[], object]:
             def noted() -> object:
@@ -58,7 +58,7 @@ class Settlement:
         celery_compat.CONSUMER_SHUTDOWN.wrap(consumer, noting)
 
     def note_return(self, request: Request) -> None:
-        """Have it noted when Celery gives the task back to the broker."""
+        """Make a note when Celery gives the task back to the broker."""
 
         def noting(reject: Callable[..., object]) -> Callable[..., object]:
             def on_reject(log: object, errors: object, requeue: bool = False, **more: object) -> object:
@@ -82,29 +82,29 @@ class Settlement:
         if message.delivery_tag in self._lost:
             return False
         qos = getattr(message.channel, "qos", None)
-        # A broker that pushes has everything back when the connection is closed. For the others kombu puts back what it
-        # remembers, and remembers what it could not put back.
+        # A broker that pushes has everything back when the connection is closed. For other brokers, kombu puts back the
+        # messages that it remembers, and still remembers those that it could not put back.
         return self._closed if qos is None else message.delivery_tag not in celery_compat.DELIVERED.of(qos)
 
     def dropped(self, known: set[str]) -> list[Dropped]:
-        """Return what Celery has dropped with a lost connection, but for the tasks whose ids are `known`."""
+        """Return the tasks that Celery has dropped with a lost connection, except those whose ids are in `known`."""
         dropped = [Dropped(str(m.headers.get("task")), str(m.headers.get("id")), m) for m in self._lost.values()]
         return [each for each in dropped if each.id not in known]
 
     def give_back(self, consumer: Consumer, limit: float) -> None:
-        """Give back what was not acknowledged, within `limit` seconds: Celery will not come to it."""
-        with contextlib.suppress(Exception):  # what is not back now is said not to be
+        """Give back the messages that were not acknowledged, within `limit` seconds: Celery will not do it any more."""
+        with contextlib.suppress(Exception):  # a message that is not back is reported as not given back
             within_thread(limit, self._give_back, consumer)
 
     def _give_back(self, consumer: Consumer) -> None:
         qos = delivered_by(consumer)
-        if qos is None:  # the broker does it, when the connection is closed
+        if qos is None:  # the broker does it when the connection is closed
             self._note_close(consumer)
             consumer.connection.close()
             return
         delivered: dict[str, Message] = celery_compat.DELIVERED.of(qos)
         for tag in list(delivered):
-            celery_compat.RESTORE.of(qos)(tag)  # which knows nothing any more of a message that has been restored
+            celery_compat.RESTORE.of(qos)(tag)  # the server forgets a message after it has been restored
             delivered.pop(tag, None)
 
     def _note_close(self, consumer: Consumer) -> None:
@@ -122,7 +122,7 @@ class Settlement:
         celery_compat.CLOSE_CONNECTION.wrap(consumer.connection.transport, noting)
 
     def how_it_returns(self) -> str:
-        """Return a sentence on how the broker gets back what it was not informed of."""
+        """Return a sentence that says how messages go back to the queue if the broker was not reached."""
         if self._app.connection_for_read().transport.driver_type != "redis":
             return "The broker was not reached: it gives them to another worker when it notices that this one has gone."
         timeout = self._app.conf.broker_transport_options.get("visibility_timeout", VISIBILITY)

@@ -1,6 +1,6 @@
-"""What a worker says when it stops, and a stop that ends in a given time.
+"""What a worker reports when it stops, and a stop that ends within a given time.
 
-Celery's own steps stay: SIGTERM is warm (finish what runs), SIGQUIT is cold, after a soft shutdown
+Celery's own steps stay: SIGTERM is warm (finish running tasks), SIGQUIT is cold, after a soft shutdown
 (worker_soft_shutdown_timeout) in which tasks may still end.
 """
 
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
     from tasktools.worker.protocols import Consumer, Message, Named, Request
 
-#: Of the time that a stop is given, the part kept for Celery's soft shutdown, and for cleaning up after it, in seconds.
+#: The share of a stop's time for Celery's soft shutdown, and the time for cleaning up after it, in seconds.
 SOFT_SHARE = 0.25
 CLEANING = 1.0
 
-#: How often it is looked whether something runs that has to be waited for, in seconds.
+#: How often to check whether something runs that the stop must wait for, in seconds.
 PERIOD = 0.1
 
 
@@ -50,39 +50,39 @@ class Stop:
         self.every_second = every_second
         self.grace = grace
         self.began: float | None = None
-        #: Taken by the first to begin, and never given back: a signal may come between two lines.
+        #: The first call of `begin` takes it and never releases it: a signal may come between two lines.
         self._first = threading.Lock()
         self._running: dict[str, Request] = {}
         self._reserved: dict[str, Request] = {}
-        #: What ran when the stop became a cold one: of that only what succeeded has finished.
+        #: The tasks that ran when the stop became cold: only those of them that succeeded have finished.
         self._cut: set[str] = set()
         self._over = threading.Event()
         self._consumer: Consumer | None = None
 
     def install(self, app: Celery, lost: Mapping[str, Message]) -> None:
-        """Have it begin with the first signal that ends the worker. `lost` are messages, as in Settlement."""
+        """Make it begin with the first signal that ends the worker. `lost` holds messages, as in Settlement."""
         self._settlement = Settlement(app, lost)
         self._silence = Silence(app, self._over, self._say_aside, lambda: self._leave(0))
         if self.grace is not None:
             app.conf.worker_soft_shutdown_timeout = self.grace * SOFT_SHARE
         let_cold_stop_wait()
-        # Celery sends this in its signal handlers, which a further signal interrupts; its own lock would then wait for itself.
+        # Celery sends this in its signal handlers, and another signal may interrupt them. Celery's own lock would then deadlock.
         celery_compat.SIGNAL_LOCK.put(signals.worker_shutting_down, threading.RLock())
         signals.worker_shutting_down.connect(lambda how, **_: self.begin(how), weak=False)
         signals.task_failure.connect(self._note_lost, weak=False)
         signals.worker_ready.connect(lambda sender, **_: self._watch(sender), weak=False)
 
     def be_replaced(self, grace: float) -> None:
-        """Another worker is at work already: say once what is waited for, and for no more than `grace` seconds."""
+        """Another worker already runs: report only once which tasks this one waits for, and wait at most `grace` seconds."""
         self.every_second = False
         _start(self._press, grace, 0.0)
 
     def begin(self, how: str) -> None:
-        """Take down what runs and what is reserved, and report it from a thread: this is called in a signal handler."""
+        """Note the running and the reserved tasks, and report them from a thread: this is called in a signal handler."""
         if not self._first.acquire(blocking=False):
             return
         self.began = time.monotonic()
-        if self.grace is not None:  # first: whatever fails here, Celery's signal swallows it, and the grace must hold
+        if self.grace is not None:  # first: Celery's signal hides any error in here, and the grace must still work
             soft = self.grace * SOFT_SHARE
             _start(self._press, max(0.0, self.grace - soft - CLEANING), soft)
         if self._silence:
@@ -97,12 +97,12 @@ class Stop:
         _start(self._report)
 
     def _note_lost(self, task_id: str, exception: BaseException, **_: object) -> None:
-        """Take down a task whose process of the pool has gone: a signal to the whole group ends those at once."""
+        """Note a task whose pool process has gone: a signal to the whole process group ends these processes at once."""
         if isinstance(exception, (WorkerLostError, Terminated)):
             self._cut.add(task_id)
 
     def _watch(self, consumer: Consumer) -> None:
-        """Begin with every stop: by a limit, by remote control, and ahead of a cold one, which reports after it has cancelled."""
+        """Begin with every stop: by a limit, by remote control, or cold. A cold stop sends its signal after it cancels."""
         if consumer is self._consumer:
             return  # connected again
         self._consumer, worker = consumer, consumer.controller
@@ -140,7 +140,7 @@ class Stop:
         self._cut |= {request.id for request in snapshot(state.active_requests)}
 
     def finish(self) -> None:
-        """Say what became of each task; called when the worker has stopped."""
+        """Report what happened to each task; called when the worker has stopped."""
         self._over.set()
         if self.began is None:
             return
@@ -160,7 +160,7 @@ class Stop:
         self._sum_up("cut off and lost", [r for r in left if r in acked - back])
 
     def _report(self) -> None:
-        # A task that a process of the pool has begun counts as reserved until the worker hears of it.
+        # A task that a process of the pool has begun counts as reserved until the worker gets a message about it.
         while (left := [r for r in self._all() if r.id not in self._cut]) and not self._over.is_set():
             running = [r for r in left if r in state.active_requests]
             if running:
@@ -170,7 +170,7 @@ class Stop:
             self._over.wait(1 if running else PERIOD)
 
     def _press(self, warm: float, soft: float) -> None:
-        """Warm, then soft and cold (SIGQUIT), then out: each for so many seconds. Without a task there is nothing to cut."""
+        """Stop in steps: warm, then soft and cold (SIGQUIT), then exit, each after its time. Without a task, skip SIGQUIT."""
         if self._over.wait(warm):
             return
         runs = bool(snapshot(state.active_requests))
@@ -183,7 +183,7 @@ class Stop:
             self._leave(1)
 
     def _leave(self, code: int) -> None:
-        """End the process as it stands, and say what became of the tasks."""
+        """End the process at once, and report what happened to the tasks."""
         self._note_cut()
         if self._consumer:
             self._settlement.give_back(self._consumer, CLEANING)
@@ -196,15 +196,15 @@ class Stop:
         _aside(self.say, text).join(CLEANING)
 
     def _can_cut(self) -> bool:
-        """Whether the pool can end a task: threads cannot, and Celery's cold shutdown fails them with NotImplementedError."""
-        terminate = celery_compat.TERMINATE_JOB.get(getattr(self._consumer, "pool", None))  # None before it was ready
+        """Whether the pool can end a task: with threads it cannot, and Celery's cold shutdown raises NotImplementedError."""
+        terminate = celery_compat.TERMINATE_JOB.get(getattr(self._consumer, "pool", None))  # None before it is ready
         return getattr(terminate, "__func__", None) is not BasePool.terminate_job
 
     def _all(self) -> list[Request]:
         return [*self._running.values(), *self._reserved.values()]
 
     def _ended(self) -> set[str]:
-        """Return the ids of those that came to an end: a warm stop waits for all that has begun."""
+        """Return the ids of the tasks that have ended: a warm stop waits for all tasks that have begun."""
         begun = {r.id for r in self._all() if r.time_start is not None and not self._settlement.is_returned(r)}
         return {task_id for task_id in begun if task_id not in self._cut or task_id in state.successful_requests}
 
@@ -216,13 +216,13 @@ class Stop:
 def _start(call: Callable[..., None], *args: object) -> None:
     """Begin `call` in a thread (a greenlet on gevent and eventlet).
 
-    threading.Thread waits until the thread runs. In a signal handler that may never be, and on these pools nothing may wait.
+    threading.Thread waits until the thread runs. In a signal handler, that may never happen; on these pools, nothing may wait.
     """
     _thread.start_new_thread(call, args)
 
 
 def _aside(call: Callable[..., None], *args: object) -> threading.Thread:
-    """Call what writes from a thread: a terminal that takes no output keeps no step of the stop waiting."""
+    """Call a function that writes, in a thread, so that a blocked terminal does not delay the stop."""
     thread = threading.Thread(target=call, args=args, daemon=True)
     thread.start()
     return thread
@@ -236,7 +236,7 @@ def pool_processes() -> list[int]:
 
 
 def _is_acknowledged(request: Request) -> bool:
-    """Whether the broker was informed; Celery's own mark says that it should have been."""
+    """Whether the broker got the acknowledgement; Celery's own flag only says that it should have got it."""
     return bool(request.message.acknowledged)
 
 

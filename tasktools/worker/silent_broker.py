@@ -1,7 +1,7 @@
-"""A worker that is to stop while its broker accepts and says nothing: Celery waits for an answer without a limit.
+"""Stop a worker although its broker accepts connections and does not answer: Celery waits for the answer without a limit.
 
-Where it waits, at the start or in its loop, its own end is raised, as it is when the broker refuses. Where it waits in its stop,
-the pool is stopped, which waits for what runs, and the process is left.
+If Celery waits at its start or in its loop, this raises Celery's own end, as when the broker refuses. If Celery waits in
+its stop, this stops the pool, which waits for running tasks, and then exits the process.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 
     from tasktools.worker.protocols import Consumer, Pool
 
-#: How long a stop may take in which nothing runs before the broker is asked, and how long that may then take, in seconds.
+#: How long a stop without running tasks may take before the broker is asked, and how long the answer may take, in seconds.
 PATIENCE = 3.0
 LIMIT = 2.0
 
-#: How often it is looked whether the stop is over, in seconds.
+#: How often to check whether the stop is over, in seconds.
 PERIOD = 0.5
 
 
 class Silence:
-    """Ends the worker of this process, whose stop has begun, in spite of a silent broker."""
+    """Ends the worker of this process, whose stop has begun, even if its broker is silent."""
 
     def __init__(
         self, app: Celery, over: threading.Event, say: Callable[[str], None], leave: Callable[[], None]
@@ -47,7 +47,7 @@ class Silence:
         self._leave = leave
         #: Whether Celery's stop of the worker has been called.
         self.is_closing = False
-        #: Whether the main thread waits for tasks: it stops the pool, or it is in the soft shutdown.
+        #: Whether the main thread waits for tasks, because it stops the pool or is in the soft shutdown.
         self.waits = False
         #: Whether tasks run in the main thread itself (-P solo).
         self.is_solo = False
@@ -55,13 +55,13 @@ class Silence:
         self._said = False
 
     def arm(self) -> None:
-        """Have the main thread hear the ring; it is in the first signal of the stop. A task of solo may use the alarm."""
+        """Set the SIGALRM handler; the first signal of the stop calls this. Not if SIGALRM is in use, as by a solo task."""
         alone = threading.current_thread() is threading.main_thread() and not monkey.switches()
         if alone and signal.getsignal(signal.SIGALRM) is signal.SIG_DFL:
             signal.signal(signal.SIGALRM, self._ring)
 
     def follow(self, consumer: Consumer) -> None:
-        """Note what the consumer's worker does in its stop."""
+        """Note what the consumer's worker does during its stop."""
         worker, self._pool = consumer.controller, consumer.pool
         self.is_solo = isinstance(self._pool, TaskPool)
         celery_compat.WORKER_STOP.wrap(worker, lambda stop: self._noting("is_closing", stop))
@@ -79,7 +79,7 @@ class Silence:
         return noted
 
     def watch(self) -> None:
-        """Return when the stop is over, or the process is left."""
+        """Return when the stop is over. It may end the process."""
         quiet = time.monotonic()
         while not self._over.wait(PERIOD):
             if self._may_last():
@@ -102,7 +102,7 @@ class Silence:
                 self._said = True
                 self._say(f"{error.sentence} The worker stops without it.")
             return True
-        except Exception:  # noqa: BLE001 - it has answered in some way: Celery's own stop goes on
+        except Exception:  # noqa: BLE001 - it has answered in some way: Celery's own stop continues
             return False
         return False
 
@@ -115,7 +115,7 @@ class Silence:
             self._leave()
 
     def _ring(self, *_: object) -> None:
-        """End the wait of the main thread, in which this is."""
+        """End the wait of the main thread, in which this handler runs."""
         if self.is_closing:
             if self._pool:
                 self._pool.stop()

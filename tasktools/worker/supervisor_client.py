@@ -1,4 +1,4 @@
-"""What a supervised worker does when the supervisor says it (tasktools.supervisor.line)."""
+"""What a supervised worker does when it gets messages from the supervisor (tasktools.supervisor.line)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tasktools.worker.shutdown import Stop
 
 
 def obey(line: Line, intake: Intake, sources: Sources, stop: Stop) -> None:
-    """Have the worker that is about to start in this process do what the supervisor says."""
+    """Make the worker that is about to start in this process obey the supervisor."""
     from celery.signals import worker_ready
     from celery.worker import state
 
@@ -21,7 +21,7 @@ def obey(line: Line, intake: Intake, sources: Sources, stop: Stop) -> None:
     def is_stale() -> bool:
         changed = sources.changed()
         if changed and not intake.paused:
-            intake.paused = True  # first, or the answer might come before
+            intake.paused = True  # first, because the answer might come before it
             line.say("stale", paths=changed)
         return bool(changed)
 

@@ -1,4 +1,4 @@
-"""A task that calls sys.exit() in a thread or a greenlet: it fails, as it does in a process of its own (prefork)."""
+"""A task that calls sys.exit() in a thread or a greenlet: make it fail, as it does in its own process (prefork)."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ logger = logging.getLogger(__name__)
 
 
 def fail_on_exit(pool: Pool) -> None:
-    """Have tasks of the pools threads, gevent and eventlet fail that raise SystemExit.
+    """Make tasks that raise SystemExit fail in the pools threads, gevent and eventlet.
 
-    Celery (celery.concurrency.base.apply_target) trips over it there: the task counts as running for ever, and keeps its
-    place in a worker that reserves none ahead. Celery's requests take hold of `apply_async` early: call this before.
+    Celery (celery.concurrency.base.apply_target) does not handle it there: the task counts as running forever, and keeps its
+    place in a worker that reserves none ahead. Celery's requests keep a reference to `apply_async`: call this before.
     """
     if not (pool.is_green or type(pool).__module__ == "celery.concurrency.thread") or POOL_APPLY.name in vars(pool):
         return

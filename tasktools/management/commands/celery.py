@@ -11,7 +11,7 @@ from django.core.management.base import CommandParser
 from tasktools.management import become_green
 from tasktools.management.base import TasktoolsCommand
 
-#: What Django has read already when it looked for the settings (ManagementUtility.execute), and django-configurations.
+#: Options that Django (ManagementUtility.execute) and django-configurations have already read, to find the settings.
 _DJANGO_OPTIONS = ("--settings", "--pythonpath", "--configuration")
 
 
@@ -25,7 +25,7 @@ class Command(TasktoolsCommand):
         parser.add_argument("words", nargs="*", metavar="...", help="what follows `celery` on its own command line")
 
     def run_from_argv(self, argv: list[str]) -> None:
-        """Hand the words on as they are: argparse would take --help, --version and -v for Django's."""
+        """Pass the words on unchanged: argparse would treat --help, --version and -v as Django's options."""
         self._called_from_command_line = True
         words = without_django_options(argv[2:])
         no_color = "--no-color" in words or "-C" in words
@@ -48,7 +48,7 @@ class Command(TasktoolsCommand):
             become_green.start_again(pool)
         found = None if _names_app(words) else self.find_app(None)
         if found and self._called_from_command_line:
-            sys.argv = ["celery", *(["-A", found.name] if found.name else []), *words]  # what --detach starts again
+            sys.argv = ["celery", *(["-A", found.name] if found.name else []), *words]  # --detach starts this again
         code = run_celery(None if found is None else found.app, words, program="celery", hint="manage.py celery --help")
         self.end_with(code, f"celery {' '.join(words)} has ended with {code}.")
 

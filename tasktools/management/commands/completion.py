@@ -16,7 +16,7 @@ from tasktools.management.completion import answer
 
 SHELLS = ("bash", "zsh", "fish")
 
-#: What the scripts ask with. The words after it are the line up to the cursor, no options of this command.
+#: The option that the scripts use. The words after it are the line up to the cursor, not options of this command.
 ASK = "--words"
 
 
@@ -45,9 +45,9 @@ class Command(TasktoolsCommand):
         if words is None:
             self.stdout.write(files("tasktools").joinpath(f"completions/manage.{shell}").read_text("utf-8"), ending="")
             return
-        # The tab separates an answer from what the project's settings may print.
+        # The tab distinguishes an answer from what the project's settings may print.
         for word in answer(words, self._app, self._load_rest):
-            self.stdout.write(f"\t{word}")  # which holds nothing but what no shell reads
+            self.stdout.write(f"\t{word}")  # it holds only characters that no shell interprets
 
     def _app(self, name: str | None) -> Any:
         self.found = self.find_app(name)

@@ -27,7 +27,7 @@ class Command(RunCommand):
         return super().start(found, words, options)
 
     def obey(self, line: Line, words: Sequence[str]) -> Sequence[str]:
-        """Begin when the supervisor says so: the beat before this one has gone then."""
+        """Begin when the supervisor says so: then the previous beat has ended."""
         from celery.signals import beat_init
 
         beat_init.connect(lambda **_: line.say("runs"), weak=False)
@@ -37,7 +37,7 @@ class Command(RunCommand):
         return words
 
     def further_words(self, found: celery_app.Found, options: dict[str, Any]) -> list[str]:
-        """Have beat keep its schedule where it can write, if no place was named and the usual one is read-only."""
+        """Make beat keep its schedule where it can write, if no place was named and the usual one is read-only."""
         from tasktools.beat.schedule import keeps_file, require_scheduler
         from tasktools.beat.state_file import runtime_place, schedule_file, why_no_schedule
 

@@ -66,7 +66,7 @@ class Command(TasktoolsCommand):
         become({"kind": "site", **plan, "color_stderr": site_parts.colored(self.stderr, options)})
 
     def broker(self, options: dict[str, Any]) -> str:
-        """Name the broker. What a change of a file may fix is reported, and the parts wait for that."""
+        """Return the broker as text. Report an error that a changed file may fix: the parts wait for that change."""
         try:
             found = self.find_app(options["app"])
         except (AppError, ProjectError) as error:
@@ -77,7 +77,7 @@ class Command(TasktoolsCommand):
 
 
 def joined(words: Sequence[str]) -> list[str]:
-    """Join --worker and --beat to the word after it: argparse would take "-c 2" for an option of ours."""
+    """Join --worker and --beat to the word after them: argparse would treat "-c 2" as an option of rundev."""
     left, found = list(words), []
     while left:
         word = left.pop(0)

@@ -65,7 +65,7 @@ class Command(RunCommand):
             self.stop.finish()
 
     def obey(self, line: Line, words: Sequence[str]) -> Sequence[str]:
-        """Change places with other workers as the supervisor says. Mingle and gossip would cost a second each time."""
+        """Hand over to other workers when the supervisor says so. Mingle and gossip would cost a second each time."""
         supervisor_client.obey(line, self.intake, become_supervisor.sources(line.since), self.stop)
         return [*words, "--without-mingle", "--without-gossip"]
 

@@ -30,7 +30,7 @@ class Command(TasktoolsCommand):
 
         found = self.find_app(options["app"])
         problems = startup.load_tasks(found)
-        with contextlib.redirect_stdout(sys.stderr):  # what the modules print is no data
+        with contextlib.redirect_stdout(sys.stderr):  # what the modules print is not data
             problems += django_fixup.load_rest(found)
         tasks = list(registry.tasks(found.app, pattern=pattern, builtin=builtin))
         if options["as_json"]:
