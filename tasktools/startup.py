@@ -1,7 +1,7 @@
 """What happens at the end of django.setup(): it finds or makes the app, chooses its broker and imports its tasks.
 
-Nothing here prevents a site from starting. Errors are kept. The system checks report them (runserver and runworker
-refuse to start), and so do the commands that need the app; if no checks run, the log reports them at the first request.
+Nothing here prevents a site from starting. Errors are kept. The system checks report them, as errors or as warnings, and
+so do the commands that need the app; if no checks run, the log reports them at the first request.
 """
 
 from __future__ import annotations
