@@ -2,7 +2,8 @@
 
 It looks in this order: the name given (-A), TASKTOOLS_APP, an app that a module of the project has made by the end of
 django.setup() and that Celery takes for current, the usual modules (`<settings root>.celery`, `<settings root>.celery_app`,
-an installed app's `celery`), any other app that was made by then, and the ready-made app. It never uses Celery's own fallback app, which Celery makes when it finds none.
+an installed app's `celery`), any other app that was made by then, and the ready-made app. It never
+uses Celery's own fallback app, which Celery makes when it finds none.
 """
 
 from __future__ import annotations

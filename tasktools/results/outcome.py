@@ -46,7 +46,7 @@ class Outcome:
     retries: int | None = None
     #: An aware datetime or ISO 8601 text, as the backend gives it.
     date_done: Any = None
-    #: For a pending task: "queued", "reserved", "active", "scheduled" or "ready" (a worker has it), "none", or None if nobody knows.
+    #: For a pending task: "queued"; "reserved", "active", "scheduled" or "ready" (a worker has it); "none"; None if unknown.
     place: str | None = None
 
     @property
