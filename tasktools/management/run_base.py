@@ -157,9 +157,9 @@ def _may_be_mended(error: TasktoolsError, options: dict[str, Any]) -> bool:
 
 
 def reloads(options: dict[str, Any]) -> bool:
-    """Whether to start again when a file changes, as runserver does. Not for a process that others manage, and
+    """Whether to start again when a file changes, as runserver does, but not for a process that others manage.
 
-    not for a worker with a beat inside (-B): there would be two beats while the old worker finishes its tasks.
+    A worker with a beat inside (-B) does not reload either: there would be two beats while the old worker finishes its tasks.
     """
     if options["noreload"] or options.get("detach"):
         return False
