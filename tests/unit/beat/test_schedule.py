@@ -2,15 +2,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from importlib.metadata import EntryPoint
 from typing import Any
 
 import pytest
 from celery import Celery
+from celery.beat import BeatLazyFunc
 from celery.schedules import crontab
 from celery.schedules import schedule as every
 
-from tasktools.beat.schedule import faults, keeps_file
+from tasktools.beat import schedule as beat_schedule
+from tasktools.beat.schedule import faults, keeps_file, require_scheduler
 from tasktools.beat.validation import Fault
+from tasktools.exceptions import ConfigurationError, UsageError
 
 
 @pytest.fixture
@@ -27,6 +31,72 @@ def shop() -> Iterator[Any]:
 
     yield app
     app.close()
+
+
+@pytest.mark.parametrize(
+    ("typed", "kind", "hint"),
+    [
+        (True, UsageError, "name a class with -S, as celery.beat:PersistentScheduler"),
+        (False, ConfigurationError, "see CELERY_BEAT_SCHEDULER"),
+    ],
+)
+def test_require_scheduler__one_that_cannot_be_loaded(
+    typed: bool, kind: type[UsageError] | type[ConfigurationError], hint: str
+) -> None:
+    with pytest.raises(kind) as caught:
+        require_scheduler("no_such.module:Scheduler", typed=typed)
+    assert caught.value.sentence == (
+        "The scheduler \"no_such.module:Scheduler\" cannot be loaded. ModuleNotFoundError: No module named 'no_such'"
+    )
+    assert caught.value.hint == hint
+    with pytest.raises(kind) as caught:
+        require_scheduler("celery.beat:Nothing\nthere", typed=typed)
+    assert "\n" not in caught.value.sentence
+
+
+def test_require_scheduler__by_the_name_that_a_distribution_gives_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def entry_points(group: str) -> list[EntryPoint]:
+        assert group == "celery.beat_schedulers"
+        return [EntryPoint("kept", "celery.beat:PersistentScheduler", group)]
+
+    monkeypatch.setattr(beat_schedule, "entry_points", entry_points)
+    require_scheduler("kept", typed=True)
+    assert keeps_file("kept")
+    with pytest.raises(UsageError):
+        require_scheduler("unkept", typed=True)
+
+
+@pytest.mark.parametrize("name", ["celery.beat:PersistentScheduler", "celery.beat.PersistentScheduler"])
+def test_keeps_file__by_its_class(name: str) -> None:
+    assert keeps_file(name)
+
+
+@pytest.mark.parametrize("name", ["celery.beat:Scheduler", "celery.beat:heapq", "no_such:Class", "celery.beat:Nothing"])
+def test_keeps_file__no_other(name: str) -> None:
+    assert not keeps_file(name)
+
+
+@pytest.mark.parametrize("value", [[1], "text", 5])
+def test_faults__a_schedule_that_is_no_dictionary(shop: Any, value: Any) -> None:
+    shop.conf.beat_schedule = value
+    assert list(faults(shop)) == [
+        Fault(
+            kind="schedule",
+            entry="*",
+            sentence=f"the schedule is a {type(value).__name__}",
+            hint='write CELERY_BEAT_SCHEDULE = {"name": {"task": ..., "schedule": ...}}',
+        )
+    ]
+
+
+def test_faults__the_scheduler_of_the_settings_counts(shop: Any) -> None:
+    lazy = {"task": "shop.reckon", "schedule": 10, "args": (BeatLazyFunc(lambda: 1),)}
+    shop.conf.beat_scheduler = "celery.beat:Scheduler"
+    assert found(shop, nightly=lazy) == []
+    shop.conf.beat_scheduler = "celery.beat:PersistentScheduler"
+    assert len(found(shop, nightly=lazy)) == 1
+    shop.conf.beat_scheduler = "no_such:Class"
+    assert found(shop, nightly={**lazy, "option": 1}) == []
 
 
 def found(app: Any, **entries: Any) -> list[Fault]:
@@ -123,12 +193,6 @@ def test_faults__an_entry_that_is_no_dictionary(shop: Any) -> None:
             hint='write {"task": ..., "schedule": ...}',
         )
     ]
-
-
-def test_faults__a_schedule_that_is_no_dictionary(shop: Any) -> None:
-    shop.conf.beat_schedule = [{"task": "shop.reckon", "schedule": 10}]
-    (fault,) = faults(shop)
-    assert fault.kind == "schedule"
 
 
 def test_faults__each_of_an_entry_and_each_entry(shop: Any) -> None:

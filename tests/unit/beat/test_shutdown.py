@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import gc
+import os
 import signal
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from celery.signals import beat_init
 
 from tasktools.beat import shutdown
 from tasktools.beat.shutdown import _Ending, end_between_ticks
@@ -77,6 +80,58 @@ def test_tick__that_fails_is_over(ending: _Ending) -> None:
     assert not ending.ticking
 
 
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_ending__hears_the_signals_and_the_start_of_its_own_service(
+    monkeypatch: pytest.MonkeyPatch, signum: signal.Signals
+) -> None:
+    handlers: dict[int, Any] = {}
+    monkeypatch.setattr(beat_init, "receivers", [])
+    monkeypatch.setattr(signal, "signal", handlers.__setitem__)
+    calls: list[Any] = []
+
+    class Service(SimpleNamespace):
+        __hash__ = object.__hash__  # type: ignore[assignment]
+
+    service, other = (
+        Service(scheduler=SimpleNamespace(tick=lambda *args, **options: calls.append((args, options)) or 10))
+        for _ in range(2)
+    )
+    _Ending(service)
+    gc.collect()
+    beat_init.send(sender=other)
+    tick = service.scheduler.tick
+    beat_init.send(sender=service)
+    assert service.scheduler.tick is not tick
+    assert service.scheduler.tick(1, event_t=2) == 10
+    assert calls == [((1,), {"event_t": 2})]
+    with pytest.raises(SystemExit) as ended:
+        handlers[signum](signum, None)
+    assert ended.value.code == 0
+
+
+def test_signal__in_a_tick_that_hangs_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Any] = []
+
+    class Timer:
+        daemon = False
+
+        def __init__(self, *args: Any) -> None:
+            made.append((self, args))
+
+        def start(self) -> None:
+            made.append("started")
+
+    monkeypatch.setattr(shutdown.threading, "Timer", Timer)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    ending = _Ending(SimpleNamespace(stop=lambda: made.append("stopped")))
+    ending.ticking = True
+    ending._ask(signal.SIGTERM, None)
+    [stopped, (timer, args), started] = made
+    assert (stopped, started) == ("stopped", "started")
+    assert args == (shutdown.PATIENCE, os.kill, (os.getpid(), signal.SIGTERM))
+    assert timer.daemon
+
+
 def test_end_between_ticks__takes_the_place_of_celery_s_handler(monkeypatch: pytest.MonkeyPatch) -> None:
     class Beat:
         def install_sync_handler(self, service: Any) -> None:
@@ -89,3 +144,4 @@ def test_end_between_ticks__takes_the_place_of_celery_s_handler(monkeypatch: pyt
     app.Beat().install_sync_handler("service")
     assert taken == ["service"]
     assert issubclass(app.Beat, Beat)
+    assert app.Beat.__name__ == "Beat"

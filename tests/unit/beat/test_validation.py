@@ -39,6 +39,9 @@ def shop() -> Iterator[Any]:
     @app.task(name="shop.own", base=Own, shared=False)
     def own(x: Any) -> None: ...
 
+    @app.task(name="shop.owns", shared=False)
+    def owns(x: Any) -> None: ...
+
     yield app
     app.close()
 
@@ -60,6 +63,8 @@ def fails(app: Any) -> bool:
 
 
 NOW = datetime(2030, 1, 31, 18, tzinfo=timezone.utc)  # fixed: parallel processes must name the tests alike
+
+ITERATOR = iter([1])
 
 OPTIONS = [
     *({"expires": each} for each in (10, 0.5, NOW + timedelta(1), "2030-01-01", "2030-01-01T00:00:00Z", None, True)),
@@ -170,6 +175,41 @@ def test_faults__a_schedule_without_a_pause(shop: Any, schedule: Any) -> None:
             "its args are 16, which is no list and no tuple",
             "write (16,) with a comma, or [16]",
         ),
+        *(
+            (
+                {"args": each},
+                "arguments",
+                f"its args are {each!r}, which is no list and no tuple",
+                "write a list or a tuple",
+            )
+            for each in ({"x": 1}, ITERATOR)
+        ),
+        (
+            {"args": (1,), "kwargs": [("y", 1)]},
+            "arguments",
+            "its kwargs are [('y', 1)], which is no dictionary of names",
+            'write {"name": value}',
+        ),
+        *(
+            ({"schedule": each}, "schedule", f"its schedule is {each!r}, {why}", "give seconds or a timedelta")
+            for each, why in (
+                (-1, "at which it would be sent without a pause"),
+                (1e300, "which leads to no time"),
+                (timedelta.max, "which leads to no time"),
+            )
+        ),
+        (
+            {"options": {"args": (1,)}},
+            "options",
+            'its option "args" is (1,), which is no option: apply_async gets it already',
+            "leave it out: it belongs beside the options",
+        ),
+        (
+            {"task": "shop.ownx"},
+            "task",
+            'its task "shop.ownx" is not registered',
+            "did you mean shop.own or shop.owns?",
+        ),
         (
             {"args": ({1},)},
             "arguments",
@@ -238,7 +278,29 @@ def test_faults__what_beat_cannot_keep_in_its_file(shop: Any) -> None:
     given = {"args": (BeatLazyFunc(lambda: 1),)}
     assert found(shop, **given) == []
     (fault,) = list(faults(shop, scheduler="celery.beat:PersistentScheduler"))
-    assert fault.sentence.startswith("beat cannot keep it in its file: ")
+    assert fault.kind == "schedule"
+    assert fault.sentence.startswith("beat cannot keep it in its file: Can't pickle")
+    assert fault.hint == "name functions at the top of a module, and give plain values"
+
+
+def test_faults__what_raises_when_it_is_pickled(shop: Any) -> None:
+    class Odd:
+        def __reduce__(self) -> Any:
+            raise SystemExit(3)
+
+    shop.conf.beat_schedule = {"nightly": {"task": "shop.own", "schedule": 60, "args": (Odd(),)}}
+    (fault,) = list(faults(shop, scheduler="celery.beat:PersistentScheduler"))
+    assert fault.sentence == "beat cannot keep it in its file: 3"
+
+
+def test_faults__an_interrupt_is_no_fault(shop: Any) -> None:
+    class Interrupting:
+        def __reduce__(self) -> Any:
+            raise KeyboardInterrupt
+
+    shop.conf.beat_schedule = {"nightly": {"task": "shop.own", "schedule": 60, "args": (Interrupting(),)}}
+    with pytest.raises(KeyboardInterrupt):
+        list(faults(shop, scheduler="celery.beat:PersistentScheduler"))
 
 
 def test_faults__of_another_scheduler_its_own_fields_are_none(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
