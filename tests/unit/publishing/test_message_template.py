@@ -61,6 +61,25 @@ def test_represent__others_take_celery_s(represent: Represent, monkeypatch: pyte
     assert represent(value) == "celery's own"
 
 
+@pytest.mark.parametrize("levels", [None, 2])
+def test_represent__as_the_app_limits_it(levels: int | None) -> None:
+    with Celery("shop", set_as_current=False) as app:
+        app.amqp.argsrepr_maxsize = 50
+        if levels is not None:
+            app.conf.task_repr_maxlevels = levels
+        represent = Represent(app)
+        deep = [[[[["x" * 30]]], ["y" * 30]]]
+        expected = saferepr(deep, 50, **({} if levels is None else {"maxlevels": levels}))
+        assert json.loads(f'"{represent(deep)}"') == expected
+
+
+def test_represent__the_longest_that_takes_the_short_way(represent: Represent, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(message_template, "_LONGEST_REPR", len(repr((1, 2))))
+    monkeypatch.setattr(message_template, "saferepr", lambda *_, **__: "celery's own")
+    assert represent((1, 2)) == "celery's own"
+    assert represent((1,)) == "(1,)"
+
+
 BODY = ((1, "ü"), {"k": None}, {"chain": None})
 
 
