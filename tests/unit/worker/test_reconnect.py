@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import time
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from celery import signals
+from celery import Celery, signals
 from celery.worker import state
 
-from tasktools.worker.reconnect import Rescue
+from tasktools.worker.reconnect import Rescue, delivered_by, install
 
 
 class Message:
@@ -253,3 +254,57 @@ def test_lost_connection__of_another_broker_is_celerys() -> None:
     consumer.on_connection_error_after_connected()
     consumer.rescue.start(consumer)
     assert consumer.later == []
+
+
+def test_lost_connection__one_that_is_acknowledged_does_not_hold_up_the_others() -> None:
+    consumer = Consumer("done", "reserved")
+    channel = consumer.lose()
+    consumer.messages[0].acknowledged = True
+    consumer.wait()
+    assert channel.requeued == ["reserved"]
+
+
+def test_lost_connection__once_more_while_the_messages_are_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(message: Message) -> None:
+        raise ConnectionError
+
+    consumer = Consumer("reserved")
+    consumer.lose()
+    monkeypatch.setattr(Message, "requeue", fail)
+    consumer.wait()  # the loop notices
+    assert consumer.rescue._kept == {}
+
+
+def test_lost_connection__celery_hears_of_it_as_before() -> None:
+    heard: list[BaseException] = []
+    consumer = Consumer()
+    consumer.on_connection_error_after_connected = heard.append  # type: ignore[assignment]
+    rescue(consumer)
+    error = ConnectionError("gone")
+    consumer.on_connection_error_after_connected(error)
+    assert heard == [error]
+
+
+def test_requests__of_another_consumer_are_not_noted() -> None:
+    one, other = Consumer("a"), Consumer("b")
+    gc.collect()
+    one.reserve(0)
+    assert list(one.rescue._requests) == ["a"]
+    assert list(other.rescue._requests) == []
+
+
+def test_install__adds_the_step_with_the_messages_that_it_returns() -> None:
+    with Celery("shop", set_as_current=False) as app:
+        lost = install(app)
+        [step] = app.steps["consumer"]
+    assert step.name == "tasktools.worker.reconnect.Rescue"
+    assert lost == {}
+    assert step.messages is lost
+
+
+def test_delivered_by__is_there_on_redis_alone() -> None:
+    assert delivered_by(SimpleNamespace(task_consumer=None)) is None  # type: ignore[arg-type]
+    other = SimpleNamespace(task_consumer=SimpleNamespace(channel=SimpleNamespace(qos=object())))
+    assert delivered_by(other) is None  # type: ignore[arg-type]
+    consumer = Consumer("a")
+    assert delivered_by(consumer) is consumer.task_consumer.channel.qos  # type: ignore[arg-type]
