@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo quick test brokers lint matrix smoke canary dist clean
+.PHONY: demo quick test brokers lint matrix smoke canary mutants dist clean
 
 demo: $(STAMP)  ## the whole site on the private Valkey: a task, a form, a tick; under 10 s once installed
 	$(BIN)/python -m project.demo_run
@@ -41,6 +41,11 @@ canary:  ## whether the newest pre-releases of Celery and kombu still have what 
 	build/canary/bin/python -c 'import celery, kombu; print("celery", celery.__version__, "kombu", kombu.__version__)'
 	build/canary/bin/python -m pytest -q -p no:cacheprovider tests/unit/test_celery_compat.py
 
+ROOMS ?= worker beat publishing arguments discovery
+
+mutants: $(VENV)/.mutmut  ## which changed lines of ROOMS no test of make quick notices; about an hour for all
+	$(BIN)/python -m tests.mutants $(ROOMS)
+
 dist: $(VENV)/.release  ## wheel and source distribution of the committed state, tried in a bare venv; URL=... makes the links of README absolute
 	rm -rf build/source dist
 	mkdir -p build/source
@@ -66,6 +71,10 @@ $(STAMP): setup.cfg pyproject.toml
 
 $(VENV)/.release: $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check build twine
+	touch $@
+
+$(VENV)/.mutmut: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check mutmut
 	touch $@
 
 $(VENV)/.tox: $(STAMP)
