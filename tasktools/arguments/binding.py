@@ -1,7 +1,8 @@
 """Words of a command line -> typed values, by the signature of a task. Pure; it never evaluates what was typed.
 
 The annotation of a parameter decides how its word is read; see `convert` for the table. A word `key=value` is a
-keyword if the task takes a parameter of that name (or **kwargs). Otherwise it is an ordinary word.
+keyword if the task takes a parameter of that name (or **kwargs). Otherwise the key may be a slip: the word is an ordinary one
+only after `--`, or if its parameter is annotated as text and no parameter has a name like the key.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 from tasktools.arguments import nesting
-from tasktools.arguments.conversion import NotConvertible, convert
-from tasktools.arguments.names import shown
+from tasktools.arguments.conversion import NotConvertible, convert, takes_text
+from tasktools.arguments.names import close_matches, shown
 from tasktools.arguments.signatures import ANYTHING, KEYWORD_KINDS, Reading, TaskSignature
-from tasktools.arguments.target import Target
+from tasktools.arguments.target import Target, describe
 from tasktools.exceptions import ArgumentError
 
 
@@ -49,6 +50,10 @@ def bind(
     return _Binder(signature, last, task).bind(words, args, kwargs)
 
 
+class Verbatim(str):
+    """A word after `--`."""
+
+
 class _Binder:
     def __init__(self, signature: TaskSignature, reading: Reading, task: str) -> None:
         self.target = Target(signature, reading, task)
@@ -72,6 +77,8 @@ class _Binder:
         found = self.target.at(len(args))
         if found is None:
             self._refuse_word(word, len(args) + 1)
+        if equals and key.isidentifier() and not isinstance(word, Verbatim):
+            self._require_meant(word, key, found)
         args.append(self._typed(word, found, found.name))
 
     def keyword(self, key: str, value: Any) -> None:
@@ -101,6 +108,19 @@ class _Binder:
             return convert(word, parameter.annotation)
         except NotConvertible as error:
             self.target.fail(f'"{shown(word)}" is not {error}, which "{name}" of {self.task} takes.')
+
+    def _require_meant(self, word: str, key: str, parameter: inspect.Parameter) -> None:
+        """Raise ArgumentError for `key=value` where key is likely to be a slip for the name of a parameter."""
+        if key in self.target.parameters:
+            self.target.fail(f'"{key}" of {self.task} is given by its place, without its name.')
+        left = [each.name for each in self.target.parameters.values() if each.kind in KEYWORD_KINDS]
+        close = close_matches(key, [each for each in left if each not in self.kwargs])
+        if close or not takes_text(parameter.annotation):
+            meant = f"did you mean {close[0]}=...? " if close else ""
+            hint = (
+                f"{meant}{describe(self.target.signature.shown)} is what it takes; after -- the word is taken as it is"
+            )
+            raise ArgumentError(f'"{shown(word)}" names no parameter of {self.task}.', hint=hint)
 
     def _refuse_word(self, word: str, place: int) -> NoReturn:
         key, equals, _ = word.partition("=")

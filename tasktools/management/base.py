@@ -7,12 +7,13 @@ import contextlib
 import re
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from django.core.management.base import CommandError, CommandParser, DjangoHelpFormatter
 
 from tasktools import render, startup
+from tasktools.arguments.binding import Verbatim
 from tasktools.arguments.names import is_known, shown
 from tasktools.celery_compat import CONFIGURED
 from tasktools.discovery import celery_app, django_fixup
@@ -55,7 +56,7 @@ class TasktoolsCommand(PrintingCommand):
             prog_name, subcommand, **kwargs
         )  # a project may replace it with one that takes no more than Django's
         parser.epilog, parser.formatter_class, parser.allow_abbrev = self.epilog, _HelpFormatter, False
-        parser.parse_args = parser.parse_intermixed_args  # type: ignore[method-assign]  # `enqueue add --wait 2 2`
+        parser.parse_args = _words_apart(parser.parse_intermixed_args)  # type: ignore[method-assign, assignment]
         parser._negative_number_matcher = _NEGATIVE_NUMBER  # argparse's own takes -1e5 for an option
         parser.error = _usage_error(parser.prog)  # type: ignore[assignment, method-assign]
         return parser
@@ -192,6 +193,19 @@ def _known(error: Exception) -> TasktoolsError:
         raise error
     hidden.__cause__ = error
     return hidden
+
+
+def _words_apart(parse: Callable[..., argparse.Namespace]) -> Callable[..., argparse.Namespace]:
+    """Have the words among the options, as in `enqueue add --wait 2 2`, and those after `--` known for such."""
+
+    def parse_args(
+        args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> argparse.Namespace:
+        args = list(sys.argv[1:] if args is None else args)
+        end = args.index("--") if "--" in args else len(args)
+        return parse([*args[: end + 1], *map(Verbatim, args[end + 1 :])], namespace)
+
+    return parse_args
 
 
 _NEGATIVE_NUMBER = re.compile(r"-(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$", re.ASCII)

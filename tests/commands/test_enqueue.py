@@ -64,6 +64,17 @@ def test_enqueue__json(run_command: Run, queue: str) -> None:
     assert (done.out, done.err, done.code) == ('{"id": "my id", "task": "tests.site.tasks.echo"}\n', "", 0)
 
 
+def test_word_that_looks_like_a_keyword__is_text_after_two_dashes(run_command: Run) -> None:
+    done = run_command("enqueue", "echo", "vlue=1", "--dry-run")
+    assert (done.out, done.code) == ("", 2)
+    assert done.err.splitlines() == [
+        '"vlue=1" names no parameter of tests.site.tasks.echo.',
+        "Hint: did you mean value=...? (value) is what it takes; after -- the word is taken as it is",
+    ]
+    done = run_command("enqueue", "echo", "--dry-run", "--", "vlue=1")
+    assert json.loads(done.out)["args"] == ["vlue=1"]
+
+
 @pytest.mark.parametrize(
     ("words", "printed"),
     [
@@ -72,7 +83,6 @@ def test_enqueue__json(run_command: Run, queue: str) -> None:
         (("elsewhere.total",), "another\n"),
         (("echo", "007"), "007\n"),
         (("echo", '{"a": [1]}'), '{"a": [1]}\n'),
-        (("echo", "key=value"), "key=value\n"),
         (("echo", "-5"), "-5\n"),
         (("nothing",), "null\n"),
         (("gather", "1", "2", "a=b"), '[[1, 2], {"a": "b"}]\n'),

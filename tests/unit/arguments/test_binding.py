@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from tasktools.arguments.binding import Bound, bind
+from tasktools.arguments.binding import Bound, Verbatim, bind
 from tasktools.arguments.signatures import plain, signature_of
 from tasktools.arguments.target import describe
 from tasktools.exceptions import ArgumentError
@@ -78,9 +78,38 @@ def test_bind__a_text_parameter_keeps_its_zeros() -> None:
     assert call(texts, "007").args == ("007",)
 
 
-@pytest.mark.parametrize("word", ["=x", "1a=x", "c=x", "a b=c"])
-def test_bind__key_value_is_an_ordinary_word_unless_the_task_takes_the_key(word: str) -> None:
+@pytest.mark.parametrize("word", ["=x", "1a=x", "a b=c", "a-b=c"])
+def test_bind__what_looks_like_no_name_is_no_keyword(word: str) -> None:
     assert call(untyped, word) == Bound(args=(word,), kwargs={})
+
+
+def note(event, title: str = "", count: int = 1, more: str | None = None) -> None: ...  # type: ignore[no-untyped-def]
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["evnt=1"], "did you mean event=...? "),
+        (["1", "coun=5"], "did you mean count=...? "),
+        (["1", "titel=5"], "did you mean title=...? "),
+        (["key=5"], ""),  # nothing says that the parameter takes text
+        (["1", "a", "key=5"], ""),
+    ],
+)
+def test_bind__a_keyword_that_the_task_does_not_take(words: list[str], hint: str) -> None:
+    """It was sent as text, exit code 0: `evnt=1` for a parameter `event`."""
+    error = refusal(note, *words)
+    assert error.sentence == f'"{words[-1]}" names no parameter of shop.task.'
+    form = "(event, title: str = '', count: int = 1, more: str | None = None)"
+    assert error.hint == f"{hint}{form} is what it takes; after -- the word is taken as it is"
+
+
+def test_bind__a_keyword_that_is_meant_as_text() -> None:
+    assert call(note, "1", "key=5").args == (1, "key=5")
+    assert call(note, "1", "a", "2", "key=5").args == (1, "a", 2, "key=5")
+    assert call(note, Verbatim("evnt=1")).args == ("evnt=1",)
+    assert call(note, "1", "title=a", "more=b", "count=2").kwargs == {"title": "a", "more": "b", "count": 2}
+    assert call(note, Verbatim("event=1")).kwargs == {"event": 1}
 
 
 def test_bind__the_first_equals_sign_ends_the_key() -> None:
@@ -88,7 +117,7 @@ def test_bind__the_first_equals_sign_ends_the_key() -> None:
 
 
 def test_bind__a_parameter_that_is_by_place_alone_is_no_keyword() -> None:
-    assert refusal(place_only, "x=1").sentence == '"x=1" is not an integer, which "x" of shop.task takes.'
+    assert refusal(place_only, "x=1").sentence == '"x" of shop.task is given by its place, without its name.'
 
 
 def test_bind__json_first_then_the_words() -> None:
