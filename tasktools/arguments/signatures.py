@@ -136,6 +136,16 @@ def _signature(function: Callable[..., Any], *, follow_wrapped: bool) -> inspect
     )
 
 
+def why_idle(run: Callable[..., Any]) -> str:
+    """Return what a task's function is if a call alone does not run its body, and Celery only calls it; "" if it does."""
+    function = _past_celery(run)
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        return "an async function, which Celery does not await"
+    if inspect.isgeneratorfunction(function):
+        return "a generator, which Celery does not iterate over"
+    return ""
+
+
 def _past_celery(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return the function inside Celery's own wrappers (autoretry, pydantic), which pass their arguments on unchanged."""
     while hasattr(function, "__wrapped__") and _is_celerys(function):

@@ -36,7 +36,7 @@ from tasktools.brokers.reach import (
 from tasktools.exceptions import Declined, TaskFailed, TasktoolsError, Unreachable, project_code
 from tasktools.publishing.producer import Sending, listening
 from tasktools.registry import serialization
-from tasktools.registry.registry import finalize, names, queue_of, signature_of, unregistered
+from tasktools.registry.registry import finalize, names, queue_of, signature_of, unregistered, why_idle
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -89,11 +89,14 @@ def prepare(
 def doubt(app: Celery, call: Call) -> str:
     """Return what is wrong with a call that `apply_async` accepts, "" if nothing is known: Celery does not check all calls."""
     task = app.tasks.get(call.task)
-    signature = None if task is None else signature_of(task)
-    why = signature.misfit(call.args, call.kwargs) if signature else ""
-    return (
-        f"{call.task} takes {describe(signature.shown)}: {why}. Celery does not check it." if signature and why else ""
-    )
+    if task is None:
+        return ""
+    idle = why_idle(app, task)
+    if idle:
+        return f"{call.task} is {idle}: a worker does not run its body."
+    signature = signature_of(task)
+    why = signature.misfit(call.args, call.kwargs)
+    return f"{call.task} takes {describe(signature.shown)}: {why}. Celery does not check it." if why else ""
 
 
 def routed(app: Celery, call: Call) -> Call:

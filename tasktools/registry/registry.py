@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from tasktools.arguments import signatures
 from tasktools.arguments.call import Call
 from tasktools.arguments.names import short_names
 from tasktools.arguments.signatures import TaskSignature, task_signature
@@ -106,6 +107,14 @@ def signature_of(task: Any) -> TaskSignature:
     return task_signature(
         function_of(task), header, sends=has_own(task, "apply_async"), calls=has_own(task, "__call__")
     )
+
+
+def why_idle(app: Celery, task: Any) -> str:
+    """Return why a worker does not run the body of a task, "" if it does: a class or a pool of the project may await it."""
+    pool = str(app.conf.worker_pool)
+    if pool == "custom" or "." in pool or has_own(task, "__call__"):
+        return ""
+    return signatures.why_idle(function_of(task))
 
 
 def has_own(task: Any, method: str) -> bool:

@@ -668,3 +668,64 @@ def test_interrupted__ends_with_130(suite_site: Site) -> None:
     running.wait_for_output("begun")
     assert running.end(signal.SIGINT) == 130
     assert "Traceback" not in running.output
+
+
+# Functions whose call runs nothing.
+
+
+async def awaited(x: int) -> int:
+    return x
+
+
+def generated(x: int) -> Any:
+    yield x
+
+
+def wrapped(x: int) -> int:
+    return asyncio.run(awaited(x))
+
+
+wrapped.__wrapped__ = awaited  # type: ignore[attr-defined]  # as functools.wraps leaves it
+
+
+@pytest.mark.parametrize(
+    ("function", "what"),
+    [
+        (awaited, "an async function, which Celery does not await"),
+        (generated, "a generator, which Celery does not iterate over"),
+    ],
+)
+@pytest.mark.parametrize("options", [{}, {"autoretry_for": (ValueError,)}, {"bind": True}])
+def test_function__whose_body_no_worker_runs(
+    shop: Any, run_command: Run, function: Any, what: str, options: Any
+) -> None:
+    """It printed the coroutine, exit code 0."""
+    app = shop()
+    task = add_task(app, function, **options)
+    ran = run_in(app, run_command, function.__name__, *["1"] * ("bind" not in options))
+    assert ran.err.splitlines() == [
+        f"{task.name} is {what}: a worker does not run its body.",
+        "Hint: write a plain function, which calls asgiref.sync.async_to_sync(...), or goes through the generator",
+    ]
+    assert (ran.out, ran.code) == ("", 1)
+    sent = run_command("enqueue", "-A", app.shown_name, task.name, *["1"] * ("bind" not in options), "--dry-run")
+    assert (sent.err, sent.code) == (f"{task.name} is {what}: a worker does not run its body.\n", 0)
+
+
+def test_function__that_runs_an_async_one(shop: Any, run_command: Run) -> None:
+    app = shop()
+    add_task(app, wrapped)
+    assert run_in(app, run_command, "wrapped", "4") == Ran("4\n", "", 0)
+
+
+def test_function__that_the_class_of_the_task_or_a_pool_awaits(shop: Any, run_command: Run) -> None:
+    class Awaiting(Task):
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            return asyncio.run(super().__call__(*args, **kwargs))
+
+    app = shop()
+    add_task(app, awaited, base=Awaiting)
+    assert run_in(app, run_command, "awaited", "4") == Ran("4\n", "", 0)
+    other = shop(worker_pool="celery_aio_pool.pool:AsyncIOPool")
+    add_task(other, awaited)
+    assert run_command("enqueue", "-A", other.shown_name, "awaited", "1", "--dry-run").err == ""
