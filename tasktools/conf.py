@@ -34,6 +34,11 @@ _PASSWORDS = re.compile(r"^(?!.*(?:SCHEDULE|ROUTES)).*(?:BROKER|BACKEND|CELERY|C
 MOST_LINGER = 25.0
 
 
+def settings_package() -> str:
+    """Return the top-level package of the settings, "" if they are in none."""
+    return str(getattr(settings, "SETTINGS_MODULE", None) or "").partition(".")[0]
+
+
 def with_passwords() -> dict[str, Any]:
     """Return the settings of the project, and the variables of the environment, that may hold passwords."""
     chosen = {name: getattr(settings, name, None) for name in dir(settings) if _PASSWORDS.search(name)}

@@ -52,7 +52,10 @@ class UsageError(TasktoolsError):
 
 
 class TaskNameError(UsageError):
-    pass
+    """No task, or more than one, has the name."""
+
+    #: What was typed, if no task is called so.
+    typed = ""
 
 
 class ArgumentError(UsageError):

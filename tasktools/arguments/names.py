@@ -32,7 +32,9 @@ def resolve(typed: str, names: Collection[str]) -> str:
         return matches[0]
     if matches:
         raise TaskNameError(f'"{shown(typed)}" can mean {len(matches)} tasks.', hint=f"type one of: {_listed(matches)}")
-    raise TaskNameError(f'No task is called "{shown(typed)}".', hint=_suggestion(typed, names))
+    error = TaskNameError(f'No task is called "{shown(typed)}".', hint=_suggestion(typed, names))
+    error.typed = typed
+    raise error
 
 
 def is_known(typed: str, names: Collection[str]) -> bool:

@@ -18,7 +18,7 @@ from tasktools.arguments.names import is_known, shown
 from tasktools.celery_compat import CONFIGURED
 from tasktools.discovery import celery_app, django_fixup
 from tasktools.environment.shadowing import explained
-from tasktools.exceptions import EXIT_CODES, TaskFailed, TasktoolsError, UsageError
+from tasktools.exceptions import EXIT_CODES, TaskFailed, TaskNameError, TasktoolsError, UsageError
 from tasktools.management.printing import PrintingCommand
 from tasktools.management.streams import ReaderGone, StdoutError
 from tasktools.project import current_project
@@ -84,6 +84,8 @@ class TasktoolsCommand(PrintingCommand):
             if options.get("app") is not None:
                 self.find_app(options["app"])  # before the system checks, which then check this app
             return super().execute(*args, **options)
+        except TaskNameError as error:
+            self._end(self._placed(error), options)
         except TasktoolsError as error:
             self._end(error, options)
         except (ImportError, AttributeError) as error:
@@ -168,6 +170,13 @@ class TasktoolsCommand(PrintingCommand):
 
     def lost(self, error: StdoutError, argv: list[str]) -> NoReturn:
         self._end(error, {"as_json": self.prints_data and "--json" in argv})
+
+    def _placed(self, error: TaskNameError) -> TasktoolsError:
+        """Return the error, with a hint to the file that defines the task and that nothing imports."""
+        from tasktools.discovery import unimported
+
+        found = unimported.find(error.typed) if error.typed else None
+        return TaskNameError(error.sentence, hint=found.hint()) if found else error
 
     def _end(self, error: TasktoolsError, options: dict[str, Any]) -> NoReturn:
         if isinstance(error, StdoutError) and self.done:

@@ -141,10 +141,20 @@ def _reading_hint(outcome: Outcome) -> str:
 
 def _traceback_hint(outcome: Outcome) -> str:
     if outcome.error is not None and outcome.error.type == "NotRegistered":
-        return "the worker that took it does not know this task: restart it (manage.py runworker)"
+        return _unknown_hint(outcome.error.message.strip("'\""))
     if outcome.error is not None and outcome.error.type == "EncodeError":
         return "return plain values (numbers, text, lists, dictionaries), or set another CELERY_RESULT_SERIALIZER"
     return f"manage.py taskresult {outcome.id} --traceback" if outcome.traceback else ""
+
+
+def _unknown_hint(name: str) -> str:
+    """Return what helps a worker that does not know the task of that name."""
+    from tasktools.discovery import unimported
+
+    found = unimported.find(name)
+    if found is not None and not found.module.endswith(".tasks"):  # those are imported when they are asked for
+        return found.hint()
+    return "the worker that took it does not know this task: restart it (manage.py runworker)"
 
 
 def _waiting_hint(outcome: Outcome, timeout: float | None) -> str:

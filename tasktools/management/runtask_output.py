@@ -7,7 +7,7 @@ import pdb
 import sys
 import time
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery.exceptions import Retry
 from celery.states import FAILURE, IGNORED, REJECTED, RETRY
@@ -19,7 +19,11 @@ from tasktools.execution.events import Changed, Progress, Raised
 from tasktools.execution.tracer import Attempt
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.result_output import show
+from tasktools.registry.registry import why_idle
 from tasktools.results.outcome import Failure, Outcome
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 
 def check_terminal() -> None:
@@ -34,6 +38,14 @@ def check_terminal() -> None:
 def out_of_the_data() -> contextlib.AbstractContextManager[Any]:
     """Send what the task and its debugger print to stderr, unless stdout is a terminal, where a person reads everything."""
     return contextlib.nullcontext() if sys.stdout.isatty() else contextlib.redirect_stdout(sys.stderr)
+
+
+def require_body(app: Celery, name: str) -> None:
+    """Raise TaskFailed for a task whose body no worker runs."""
+    idle = why_idle(app, app.tasks[name])
+    if idle:
+        hint = "write a plain function, which calls asgiref.sync.async_to_sync(...), or goes through the generator"
+        raise TaskFailed(f"{name} is {idle}: a worker does not run its body.", hint=hint)
 
 
 class Printer:

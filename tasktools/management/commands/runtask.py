@@ -6,15 +6,12 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from tasktools.exceptions import TaskFailed, TaskNameError
+from tasktools.exceptions import TaskNameError
 from tasktools.execution import tracer
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.call_options import add_argument_options, calling_options
-from tasktools.management.runtask_output import Printer, check_terminal, end, out_of_the_data, wait_for
+from tasktools.management.runtask_output import Printer, check_terminal, end, out_of_the_data, require_body, wait_for
 from tasktools.publishing import single
-from tasktools.registry.registry import why_idle
-
-BODY_HINT = "write a plain function, which calls asgiref.sync.async_to_sync(...), or goes through the generator"
 
 
 class Command(TasktoolsCommand):
@@ -41,9 +38,7 @@ class Command(TasktoolsCommand):
         chosen = {key: options[key] for key in ("args_json", "kwargs_json")}
         called = calling_options(found.app, {"task_id": options["task_id"]})
         call = single.prepare(found.app, name, words, send=options["serialize"], options=called, **chosen)
-        idle = why_idle(found.app, found.app.tasks[call.task])
-        if idle:
-            raise TaskFailed(f"{call.task} is {idle}: a worker does not run its body.", hint=BODY_HINT)
+        require_body(found.app, call.task)
         limits = tracer.time_limits(found.app, call.task)
         if limits:
             self.note(f"A limit of {call.task} that is not enforced here: {', '.join(limits)}.")

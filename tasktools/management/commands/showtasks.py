@@ -40,10 +40,17 @@ class Command(TasktoolsCommand):
             columns = ("ENQUEUE AS", "SIGNATURE", "QUEUE", "DEFINED IN", "WHAT IT DOES", "FULL NAME")
             self.print_table(columns, rows, no_color=options["no_color"])
         elif not (pattern or problems):
-            self.note("No task is registered: write one with @shared_task in the tasks.py of an installed app.")
+            self.note(f"No task is registered: {_how_to_register()}.")
         if problems:
             raise problems[0]
         if pattern and not tasks:
             raise TaskNameError(
                 f'No task is called like "{shown(pattern)}".', hint="manage.py showtasks lists them all"
             )
+
+
+def _how_to_register() -> str:
+    from tasktools.discovery import unimported
+
+    unknown = unimported.find()
+    return unknown.hint() if unknown else "write one with @shared_task in the tasks.py of an installed app"

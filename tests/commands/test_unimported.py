@@ -1,0 +1,52 @@
+"""A task in a file that nothing imports: the commands name the file and what imports it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support import Site
+
+JOBS = """
+from celery import shared_task
+
+@shared_task
+def job():
+    return 1
+"""
+HINT = (
+    "shop/jobs.py defines it, and nothing imports that file: "
+    'CELERY_IMPORTS = ["shop.jobs"] in the settings, or import it in shop.tasks'
+)
+
+
+@pytest.fixture
+def shop(site: Site) -> Site:
+    site.minimal().write("shop/jobs.py", JOBS)
+    return site
+
+
+def test_enqueue(shop: Site) -> None:
+    done = shop.manage("enqueue", "job")
+    assert done.stderr.splitlines()[1:] == ['No task is called "job".', f"Hint: {HINT}"]
+    assert (done.stdout, done.returncode) == ("", 2)
+
+
+def test_showtasks__no_task_at_all(shop: Site) -> None:
+    (shop.root / "shop/tasks.py").unlink()
+    assert shop.manage("showtasks").stderr == f"No task is registered: {HINT}.\n"
+
+
+def test_taskresult__of_a_call_that_a_worker_did_not_know(shop: Site) -> None:
+    """It said "restart it", which could not help."""
+    sent = shop.manage("enqueue", "--unregistered", "shop.jobs.job").stdout.strip()
+    shop.manage("runworker", "--noreload", "--drain", "-P", "solo")
+    asked = shop.manage("taskresult", sent)
+    assert asked.stderr.splitlines() == [f"{sent} failed: NotRegistered: 'shop.jobs.job'", f"Hint: {HINT}"]
+    assert asked.returncode == 1
+
+
+def test_taskresult__of_a_task_that_is_imported_by_now(shop: Site) -> None:
+    sent = shop.manage("enqueue", "--unregistered", "shop.tasks.late").stdout.strip()
+    shop.manage("runworker", "--noreload", "--drain", "-P", "solo")
+    shop.write("shop/tasks.py", JOBS.replace("job", "late"))
+    assert "Hint: the worker that took it does not know this task: restart it" in shop.manage("taskresult", sent).stderr

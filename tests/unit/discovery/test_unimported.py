@@ -1,0 +1,119 @@
+"""Tasks that nothing imports: they are found in the files, and the hint says what imports them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from django.apps import AppConfig, apps
+
+from tasktools.discovery import unimported
+from tasktools.discovery.unimported import find
+
+TASK = "from celery import shared_task\n\n@shared_task\ndef {name}(): ...\n"
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any) -> Path:
+    """A project with the app `lost_shop` and the package of settings `lost_site`."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("lost_shop", "lost_site"):
+        (tmp_path / name).mkdir()
+        module = ModuleType(name)
+        module.__path__ = [str(tmp_path / name)]
+        monkeypatch.setitem(sys.modules, name, module)
+    config = AppConfig("lost_shop", sys.modules["lost_shop"])
+    monkeypatch.setattr(apps, "app_configs", {"lost_shop": config})
+    settings.SETTINGS_MODULE = "lost_site.settings"
+    return tmp_path
+
+
+def hint(name: str = "") -> str:
+    found = find(name)
+    assert found is not None
+    return found.hint()
+
+
+@pytest.mark.parametrize("name", ["", "job", "jobs.job", "lost_shop.jobs.job"])
+def test_find__in_a_module_of_an_app(site: Path, name: str) -> None:
+    (site / "lost_shop/jobs.py").write_text(TASK.format(name="job"))
+    assert hint(name) == (
+        "lost_shop/jobs.py defines it, and nothing imports that file: "
+        'CELERY_IMPORTS = ["lost_shop.jobs"] in the settings, or import it in lost_shop.tasks'
+    )
+
+
+def test_find__in_tasks_of_an_app_that_does_not_discover_them(site: Path) -> None:
+    (site / "lost_shop/tasks.py").write_text(TASK.format(name="job"))
+    assert hint("job") == (
+        "lost_shop/tasks.py defines it, and the Celery app does not import it: call app.autodiscover_tasks()"
+    )
+
+
+def test_find__beside_the_settings(site: Path) -> None:
+    (site / "lost_site/tasks.py").write_text(TASK.format(name="job"))
+    assert hint("job") == (
+        'lost_site/tasks.py defines it, and "lost_site" is no installed app: '
+        'CELERY_IMPORTS = ["lost_site.tasks"] in the settings'
+    )
+
+
+@pytest.mark.parametrize(
+    "decorator", ['@shared_task(name="a.b")', '@app.task(bind=True, name="a.b")', '@celery_app.task(name="a.b")']
+)
+def test_find__by_the_name_that_the_task_has(site: Path, decorator: str) -> None:
+    (site / "lost_shop/deep").mkdir()
+    (site / "lost_shop/deep/jobs.py").write_text(f"{decorator}\nasync def job(): ...\n")
+    found = find("a.b")
+    assert found is not None
+    assert found.module == "lost_shop.deep.jobs"
+    assert find("job") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def job(): ...\n",
+        "@property\ndef job(): ...  # a task\n",
+        "@shared_task\ndef job(:\n",
+        "@shared_task(name=NAME)\ndef other(): ...\n",
+        "\0 task",
+    ],
+)
+def test_find__what_is_no_task(site: Path, text: str) -> None:
+    (site / "lost_shop/jobs.py").write_text(text)
+    assert find("job") is None
+
+
+@pytest.mark.parametrize("folder", ["migrations", "tests", "node_modules", ".venv", "a-b"])
+def test_find__not_in_folders_that_hold_no_tasks(site: Path, folder: str) -> None:
+    (site / "lost_shop" / folder).mkdir()
+    (site / "lost_shop" / folder / "jobs.py").write_text(TASK.format(name="job"))
+    assert find("job") is None
+
+
+def test_find__not_what_is_imported_or_installed(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (site / "lost_shop/jobs.py").write_text(TASK.format(name="job"))
+    monkeypatch.setattr(unimported, "is_own", lambda config: False)
+    assert find("job") is None
+    monkeypatch.undo()
+    monkeypatch.setitem(sys.modules, "lost_shop.jobs", ModuleType("lost_shop.jobs"))
+    assert find("job") is None
+
+
+def test_find__of_two_none(site: Path) -> None:
+    for name in ("one", "two"):
+        (site / f"lost_shop/{name}.py").write_text(TASK.format(name="job"))
+    assert find("job") is None
+    assert hint("two.job").startswith("lost_shop/two.py")
+
+
+def test_find__of_many_files_only_the_first_are_read(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("one", "two"):
+        (site / f"lost_shop/{name}.py").write_text(TASK.format(name=name))
+    monkeypatch.setattr(unimported, "MOST_FILES", 1)
+    assert find("one")
+    assert find("two") is None
