@@ -18,24 +18,16 @@ from tasktools.exceptions import (
     TasktoolsError,
     Unreadable,
 )
+from tasktools.management.awaiting import PLACES, Awaiting
 from tasktools.management.base import TasktoolsCommand
 from tasktools.publishing.single import Sent
+from tasktools.registry.registry import queue_of
 from tasktools.results.backend import SET_BACKEND, check_backend
 from tasktools.results.outcome import Outcome, of_eager
 from tasktools.results.wait import wait
 
 if TYPE_CHECKING:
     from celery import Celery
-
-_PLACES = {
-    "queued": "it waits in a queue, no worker has taken it",
-    "reserved": "a worker has taken it and not finished it",
-    "active": "a worker runs it",
-    "scheduled": "a worker holds it until its time has come",
-    "ready": "a worker is about to run it",
-    "none": "no trace of it: no queue holds it and no worker that answers has it",
-}
-
 
 #: How long to wait for a result if --timeout is not given.
 DEFAULT_WAIT = "1m"
@@ -73,11 +65,14 @@ def _hidden(outcome: Outcome, hide: Callable[[str], str]) -> Outcome:
     return replace(outcome, error=error, traceback=outcome.traceback and hide(outcome.traceback))
 
 
-def show_awaited(command: TasktoolsCommand, app: Celery, sent: Sent, timeout: float, options: dict[str, Any]) -> None:
-    """Wait for the result of a call that has just been sent, show it, and end as it did."""
+def show_awaited(
+    command: TasktoolsCommand, app: Celery, sent: Sent, timeout: float, options: dict[str, Any], *, call: Call
+) -> None:
+    """Wait for the result of `call`, which has just been sent, show it, and end as it did."""
     if not options["as_json"]:
         command.note(f"{sent.id} {sent.task}")
-    waited = wait(app, [sent.id], timeout=timeout)
+    queue = "" if sent.eager else queue_of(app, call)
+    waited = wait(app, [sent.id], timeout=timeout, on_look=Awaiting(command, app, queue))
     try:
         outcome = of_eager(sent.result) if sent.eager else next(waited)
     except KeyboardInterrupt:
@@ -115,11 +110,11 @@ def _error(outcome: Outcome, shown: bool, timeout: float | None) -> TasktoolsErr
         return TaskFailed(f"{subject} failed{_exception(outcome)}", hint="" if shown else _traceback_hint(outcome))
     if outcome.place == "none":
         return NoTrace(
-            f"{subject} is {outcome.state}: {_PLACES['none']}.",
+            f"{subject} is {outcome.state}: {PLACES['none']}.",
             hint="the id may be mistyped, the result expired or ignored, or the worker that ran the task was killed",
         )
     meta = f" ({render.as_text(outcome.result)})" if outcome.result is not None else ""
-    place = f": {_PLACES.get(outcome.place, outcome.place)}" if outcome.place else ""
+    place = f": {PLACES.get(outcome.place, outcome.place)}" if outcome.place else ""
     worker = f", on {outcome.worker}" if outcome.worker else ""
     after = f" after {timeout:g} s" if timeout is not None else ""
     return NotFinished(

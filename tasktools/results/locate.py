@@ -39,6 +39,19 @@ def locate(app: Celery, outcomes: Sequence[Outcome]) -> list[Outcome]:
     return [_placed(outcome, traces, claims, unknown) if outcome.id in pending else outcome for outcome in outcomes]
 
 
+def listeners(app: Celery, queue: str) -> list[str]:
+    """Return the names of the workers that take from a queue and answer within ANSWER_LIMIT.
+
+    Raises Unreachable when the broker does not answer.
+    """
+    return reach(broker_of(app).name, backend.LOOK_LIMIT, _listeners, app, queue)
+
+
+def _listeners(app: Celery, queue: str) -> list[str]:
+    replies = app.control.inspect(timeout=ANSWER_LIMIT).active_queues() or {}
+    return sorted(worker for worker, queues in replies.items() if any(each.get("name") == queue for each in queues))
+
+
 def _ask_workers(app: Celery, task_ids: Sequence[str]) -> dict[str, tuple[str, str]]:
     """Return, for each task that a worker has, that worker and the place that it reports."""
     replies = app.control.inspect(timeout=ANSWER_LIMIT).query_task(*task_ids) or {}

@@ -204,6 +204,16 @@ def test_wait__as_json_not_finished_in_time(typed: Run, queue: str) -> None:
     assert json.loads(done.err.splitlines()[-1])["error"] == "too late is PENDING after 0 s."
 
 
+def test_wait__says_after_a_moment_what_it_waits_for(worker: Running, run_command: Run, queue: str, app: Any) -> None:
+    """It was silent until its limit."""
+    done = run_command("enqueue", "nothing", "--queue", queue, "--wait", "--timeout", "2500ms")
+    [_, waiting, *_] = done.err.splitlines()
+    assert waiting == (
+        f'Waiting: the task is in the queue "{queue}" of {broker_of(app).uri()}; '
+        "no worker answers that takes from it (manage.py runworker starts one)."
+    )
+
+
 def test_wait__interrupted(suite_site: Site, queue: str) -> None:
     words = ("enqueue", "echo", "1", "--wait", "--timeout", "1m", "--queue", queue)
     waiting = suite_site.start(sys.executable, "-m", "django", *words)

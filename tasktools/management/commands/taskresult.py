@@ -9,6 +9,7 @@ from django.core.management.base import CommandParser
 from tasktools.arguments.durations import parse_duration
 from tasktools.environment.interrupts import heed_signals
 from tasktools.exceptions import ArgumentError
+from tasktools.management.awaiting import Awaiting
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.result_output import DEFAULT_WAIT, require_backend, show, verdict, waiting_time
 from tasktools.results.locate import locate
@@ -44,7 +45,9 @@ class Command(TasktoolsCommand):
         if options["wait"] and not options["as_json"]:
             self.note(f"Waiting for {len(ids)} task{'s' if len(ids) > 1 else ''}, {timeout:g} s at the most.")
         seen = []
-        for outcome in wait(app, ids, timeout=timeout if options["wait"] else 0, interval=interval):
+        for outcome in wait(
+            app, ids, timeout=timeout if options["wait"] else 0, interval=interval, on_look=Awaiting(self, app)
+        ):
             if outcome.finished or options["wait"]:
                 show(self, outcome, options, label=len(ids) > 1)
             seen.append(outcome)
