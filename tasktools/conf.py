@@ -9,6 +9,7 @@ They are read when they are used. The app and its broker are chosen once, at sta
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import importlib
 import os
@@ -32,6 +33,13 @@ _PASSWORDS = re.compile(r"^(?!.*(?:SCHEDULE|ROUTES)).*(?:BROKER|BACKEND|CELERY|C
 
 #: The private Valkey stops within 30 s of its last client, whatever the setting says.
 MOST_LINGER = 25.0
+
+
+def like(name: str) -> str:
+    """Return the setting of the project whose name is likely to be a slip for `name`, "" if there is none."""
+    written = [each for each in dir(settings) if each.isupper() and each.startswith("CELERY")]
+    close = difflib.get_close_matches(name, written, 1, 0.85)
+    return close[0] if close and close[0] != name else ""
 
 
 def settings_package() -> str:

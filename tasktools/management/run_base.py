@@ -22,6 +22,7 @@ from tasktools.exceptions import (
 )
 from tasktools.management import become_supervisor
 from tasktools.management.base import TasktoolsCommand
+from tasktools.management.first_lines import doubts
 from tasktools.project import current_project
 from tasktools.supervisor.line import Line
 
@@ -123,6 +124,7 @@ class RunCommand(TasktoolsCommand):
         from tasktools.worker.banner import summary
 
         self.note(summary(found.app, found.name, queues=options.get("queues")))
+        self.warn(*doubts(found.app, self.celery_command))
         try:
             check_broker(found.app, BROKER_LIMIT)
         except PrivateServerError:
