@@ -54,6 +54,12 @@ def keeps_file(scheduler: str) -> bool:
     return found is not None and issubclass(found, PersistentScheduler)
 
 
+def module_of(scheduler: str) -> str:
+    """Return the name of the module that holds the class of a scheduler, "" if it cannot be loaded."""
+    found = _class_of(scheduler)
+    return found.__module__ if found else ""
+
+
 def require_scheduler(scheduler: str, *, typed: bool) -> None:
     """Raise UsageError (ConfigurationError when it was not `typed`) where beat could not load this class of scheduler."""
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import traceback
 from collections.abc import Callable, Iterator
@@ -59,6 +60,9 @@ def _reach(run: Callable[..., Any], subject: str, limit: float, *call: Any, cons
         if is_misuse(error):
             sentence = f"{subject} cannot be used: {type(error).__name__}: {reason(error)}.{consequence}"
             raise ConfigurationError(sentence, hint=SETTINGS_HINT) from error
+        if lacks_table(error):
+            sentence = f"{subject} cannot be used: {reason(error)}.{consequence}"
+            raise ConfigurationError(sentence, hint="manage.py migrate makes its tables") from error
         hint = remedy(subject, error)
         raise Unreachable(f"{subject} {_what(error)}: {reason(error)}.{consequence}", hint=hint) from error
 
@@ -95,6 +99,15 @@ _REMEDIES = {
 def is_misuse(error: BaseException) -> bool:
     """Whether the error says that a transport or backend cannot use a setting. An untrusted certificate is not such an error."""
     return isinstance(error, (TypeError, ValueError)) and not isinstance(error, OSError)
+
+
+def lacks_table(error: BaseException) -> bool:
+    """Whether the error says that a database has no such table (Django wraps the errors of all databases)."""
+    texts = (str(each) for each in chain(error) if type(each).__module__ == "django.db.utils")
+    return any(_NO_TABLE.search(text) for text in texts)
+
+
+_NO_TABLE = re.compile(r"no such table|(?:relation|table) .*(?:does not|doesn't) exist", re.IGNORECASE)
 
 
 def is_disk_full(error: BaseException) -> bool:

@@ -22,7 +22,7 @@ from tasktools.management.awaiting import PLACES, Awaiting
 from tasktools.management.base import TasktoolsCommand
 from tasktools.publishing.single import Sent
 from tasktools.registry.registry import queue_of
-from tasktools.results.backend import SET_BACKEND, check_backend
+from tasktools.results.backend import SET_BACKEND, check_backend, place_of_local
 from tasktools.results.outcome import Outcome, of_eager
 from tasktools.results.wait import wait
 
@@ -169,7 +169,6 @@ def require_backend(command: TasktoolsCommand, app: Celery, *, sender: bool) -> 
 
     A process that is not the command's own may have sent it, or run a worker.
     """
-    from celery.backends.cache import CacheBackend
     from celery.backends.rpc import RPCBackend
 
     check_backend(app)
@@ -178,8 +177,8 @@ def require_backend(command: TasktoolsCommand, app: Celery, *, sender: bool) -> 
         return
     if isinstance(backend, RPCBackend) and not sender:
         where, hint = "rpc:// go to the process that sent the task", "wait where it is sent (enqueue --wait), or "
-    elif isinstance(backend, CacheBackend) and getattr(backend, "backend", "") == "memory":
-        where, hint = "cache+memory:// stay in the process that ran the task", ""
+    elif local := place_of_local(backend):
+        where, hint = f"{local} stay in the process that ran the task", ""
     else:
         return
     raise ConfigurationError(f"Results of {where}: no other can read them.", hint=hint + SET_BACKEND)

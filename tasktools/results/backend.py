@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from tasktools.brokers.masking import masked
@@ -39,6 +39,18 @@ def check_backend(app: Celery) -> None:
             "No result backend is configured, so results are not kept.",
             hint=SET_BACKEND,
         )
+
+
+def place_of_local(backend: Any) -> str:
+    """Return where a backend keeps results that only one process can read; "" if others can read them too."""
+    from celery.backends.cache import CacheBackend
+
+    if isinstance(backend, CacheBackend) and getattr(backend, "backend", "") == "memory":
+        return "cache+memory://"
+    add = getattr(getattr(backend, "cache_backend", None), "add", None)  # django-celery-results has a cache of Django,
+    cache = getattr(add, "__self__", None)  # and the default one is a proxy
+    local = type(cache).__module__.startswith(("django.core.cache.backends.locmem", "django.core.cache.backends.dummy"))
+    return f"the cache {type(cache).__name__}" if local else ""
 
 
 def look(app: Celery, task_id: str) -> Outcome:
@@ -83,4 +95,4 @@ def _backend_name(app: Celery) -> str:
         uri = app.backend.as_uri(include_password=False)
     except Exception:  # noqa: BLE001 - it may fail to read its own URL
         uri = app.conf.result_backend
-    return f'The result backend "{masked(uri)}"'
+    return f'The result backend "{masked(uri or app.conf.result_backend)}"'

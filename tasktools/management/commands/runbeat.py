@@ -12,6 +12,7 @@ from tasktools.arguments.names import shown_path
 from tasktools.checks.schedule import unsilenced
 from tasktools.discovery import celery_app
 from tasktools.exceptions import ConfigurationError, PrivateServerError, UsageError
+from tasktools.management.first_lines import require_migrated
 from tasktools.management.run_base import RunCommand
 from tasktools.supervisor.line import Line
 
@@ -38,11 +39,12 @@ class Command(RunCommand):
 
     def further_words(self, found: celery_app.Found, options: dict[str, Any]) -> list[str]:
         """Make beat keep its schedule where it can write, if no place was named and the usual one is read-only."""
-        from tasktools.beat.schedule import keeps_file, require_scheduler
+        from tasktools.beat.schedule import keeps_file, module_of, require_scheduler
         from tasktools.beat.state_file import runtime_place, schedule_file, why_no_schedule
 
         scheduler = options.get("scheduler") or found.app.conf.beat_scheduler
         require_scheduler(scheduler, typed=bool(options.get("scheduler")))
+        require_migrated("The scheduler", module_of(scheduler))
         refused = unsilenced(found.app, scheduler)
         if refused:
             more = "".join(f" {message.msg}" for message in refused[1:])

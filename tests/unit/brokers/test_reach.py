@@ -5,6 +5,7 @@ import threading
 
 import pytest
 import redis.exceptions as redis
+from django.db.utils import OperationalError
 
 from tasktools.brokers.reach import HINT, chain, reach, reason
 from tasktools.exceptions import ConfigurationError, Unreachable
@@ -176,3 +177,31 @@ def test_reach__silence_of_a_port_that_is_greeted_with_tls() -> None:
         reach('The broker "rediss://x"', 0.05, released.wait, 30)
     released.set()
     assert caught.value.hint == f"{HINT}; rediss:// is for a port that speaks TLS"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no such table: django_celery_results_taskresult",
+        'relation "django_celery_results_taskresult" does not exist',
+        "(1146, \"Table 'site.django_celery_results_taskresult' doesn't exist\")",
+    ],
+)
+def test_reach__a_database_without_the_tables(text: str) -> None:
+    """It was a server that should be started."""
+
+    def ask() -> None:
+        raise OperationalError(text)
+
+    with pytest.raises(ConfigurationError) as caught:
+        reach('The result backend "django-db"', 5, ask)
+    assert caught.value.sentence == f'The result backend "django-db" cannot be used: {text}.'
+    assert caught.value.hint == "manage.py migrate makes its tables"
+
+
+def test_reach__a_database_that_does_not_answer() -> None:
+    def ask() -> None:
+        raise OperationalError("could not connect to server")
+
+    with pytest.raises(Unreachable):
+        reach('The result backend "django-db"', 5, ask)

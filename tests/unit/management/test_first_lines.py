@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from celery import Celery
+from celery.backends.base import DisabledBackend
+from django.core.cache import cache, caches
 
+from tasktools.exceptions import ConfigurationError
+from tasktools.management import first_lines
 from tasktools.management.first_lines import doubts
+from tasktools.results.backend import SET_BACKEND, place_of_local
 
 UNSET = "No broker is configured: Celery uses its default, amqp://localhost."
 
@@ -49,3 +56,45 @@ def test_eager(command: str, what: str) -> None:
     assert said(command, broker_url="redis://h", task_always_eager=True) == [
         (f"CELERY_TASK_ALWAYS_EAGER is set: {what}.", "unset it outside tests")
     ]
+
+
+def test_backend__whose_tables_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(first_lines, "unmigrated", lambda module: "results" if module == __name__ else "")
+    assert said(broker_url="redis://h", result_backend=f"{__name__}:Kept") == [
+        (
+            "The result backend keeps its data in the database, and migrations of results are not applied.",
+            "manage.py migrate results",
+        )
+    ]
+    with pytest.raises(ConfigurationError) as caught:
+        first_lines.require_migrated("The scheduler", __name__)
+    assert caught.value.hint == "manage.py migrate results"
+
+
+class Kept(DisabledBackend):
+    """A backend of an installed app."""
+
+
+@pytest.mark.parametrize(("place", "kind"), [("locmem.LocMemCache", "LocMemCache"), ("dummy.DummyCache", "DummyCache")])
+def test_backend__that_no_other_process_reads(settings: Any, place: str, kind: str) -> None:
+    settings.CACHES = {"default": {"BACKEND": f"django.core.cache.backends.{place}"}}
+    for each in (cache, caches["default"]):  # a proxy, and what it stands for
+        assert place_of_local(SimpleNamespace(cache_backend=each)) == f"the cache {kind}"
+
+
+def test_backend__a_cache_that_others_read(settings: Any, tmp_path: Path) -> None:
+    settings.CACHES = {
+        "default": {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": tmp_path}
+    }
+    assert place_of_local(SimpleNamespace(cache_backend=cache)) == ""
+    assert place_of_local(SimpleNamespace()) == ""
+
+
+def test_backend__of_memory() -> None:
+    [(sentence, hint)] = said(broker_url="redis://h", result_backend="cache+memory://")
+    assert sentence == "Results of cache+memory:// stay in the process that ran the task: no other can read them."
+    assert hint == SET_BACKEND
+
+
+def test_backend__that_cannot_be_used_is_reported_elsewhere() -> None:
+    assert said(broker_url="redis://h", result_backend="no_such.module:Backend") == []

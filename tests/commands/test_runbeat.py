@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from celery.beat import Scheduler
+
+from tasktools.management import first_lines
+
+
+class Stored(Scheduler):
+    """A scheduler of an installed app."""
+
+
+def test_scheduler__whose_tables_are_missing(run_command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was a traceback of a thousand lines, a token each."""
+    monkeypatch.setattr(first_lines, "unmigrated", lambda module: "beat_app" if module == __name__ else "")
+    ran = run_command("runbeat", "--noreload", "-S", f"{__name__}:Stored", skip_checks=True)
+    assert ran.err.splitlines()[-2:] == [
+        "The scheduler keeps its data in the database, and migrations of beat_app are not applied.",
+        "Hint: manage.py migrate beat_app",
+    ]
+    assert ran.code == 2
