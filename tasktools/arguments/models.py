@@ -1,7 +1,8 @@
-"""The part of pydantic's models that tasktools uses. It does not import pydantic: a project may not have it."""
+"""Models as annotations: the part of pydantic's that tasktools uses, and those of Django. It imports neither library."""
 
 from __future__ import annotations
 
+import typing
 from typing import Protocol, TypeGuard
 
 
@@ -18,3 +19,10 @@ class Model(Protocol):
 def is_model(annotation: object) -> TypeGuard[Model]:
     """Whether an annotation is such a class."""
     return isinstance(annotation, type) and hasattr(annotation, "model_validate_json")
+
+
+def models_in(annotation: object) -> list[str]:
+    """Return the names of the Django models in an annotation: a message carries none of their objects."""
+    if isinstance(annotation, type) and typing.get_origin(annotation) is None:
+        return [annotation.__name__] if any(hasattr(each, "_meta") for each in annotation.__mro__) else []
+    return [name for each in typing.get_args(annotation) for name in models_in(each)]

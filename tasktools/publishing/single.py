@@ -15,7 +15,9 @@ from celery.result import denied_join_result
 from tasktools import render
 from tasktools.arguments.binding import bind
 from tasktools.arguments.call import Call
+from tasktools.arguments.models import models_in
 from tasktools.arguments.names import resolve
+from tasktools.arguments.signatures import TaskSignature
 from tasktools.arguments.target import describe
 from tasktools.brokers import broker_of, private
 from tasktools.brokers.base import Broker
@@ -96,7 +98,18 @@ def doubt(app: Celery, call: Call) -> str:
         return f"{call.task} is {idle}: a worker does not run its body."
     signature = signature_of(task)
     why = signature.misfit(call.args, call.kwargs)
-    return f"{call.task} takes {describe(signature.shown)}: {why}. Celery does not check it." if why else ""
+    if why:
+        return f"{call.task} takes {describe(signature.shown)}: {why}. Celery does not check it."
+    return _no_model(call, signature) if signature.certain else ""
+
+
+def _no_model(call: Call, signature: TaskSignature) -> str:
+    """Return that an argument does not become the object that its annotation names, "" if there is no such argument."""
+    for name in signature.shown.bind(*call.args, **call.kwargs).arguments:
+        for model in models_in(signature.shown.parameters[name].annotation):
+            what = f'"{name}" of {call.task} is annotated as the model {model}, and gets what is typed'
+            return f"{what}: no object is looked up. Pass the key to a parameter such as {name}_id: int."
+    return ""
 
 
 def routed(app: Celery, call: Call) -> Call:

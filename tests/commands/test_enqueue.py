@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from celery import Task
+from django.contrib.contenttypes.models import ContentType
 
 from tasktools import startup
 from tasktools.brokers import broker_of
@@ -692,3 +693,25 @@ def test_json__notes_and_tracebacks_are_objects(typed: Run, settings: Any, app: 
     told, error = map(json.loads, typed("enqueue", "nosuch", "--json", "--traceback").err.splitlines())
     assert told["note"].startswith("Traceback (most recent call last):\n")
     assert set(error) == {"error", "hint"}
+
+
+def test_model__no_object_is_looked_up(run_command: Run, elsewhere: Callable[..., str]) -> None:
+    """It was sent in silence."""
+    name = elsewhere(broker_url="memory://")
+    app = sys.modules[name.partition(":")[0]].app
+
+    def greet(word: str = "", user: ContentType | None = None, rest: list[ContentType] | None = None) -> None: ...
+
+    app.task(greet, name="shop.greet", shared=False)
+    what = (
+        '"user" of shop.greet is annotated as the model ContentType, and gets what is typed: '
+        "no object is looked up. Pass the key to a parameter such as user_id: int.\n"
+    )
+    for words, said in (
+        (["user=5"], what),
+        (["a", "5"], what),
+        (["rest=[5]"], what.replace("user", "rest")),
+        (["a"], ""),
+    ):
+        done = run_command("enqueue", "-A", name, "shop.greet", *words, "--dry-run")
+        assert (done.err, done.code) == (said, 0)
