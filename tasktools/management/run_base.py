@@ -103,7 +103,8 @@ class RunCommand(TasktoolsCommand):
         if options["skip_checks"]:
             self.warn(*django_fixup.load_rest(found))
         startup.require_timezone(found.app)
-        words = words_of(options_of(self.celery_command, found.app), options)
+        level = {"loglevel": "INFO"} if settings.DEBUG else {}  # Celery's own default shows no task that ran
+        words = words_of(options_of(self.celery_command, found.app), {**level, **options})
         again = self.line is not None and self.line.before
         if not again:
             self.introduce(found, options)
