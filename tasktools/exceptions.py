@@ -153,15 +153,3 @@ def _reopen_stdin() -> None:
     """Open stdin again if exit() has closed it: libraries ask whether it is a terminal."""
     if sys.stdin is not None and sys.stdin.closed:
         sys.stdin = open(os.devnull)  # noqa: SIM115 - as long as the process
-
-
-#: The table that every --help ends with.
-EXIT_CODES = """exit codes:
-  0    done
-  1    the task failed, was revoked or declined the call, its result cannot be read, or a system check found something
-  2    what was typed or configured is wrong; nothing was done
-  3    not finished in time
-  4    no trace of what was asked for
-  69   broker, result backend or worker unreachable
-  74   a file or a stream could not be written
-  130  interrupted: Ctrl+C; SIGTERM and SIGHUP too in enqueue and taskresult"""

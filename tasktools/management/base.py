@@ -18,7 +18,8 @@ from tasktools.arguments.names import is_known, shown
 from tasktools.celery_compat import CONFIGURED
 from tasktools.discovery import celery_app, django_fixup
 from tasktools.environment.shadowing import explained
-from tasktools.exceptions import EXIT_CODES, TaskFailed, TaskNameError, TasktoolsError, UsageError
+from tasktools.exceptions import TaskFailed, TaskNameError, TasktoolsError, UsageError
+from tasktools.management.epilogs import EPILOGS
 from tasktools.management.printing import PrintingCommand
 from tasktools.management.streams import ReaderGone, StdoutError
 from tasktools.project import current_project
@@ -48,14 +49,11 @@ class TasktoolsCommand(PrintingCommand):
     #: The function that hides passwords, and the app (configured or not) whose passwords it knows.
     _hider: tuple[Any, Callable[[str], str]] | None = None
 
-    #: What --help ends with.
-    epilog = EXIT_CODES
-
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         parser = super().create_parser(
             prog_name, subcommand, **kwargs
         )  # a project may replace it with one that takes no more than Django's
-        parser.epilog, parser.formatter_class, parser.allow_abbrev = self.epilog, _HelpFormatter, False
+        parser.epilog, parser.formatter_class, parser.allow_abbrev = EPILOGS.get(subcommand), _HelpFormatter, False
         parser.parse_args = _words_apart(parser.parse_intermixed_args)  # type: ignore[method-assign, assignment]
         parser._negative_number_matcher = _NEGATIVE_NUMBER  # argparse's own takes -1e5 for an option
         parser.error = _usage_error(parser.prog)  # type: ignore[assignment, method-assign]

@@ -21,6 +21,26 @@ if TYPE_CHECKING:
     from celery import Celery
 
 
+#: What the options do that Celery leaves without a text.
+_TEXTS = {
+    "purge": "delete all messages that wait in its queues, before it starts",
+    "queues": "the queues that it takes from, separated by commas",
+    "exclude_queues": "the queues of the project that it does not take from",
+    "include": "more modules to import, separated by commas",
+    "without_gossip": "do not follow the events of other workers",
+    "without_mingle": "do not ask other workers at the start which tasks are revoked",
+    "without_heartbeat": "send no heartbeat events",
+    "heartbeat_interval": "seconds between two heartbeat events",
+    "autoscale": "MAX,MIN processes, as many as there is work for",
+    "beat": "run beat inside this worker; only for a single worker",
+    "schedule_filename": "the file of the schedule, with -B",
+    "scheduler": "the class of the scheduler",
+    "detach": "start it in the background",
+    "max_interval": "longest pause between two looks at the schedule, in seconds",
+    "loglevel": "the log level",
+}
+
+
 def options_of(name: str, app: Celery | None = None) -> list[click.Option]:
     """Return the options of `celery NAME`, with those that the app adds (app.user_options)."""
     celery = CELERY_COMMAND.here()
@@ -40,7 +60,8 @@ def add_options(parser: CommandParser, options: Sequence[click.Option]) -> None:
         common: dict[str, Any] = {
             "dest": option.name,
             "default": argparse.SUPPRESS,
-            "help": (option.help or "").replace("%", "%%"),
+            # Celery writes some of its texts for argparse, which shows %% as %.
+            "help": (option.help or _TEXTS.get(option.name or "", "")).replace("%%", "%").replace("%", "%%"),
         }
         if option.is_flag:
             group.add_argument(*_sorted(option.opts), action="store_const", const=True, **common)

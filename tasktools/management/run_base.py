@@ -32,20 +32,11 @@ if TYPE_CHECKING:
 #: How long to wait for the broker's answer before reporting it, in seconds.
 BROKER_LIMIT = 2.5
 
-RUN_EXIT_CODES = """exit codes:
-  0    it was asked to stop and has
-  1    a system check found something, or Celery ended with an error
-  2    what was typed or configured is wrong; nothing was started
-  69   the private Valkey cannot be started
-  74   a file or a stream could not be written
-  else as Celery's own command"""
-
 
 class RunCommand(TasktoolsCommand):
     """Base of the commands that become a Celery process."""
 
     prints_data = False
-    epilog = RUN_EXIT_CODES
     requires_system_checks = "__all__"
     #: The line to the supervisor, if there is one.
     line: Line | None = None
@@ -103,8 +94,7 @@ class RunCommand(TasktoolsCommand):
         if options["skip_checks"]:
             self.warn(*django_fixup.load_rest(found))
         startup.require_timezone(found.app)
-        level = {"loglevel": "INFO"} if settings.DEBUG else {}  # Celery's own default shows no task that ran
-        words = words_of(options_of(self.celery_command, found.app), {**level, **options})
+        words = words_of(options_of(self.celery_command, found.app), _with_level(options))
         again = self.line is not None and self.line.before
         if not again:
             self.introduce(found, options)
@@ -150,6 +140,11 @@ class RunCommand(TasktoolsCommand):
     def obey(self, line: Line, words: Sequence[str]) -> Sequence[str]:
         """Make the process obey the supervisor; return its command line."""
         raise NotImplementedError
+
+
+def _with_level(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options, with the level INFO if DEBUG is on and none was typed: Celery's default shows no task that ran."""
+    return {"loglevel": "INFO", **options} if settings.DEBUG else options
 
 
 def _may_be_mended(error: TasktoolsError, options: dict[str, Any]) -> bool:

@@ -8,8 +8,8 @@ import pytest
 from django.core.management import BaseCommand, load_command_class
 from django.core.management.base import CommandParser
 
-from tasktools.exceptions import EXIT_CODES
 from tasktools.management.commands.celery import without_django_options
+from tasktools.management.epilogs import EPILOGS
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_changed_base__a_command_runs(run_command: Any) -> None:
 
 def test_create_parser__hands_on_what_django_gives_it() -> None:
     parser = load_command_class("tasktools", "enqueue").create_parser("manage.py", "enqueue", usage="short")
-    assert (parser.usage, parser.epilog) == ("short", EXIT_CODES)
+    assert (parser.usage, parser.epilog) == ("short", EPILOGS["enqueue"])
 
 
 def test_celery__the_option_of_django_configurations_is_not_celery_s() -> None:

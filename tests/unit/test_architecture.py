@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import argparse
 import ast
 import re
 from collections.abc import Iterator
@@ -12,9 +13,9 @@ from django_extensions.management.signals import post_command, pre_command
 
 import tasktools
 from tasktools import checks
-from tasktools.exceptions import EXIT_CODES, OutputError, PrivateServerError, TaskNameError, TasktoolsError, UsageError
+from tasktools.exceptions import OutputError, PrivateServerError, TaskNameError, TasktoolsError, UsageError
 from tasktools.management.base import TasktoolsCommand
-from tasktools.management.run_base import RUN_EXIT_CODES
+from tasktools.management.epilogs import EPILOGS, RUN_CODES
 from tests.conftest import Ran
 from tests.support import REPOSITORY
 
@@ -122,15 +123,27 @@ def test_commands__no_option_takes_the_name_that_django_gives_the_words(name: st
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_commands__help_ends_with_the_exit_codes(name: str) -> None:
+def test_commands__help_ends_with_examples_and_exit_codes(name: str) -> None:
+    command = load_command_class("tasktools", name)
+    text = command.create_parser("manage.py", name).format_help()
+    assert text.endswith(f"\n{EPILOGS[name]}\n")
+    examples, _, codes = EPILOGS[name].partition("\n\n")
+    assert re.match(rf"examples:\n  manage.py {name}", examples)
+    assert re.match(r"exit codes:\n  \d+ +\w", codes)
+    assert max(map(len, EPILOGS[name].splitlines())) <= 120
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_commands__each_option_has_a_text(name: str) -> None:
     parser = load_command_class("tasktools", name).create_parser("manage.py", name)
-    expected = RUN_EXIT_CODES if name in RUN_UNTIL_STOPPED else EXIT_CODES
-    assert parser.format_help().endswith(f"\n{expected}\n")
+    shown = [each for each in parser._actions if each.help != argparse.SUPPRESS]
+    assert [each.option_strings or each.dest for each in shown if not each.help] == []
+    assert "%%" not in parser.format_help()
 
 
 @pytest.mark.parametrize("error", [TasktoolsError, UsageError, PrivateServerError, OutputError])
 def test_run_commands__name_each_code_with_which_they_end(error: type[TasktoolsError]) -> None:
-    assert re.search(rf"^  {error.exit_code} ", RUN_EXIT_CODES, re.MULTILINE)
+    assert error.exit_code in RUN_CODES
 
 
 @pytest.mark.parametrize("name", COMMANDS)

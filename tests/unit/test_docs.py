@@ -12,6 +12,7 @@ import pytest
 from django.core.management import BaseCommand, load_command_class
 
 from tasktools import checks, conf, exceptions
+from tasktools.management.epilogs import MEANINGS
 from tests.support import REPOSITORY
 
 README = REPOSITORY / "README.md"
@@ -149,7 +150,7 @@ def exit_codes() -> set[int]:
     """Return the codes of the error classes and of the table that every --help ends with."""
     classes = [kind for kind in vars(exceptions).values() if isinstance(kind, type)]
     codes = {kind.exit_code for kind in classes if issubclass(kind, exceptions.TasktoolsError)}
-    return codes | set(map(int, re.findall(r"^ +(\d+) ", exceptions.EXIT_CODES, re.MULTILINE)))
+    return codes | set(MEANINGS)
 
 
 def texts() -> Iterator[tuple[Path, str]]:

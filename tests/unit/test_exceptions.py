@@ -4,8 +4,9 @@ import inspect
 import re
 
 from tasktools import exceptions
-from tasktools.exceptions import EXIT_CODES, TasktoolsError
+from tasktools.exceptions import TasktoolsError
 from tasktools.management.base import INTERRUPTED
+from tasktools.management.epilogs import MEANINGS
 
 #: A line of the tree in the docstring: its branches, a class, and an exit code where it is not the parent's.
 _LINE = re.compile(r"^ {4}(?P<branch>[│├└─ ]*)(?P<name>[A-Z]\w+)(?: +(?P<code>\d+)\b.*)?", re.MULTILINE)
@@ -41,22 +42,7 @@ def test_docstring__draws_every_exit_code_beside_its_class() -> None:
 
 
 def test_exit_codes__the_table_lists_those_of_the_classes_and_done_and_interrupted() -> None:
-    listed = [int(code) for code in re.findall(r"^ {2}(\d+) ", EXIT_CODES, re.MULTILINE)]
-    assert listed == sorted({0, INTERRUPTED, *(value.exit_code for value in classes().values())})
-
-
-def test_exit_codes__the_table_is_what_the_commands_promise() -> None:
-    assert EXIT_CODES.splitlines() == [
-        "exit codes:",
-        "  0    done",
-        "  1    the task failed, was revoked or declined the call, its result cannot be read, or a system check found something",
-        "  2    what was typed or configured is wrong; nothing was done",
-        "  3    not finished in time",
-        "  4    no trace of what was asked for",
-        "  69   broker, result backend or worker unreachable",
-        "  74   a file or a stream could not be written",
-        "  130  interrupted: Ctrl+C; SIGTERM and SIGHUP too in enqueue and taskresult",
-    ]
+    assert list(MEANINGS) == sorted({0, INTERRUPTED, *(value.exit_code for value in classes().values())})
 
 
 def test_error__has_a_sentence_and_no_hint_unless_it_is_given_one() -> None:

@@ -14,16 +14,11 @@ from tasktools.exceptions import AppError, ProjectError, UsageError
 from tasktools.management import site_parts
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.become_supervisor import become
-from tasktools.management.run_base import RUN_EXIT_CODES
 
 
 class Command(TasktoolsCommand):
     help = "Start the whole site in one terminal: web server, worker and beat. Ctrl+C stops all of it."
     prints_data = False
-    epilog = (
-        "A part that ends by itself ends the rest, and rundev with its exit code. A second Ctrl+C forces: 130.\n\n"
-        + RUN_EXIT_CODES
-    )
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         parser = super().create_parser(prog_name, subcommand, **kwargs)

@@ -22,6 +22,7 @@ class Command(TasktoolsCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
+        parser._option_string_actions["--traceback"].help = "show the traceback of a task that failed, too"
         parser.add_argument("ids", nargs="+", metavar="id", help="what enqueue printed, or AsyncResult.id")
         parser.add_argument("--wait", action="store_true", help="wait until all are finished")
         waiting = f"how long --wait waits ({DEFAULT_WAIT}); exit code 3 then"

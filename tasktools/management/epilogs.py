@@ -1,0 +1,128 @@
+"""What --help ends with: examples, and the exit codes with which the command can end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+#: The usual meaning of each exit code; 1 means something else for each command.
+MEANINGS: Mapping[int, str] = {
+    0: "done",
+    1: "",
+    2: "what was typed or configured is wrong; nothing was done",
+    3: "not finished in time",
+    4: "no trace of what was asked for",
+    69: "broker, result backend or worker unreachable",
+    74: "a file or a stream could not be written",
+    130: "interrupted: Ctrl+C",
+}
+
+
+def _epilog(examples: Sequence[tuple[str, str]], codes: Mapping[int, str], *, other: str = "") -> str:
+    """Return examples, each with what it does, and a table of exit codes.
+
+    `codes` maps each code to its meaning, "" for the usual one; `other` is the meaning of all others.
+    """
+    width = max(len(words) for words, _ in examples)
+    shown = [f"  manage.py {words:<{width}}  {text}" for words, text in examples]
+    table = [f"  {code:<4} {text or MEANINGS[code]}" for code, text in codes.items()]
+    more = [f"  else {other}"] if other else []
+    return "\n".join(["examples:", *shown, "", "exit codes:", *table, *more])
+
+
+RUN_CODES: Mapping[int, str] = {
+    0: "it was asked to stop and has",
+    1: "a system check found something, or Celery ended with an error",
+    2: "what was typed or configured is wrong; nothing was started",
+    69: "the private Valkey cannot be started",
+    74: "",
+}
+_RUN_OTHER = "as Celery's own command"
+
+#: By the name of the command.
+EPILOGS = {
+    "enqueue": _epilog(
+        (
+            ("enqueue add 2 2", "sends shop.tasks.add, if no other task is called add"),
+            ("enqueue add x=2 y=2 --wait", "and prints its result"),
+            ("enqueue report --eta 2030-01-31T18:00 --queue slow", "for later, to that queue"),
+            ("enqueue add --from numbers.csv --resume numbers", "a call for each line; again after a crash"),
+        ),
+        {
+            0: "",
+            1: "the task failed, was revoked or declined the call, its result cannot be read, or --check found bad lines",
+            **dict.fromkeys((2, 3, 69, 74), ""),
+            130: "interrupted: Ctrl+C, SIGTERM or SIGHUP",
+        },
+    ),
+    "taskresult": _epilog(
+        (
+            ("taskresult 219acb28-bca4-49af-954e-4f36ba7f33da", "its result, or where it is"),
+            ("taskresult ID ID --wait --timeout 5m", "waits for both"),
+            ("taskresult ID --traceback", "where the task failed"),
+        ),
+        {
+            0: "",
+            1: "a task failed or was revoked, or its result cannot be read",
+            **dict.fromkeys((2, 3, 4, 69, 74), ""),
+            130: "interrupted: Ctrl+C, SIGTERM or SIGHUP",
+        },
+    ),
+    "runtask": _epilog(
+        (
+            ("runtask add 2 2", "runs shop.tasks.add and prints what it returns"),
+            ("runtask report --pdb", "opens the debugger where it fails"),
+            ("runtask fetch --serialize --retry-now", "what a worker would make of it"),
+        ),
+        {
+            0: "",
+            1: "the task failed, rejects its message, or asks to be tried again",
+            **dict.fromkeys((2, 74, 130), ""),
+        },
+    ),
+    "showtasks": _epilog(
+        (
+            ("showtasks", "all tasks"),
+            ("showtasks add", "those with add in their names"),
+            ("showtasks 'shop.*' --json", "as JSON"),
+        ),
+        dict.fromkeys((0, 2, 74, 130), ""),
+    ),
+    "completion": _epilog(
+        (
+            ("completion bash >> ~/.bashrc", "from the next shell on"),
+            ("completion zsh >> ~/.zshrc", "the same for zsh"),
+        ),
+        dict.fromkeys((0, 2, 74, 130), ""),
+    ),
+    "celery": _epilog(
+        (("celery inspect ping", "asks the workers"), ("celery purge -Q slow", "empties a queue")),
+        dict.fromkeys((2, 69, 74, 130), ""),
+        other="as Celery's own command",
+    ),
+    "runworker": _epilog(
+        (
+            ("runworker", "all CPUs, the queues of the project; reloads with DEBUG"),
+            ("runworker -c 4 -Q mails,slow --grace 30s", "four processes, two queues, stops within 30 s"),
+            ("runworker --drain -P solo", "does what waits, and stops"),
+        ),
+        RUN_CODES,
+        other=_RUN_OTHER,
+    ),
+    "runbeat": _epilog(
+        (
+            ("runbeat", "sends what CELERY_BEAT_SCHEDULE says"),
+            ("runbeat --schedule /var/lib/site/schedule", "keeps its file there"),
+        ),
+        RUN_CODES,
+        other=_RUN_OTHER,
+    ),
+    "rundev": _epilog(
+        (
+            ("rundev", "web server, worker and beat"),
+            ("rundev 0.0.0.0:8080 --no-beat", "another address, two parts"),
+            ('rundev --worker "-c 2 -l DEBUG"', "options of runworker"),
+        ),
+        {**RUN_CODES, 130: "a second Ctrl+C: the parts are killed"},
+        other="as the part that has ended by itself, which ends the rest",
+    ),
+}
