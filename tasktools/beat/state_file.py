@@ -36,6 +36,20 @@ def schedule_file(configured: str, places: Iterable[Path]) -> Path | None:
     raise error
 
 
+def place_beside(configured: str, folder: Path) -> Path | None:
+    """Return the file for the schedule in `folder`, the data folder of the private Valkey; None to use the configured file.
+
+    That is so if the configured file exists, if it is not Celery's default, or if the folder cannot be used.
+    """
+    if configured != _DEFAULT or any(os.path.exists(f"{configured}{suffix}") for suffix in ("", *_SUFFIXES)):
+        return None
+    try:
+        make_private(folder)
+    except (OSError, PrivateServerError):
+        return None
+    return folder / configured if _is_writable(folder) else None
+
+
 def why_no_schedule(path: str, *, typed: bool = True) -> str | None:
     """Return why beat cannot keep its schedule in `path`, as the end of a sentence; None if it can.
 
@@ -55,6 +69,9 @@ def why_no_schedule(path: str, *, typed: bool = True) -> str | None:
         other = file.read(16).strip(b"\0")  # a crash leaves an empty file
     return "is no schedule of beat, which would remove it." if other else None
 
+
+#: CELERY_BEAT_SCHEDULE_FILENAME, if nobody has set it.
+_DEFAULT = "celerybeat-schedule"
 
 #: The suffixes that the modules of dbm append to the name.
 _SUFFIXES = (".db", ".dat", ".dir", ".bak", ".pag")

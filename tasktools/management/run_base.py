@@ -129,7 +129,9 @@ class RunCommand(TasktoolsCommand):
 
     def start(self, found: celery_app.Found, words: Sequence[str], options: dict[str, Any]) -> int:
         from tasktools.management.celery_cli import run_celery
+        from tasktools.worker.banner import show_stock_urls
 
+        show_stock_urls(found.app)
         django_fixup.skip_checks_once(found.app)
         if settings.LOGGING and not options["celery_logging"]:
             _keep_logging(found.app, keep_level="loglevel" not in options)

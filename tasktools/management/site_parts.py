@@ -9,8 +9,8 @@ import re
 import shlex
 import socket
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 from django.conf import settings
 from django.core.management import get_commands, load_command_class
@@ -149,3 +149,27 @@ def _typed(options: dict[str, Any]) -> Sequence[str]:
     words = [f"--{name}={options[name]}" for name in ("settings", "pythonpath") if options[name]]
     words += ["--verbosity", str(options["verbosity"])] if options["verbosity"] != 1 else []
     return [*words, *(f"--{name.replace('_', '-')}" for name in ("no_color", "traceback") if options[name])]
+
+
+def refusing(refuse: Callable[[str], NoReturn]) -> Callable[[str], NoReturn]:
+    """Name the way to give an option to a part to whoever gives it to rundev."""
+
+    def error(message: str) -> NoReturn:
+        try:
+            refuse(message)
+        except UsageError as error:
+            option = message.removeprefix("unrecognized arguments: ")
+            if option == message:
+                raise
+            raise UsageError(error.sentence, hint=f'an option of a part is written --worker "{option} ..."') from None
+
+    return error
+
+
+def joined(words: Sequence[str]) -> list[str]:
+    """Join --worker and --beat to the word after them: argparse would treat "-c 2" as an option of rundev."""
+    left, found = list(words), []
+    while left:
+        word = left.pop(0)
+        found.append(f"{word}={left.pop(0)}" if word in ("--worker", "--beat") and left else word)
+    return found

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tasktools.brokers import broker_of
 from tasktools.brokers.base import PRIVATE_SOCKET, STOCK_SOCKET
 from tasktools.brokers.masking import masked
+from tasktools.celery_compat import STARTUP_INFO
+from tasktools.environment.private import Private
 from tasktools.registry.registry import names
 
 if TYPE_CHECKING:
@@ -24,6 +26,17 @@ def summary(app: Celery, name: str, *, queues: str | None = None) -> str:
         f"{count} task{'' if count == 1 else 's'}",
     ]
     return " | ".join(parts)
+
+
+def show_stock_urls(app: Celery) -> None:
+    """Have the banners of Celery's worker and beat show the private Valkey by the URL that a stock Celery understands."""
+    for kind, private in zip(("Worker", "Beat"), STARTUP_INFO, strict=True):
+        base = getattr(app, kind)
+
+        def startup_info(self: Any, *args: Any, base: Any = base, private: Private = private, **options: Any) -> str:
+            return str(private.of(base)(self, *args, **options)).replace(PRIVATE_SOCKET, STOCK_SOCKET)
+
+        setattr(app, kind, type(base.__name__, (base,), {private.name: startup_info}))
 
 
 def backend_uri(app: Celery) -> str:

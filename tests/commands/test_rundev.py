@@ -16,7 +16,7 @@ from django.core.management.commands.runserver import Command as Runserver
 
 from tasktools.exceptions import AppError
 from tasktools.management import site_parts
-from tasktools.management.commands.rundev import joined
+from tasktools.management.site_parts import joined
 from tasktools.project import Project
 from tests.commands.conftest import Run
 from tests.conftest import Ran
@@ -276,3 +276,17 @@ def test_runworker__of_another_app_is_refused(typed: Run, plans: list[Any], monk
 
 def test_joined__an_option_s_words_are_no_options_of_ours() -> None:
     assert joined(["--worker", "-A x", "80", "--beat"]) == ["--worker=-A x", "80", "--beat"]
+
+
+@pytest.mark.parametrize("option", ["--noreload", "-l"])
+def test_option_of_a_part__is_refused_with_the_way_to_give_it(typed: Any, option: str) -> None:
+    ran = typed("rundev", option, "DEBUG")
+    assert ran.err.splitlines() == [
+        f"Unrecognized arguments: {option}.",
+        f'Hint: an option of a part is written --worker "{option} ..."',
+    ]
+    assert ran.code == 2
+
+
+def test_option__that_lacks_its_word(typed: Any) -> None:
+    assert "Hint: manage.py rundev --help" in typed("rundev", "--worker").err

@@ -23,7 +23,8 @@ def test_beat__sends_what_is_due_and_ends_warmly(site: Site) -> None:
     wait_for(lambda: "Waking up" in beat.output.partition(" sent. id->")[2])
     assert beat.output.startswith("app mysite (-A tasktools.celery:app) | broker ")
     assert beat.end(signal.SIGTERM) == 0
-    assert list(site.root.glob("celerybeat-schedule*"))
+    assert list(site.data.glob("celerybeat-schedule*"))
+    assert not list(site.root.glob("celerybeat-schedule*"))
 
 
 FAULTS = [
@@ -67,7 +68,7 @@ def test_silenced_check__lets_beat_start(site: Site) -> None:
 @pytest.mark.measured
 def test_read_only_working_folder__another_place_is_found_and_named(site: Site) -> None:
     """Nobody, root included, can write into /proc."""
-    site.minimal(settings=OFTEN)
+    site.minimal(settings=OFTEN + "\nCELERY_BROKER_URL = 'memory://'\n")
     beat = site.start(
         "env", "-C", "/proc", sys.executable, str(site.root / "manage.py"), "runbeat", "--noreload", "-l", "INFO"
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 from tasktools import conf
 from tasktools.arguments.names import shown_path
+from tasktools.brokers import private
 from tasktools.checks.schedule import unsilenced
 from tasktools.discovery import celery_app
 from tasktools.exceptions import ConfigurationError, PrivateServerError, UsageError
@@ -40,7 +41,7 @@ class Command(RunCommand):
     def further_words(self, found: celery_app.Found, options: dict[str, Any]) -> list[str]:
         """Make beat keep its schedule where it can write, if no place was named and the usual one is read-only."""
         from tasktools.beat.schedule import keeps_file, module_of, require_scheduler
-        from tasktools.beat.state_file import runtime_place, schedule_file, why_no_schedule
+        from tasktools.beat.state_file import place_beside, runtime_place, schedule_file, why_no_schedule
 
         scheduler = options.get("scheduler") or found.app.conf.beat_scheduler
         require_scheduler(scheduler, typed=bool(options.get("scheduler")))
@@ -60,6 +61,9 @@ class Command(RunCommand):
             raise kind(f'"{shown_path(configured)}" {no_schedule}', hint="name another file with --schedule")
         if typed:
             return []
+        beside = place_beside(configured, conf.data_dir()) if private.is_private(found.app.conf) else None
+        if beside is not None:
+            return ["--schedule", str(beside)]
         try:
             path = schedule_file(
                 configured, [conf.data_dir(), runtime_place(conf.data_dir(), Path(tempfile.gettempdir()))]

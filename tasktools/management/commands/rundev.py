@@ -25,9 +25,10 @@ class Command(TasktoolsCommand):
         parse: Any = parser.parse_args
 
         def parse_args(args: Sequence[str] | None = None, namespace: Any = None) -> Any:
-            return parse(joined(sys.argv[1:] if args is None else args), namespace)
+            return parse(site_parts.joined(sys.argv[1:] if args is None else args), namespace)
 
         parser.parse_args = parse_args  # type: ignore[assignment, method-assign]
+        parser.error = site_parts.refusing(parser.error)  # type: ignore[assignment, method-assign]
         return parser
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -69,12 +70,3 @@ class Command(TasktoolsCommand):
             return ""
         startup.require_broker(found)
         return f" | broker {broker_of(found.app).uri()}"
-
-
-def joined(words: Sequence[str]) -> list[str]:
-    """Join --worker and --beat to the word after them: argparse would treat "-c 2" as an option of rundev."""
-    left, found = list(words), []
-    while left:
-        word = left.pop(0)
-        found.append(f"{word}={left.pop(0)}" if word in ("--worker", "--beat") and left else word)
-    return found

@@ -55,7 +55,7 @@ class Command(RunCommand):
         self.intake = Intake(self.limits, supervised=self.line is not None)
         if self.line is not None or self.limits:
             self.intake.install(found.app)
-        self.stop = Stop(self.note, every_second=sys.stderr.isatty(), grace=self.grace)
+        self.stop = Stop(self.note, every_second=sys.stderr.isatty() or bool(options["force_color"]), grace=self.grace)
         self.stop.install(found.app, reconnect.install(found.app))
         if warning := signal_warning():
             self.note(warning, style=self.style.WARNING)

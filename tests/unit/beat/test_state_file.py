@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tasktools.beat.state_file import runtime_place, schedule_file, why_no_schedule
+from tasktools.beat import state_file
+from tasktools.beat.state_file import place_beside, runtime_place, schedule_file, why_no_schedule
 from tasktools.exceptions import PrivateServerError
 from tasktools.valkey.folders import runtime_folder
 from tests.conftest import Ran
@@ -146,3 +147,29 @@ def test_runtime_place__belongs_to_this_user_and_this_project(tmp_path: Path) ->
     assert runtime_place(Path("/site/.tasktools"), tmp_path) == expected
     assert runtime_place(Path("/other/.tasktools"), tmp_path) != expected
     assert not expected.exists()
+
+
+def test_place_beside__the_data_of_the_private_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files stood beside manage.py, although there was a folder for such things."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / ".tasktools"
+    assert place_beside("celerybeat-schedule", folder) == folder / "celerybeat-schedule"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert place_beside("another", folder) is None
+
+
+@pytest.mark.parametrize("suffix", ["", ".db", ".dat"])
+def test_place_beside__not_if_there_is_a_schedule_already(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / f"celerybeat-schedule{suffix}").touch()
+    assert place_beside("celerybeat-schedule", tmp_path / ".tasktools") is None
+
+
+def test_place_beside__not_if_the_folder_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".tasktools").write_text("a file")
+    assert place_beside("celerybeat-schedule", tmp_path / ".tasktools") is None
+    monkeypatch.setattr(state_file, "_is_writable", lambda folder: False)
+    assert place_beside("celerybeat-schedule", tmp_path / "data") is None

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from tasktools.worker.banner import backend_uri, summary
+from tasktools.worker.banner import backend_uri, show_stock_urls, summary
 
 
 @pytest.fixture
@@ -71,3 +71,17 @@ def test_summary__the_private_server_as_a_stock_celery_writes_it(app: Any) -> No
 )
 def test_backend_uri__forms(make: Callable[..., Any], backend: str | None, printed: str) -> None:
     assert backend_uri(make(backend=backend)) == printed
+
+
+@pytest.mark.parametrize("kind", ["Worker", "Beat"])
+def test_banner__shows_the_private_server_as_a_stock_celery_writes_it(make: Callable[..., Any], kind: str) -> None:
+    class Started:
+        def startup_info(self, *words: Any, more: int = 0) -> str:
+            return f"transport: tasktools+socket:///x {words} {more}"
+
+    app = make()
+    app.Worker = app.Beat = Started
+    show_stock_urls(app)
+    made = getattr(app, kind)
+    assert (made.__name__, issubclass(made, Started)) == ("Started", True)
+    assert made().startup_info(1, more=2) == "transport: redis+socket:///x (1,) 2"
