@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 #: Lists and dictionaries are shown to this depth; deeper values are shown by their repr.
 MOST_LEVELS = 100
 
+#: A column of a table that is always shown is folded if it is longer, in characters.
+LONGEST_CELL = 40
+
 #: Whole numbers with more bits are shown in hexadecimal: Python refuses to write them (sys.get_int_max_str_digits).
 LONGEST_NUMBER = 14_000
 
@@ -128,6 +131,22 @@ def error_lines(error: TasktoolsError) -> list[str]:
 def error_json(error: TasktoolsError, hide: Callable[[str], str], *, key: str = "error") -> str:
     """Return an error as `{"error": ..., "hint": ...}`."""
     return as_json({key: hide("\n".join([error.sentence, *error.more])), "hint": hide(error.hint)})
+
+
+def that_fit(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int, spare: Sequence[str]) -> list[int]:
+    """Return the places of the columns that a terminal of `width` characters shows without folding their cells.
+
+    Columns of `spare` are left out, the first one first, until the rest fits. The others stay in any case, and may be folded:
+    they count LONGEST_CELL at most.
+    """
+    widths = [max(len(terminal.line(line[place])) for line in [columns, *rows]) for place in range(len(columns))]
+    widths = [each if name in spare else min(each, LONGEST_CELL) for each, name in zip(widths, columns, strict=True)]
+    kept = list(range(len(columns)))
+    for name in spare:
+        if sum(widths[place] + 3 for place in kept) <= width:  # rich puts three characters between two columns
+            break
+        kept.remove(columns.index(name))
+    return kept
 
 
 def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

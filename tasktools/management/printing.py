@@ -50,7 +50,15 @@ class PrintingCommand(StreamCommand):
     def print_json(self, value: Any, *, indent: int | None = 2) -> None:
         self.stdout.write(render.as_json(value, indent=indent))
 
-    def print_table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, no_color: bool = False) -> None:
+    def print_table(
+        self,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        *,
+        spare: Sequence[str] = (),
+        no_color: bool = False,
+    ) -> None:
+        """Print a table. A narrow terminal does not get the columns of `spare`, which are named in a note."""
         if not self.stdout.isatty():
             self.stdout.write(render.plain_table(columns, rows))
             return
@@ -58,9 +66,14 @@ class PrintingCommand(StreamCommand):
 
         plain = no_color or "NO_COLOR" in os.environ
         console = Console(color_system=None if plain else "auto", highlight=False)
+        kept = render.that_fit(columns, rows, console.width, spare)
         with console.capture() as captured:
-            console.print(render.rich_table(columns, rows))
+            shown = [[row[place] for place in kept] for row in rows]
+            console.print(render.rich_table([columns[place] for place in kept], shown))
         self.stdout.write(captured.get())
+        left_out = [name for place, name in enumerate(columns) if place not in kept]
+        if left_out:
+            self.note(f"Not shown in {console.width} columns: {', '.join(left_out)}. --json shows all.")
 
     def warn(self, *problems: TasktoolsError) -> None:
         """Report problems that do not stop the command, on stderr."""

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -18,6 +19,7 @@ from tasktools.arguments.signatures import TaskSignature, task_signature
 from tasktools.arguments.target import describe
 from tasktools.celery_compat import EXEC_OPTIONS
 from tasktools.discovery.celery_app import described
+from tasktools.environment.installed import is_installed
 from tasktools.exceptions import ProjectError, project_code
 
 if TYPE_CHECKING:
@@ -35,7 +37,8 @@ class TaskInfo:
     signature: str
     #: The queue of a call without further options; "" if the project's router needs arguments to choose it.
     queue: str
-    #: `path:line`; the path is relative to the working folder if it is inside it; "" if there is no source.
+    #: `path:line`; the path is relative to the working folder if it is inside it; `module:line` for an installed package;
+    #: "" if there is no source.
     defined_in: str
     #: First line of the docstring.
     doc: str
@@ -186,4 +189,8 @@ def _place(function: Callable[..., Any]) -> str:
     if code is None:
         return ""
     path = os.path.relpath(code.co_filename)
-    return f"{code.co_filename if path.startswith('..') else path}:{code.co_firstlineno}"
+    if is_installed(Path(code.co_filename)):
+        path = function.__module__
+    elif path.startswith(".."):
+        path = code.co_filename
+    return f"{path}:{code.co_firstlineno}"

@@ -136,17 +136,29 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_terminal__draws_a_table_that_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "60")
+@pytest.mark.parametrize(
+    ("width", "heads", "left_out"),
+    [
+        (200, "ENQUEUE AS SIGNATURE QUEUE DEFINED IN WHAT IT DOES FULL NAME", ""),
+        (80, "ENQUEUE AS SIGNATURE QUEUE WHAT IT DOES", "DEFINED IN, FULL NAME"),
+        (60, "ENQUEUE AS SIGNATURE WHAT IT DOES", "QUEUE, DEFINED IN, FULL NAME"),
+        (30, "ENQUEUE AS SIGNATURE", "QUEUE, DEFINED IN, WHAT IT DOES, FULL NAME"),
+    ],
+)
+def test_terminal__shows_the_columns_that_fit(
+    monkeypatch: pytest.MonkeyPatch, width: int, heads: str, left_out: str
+) -> None:
+    """Six columns of twelve characters each, with words cut in the middle, were of no use."""
+    monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setenv("NO_COLOR", "1")
-    screen = Terminal()
-    call_command("showtasks", "tests.site.tasks.bound", stdout=screen)
+    screen, notes = Terminal(), io.StringIO()
+    call_command("showtasks", "tests.site.tasks.bound", stdout=screen, stderr=notes)
     lines = screen.getvalue().splitlines()
-    assert all(len(line) <= 60 for line in lines)
+    assert all(len(line) <= width for line in lines)
     assert "\x1b[3" not in screen.getvalue()
-    heads = next(number for number, line in enumerate(lines) if "FULL NAME" in line)
-    start = lines[heads].index("FULL NAME")
-    assert "".join(line[start:].strip() for line in lines[heads + 2 :]) == "tests.site.tasks.bound"
+    assert " ".join(lines[1].split()) == heads
+    assert lines[3].split()[0] == "bound"
+    assert notes.getvalue() == (f"Not shown in {width} columns: {left_out}. --json shows all.\n" if left_out else "")
 
 
 def test_broken_module__the_others_are_shown_and_it_is_told_once(site: Site) -> None:

@@ -218,3 +218,21 @@ def test_rich_table__shows_square_brackets_as_they_are() -> None:
 def test_rich_table__folds_a_long_cell_rather_than_cutting_it() -> None:
     rows = drawn(("A", "B"), [("0123456789abcdef", "x")], 14)[3:]
     assert [row.split() for row in rows if row] == [["01234567", "x"], ["89abcdef"]]
+
+
+ROWS = [("add", "(x: int, y: int = 2)", "celery", "Add."), ("long", "(" + "x" * 100 + ")", "celery", "")]
+
+
+@pytest.mark.parametrize(
+    ("width", "kept"),
+    [
+        (200, "NAME SIGNATURE QUEUE DOC"),
+        (66, "NAME SIGNATURE QUEUE DOC"),
+        (65, "NAME SIGNATURE DOC"),
+        (20, "NAME SIGNATURE"),
+    ],
+)
+def test_that_fit__columns_go_by_their_worth_and_the_others_are_folded(width: int, kept: str) -> None:
+    columns = ("NAME", "SIGNATURE", "QUEUE", "DOC")
+    places = render.that_fit(columns, ROWS, width, ("QUEUE", "DOC"))
+    assert " ".join(columns[place] for place in places) == kept

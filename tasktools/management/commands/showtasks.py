@@ -13,6 +13,9 @@ from tasktools.exceptions import TaskNameError
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.completion import completed_by, task_names
 
+#: What a narrow terminal does without, the first one first.
+_SPARE = ("FULL NAME", "DEFINED IN", "QUEUE", "WHAT IT DOES")
+
 
 class Command(TasktoolsCommand):
     help = "Show the registered tasks. Needs no broker and no worker."
@@ -38,7 +41,7 @@ class Command(TasktoolsCommand):
         elif tasks:
             rows = [(t.short_name, t.signature, t.queue, t.defined_in, t.doc, t.name) for t in tasks]
             columns = ("ENQUEUE AS", "SIGNATURE", "QUEUE", "DEFINED IN", "WHAT IT DOES", "FULL NAME")
-            self.print_table(columns, rows, no_color=options["no_color"])
+            self.print_table(columns, rows, spare=_SPARE, no_color=options["no_color"])
         elif not (pattern or problems):
             self.note(f"No task is registered: {_how_to_register()}.")
         if problems:
