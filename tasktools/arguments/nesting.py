@@ -6,6 +6,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from tasktools.arguments.names import shown
 from tasktools.exceptions import ArgumentError
 
 #: Most levels of lists and mappings in one argument. About 900 end a worker with a RecursionError each time it starts.
@@ -50,12 +51,30 @@ def loads(text: str, **options: Any) -> Any:
 def parsed(text: str, **options: Any) -> Any:
     """Return the value of JSON that holds arguments. The caller must check their depth.
 
-    Raises ValueError, and TooDeep when Python itself cannot read it because of its depth.
+    Raises ValueError, also for an object that has a key twice, and TooDeep when Python itself cannot read it because of its
+    depth.
     """
     try:
-        return json.loads(text, **options)
+        value = json.loads(text, **options)
+        if _may_repeat(text, value):
+            json.loads(text, object_pairs_hook=_refuse_twice)
     except RecursionError:
         raise TooDeep from None
+    return value
+
+
+def _may_repeat(text: str, value: Any) -> bool:
+    """Whether an object may have a key twice: then there are more colons than keys. Others are looked at closely."""
+    if type(value) is dict and _FLAT.issuperset(map(type, value.values())):
+        return text.count(":") > len(value)
+    return "{" in text and type(value) in (list, dict)
+
+
+def _refuse_twice(pairs: list[tuple[str, Any]]) -> None:
+    keys = [key for key, _ in pairs]
+    if len(set(keys)) < len(keys):
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f'the key "{shown(twice)}" stands twice in one object')
 
 
 def _held(holder: Any) -> Iterable[Any]:

@@ -14,7 +14,7 @@ from typing import Any
 from tasktools.arguments.binding import Bound
 from tasktools.arguments.conversion import NotConvertible, convert, give_type
 from tasktools.arguments.names import shown
-from tasktools.arguments.signatures import ANYTHING, TaskSignature
+from tasktools.arguments.signatures import ANYTHING, KEYWORD_KINDS, TaskSignature
 from tasktools.arguments.target import Target
 from tasktools.exceptions import ArgumentError
 
@@ -44,6 +44,8 @@ class Checker:
         self._next = Checker(self.signature, task, reading=reading + 1) if more else None
         parameters = self._target.parameters.values()
         self._accepted = [_accepted(each.annotation) for each in self._target.positional]
+        #: The names that an argument can have.
+        self.names = frozenset(each.name for each in parameters if each.kind in KEYWORD_KINDS)
         #: Whether all values stay types of JSON, so that any serializer like JSON carries them.
         self.is_plain = all(map(_accepted, (each.annotation for each in parameters)))
         self._fewest = sum(1 for each in self._target.positional if each.default is inspect.Parameter.empty)

@@ -134,11 +134,16 @@ class Bulk:
 
     def _fed(self, feeder: Feeder) -> Iterator[Fed | None]:
         lines = self.source.lines()
-        is_csv = self.options["csv"] or self.options["from_file"].removesuffix(".gz").endswith(".csv")
+        delimiter = self.options["delimiter"]
+        is_csv = (
+            self.options["csv"]
+            or delimiter is not None
+            or self.options["from_file"].removesuffix(".gz").endswith(".csv")
+        )
         if is_csv and self.task is None:
             hint = "name the task: enqueue NAME --from FILE"
             raise ArgumentError("The rows of a CSV file hold arguments alone.", hint=hint)
-        fed = feeder.csv_rows(lines) if is_csv else feeder.json_lines(lines)
+        fed = feeder.csv_rows(lines, delimiter) if is_csv else feeder.json_lines(lines)
         start = self.first.line
         if not start:
             return fed

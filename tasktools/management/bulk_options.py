@@ -15,7 +15,7 @@ from tasktools.management.input_lines import Source
 from tasktools.publishing.append_file import identity
 
 #: Options that say how the calls of a file are sent; a single call does not use them.
-_OF_FILES = ("csv", "check", "skip_bad", "ids", "resume", "rate", "max_queue", "batch_size", "start")
+_OF_FILES = ("csv", "delimiter", "check", "skip_bad", "ids", "resume", "rate", "max_queue", "batch_size", "start")
 
 #: Options of a single call.
 _OF_ONE = ("args_json", "kwargs_json", "task_id", "wait", "timeout", "dry_run", "unregistered")
@@ -25,6 +25,7 @@ def add_bulk_options(parser: CommandParser) -> None:
     add = parser.add_argument_group("many calls").add_argument
     add("--from", dest="from_file", metavar="FILE", help="a call a line: JSON or CSV (.csv), plain or .gz; - is stdin")
     add("--csv", action="store_true", help="the lines are CSV, whatever the file is called")
+    add("--delimiter", metavar="CHAR", help="what stands between two cells of CSV, if the header does not show it")
     add("--check", action="store_true", help="read and check all lines, send nothing")
     add("--skip-bad", metavar="FILE", help="write bad lines and what is wrong with them there, and go on")
     add("--ids", metavar="FILE", help="write the ids of the tasks there")

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tasktools.arguments.binding import Bound
 from tasktools.arguments.call import CALL_OPTIONS, Call
 from tasktools.arguments.names import resolve, shown
-from tasktools.arguments.nesting import may_be_deep, parsed, require_shallow
+from tasktools.arguments.nesting import may_be_deep, require_shallow
 from tasktools.arguments.values import Checker
 from tasktools.exceptions import ArgumentError, TasktoolsError
 from tasktools.management.call_options import calling_options
-from tasktools.management.csv_rows import Row, cells, rows
-from tasktools.management.input_lines import LONGEST_LINE, Line
+from tasktools.management.csv_rows import DELIMITERS, Row, cells, delimited, rows
+from tasktools.management.input_lines import Line
+from tasktools.management.line_text import OLD_MAC, json_of, shown_text, text_of
 from tasktools.publishing.single import app_of
 from tasktools.registry.registry import names, signature_of
 from tasktools.registry.serialization import require_read, serializer_of, write_arguments
@@ -62,6 +63,7 @@ class Feeder:
         self.options = options
         self._checkers: dict[str, Checker] = {}
         self._names: dict[str, str] = {}
+        self._delimiter = ","
         #: Tasks whose arguments the serializer may not carry.
         self._risky: set[str] = set()
         if task:
@@ -76,16 +78,20 @@ class Feeder:
             elif line.data is None or line.data.strip():
                 yield _fed(line, make)
 
-    def csv_rows(self, lines: Iterator[Line | None]) -> Iterator[Fed | None]:
-        """Yield what each row after the header holds. A row of several lines has the number of its first."""
-        read = rows(lines)
+    def csv_rows(self, lines: Iterator[Line | None], delimiter: str | None = None) -> Iterator[Fed | None]:
+        """Yield what each row after the header holds. A row of several lines has the number of its first.
+
+        Without a `delimiter`, the header shows it.
+        """
+        self._delimiter, lines = delimited(lines, delimiter)
+        read = rows(lines, self._delimiter)
         first = next((row for row in read if row is not None), None)
         header = self._header(first) if first else []
         for row in read:
             if row is None:
                 yield None
             elif row.endless:
-                yield Fed(row.number, None, _shown_text(row), row.endless, row.last, is_end=True)
+                yield Fed(row.number, None, shown_text(row), row.endless, row.last, is_end=True)
             else:
                 yield _fed(row, lambda text: self._cells(header, text), row.last)
 
@@ -94,9 +100,15 @@ class Feeder:
         try:
             if line.endless:
                 raise ArgumentError(line.endless, hint="close the quote, or make the row shorter")
-            header = [name.strip() for name in cells(_text(line).removeprefix("\ufeff"))]
+            if b"\r" in (line.data or b"").strip():
+                raise ArgumentError(OLD_MAC)
+            header = [name.strip() for name in cells(text_of(line).removeprefix("\ufeff"), self._delimiter)]
         except ArgumentError as error:
-            raise ArgumentError(f"Line 1, the header, cannot be read: {error.sentence}", hint=error.hint) from error
+            sentence = f"Line {line.number}, the header, cannot be read: {error.sentence}"
+            raise ArgumentError(sentence, hint=error.hint) from error
+        if header[-1:] == [""]:
+            what = f'The header ends with "{shown(self._delimiter)}", after which no column is named.'
+            raise ArgumentError(what, hint="take it out, there and in each row")
         twice = next((name for name in header if header.count(name) > 1 or not name), None)
         if twice is not None:
             raise ArgumentError(
@@ -104,11 +116,15 @@ class Feeder:
             )
         known = self._checker(self.task or "")
         for name in header:
+            if not name.isidentifier():  # no function has such a parameter, not even one of **kwargs
+                between = DELIMITERS.get(self._delimiter, self._delimiter)
+                hint = f"each column is a parameter of the task, and the cells are divided by {between} (--delimiter)"
+                raise ArgumentError(f'The header names "{shown(name)}", which is no name of a parameter.', hint=hint)
             known.require_keyword(name)
         return header
 
     def _cells(self, header: list[str], text: str) -> Call:
-        found = cells(text)
+        found = cells(text, self._delimiter)
         if len(found) != len(header):
             raise ArgumentError(f"it has {len(found)} cells, the header {len(header)}.")
         bound = self._checker(self.task or "").cells(dict(zip(header, found, strict=True)))
@@ -117,12 +133,13 @@ class Feeder:
         return self._call(self.task or "", bound)
 
     def _arguments(self, text: str) -> Call:
-        value = _parsed(text)
+        value = json_of(text)
         if may_be_deep(text) and type(value) in (list, dict):
             require_shallow(value)
         task = self.task or ""
         checker = self._checkers.get(task) or self._checker(task)
         if type(value) is list:
+            self._refuse_many(value, checker)
             bound = checker.values(value, {})
         elif type(value) is dict:
             bound = checker.values((), value)
@@ -132,11 +149,20 @@ class Feeder:
             self._check_wire(task, bound)
         return Call(task, *bound, self.options)
 
+    @staticmethod
+    def _refuse_many(value: list[Any], checker: Checker) -> None:
+        """Raise ArgumentError for an array of objects that are calls: it would be one call, an object for each place."""
+        names = checker.names
+        if value and names and all(type(each) is dict and each and names.issuperset(each) for each in value):
+            raise ArgumentError(
+                "it is an array of calls: write each object on a line of its own (jq -c '.[]' does it)."
+            )
+
     def _check_wire(self, task: str, bound: Bound) -> None:
         write_arguments(self.app, self.app.tasks.get(task), task, bound.args, bound.kwargs)
 
     def _whole(self, text: str) -> Call:
-        value = _parsed(text)
+        value = json_of(text)
         if type(value) is not dict or not isinstance(value.get("task"), str):
             raise ArgumentError('it is no object with a "task".')
         unknown = sorted(set(value) - set(_FIELDS))
@@ -190,26 +216,6 @@ class Feeder:
 
 def _fed(line: Line | Row, make: Callable[[str], Call], last: int = 0) -> Fed:
     try:
-        return Fed(line.number, make(_text(line)), "", "", last)
+        return Fed(line.number, make(text_of(line)), "", "", last)
     except TasktoolsError as error:
-        return Fed(line.number, None, _shown_text(line), error.sentence, last)
-
-
-def _text(line: Line | Row) -> str:
-    if line.data is None:
-        raise ArgumentError(f"it is longer than {LONGEST_LINE >> 20} MB.")
-    try:
-        return line.data.decode()
-    except UnicodeDecodeError as error:
-        raise ArgumentError(f"it is not UTF-8: byte {error.start + 1} is 0x{line.data[error.start]:02x}.") from None
-
-
-def _shown_text(line: Line | Row) -> str:
-    return "" if line.data is None else line.data.decode("utf-8", "backslashreplace")
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return parsed(text)
-    except ValueError as error:
-        raise ArgumentError(f"it is not JSON: {error}.") from None
+        return Fed(line.number, None, shown_text(line), error.sentence, last)

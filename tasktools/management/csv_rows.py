@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import itertools
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from tasktools.arguments.names import shown
 from tasktools.exceptions import ArgumentError
 from tasktools.management.input_lines import LONGEST_LINE, Line
 
@@ -25,13 +28,43 @@ class Row(NamedTuple):
     endless: str = ""
 
 
-def rows(lines: Iterator[Line | None]) -> Iterator[Row | None]:
+#: What may stand between two cells, the usual one first, and its name. Spreadsheets of many languages write semicolons.
+DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+
+#: How some spreadsheets name it, as the first line.
+_NAMED = re.compile(rb"(?:\xef\xbb\xbf)?\"?sep=(.)\"?\s*$", re.IGNORECASE)
+
+
+def delimited(lines: Iterator[Line | None], typed: str | None) -> tuple[str, Iterator[Line | None]]:
+    """Return the delimiter and the lines that are rows: the one that was typed, or named (`sep=;`), or the header shows.
+
+    Raises ArgumentError for a delimiter that is none.
+    """
+    if typed is not None and (len(typed) != 1 or not typed.isascii() or typed in '"\r\n' or typed.isalnum()):
+        what = "give one character, as in --delimiter ';', or $'\\t' for a tab"
+        raise ArgumentError(f'--delimiter "{shown(typed)}" is none.', hint=what)
+    first = next((line for line in lines if line is not None), None)
+    if first is None:
+        return typed or ",", iter(())
+    named = _NAMED.match(first.data or b"")
+    if named:
+        return typed or named[1].decode("latin-1"), lines
+    return typed or _seen_in(first.data or b""), itertools.chain([first], lines)
+
+
+def _seen_in(header: bytes) -> str:
+    """Return the delimiter that a header shows. A name has none of them, unless it is quoted."""
+    bare = re.sub(rb'"[^"]*"', b"", header)
+    return next((each for each in DELIMITERS if each.encode() in bare), ",")
+
+
+def rows(lines: Iterator[Line | None], delimiter: str = ",") -> Iterator[Row | None]:
     """Yield the rows; None if no line has come for a while. Empty lines between rows are skipped.
 
     If a quote is not closed, or not within the longest row, the last row is `endless`: nobody knows where the next row
     begins.
     """
-    builder = _Builder()
+    builder = _Builder(delimiter.encode())
     for line in lines:
         if line is None:
             yield None
@@ -45,12 +78,12 @@ def rows(lines: Iterator[Line | None]) -> Iterator[Row | None]:
         yield builder.endless("is never closed", builder.last)
 
 
-def cells(text: str) -> list[str]:
+def cells(text: str, delimiter: str = ",") -> list[str]:
     """Return the cells of one row. Raises ArgumentError."""
     if csv.field_size_limit() < LONGEST_LINE:
         csv.field_size_limit(LONGEST_LINE)
     try:
-        return next(csv.reader([text], strict=True))
+        return next(csv.reader([text], strict=True, delimiter=delimiter))
     except (csv.Error, StopIteration) as error:
         raise ArgumentError(f"it is no row of CSV: {error}.") from None
 
@@ -58,7 +91,8 @@ def cells(text: str) -> list[str]:
 class _Builder:
     """Puts the lines of a row together."""
 
-    def __init__(self) -> None:
+    def __init__(self, delimiter: bytes) -> None:
+        self.delimiter = delimiter
         #: Each line, followed by its end.
         self.parts: list[bytes] = []
         self.size = 0
@@ -78,7 +112,7 @@ class _Builder:
         return self._add(line.number, line.data, line.end)
 
     def _add(self, number: int, data: bytes, end: bytes) -> Row | None:
-        quote = _open_quote(data, is_open=bool(self.parts))
+        quote = _open_quote(data, self.delimiter, is_open=bool(self.parts))
         self.last = number
         self.parts += (data, end)
         self.size += len(data) + len(end)
@@ -101,7 +135,7 @@ class _Builder:
         return Row(self.first, last, data, f"the quote that opens {where} {what}{several}.")
 
 
-def _open_quote(data: bytes, *, is_open: bool) -> bool | None:
+def _open_quote(data: bytes, delimiter: bytes, *, is_open: bool) -> bool | None:
     """Return None if no quote is open at the end of a line, else whether the open quote began in this line.
 
     A quote opens only at the beginning of a cell, and two quotes in a quoted cell are one character.
@@ -117,13 +151,13 @@ def _open_quote(data: bytes, *, is_open: bool) -> bool | None:
                 at += 1
                 continue
             is_open = False
-            if data[at : at + 1] != b",":  # the end of the line, or what the csv module refuses
+            if data[at : at + 1] != delimiter:  # the end of the line, or what the csv module refuses
                 return None
             at += 1
         elif data[at : at + 1] == b'"':
             is_open = here = True
             at += 1
         else:
-            at = data.find(b",", at) + 1
+            at = data.find(delimiter, at) + 1
             if not at:
                 return None

@@ -125,3 +125,120 @@ def test_unclosed_quote_in_a_large_file__takes_a_moment(enqueue: Run) -> None:
     assert ran.code == 2
     assert "is not closed within 100,000 lines" in ran.err
     assert time.process_time() - began < 5
+
+
+@pytest.fixture
+def checked(run_command: Run, tmp_path: Path) -> Callable[..., Ran]:
+    """Check a file whose rows are calls of `add`."""
+
+    def run(content: str | bytes, *words: str, name: str = "calls.csv", task: str = "add") -> Ran:
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return run_command("enqueue", task, "--from", str(path), "--check", *words)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("x;y\n1;2\n3;4\n", ()),
+        ("x\ty\n1\t2\n3\t4\n", ()),
+        ("x|y\n1|2\n3|4\n", ()),
+        ("sep=;\nx;y\n1;2\n3;4\n", ()),
+        ('\ufeff"sep=;"\nx;y\n1;2\n3;4\n', ()),
+        ('"x";"y"\n"1";2\n3;"4"\n', ()),
+        ("x:y\n1:2\n3:4\n", ("--delimiter", ":")),
+        ("sep=,\nx;y\n1;2\n3;4\n", ("--delimiter", ";")),
+    ],
+)
+def test_delimiter__is_typed_or_named_or_shown_by_the_header(
+    checked: Callable[..., Ran], text: str, words: tuple[str, ...]
+) -> None:
+    ran = checked(text, *words)
+    assert ("2 good, 0 bad" in ran.err, ran.code) == (True, 0), ran.err
+
+
+def test_delimiter__makes_any_file_csv(checked: Callable[..., Ran]) -> None:
+    ran = checked("x;y\n1;2\n", "--delimiter", ";", name="calls.txt")
+    assert "1 good, 0 bad" in ran.err
+
+
+def test_delimiter__in_a_quoted_cell(checked: Callable[..., Ran]) -> None:
+    ran = checked('text;number\n"a;b\nc";1\n"d;e";2\n', task="tests.site.tasks.typed")
+    assert "2 good, 0 bad" in ran.err
+
+
+@pytest.mark.parametrize("delimiter", ["", ";;", "a", '"', "ü"])
+def test_delimiter__that_is_none(checked: Callable[..., Ran], delimiter: str) -> None:
+    ran = checked("x;y\n1;2\n", "--delimiter", delimiter)
+    assert f'--delimiter "{delimiter}" is none.' in ran.err
+    assert ran.code == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("x,y,\n1,2,\n", 'The header ends with ",", after which no column is named.'),
+        ("x y,z\n1,2\n", 'The header names "x y", which is no name of a parameter.'),
+        ("x y;z\n1;2\n", 'The header names "x y", which is no name of a parameter.'),
+        (
+            "x,y\n1,2\n".encode("utf-16"),
+            "Line 1, the header, cannot be read: it is UTF-16: convert the file with iconv",
+        ),
+        (
+            "x,y\r1,2\r",
+            "Line 1, the header, cannot be read: its lines end as on an old Mac, with a carriage return alone",
+        ),
+    ],
+)
+def test_header__says_what_the_file_is(checked: Callable[..., Ran], content: str | bytes, said: str) -> None:
+    ran = checked(content)
+    assert said in ran.err
+    assert ran.code == 2
+
+
+def test_header__of_a_task_that_takes_any_keyword(checked: Callable[..., Ran]) -> None:
+    """A column "first name" was sent as a keyword that no function can read."""
+    ran = checked("a;first name\n1;2\n", task="tests.site.tasks.gather")
+    assert 'The header names "first name", which is no name of a parameter.' in ran.err
+    assert "divided by semicolons (--delimiter)" in ran.err
+
+
+def test_row__in_latin_1(checked: Callable[..., Ran]) -> None:
+    ran = checked("text,number\ngrün,1\n".encode("latin-1"), task="tests.site.tasks.typed")
+    said = 'it is not UTF-8: byte 3 is 0xfc, a "ü" in Latin-1: convert the file with iconv -f LATIN1 -t UTF-8.'
+    assert f"Line 2: {said}" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"x": 1, "x": 2, "y": 3}\n', 'it is not JSON: the key "x" stands twice in one object.'),
+        ('[{"x": {"a": 1, "a": 2}}]\n', 'it is not JSON: the key "a" stands twice in one object.'),
+        ('[{"x": 1, "y": 2}, {"x": 3, "y": 4}]\n', "it is an array of calls: write each object on a line of its own"),
+        ("[1, 2]\r[3, 4]\r", "its lines end as on an old Mac, with a carriage return alone"),
+        ("[1, 2]\n".encode("utf-16"), "it is UTF-16: convert the file with iconv -f UTF-16 -t UTF-8."),
+    ],
+)
+def test_json__says_what_is_wrong(checked: Callable[..., Ran], text: str | bytes, said: str) -> None:
+    ran = checked(text, name="calls.jsonl")
+    assert f"Line 1: {said}" in ran.err
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '\ufeff[1, 2]\n{"x": 1, "y": 2}\n',
+        '{"x": 1,\t"y" : 2}\r\n[3, 4]\r\n',
+    ],
+)
+def test_json__that_is_good(checked: Callable[..., Ran], text: str) -> None:
+    assert "2 good, 0 bad" in checked(text, name="calls.jsonl").err
+
+
+def test_json__colons_in_text_are_no_keys(checked: Callable[..., Ran]) -> None:
+    text = '{"text": "a: b: c"}\n[{"a": 1, "b": {"a": 2}}]\n'
+    ran = checked(text, name="calls.jsonl", task="tests.site.tasks.echo")
+    assert 'takes no keyword "text"' in ran.err  # and nothing is said of a key that stands twice
+    assert "1 good, 1 bad" in ran.err

@@ -119,7 +119,7 @@ BAD = [
     ("unknown keyword", b'{"x": 1, "z": 2}\n', f'{ADD} takes no keyword "z".'),
     ("wrong type", b'[1, "two"]\n', f'"two" is not an integer, which "y" of {ADD} takes.'),
     ("null", b"[1, null]\n", '"None" is not an integer'),
-    ("invalid UTF-8", b'[1, "\xff"]\n', "it is not UTF-8: byte 6 is 0xff."),
+    ("invalid UTF-8", b'[1, "\xff"]\n', 'it is not UTF-8: byte 6 is 0xff, a "ÿ" in Latin-1: '),
     ("too long", b"[1, " + b"2" * (LONGEST_LINE + 10) + b"]\n", "it is longer than 16 MB."),
     ("too deep", b"[" * 100_000 + b"\n", "An argument is nested more than 100 levels deep"),
     ("ends mid-line", b'[1, 2]\n[3, "unfin', "it is not JSON: "),
@@ -195,7 +195,7 @@ CSV_BAD = [
     ('x,y\n1,"2\n', "Line 2 is bad: the quote that opens there is never closed."),
     ("x,z\n1,2\n", f'{ADD} takes no keyword "z".'),
     ("x,x\n1,2\n", 'The header names "x" twice or not at all.'),
-    ("x,\n1,2\n", 'The header names "" twice or not at all.'),
+    ("x,\n1,2\n", 'The header ends with ",", after which no column is named.'),
 ]
 
 
