@@ -10,10 +10,11 @@ from __future__ import annotations
 import contextlib
 import inspect
 from collections.abc import Mapping, Sequence
+from shlex import quote
 from typing import Any, NamedTuple, NoReturn
 
 from tasktools.arguments import nesting
-from tasktools.arguments.conversion import NotConvertible, convert, takes_text
+from tasktools.arguments.conversion import NotConvertible, convert, types_words
 from tasktools.arguments.names import close_matches, shown
 from tasktools.arguments.signatures import ANYTHING, KEYWORD_KINDS, Reading, TaskSignature
 from tasktools.arguments.target import Target, describe
@@ -69,6 +70,7 @@ class _Binder:
         return self.finish(args)
 
     def word(self, word: str, args: list[Any]) -> None:
+        verbatim, word = isinstance(word, Verbatim), str(word)
         key, equals, value = word.partition("=")
         parameter = self._named(key) if equals else None
         if parameter is not None:
@@ -77,8 +79,8 @@ class _Binder:
         found = self.target.at(len(args))
         if found is None:
             self._refuse_word(word, len(args) + 1)
-        if equals and key.isidentifier() and not isinstance(word, Verbatim):
-            self._require_meant(word, key, found)
+        if equals and key.isidentifier() and not verbatim:
+            self._refuse_slip(word, found)
         args.append(self._typed(word, found, found.name))
 
     def keyword(self, key: str, value: Any) -> None:
@@ -109,17 +111,18 @@ class _Binder:
         except NotConvertible as error:
             self.target.fail(f'"{shown(word)}" is not {error}, which "{name}" of {self.task} takes.')
 
-    def _require_meant(self, word: str, key: str, parameter: inspect.Parameter) -> None:
+    def _refuse_slip(self, word: str, parameter: inspect.Parameter) -> None:
         """Raise ArgumentError for `key=value` where key is likely to be a slip for the name of a parameter."""
+        key, _, value = word.partition("=")
         if key in self.target.parameters:
             self.target.fail(f'"{key}" of {self.task} is given by its place, without its name.')
-        left = [each.name for each in self.target.parameters.values() if each.kind in KEYWORD_KINDS]
-        close = close_matches(key, [each for each in left if each not in self.kwargs])
-        if close or not takes_text(parameter.annotation):
+        named = [each.name for each in self.target.parameters.values() if each.kind in KEYWORD_KINDS]
+        close = close_matches(key, [each for each in named if each not in self.kwargs])
+        # No keyword is written so: the end of base64, or a comparison.
+        is_text = not value.strip("=") or value.startswith("=") or _is_value(word, parameter.annotation)
+        if close or (named and not is_text):
             meant = f"did you mean {close[0]}=...? " if close else ""
-            hint = (
-                f"{meant}{describe(self.target.signature.shown)} is what it takes; after -- the word is taken as it is"
-            )
+            hint = f"{meant}{describe(self.target.signature.shown)} is what it takes; text is written -- {quote(word)}"
             raise ArgumentError(f'"{shown(word)}" names no parameter of {self.task}.', hint=hint)
 
     def _refuse_word(self, word: str, place: int) -> NoReturn:
@@ -127,6 +130,16 @@ class _Binder:
         if equals and key.isidentifier():
             self.target.fail(f'{self.task} takes no keyword "{shown(key)}".')
         self.target.fail(f'"{shown(word)}" is one word too many: it is number {place}.')
+
+
+def _is_value(word: str, annotation: object) -> bool:
+    """Whether the word is a value of that annotation, which says so."""
+    if not types_words(annotation):
+        return False
+    with contextlib.suppress(NotConvertible, nesting.TooDeep):
+        convert(word, annotation)
+        return True
+    return False
 
 
 def _json_of(text: str, kind: type, option: str, form: str) -> Any:

@@ -76,14 +76,6 @@ def types_words(annotation: object) -> bool:
     return _is_scalar(annotation) or is_model(annotation) or kind in (*_SEQUENCES, *_MAPPINGS)
 
 
-def takes_text(annotation: object) -> bool:
-    """Whether any word is a value of that annotation, which says so."""
-    annotation = _bare(annotation)
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        return any(map(takes_text, typing.get_args(annotation)))
-    return annotation is str
-
-
 def give_type(value: object, annotation: object) -> object:
     """Give the parsed JSON `value` the type `annotation`: text in it is read like a word.
 

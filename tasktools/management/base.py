@@ -203,14 +203,18 @@ def _known(error: Exception) -> TasktoolsError:
 
 
 def _words_apart(parse: Callable[..., argparse.Namespace]) -> Callable[..., argparse.Namespace]:
-    """Have the words among the options, as in `enqueue add --wait 2 2`, and those after `--` known for such."""
+    """Take words among options, as in `enqueue add --wait 2 2`, and mark those after `--`."""
 
     def parse_args(
         args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> argparse.Namespace:
         args = list(sys.argv[1:] if args is None else args)
         end = args.index("--") if "--" in args else len(args)
-        return parse([*args[: end + 1], *map(Verbatim, args[end + 1 :])], namespace)
+        found = parse([*args[: end + 1], *map(Verbatim, args[end + 1 :])], namespace)
+        for name, value in vars(found).items():
+            if isinstance(value, Verbatim):
+                setattr(found, name, str(value))  # it is no word of a call
+        return found
 
     return parse_args
 

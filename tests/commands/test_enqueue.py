@@ -70,10 +70,20 @@ def test_word_that_looks_like_a_keyword__is_text_after_two_dashes(run_command: R
     assert (done.out, done.code) == ("", 2)
     assert done.err.splitlines() == [
         '"vlue=1" names no parameter of tests.site.tasks.echo.',
-        "Hint: did you mean value=...? (value) is what it takes; after -- the word is taken as it is",
+        "Hint: did you mean value=...? (value) is what it takes; text is written -- vlue=1",
     ]
     done = run_command("enqueue", "echo", "--dry-run", "--", "vlue=1")
     assert json.loads(done.out)["args"] == ["vlue=1"]
+
+
+def test_words_after_two_dashes__are_plain_text(typed: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(
+        single, "prepare", lambda app, name, words, **options: seen.extend([name, *words]) or {}["stop"]
+    )
+    with pytest.raises(KeyError):
+        typed("enqueue", "--", "echo", "a=b")
+    assert type(seen[0]) is str
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,7 @@ def test_bind__a_keyword_that_the_task_does_not_take(words: list[str], hint: str
     error = refusal(note, *words)
     assert error.sentence == f'"{words[-1]}" names no parameter of shop.task.'
     form = "(event, title: str = '', count: int = 1, more: str | None = None)"
-    assert error.hint == f"{hint}{form} is what it takes; after -- the word is taken as it is"
+    assert error.hint == f"{hint}{form} is what it takes; text is written -- {words[-1]}"
 
 
 def test_bind__a_keyword_that_is_meant_as_text() -> None:
@@ -240,3 +240,35 @@ def test_signature_of__a_bound_method_has_no_self() -> None:
 )
 def test_describe__as_one_reads_it(function: Callable[..., Any], text: str) -> None:
     assert describe(signature_of(function)) == text
+
+
+def kinds(data: bytes, order: Literal["sort=asc", "sort=desc"] = "sort=asc", *rest: int) -> None: ...
+
+
+def tokens(value, *, key: str = "") -> None: ...  # type: ignore[no-untyped-def]
+
+
+def rest(*args) -> None: ...  # type: ignore[no-untyped-def]
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (kinds, ["aGVsbG8=", "sort=asc"]),  # values of their annotations
+        (kinds, ["a=b"]),
+        (tokens, ["dG9rZW4="]),
+        (tokens, ["dG9rZW4=="]),
+        (tokens, ["a==b"]),
+        (rest, ["a=1"]),  # nothing can be meant by a name
+    ],
+)
+def test_bind__what_can_be_no_slip(function: Any, words: list[str]) -> None:
+    bound = call(function, *words)
+    assert [each.decode() if isinstance(each, bytes) else each for each in bound.args] == words
+    assert bound.kwargs == {}
+
+
+def test_bind__a_word_that_is_meant_as_text_is_plain_text() -> None:
+    """A message of pickle would name a class that a stock worker does not have."""
+    [value] = call(tokens, Verbatim("a=b")).args
+    assert type(value) is str
