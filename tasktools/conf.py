@@ -15,6 +15,7 @@ import importlib
 import os
 import pwd
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,9 @@ _PASSWORDS = re.compile(r"^(?!.*(?:SCHEDULE|ROUTES)).*(?:BROKER|BACKEND|CELERY|C
 MOST_LINGER = 25.0
 
 
-def like(name: str) -> str:
-    """Return the setting of the project whose name is likely to be a slip for `name`, "" if there is none."""
-    written = [each for each in dir(settings) if each.isupper() and each.startswith("CELERY")]
+def like(name: str, known: Collection[str]) -> str:
+    """Return the setting of the project that is none of `known` and likely to be a slip for `name`; "" if there is none."""
+    written = [each for each in dir(settings) if each.isupper() and each.startswith("CELERY") and each not in known]
     close = difflib.get_close_matches(name, written, 1, 0.85)
     return close[0] if close and close[0] != name else ""
 

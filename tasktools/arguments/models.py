@@ -24,5 +24,5 @@ def is_model(annotation: object) -> TypeGuard[Model]:
 def models_in(annotation: object) -> list[str]:
     """Return the names of the Django models in an annotation: a message carries none of their objects."""
     if isinstance(annotation, type) and typing.get_origin(annotation) is None:
-        return [annotation.__name__] if any(hasattr(each, "_meta") for each in annotation.__mro__) else []
+        return [annotation.__name__] if hasattr(getattr(annotation, "_meta", None), "app_label") else []
     return [name for each in typing.get_args(annotation) for name in models_in(each)]

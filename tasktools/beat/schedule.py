@@ -50,14 +50,8 @@ def faults(app: Celery, *, scheduler: str | None = None) -> Iterator[Fault]:
 
 def keeps_file(scheduler: str) -> bool:
     """Whether the scheduler (a class, by its dotted name) writes the schedule to a file."""
-    found = _class_of(scheduler)
+    found = class_of(scheduler)
     return found is not None and issubclass(found, PersistentScheduler)
-
-
-def module_of(scheduler: str) -> str:
-    """Return the name of the module that holds the class of a scheduler, "" if it cannot be loaded."""
-    found = _class_of(scheduler)
-    return found.__module__ if found else ""
 
 
 def require_scheduler(scheduler: str, *, typed: bool) -> None:
@@ -76,7 +70,7 @@ def _is_celerys(scheduler: str, *, sure: bool) -> bool:
 
     Somebody may choose an installed scheduler on the command line of beat, so the settings need not name it.
     """
-    found = _class_of(scheduler)
+    found = class_of(scheduler)
     if found is None or getattr(found, "Entry", None) is not ScheduleEntry:
         return False
     return sure or not entry_points(group=_GROUP)
@@ -87,7 +81,8 @@ def _load(scheduler: str) -> Any:
     return symbol_by_name(scheduler, aliases={each.name: each.value for each in entry_points(group=_GROUP)})
 
 
-def _class_of(scheduler: str) -> type | None:
+def class_of(scheduler: str) -> type | None:
+    """Return the class of a scheduler; None if it cannot be loaded."""
     try:
         found = _load(scheduler)
     except (ImportError, AttributeError, ValueError):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import itertools
 import os
+import re
 import sys
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +23,9 @@ from tasktools.exceptions import TaskNameError
 MOST_FILES = 2_000
 
 _DECORATORS = ("shared_task", "task")
+_OTHERS = ("django", "huey", "invoke", "locust", "prefect", "dramatiq", "procrastinate", "airflow", "fabric")
 _PASSED_BY = ("migrations", "tests", "node_modules")
+_NO_TASKS = re.compile(r"__init__\.py$|tests?\.py$|test_|conftest\.py$")
 
 
 @dataclass(frozen=True)
@@ -33,16 +37,16 @@ class Unimported:
     #: Whether its package is an installed app.
     installed: bool
 
-    def hint(self) -> str:
-        """Return how to have the workers import it."""
+    def hint(self, what: str = "it") -> str:
+        """Return how to have the workers import it; `what` names what the file defines."""
         file = shown_path(os.path.relpath(self.path))
         where = f'CELERY_IMPORTS = ["{self.module}"] in the settings'
         package, _, name = self.module.rpartition(".")
         if name != "tasks":
-            return f"{file} defines it, and nothing imports that file: {where}, or import it in {package}.tasks"
+            return f"{file} defines {what}, and nothing imports that file: {where}, or import it in {package}.tasks"
         if self.installed:
-            return f"{file} defines it, and the Celery app does not import it: call app.autodiscover_tasks()"
-        return f'{file} defines it, and "{package}" is no installed app: {where}'
+            return f"{file} defines {what}, and the Celery app does not import it: call app.autodiscover_tasks()"
+        return f'{file} defines {what}, and "{package}" is no installed app: {where}'
 
 
 def find(name: str = "") -> Unimported | None:
@@ -61,34 +65,54 @@ def find(name: str = "") -> Unimported | None:
 
 def _modules() -> Iterator[Unimported]:
     """Yield the modules of the project's apps, then of the package of the settings, that are not imported."""
-    roots = [(each.path, each.name, True) for each in apps.get_app_configs() if is_own(each)]
+    installed = {each.name for each in apps.get_app_configs()}
+    roots = [(each.path, each.name) for each in apps.get_app_configs() if is_own(each)]
     package = conf.settings_package()
     place = getattr(sys.modules.get(package), "__path__", None)
-    roots += [(each, package, False) for each in place or ()]
-    for root, name, installed in roots:
-        for folder, folders, files in os.walk(root):
+    roots += [(each, package) for each in place or ()]
+    for root, name in roots:
+        for folder, folders, files in itertools.islice(os.walk(root), MOST_FILES):
             folders[:] = sorted(each for each in folders if each.isidentifier() and each not in _PASSED_BY)
             parts = [name, *Path(folder).relative_to(root).parts]
             for file in sorted(files):
                 module = ".".join([*parts, file.removesuffix(".py")])
-                if file.endswith(".py") and module not in sys.modules and file != "__init__.py":
-                    yield Unimported(module, Path(folder, file), installed)
+                if file.endswith(".py") and module not in sys.modules and not _NO_TASKS.match(file):
+                    yield Unimported(module, Path(folder, file), ".".join(parts) in installed)
 
 
 def _tasks(path: Path, module: str) -> Iterator[str]:
     """Yield the names of the tasks that a file defines at its top."""
     try:
         text = path.read_bytes()
-        tree = ast.parse(text) if b"task" in text else ast.Module([], [])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(text) if b"task" in text else ast.Module([], [])
     except (OSError, ValueError, SyntaxError, RecursionError, MemoryError):
         return
+    foreign = {
+        name.asname or name.name.partition(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Import, ast.ImportFrom)) and _is_foreign(node)
+        for name in node.names
+    }
     for node in tree.body:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             for decorator in node.decorator_list:
                 call = decorator if isinstance(decorator, ast.Call) else None
                 function = call.func if call else decorator
-                if getattr(function, "attr", getattr(function, "id", "")) in _DECORATORS:
+                holder = getattr(function, "value", function)
+                if getattr(holder, "id", "") not in foreign and _name_of(function) in _DECORATORS:
                     yield _given_name(call) or f"{module}.{node.name}"
+
+
+def _is_foreign(node: ast.Import | ast.ImportFrom) -> bool:
+    """Whether a line imports from a library whose `task` is none of Celery's."""
+    modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else [each.name for each in node.names]
+    return any(each.partition(".")[0] in _OTHERS for each in modules)
+
+
+def _name_of(function: ast.expr) -> str:
+    return str(getattr(function, "attr", getattr(function, "id", "")))
 
 
 def _given_name(call: ast.Call | None) -> str:

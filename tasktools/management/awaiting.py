@@ -9,7 +9,7 @@ from celery.states import PENDING, RECEIVED, RETRY, STARTED
 
 from tasktools import render
 from tasktools.brokers import broker_of
-from tasktools.exceptions import Unreachable
+from tasktools.exceptions import TasktoolsError
 from tasktools.management.base import TasktoolsCommand
 from tasktools.results.locate import listeners, locate
 from tasktools.results.outcome import Outcome
@@ -30,13 +30,16 @@ PLACES = {
 #: How long it waits in silence, in seconds.
 PATIENCE = 2.0
 
+#: How long it may take to find out what it waits for, in seconds; not done if less time is left.
+MOST = 5.0
+
 
 class Awaiting:
     """Called after each look at the result backend, with the tasks that are not finished."""
 
-    def __init__(self, command: TasktoolsCommand, app: Celery, queue: str = "") -> None:
-        """`queue` is the queue of a call that was just sent; "" if it is not known."""
-        self.command, self.app, self.queue = command, app, queue
+    def __init__(self, command: TasktoolsCommand, app: Celery, queue: str, timeout: float) -> None:
+        """`queue` is the queue of a call that was just sent, "" if it is not known; `timeout` is how long it waits."""
+        self.command, self.app, self.queue, self.timeout = command, app, queue, timeout
         self._reported: dict[str, object] = {}
         self._explained = False
 
@@ -46,10 +49,10 @@ class Awaiting:
             self._report(outcome)
         if seconds >= PATIENCE and not self._explained:
             self._explained = True
-            if self.queue and unfinished[0].state == PENDING:
+            if self.queue and unfinished[0].state == PENDING and self.timeout - seconds >= MOST:
                 try:
                     self.command.note(self._explanation(unfinished[0]))
-                except Unreachable as error:
+                except TasktoolsError as error:
                     self.command.note(error.sentence)
 
     def _report(self, outcome: Outcome) -> None:
@@ -64,10 +67,12 @@ class Awaiting:
     def _explanation(self, sent: Outcome) -> str:
         """Return where the call is, and whether a worker takes from there. Raises Unreachable."""
         [found] = locate(self.app, [sent])
+        if found.place == "none":
+            return "Waiting: no queue holds the task, and no worker answers that has it."
         if found.place not in ("queued", None):
             return f"Waiting: {PLACES[found.place]}{f', on {found.worker}' if found.worker else ''}."
         place = f'the queue "{self.queue}" of {broker_of(self.app).uri()}'
         taking = listeners(self.app, self.queue)
         who = f"{', '.join(taking)} takes from it" if taking else "no worker answers that takes from it"
-        hint = "" if taking else " (manage.py runworker starts one)"
+        hint = "" if taking else " (manage.py runworker starts one; a busy one of the solo pool does not answer)"
         return f"Waiting: the task {'is in' if found.place else 'was sent to'} {place}; {who}{hint}."

@@ -27,6 +27,8 @@ from tasktools.registry import registry
 
 INTERRUPTED = 130
 
+_COMMANDS = "tasktools.management.commands"
+
 
 class _HelpFormatter(DjangoHelpFormatter, argparse.RawDescriptionHelpFormatter):
     """Django's order of options; the exit codes keep their line breaks."""
@@ -42,8 +44,9 @@ class TasktoolsCommand(PrintingCommand):
     requires_system_checks: Any = []
     # Set by BaseCommand; its types do not say so.
     _called_from_command_line: bool
-    #: The app whose tasks were loaded.
+    #: The app whose tasks were loaded, and whether some of them cannot be.
     found: celery_app.Found
+    is_broken = False
     #: The app that -A has found.
     _found: celery_app.Found | None = None
     #: The function that hides passwords, and the app (configured or not) whose passwords it knows.
@@ -53,11 +56,17 @@ class TasktoolsCommand(PrintingCommand):
         parser = super().create_parser(
             prog_name, subcommand, **kwargs
         )  # a project may replace it with one that takes no more than Django's
-        parser.epilog, parser.formatter_class, parser.allow_abbrev = EPILOGS.get(subcommand), _HelpFormatter, False
+        parser.epilog, parser.formatter_class, parser.allow_abbrev = self._epilog(), _HelpFormatter, False
         parser.parse_args = _words_apart(parser.parse_intermixed_args)  # type: ignore[method-assign, assignment]
         parser._negative_number_matcher = _NEGATIVE_NUMBER  # argparse's own takes -1e5 for an option
         parser.error = _usage_error(parser.prog)  # type: ignore[assignment, method-assign]
         return parser
+
+    @classmethod
+    def _epilog(cls) -> str:
+        """Return what --help ends with; a subclass in a project has that of its base."""
+        names = (each.__module__.rpartition(".") for each in cls.__mro__)
+        return next((EPILOGS[name] for package, _, name in names if package == _COMMANDS and name in EPILOGS), "")
 
     def add_arguments(self, parser: CommandParser) -> None:
         if self.takes_app:
@@ -130,9 +139,17 @@ class TasktoolsCommand(PrintingCommand):
     def load_tasks(self, found: celery_app.Found, name: str | None = None) -> None:
         """Import the tasks; if `name` stands for none of them, import the rest too. Report what cannot be imported."""
         self.found = found
-        self.warn(*startup.load_tasks(found))
+        problems = startup.load_tasks(found)
+        self.is_broken = bool(problems)
+        self.warn(*problems)
         if name is not None:
             self.load_rest_for(name)
+
+    def knows(self, name: str) -> bool:
+        """Whether a worker of the project that starts now knows the task of this name; if not even it can import, it may."""
+        found = self.found if hasattr(self, "found") else self.find_app(None)
+        self.load_tasks(found, name)
+        return self.is_broken or name in registry.names(found.app, builtin=True)
 
     def load_rest_for(self, name: str) -> None:
         """If `name` stands for no task so far, import what a worker imports besides the task modules. This can take a while."""
@@ -173,7 +190,7 @@ class TasktoolsCommand(PrintingCommand):
         """Return the error, with a hint to the file that defines the task and that nothing imports."""
         from tasktools.discovery import unimported
 
-        found = unimported.find(error.typed) if error.typed else None
+        found = unimported.find(error.typed) if error.typed and not self.is_broken else None
         return TaskNameError(error.sentence, hint=found.hint()) if found else error
 
     def _end(self, error: TasktoolsError, options: dict[str, Any]) -> NoReturn:

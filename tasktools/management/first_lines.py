@@ -1,14 +1,17 @@
-"""What runworker and runbeat say of the settings before Celery starts: nothing is wrong, and it may not be what is meant."""
+"""Warnings of runworker and runbeat before Celery starts: the settings work, and may not be what is meant."""
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from tasktools import conf
-from tasktools.brokers import private
-from tasktools.environment.migrations import unmigrated
+from tasktools.brokers import broker_of, private
+from tasktools.brokers.timeouts import TimedOut, within_thread
+from tasktools.celery_compat import DEFAULTS
+from tasktools.environment.tables import missing_tables
 from tasktools.exceptions import ConfigurationError
-from tasktools.results.backend import SET_BACKEND, place_of_local
+from tasktools.results.backend import SET_BACKEND, lost_results
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -19,41 +22,47 @@ _EAGER = {
 }
 
 
-def require_migrated(what: str, module: str) -> None:
-    """Raise ConfigurationError if `what`, which is in `module` of an installed app, has no tables in the database."""
-    app = unmigrated(module)
+#: How long the database may take to say which tables it has, in seconds.
+LIMIT = 2.5
+
+
+def require_tables(what: str, kind: type | None) -> None:
+    """Raise ConfigurationError if tables of the class `kind` of an installed app are not in the database."""
+    app = ""
+    with contextlib.suppress(TimedOut):  # nobody knows: whoever needs the database waits for it
+        app = within_thread(LIMIT, missing_tables, kind) if kind else ""
     if app:
-        sentence = f"{what} keeps its data in the database, and migrations of {app} are not applied."
+        sentence = f"{what} keeps its data in the database, and tables of {app} are missing there."
         raise ConfigurationError(sentence, hint=f"manage.py migrate {app}")
 
 
 def doubts(app: Celery, command: str) -> list[ConfigurationError]:
-    """Return what is to be said before `command`, "worker" or "beat", starts."""
+    """Return the warnings to print before `command`, "worker" or "beat", starts."""
     found = []
     if app.conf.task_always_eager:
         sentence = f"CELERY_TASK_ALWAYS_EAGER is set: {_EAGER[command]}."
         found.append(ConfigurationError(sentence, hint="unset it outside tests"))
-    found += _doubts_of_backend(app)
+    if command == "worker":
+        found += _doubts_of_backend(app)
     if not private.configured(app.conf):
-        found.append(_unset_broker())
+        found.append(_unset_broker(app))
     return found
 
 
 def _doubts_of_backend(app: Celery) -> list[ConfigurationError]:
     try:
-        require_migrated("The result backend", type(app.backend).__module__)
-        local = place_of_local(app.backend)
+        require_tables("The result backend", type(app.backend))
+        local = lost_results(app.backend)
     except ConfigurationError as error:
         return [error]
     except Exception:  # noqa: BLE001 - whoever needs a backend that cannot be used reports it
         return []
-    sentence = f"Results of {local} stay in the process that ran the task: no other can read them."
-    return [ConfigurationError(sentence, hint=SET_BACKEND)] if local else []
+    return [ConfigurationError(local, hint=SET_BACKEND)] if local else []
 
 
-def _unset_broker() -> ConfigurationError:
-    slip = conf.like("CELERY_BROKER_URL")
-    sentence = "No broker is configured: Celery uses its default, amqp://localhost."
+def _unset_broker(app: Celery) -> ConfigurationError:
+    slip = conf.like("CELERY_BROKER_URL", {f"CELERY_{name.upper()}" for name in DEFAULTS.here()})
+    sentence = f"CELERY_BROKER_URL is not set: Celery uses {broker_of(app).uri()}."
     if slip:
         return ConfigurationError(f"{sentence} {slip} is no setting.", hint="did you mean CELERY_BROKER_URL?")
     return ConfigurationError(sentence, hint="set CELERY_BROKER_URL")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from tasktools.management.awaiting import PLACES, Awaiting
 from tasktools.management.base import TasktoolsCommand
 from tasktools.publishing.single import Sent
 from tasktools.registry.registry import queue_of
-from tasktools.results.backend import SET_BACKEND, check_backend, place_of_local
+from tasktools.results.backend import SET_BACKEND, check_backend, lost_results
 from tasktools.results.outcome import Outcome, of_eager
 from tasktools.results.wait import wait
 
@@ -71,8 +72,10 @@ def show_awaited(
     """Wait for the result of `call`, which has just been sent, show it, and end as it did."""
     if not options["as_json"]:
         command.note(f"{sent.id} {sent.task}")
-    queue = "" if sent.eager else queue_of(app, call)
-    waited = wait(app, [sent.id], timeout=timeout, on_look=Awaiting(command, app, queue))
+    queue = ""
+    with contextlib.suppress(TasktoolsError):  # a router of the project may do otherwise the second time
+        queue = "" if sent.eager else queue_of(app, call)
+    waited = wait(app, [sent.id], timeout=timeout, on_look=Awaiting(command, app, queue, timeout))
     try:
         outcome = of_eager(sent.result) if sent.eager else next(waited)
     except KeyboardInterrupt:
@@ -80,15 +83,24 @@ def show_awaited(
         raise
     show(command, outcome, options)
     # The traceback of a task that ran here is not stored, so no hint can point to it.
-    verdict([outcome], {**options, "traceback": options["traceback"] or sent.eager}, timeout)
+    shown = {**options, "traceback": options["traceback"] or sent.eager}
+    verdict([outcome], shown, timeout, knows=app.tasks.__contains__)
 
 
-def verdict(outcomes: Sequence[Outcome], options: dict[str, Any], timeout: float | None = None) -> None:
+def verdict(
+    outcomes: Sequence[Outcome],
+    options: dict[str, Any],
+    timeout: float | None = None,
+    *,
+    knows: Callable[[str], bool],
+) -> None:
     """Return if all are done; else raise the error that the command ends with, the most serious first.
+
+    `knows` says whether a worker that starts now knows the task of a name.
 
     Raises TaskFailed, Unreadable, NoTrace, NotFinished.
     """
-    errors = [error for outcome in outcomes if (error := _error(outcome, options["traceback"], timeout))]
+    errors = [error for outcome in outcomes if (error := _error(outcome, options["traceback"], timeout, knows))]
     for kind in (TaskFailed, Unreadable, NoTrace, NotFinished):
         chosen = [error for error in errors if type(error) is kind]
         if chosen:
@@ -96,7 +108,7 @@ def verdict(outcomes: Sequence[Outcome], options: dict[str, Any], timeout: float
             raise kind(chosen[0].sentence, hint=chosen[0].hint, more=others)
 
 
-def _error(outcome: Outcome, shown: bool, timeout: float | None) -> TasktoolsError | None:
+def _error(outcome: Outcome, shown: bool, timeout: float | None, knows: Callable[[str], bool]) -> TasktoolsError | None:
     subject = f"{outcome.id}{f' ({outcome.task})' if outcome.task else ''}"
     if outcome.succeeded:
         return None
@@ -107,7 +119,9 @@ def _error(outcome: Outcome, shown: bool, timeout: float | None) -> TasktoolsErr
             f"The result of {outcome.id} cannot be read{_exception(outcome)}.", hint=_reading_hint(outcome)
         )
     if outcome.finished:
-        return TaskFailed(f"{subject} failed{_exception(outcome)}", hint="" if shown else _traceback_hint(outcome))
+        return TaskFailed(
+            f"{subject} failed{_exception(outcome)}", hint="" if shown else _traceback_hint(outcome, knows)
+        )
     if outcome.place == "none":
         return NoTrace(
             f"{subject} is {outcome.state}: {PLACES['none']}.",
@@ -134,20 +148,20 @@ def _reading_hint(outcome: Outcome) -> str:
     return "another program has written it, or a worker with another CELERY_RESULT_SERIALIZER"
 
 
-def _traceback_hint(outcome: Outcome) -> str:
+def _traceback_hint(outcome: Outcome, knows: Callable[[str], bool]) -> str:
     if outcome.error is not None and outcome.error.type == "NotRegistered":
-        return _unknown_hint(outcome.error.message.strip("'\""))
+        return _unknown_hint(outcome.error.message.strip("'\""), knows)
     if outcome.error is not None and outcome.error.type == "EncodeError":
         return "return plain values (numbers, text, lists, dictionaries), or set another CELERY_RESULT_SERIALIZER"
     return f"manage.py taskresult {outcome.id} --traceback" if outcome.traceback else ""
 
 
-def _unknown_hint(name: str) -> str:
+def _unknown_hint(name: str, knows: Callable[[str], bool]) -> str:
     """Return what helps a worker that does not know the task of that name."""
     from tasktools.discovery import unimported
 
-    found = unimported.find(name)
-    if found is not None and not found.module.endswith(".tasks"):  # those are imported when they are asked for
+    found = None if knows(name) else unimported.find(name)
+    if found is not None:
         return found.hint()
     return "the worker that took it does not know this task: restart it (manage.py runworker)"
 
@@ -172,16 +186,14 @@ def require_backend(command: TasktoolsCommand, app: Celery, *, sender: bool) -> 
     from celery.backends.rpc import RPCBackend
 
     check_backend(app)
-    backend = app.backend
     if not command.is_own_process:
         return
-    if isinstance(backend, RPCBackend) and not sender:
+    if isinstance(app.backend, RPCBackend) and not sender:
         where, hint = "rpc:// go to the process that sent the task", "wait where it is sent (enqueue --wait), or "
-    elif local := place_of_local(backend):
-        where, hint = f"{local} stay in the process that ran the task", ""
-    else:
-        return
-    raise ConfigurationError(f"Results of {where}: no other can read them.", hint=hint + SET_BACKEND)
+        raise ConfigurationError(f"Results of {where}: no other can read them.", hint=hint + SET_BACKEND)
+    lost = lost_results(app.backend)
+    if lost:
+        raise ConfigurationError(lost, hint=SET_BACKEND)
 
 
 def require_result(app: Celery, call: Call) -> None:

@@ -44,8 +44,8 @@ def require_body(app: Celery, name: str) -> None:
     """Raise TaskFailed for a task whose body no worker runs."""
     idle = why_idle(app, app.tasks[name])
     if idle:
-        hint = "write a plain function, which calls asgiref.sync.async_to_sync(...), or goes through the generator"
-        raise TaskFailed(f"{name} is {idle}: a worker does not run its body.", hint=hint)
+        hint = "write a plain function, which calls asgiref.sync.async_to_sync(...), or iterates over the generator"
+        raise TaskFailed(f"{name} is {idle}: Celery's own pools do not run its body.", hint=hint)
 
 
 class Printer:

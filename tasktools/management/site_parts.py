@@ -151,6 +151,12 @@ def _typed(options: dict[str, Any]) -> Sequence[str]:
     return [*words, *(f"--{name.replace('_', '-')}" for name in ("no_color", "traceback") if options[name])]
 
 
+def _takes(name: str, option: str) -> bool:
+    """Whether a command has that option."""
+    command = load_command_class("tasktools", name)
+    return option.partition("=")[0] in command.create_parser("manage.py", name)._option_string_actions
+
+
 def refusing(refuse: Callable[[str], NoReturn]) -> Callable[[str], NoReturn]:
     """Name the way to give an option to a part to whoever gives it to rundev."""
 
@@ -158,10 +164,12 @@ def refusing(refuse: Callable[[str], NoReturn]) -> Callable[[str], NoReturn]:
         try:
             refuse(message)
         except UsageError as error:
-            option = message.removeprefix("unrecognized arguments: ")
-            if option == message:
+            option = message.removeprefix("unrecognized arguments: ").partition(" ")[0]
+            part = next((each for each in ("worker", "beat") if _takes(f"run{each}", option)), None)
+            if part is None:
                 raise
-            raise UsageError(error.sentence, hint=f'an option of a part is written --worker "{option} ..."') from None
+            hint = f'an option of run{part} is written --{part} "{option} ..."'
+            raise UsageError(error.sentence, hint=hint) from None
 
     return error
 

@@ -38,7 +38,7 @@ from tasktools.brokers.reach import (
 from tasktools.exceptions import Declined, TaskFailed, TasktoolsError, Unreachable, project_code
 from tasktools.publishing.producer import Sending, listening
 from tasktools.registry import serialization
-from tasktools.registry.registry import finalize, names, queue_of, signature_of, unregistered, why_idle
+from tasktools.registry.registry import finalize, has_own, names, queue_of, signature_of, unregistered, why_idle
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -95,12 +95,12 @@ def doubt(app: Celery, call: Call) -> str:
         return ""
     idle = why_idle(app, task)
     if idle:
-        return f"{call.task} is {idle}: a worker does not run its body."
+        return f"{call.task} is {idle}: Celery's own pools do not run its body."
     signature = signature_of(task)
     why = signature.misfit(call.args, call.kwargs)
     if why:
         return f"{call.task} takes {describe(signature.shown)}: {why}. Celery does not check it."
-    return _no_model(call, signature) if signature.certain else ""
+    return _no_model(call, signature) if signature.certain and not has_own(task, "__call__") else ""
 
 
 def _no_model(call: Call, signature: TaskSignature) -> str:

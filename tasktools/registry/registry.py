@@ -115,7 +115,8 @@ def signature_of(task: Any) -> TaskSignature:
 def why_idle(app: Celery, task: Any) -> str:
     """Return why a worker does not run the body of a task, "" if it does: a class or a pool of the project may await it."""
     pool = str(app.conf.worker_pool)
-    if pool == "custom" or "." in pool or has_own(task, "__call__"):
+    is_own = pool == "custom" or "." in pool or ":" in pool or "CELERY_CUSTOM_WORKER_POOL" in os.environ
+    if is_own or has_own(task, "__call__"):
         return ""
     return signatures.why_idle(function_of(task))
 

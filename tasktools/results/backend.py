@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -41,16 +42,29 @@ def check_backend(app: Celery) -> None:
         )
 
 
-def place_of_local(backend: Any) -> str:
-    """Return where a backend keeps results that only one process can read; "" if others can read them too."""
+def lost_results(backend: Any) -> str:
+    """Return a sentence if no other process can read the results that a backend keeps, "" if others can."""
     from celery.backends.cache import CacheBackend
 
     if isinstance(backend, CacheBackend) and getattr(backend, "backend", "") == "memory":
-        return "cache+memory://"
-    add = getattr(getattr(backend, "cache_backend", None), "add", None)  # django-celery-results has a cache of Django,
-    cache = getattr(add, "__self__", None)  # and the default one is a proxy
-    local = type(cache).__module__.startswith(("django.core.cache.backends.locmem", "django.core.cache.backends.dummy"))
-    return f"the cache {type(cache).__name__}" if local else ""
+        return f"Results of cache+memory:// {_STAY}"
+    with contextlib.suppress(Exception):  # a cache that cannot be used is reported by whoever uses it
+        return _lost_in_cache(backend)
+    return ""
+
+
+_STAY = "stay in the process that ran the task: no other can read them."
+
+
+def _lost_in_cache(backend: Any) -> str:
+    # django-celery-results has a cache of Django, and the default one is a proxy.
+    add = getattr(getattr(backend, "cache_backend", None), "add", None)
+    cache = type(getattr(add, "__self__", None))
+    if cache.__module__ == "django.core.cache.backends.dummy":
+        return f"The cache {cache.__name__} keeps no results."
+    if cache.__module__ == "django.core.cache.backends.locmem":
+        return f"Results of the cache {cache.__name__} {_STAY}"
+    return ""
 
 
 def look(app: Celery, task_id: str) -> Outcome:

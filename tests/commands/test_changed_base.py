@@ -45,6 +45,12 @@ def test_create_parser__hands_on_what_django_gives_it() -> None:
     assert (parser.usage, parser.epilog) == ("short", EPILOGS["enqueue"])
 
 
+def test_subclass__in_a_project_has_the_exit_codes_of_its_base() -> None:
+    kind = type(load_command_class("tasktools", "runworker"))
+    parser = type("Command", (kind,), {"__module__": "shop.management.commands.worker"})().create_parser("m", "worker")
+    assert parser.epilog == EPILOGS["runworker"]
+
+
 def test_celery__the_option_of_django_configurations_is_not_celery_s() -> None:
     assert without_django_options(["--configuration", "Dev", "inspect", "ping"]) == ["inspect", "ping"]
     assert without_django_options(["--configuration=Dev", "report"]) == ["report"]

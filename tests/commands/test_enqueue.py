@@ -217,11 +217,12 @@ def test_wait__as_json_not_finished_in_time(typed: Run, queue: str) -> None:
 
 def test_wait__says_after_a_moment_what_it_waits_for(worker: Running, run_command: Run, queue: str, app: Any) -> None:
     """It was silent until its limit."""
-    done = run_command("enqueue", "nothing", "--queue", queue, "--wait", "--timeout", "2500ms")
+    done = run_command("enqueue", "nothing", "--queue", queue, "--wait", "--timeout", "7500ms")
     [_, waiting, *_] = done.err.splitlines()
     assert waiting == (
         f'Waiting: the task is in the queue "{queue}" of {broker_of(app).uri()}; '
-        "no worker answers that takes from it (manage.py runworker starts one)."
+        "no worker answers that takes from it (manage.py runworker starts one; "
+        "a busy one of the solo pool does not answer)."
     )
 
 

@@ -14,10 +14,10 @@ class Stored(Scheduler):
 
 def test_scheduler__whose_tables_are_missing(run_command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """It was a traceback of a thousand lines, a token each."""
-    monkeypatch.setattr(first_lines, "unmigrated", lambda module: "beat_app" if module == __name__ else "")
+    monkeypatch.setattr(first_lines, "missing_tables", lambda kind: "beat_app" if kind is Stored else "")
     ran = run_command("runbeat", "--noreload", "-S", f"{__name__}:Stored", skip_checks=True)
     assert ran.err.splitlines()[-2:] == [
-        "The scheduler keeps its data in the database, and migrations of beat_app are not applied.",
+        "The scheduler keeps its data in the database, and tables of beat_app are missing there.",
         "Hint: manage.py migrate beat_app",
     ]
     assert ran.code == 2

@@ -278,13 +278,19 @@ def test_joined__an_option_s_words_are_no_options_of_ours() -> None:
     assert joined(["--worker", "-A x", "80", "--beat"]) == ["--worker=-A x", "80", "--beat"]
 
 
-@pytest.mark.parametrize("option", ["--noreload", "-l"])
-def test_option_of_a_part__is_refused_with_the_way_to_give_it(typed: Any, option: str) -> None:
+@pytest.mark.parametrize(
+    ("option", "hint"),
+    [
+        ("--noreload", 'an option of runworker is written --worker "--noreload ..."'),
+        ("-l", 'an option of runworker is written --worker "-l ..."'),
+        ("--max-interval", 'an option of runbeat is written --beat "--max-interval ..."'),
+        ("--no-baet", "manage.py rundev --help"),
+        ("--nostatic", "manage.py rundev --help"),
+    ],
+)
+def test_option_of_a_part__is_refused_with_the_way_to_give_it(typed: Any, option: str, hint: str) -> None:
     ran = typed("rundev", option, "DEBUG")
-    assert ran.err.splitlines() == [
-        f"Unrecognized arguments: {option}.",
-        f'Hint: an option of a part is written --worker "{option} ..."',
-    ]
+    assert ran.err.splitlines() == [f"Unrecognized arguments: {option}.", f"Hint: {hint}"]
     assert ran.code == 2
 
 

@@ -704,12 +704,12 @@ def test_function__whose_body_no_worker_runs(
     task = add_task(app, function, **options)
     ran = run_in(app, run_command, function.__name__, *["1"] * ("bind" not in options))
     assert ran.err.splitlines() == [
-        f"{task.name} is {what}: a worker does not run its body.",
-        "Hint: write a plain function, which calls asgiref.sync.async_to_sync(...), or goes through the generator",
+        f"{task.name} is {what}: Celery's own pools do not run its body.",
+        "Hint: write a plain function, which calls asgiref.sync.async_to_sync(...), or iterates over the generator",
     ]
     assert (ran.out, ran.code) == ("", 1)
     sent = run_command("enqueue", "-A", app.shown_name, task.name, *["1"] * ("bind" not in options), "--dry-run")
-    assert (sent.err, sent.code) == (f"{task.name} is {what}: a worker does not run its body.\n", 0)
+    assert (sent.err, sent.code) == (f"{task.name} is {what}: Celery's own pools do not run its body.\n", 0)
 
 
 def test_function__that_runs_an_async_one(shop: Any, run_command: Run) -> None:
@@ -726,6 +726,7 @@ def test_function__that_the_class_of_the_task_or_a_pool_awaits(shop: Any, run_co
     app = shop()
     add_task(app, awaited, base=Awaiting)
     assert run_in(app, run_command, "awaited", "4") == Ran("4\n", "", 0)
-    other = shop(worker_pool="celery_aio_pool.pool:AsyncIOPool")
-    add_task(other, awaited)
-    assert run_command("enqueue", "-A", other.shown_name, "awaited", "1", "--dry-run").err == ""
+    for pool in ("celery_aio_pool.pool:AsyncIOPool", "aiopool:Pool", "custom"):
+        other = shop(worker_pool=pool)
+        add_task(other, awaited)
+        assert run_command("enqueue", "-A", other.shown_name, "awaited", "1", "--dry-run").err == ""

@@ -179,7 +179,7 @@ def test_no_tasks__says_how_to_write_one(site: Site) -> None:
     site.write("bare/apps.py")
     done = site.manage("showtasks")
     assert (done.stdout, done.returncode) == ("", 0)
-    assert done.stderr == "No task is registered: write one with @shared_task in the tasks.py of an installed app.\n"
+    assert done.stderr == "No task is registered. Write one with @shared_task in the tasks.py of an installed app.\n"
 
 
 def test_no_tasks__json_is_an_empty_array(site: Site) -> None:

@@ -33,7 +33,7 @@ def test_enqueue(shop: Site) -> None:
 
 def test_showtasks__no_task_at_all(shop: Site) -> None:
     (shop.root / "shop/tasks.py").unlink()
-    assert shop.manage("showtasks").stderr == f"No task is registered: {HINT}.\n"
+    assert shop.manage("showtasks").stderr == f"No task is registered. {HINT.replace('defines it', 'defines tasks')}.\n"
 
 
 def test_taskresult__of_a_call_that_a_worker_did_not_know(shop: Site) -> None:
@@ -41,8 +41,32 @@ def test_taskresult__of_a_call_that_a_worker_did_not_know(shop: Site) -> None:
     sent = shop.manage("enqueue", "--unregistered", "shop.jobs.job").stdout.strip()
     shop.manage("runworker", "--noreload", "--drain", "-P", "solo")
     asked = shop.manage("taskresult", sent)
-    assert asked.stderr.splitlines() == [f"{sent} failed: NotRegistered: 'shop.jobs.job'", f"Hint: {HINT}"]
+    assert asked.stderr.splitlines()[1:] == [f"{sent} failed: NotRegistered: 'shop.jobs.job'", f"Hint: {HINT}"]
     assert asked.returncode == 1
+
+
+def test_taskresult__of_a_task_that_a_new_worker_imports(shop: Site) -> None:
+    """A module of tasks imports the file, and only a process that imports tasks knows it: the app is the project's own."""
+    shop.write(
+        "mysite/celery.py",
+        """
+        from celery import Celery
+        app = Celery("mysite")
+        app.config_from_object("django.conf:settings", namespace="CELERY")
+        app.autodiscover_tasks()
+        """,
+    )
+    sent = shop.manage("enqueue", "--unregistered", "shop.jobs.job").stdout.strip()
+    shop.manage("runworker", "--noreload", "--drain", "-P", "solo")
+    shop.write("shop/tasks.py", "from shop import jobs\n")
+    assert "Hint: the worker that took it does not know this task: restart it" in shop.manage("taskresult", sent).stderr
+
+
+def test_hint__not_of_a_module_that_cannot_be_imported(shop: Site) -> None:
+    shop.write("shop/tasks.py", "1 / 0\n" + JOBS)
+    done = shop.manage("enqueue", "job")
+    assert "cannot be imported: ZeroDivisionError" in done.stderr
+    assert "defines it" not in done.stderr
 
 
 def test_taskresult__of_a_task_that_is_imported_by_now(shop: Site) -> None:

@@ -13,7 +13,7 @@ from tasktools.brokers import private
 from tasktools.checks.schedule import unsilenced
 from tasktools.discovery import celery_app
 from tasktools.exceptions import ConfigurationError, PrivateServerError, UsageError
-from tasktools.management.first_lines import require_migrated
+from tasktools.management.first_lines import require_tables
 from tasktools.management.run_base import RunCommand
 from tasktools.supervisor.line import Line
 
@@ -40,17 +40,10 @@ class Command(RunCommand):
 
     def further_words(self, found: celery_app.Found, options: dict[str, Any]) -> list[str]:
         """Make beat keep its schedule where it can write, if no place was named and the usual one is read-only."""
-        from tasktools.beat.schedule import keeps_file, module_of, require_scheduler
+        from tasktools.beat.schedule import keeps_file
         from tasktools.beat.state_file import place_beside, runtime_place, schedule_file, why_no_schedule
 
-        scheduler = options.get("scheduler") or found.app.conf.beat_scheduler
-        require_scheduler(scheduler, typed=bool(options.get("scheduler")))
-        require_migrated("The scheduler", module_of(scheduler))
-        refused = unsilenced(found.app, scheduler)
-        if refused:
-            more = "".join(f" {message.msg}" for message in refused[1:])
-            hint = f'{refused[0].hint} (to have it all the same: SILENCED_SYSTEM_CHECKS = ["{refused[0].id}"])'
-            raise ConfigurationError(f"{refused[0].msg}{more}", hint=hint)
+        scheduler = self._scheduler(found, options)
         if not keeps_file(scheduler):
             return []
         configured = options.get("schedule") or found.app.conf.beat_schedule_filename
@@ -62,7 +55,7 @@ class Command(RunCommand):
         if typed:
             return []
         beside = place_beside(configured, conf.data_dir()) if private.is_private(found.app.conf) else None
-        if beside is not None:
+        if beside is not None and why_no_schedule(str(beside)) is None:
             return ["--schedule", str(beside)]
         try:
             path = schedule_file(
@@ -78,3 +71,18 @@ class Command(RunCommand):
             return []
         self.note(f'"{Path(configured).absolute()}" cannot be written: beat keeps its schedule in "{path}".')
         return ["--schedule", str(path)]
+
+    def _scheduler(self, found: celery_app.Found, options: dict[str, Any]) -> str:
+        """Return the name of the scheduler. Raises ConfigurationError if beat could not work with it or with the schedule."""
+        from tasktools.beat.schedule import class_of, require_scheduler
+
+        scheduler = options.get("scheduler") or found.app.conf.beat_scheduler
+        require_scheduler(scheduler, typed=bool(options.get("scheduler")))
+        if self.line is None or not self.line.before:
+            require_tables("The scheduler", class_of(scheduler))
+        refused = unsilenced(found.app, scheduler)
+        if refused:
+            more = "".join(f" {message.msg}" for message in refused[1:])
+            hint = f'{refused[0].hint} (to have it all the same: SILENCED_SYSTEM_CHECKS = ["{refused[0].id}"])'
+            raise ConfigurationError(f"{refused[0].msg}{more}", hint=hint)
+        return str(scheduler)

@@ -43,7 +43,7 @@ class Command(TasktoolsCommand):
             columns = ("ENQUEUE AS", "SIGNATURE", "QUEUE", "DEFINED IN", "WHAT IT DOES", "FULL NAME")
             self.print_table(columns, rows, spare=_SPARE, no_color=options["no_color"])
         elif not (pattern or problems):
-            self.note(f"No task is registered: {_how_to_register()}.")
+            self.note(f"No task is registered. {_how_to_register()}.")
         if problems:
             raise problems[0]
         if pattern and not tasks:
@@ -56,4 +56,4 @@ def _how_to_register() -> str:
     from tasktools.discovery import unimported
 
     unknown = unimported.find()
-    return unknown.hint() if unknown else "write one with @shared_task in the tasks.py of an installed app"
+    return unknown.hint("tasks") if unknown else "Write one with @shared_task in the tasks.py of an installed app"

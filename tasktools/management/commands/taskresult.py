@@ -46,9 +46,8 @@ class Command(TasktoolsCommand):
         if options["wait"] and not options["as_json"]:
             self.note(f"Waiting for {len(ids)} task{'s' if len(ids) > 1 else ''}, {timeout:g} s at the most.")
         seen = []
-        for outcome in wait(
-            app, ids, timeout=timeout if options["wait"] else 0, interval=interval, on_look=Awaiting(self, app)
-        ):
+        limit, watch = timeout if options["wait"] else 0, Awaiting(self, app, "", timeout)
+        for outcome in wait(app, ids, timeout=limit, interval=interval, on_look=watch):
             if outcome.finished or options["wait"]:
                 show(self, outcome, options, label=len(ids) > 1)
             seen.append(outcome)
@@ -57,4 +56,4 @@ class Command(TasktoolsCommand):
             for outcome in seen:
                 if not outcome.finished:
                     show(self, outcome, options, label=len(ids) > 1)
-        verdict(seen, options, timeout if options["wait"] else None)
+        verdict(seen, options, timeout if options["wait"] else None, knows=self.knows)

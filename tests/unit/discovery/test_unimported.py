@@ -61,6 +61,35 @@ def test_find__beside_the_settings(site: Path) -> None:
     )
 
 
+def test_find__in_a_package_inside_an_app(site: Path) -> None:
+    """autodiscover_tasks() does not import it."""
+    (site / "lost_shop/sub").mkdir()
+    (site / "lost_shop/sub/tasks.py").write_text(TASK.format(name="job"))
+    assert hint("job") == (
+        'lost_shop/sub/tasks.py defines it, and "lost_shop.sub" is no installed app: '
+        'CELERY_IMPORTS = ["lost_shop.sub.tasks"] in the settings'
+    )
+    assert hint_for("tasks").startswith("lost_shop/sub/tasks.py defines tasks, and ")
+
+
+def hint_for(what: str) -> str:
+    found = find()
+    assert found is not None
+    return found.hint(what)
+
+
+@pytest.mark.parametrize("name", ["tests.py", "test_jobs.py", "conftest.py", "__init__.py"])
+def test_find__not_in_files_that_hold_no_tasks(site: Path, name: str) -> None:
+    (site / "lost_shop" / name).write_text(TASK.format(name="job"))
+    assert find("job") is None
+
+
+@pytest.mark.filterwarnings("error")
+def test_find__a_file_that_python_warns_of(site: Path) -> None:
+    (site / "lost_shop/jobs.py").write_text('pattern = "\\d"\n' + TASK.format(name="job"))
+    assert find("job") is not None
+
+
 @pytest.mark.parametrize(
     "decorator", ['@shared_task(name="a.b")', '@app.task(bind=True, name="a.b")', '@celery_app.task(name="a.b")']
 )
@@ -80,6 +109,9 @@ def test_find__by_the_name_that_the_task_has(site: Path, decorator: str) -> None
         "@property\ndef job(): ...  # a task\n",
         "@shared_task\ndef job(:\n",
         "@shared_task(name=NAME)\ndef other(): ...\n",
+        "from django.tasks import task\n@task\ndef job(): ...\n",
+        "from invoke import task as t, task\n@task()\ndef job(): ...\n",
+        "import huey\n@huey.task()\ndef job(): ...\n",
         "\0 task",
     ],
 )

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tasktools.exceptions import Unreachable
+from tasktools.exceptions import ConfigurationError, Unreachable
 from tasktools.management import awaiting
 from tasktools.management.awaiting import PATIENCE, Awaiting
 from tasktools.results.outcome import Outcome
@@ -21,7 +21,7 @@ class Bench:
         self.taking: list[str] = []
         self.asked = 0
         command: Any = SimpleNamespace(note=self.said.append)
-        self.awaiting = Awaiting(command, "app", queue)  # type: ignore[arg-type]
+        self.awaiting = Awaiting(command, "app", queue, 60.0)  # type: ignore[arg-type]
         monkeypatch.setattr(awaiting, "broker_of", lambda app: SimpleNamespace(uri=lambda: "redis://h/0"))
         monkeypatch.setattr(awaiting, "locate", self._locate)
         monkeypatch.setattr(awaiting, "listeners", lambda app, queue: self.taking)
@@ -46,7 +46,8 @@ def test_waiting__nothing_is_said_at_first_and_then_once(bench: Bench) -> None:
     bench.look(PATIENCE + 1)
     assert bench.said == [
         'Waiting: the task is in the queue "celery" of redis://h/0; '
-        "no worker answers that takes from it (manage.py runworker starts one)."
+        "no worker answers that takes from it (manage.py runworker starts one; "
+        "a busy one of the solo pool does not answer)."
     ]
 
 
@@ -57,6 +58,7 @@ def test_waiting__nothing_is_said_at_first_and_then_once(bench: Bench) -> None:
         (None, None, ["a@h"], 'the task was sent to the queue "celery" of redis://h/0; a@h takes from it.'),
         ("active", "a@h", [], "a worker runs it, on a@h."),
         ("reserved", None, [], "a worker has taken it and not finished it."),
+        ("none", None, [], "no queue holds the task, and no worker answers that has it."),
     ],
 )
 def test_waiting__where_the_task_is(
@@ -65,6 +67,22 @@ def test_waiting__where_the_task_is(
     bench.place, bench.worker, bench.taking = place, worker, taking
     bench.look(PATIENCE)
     assert bench.said == [f"Waiting: {said}"]
+
+
+def test_waiting__not_long_enough_to_find_out(bench: Bench) -> None:
+    bench.awaiting.timeout = PATIENCE + awaiting.MOST - 0.1
+    bench.look(PATIENCE)
+    assert (bench.said, bench.asked) == ([], 0)
+
+
+@pytest.mark.parametrize("error", [Unreachable("gone"), ConfigurationError("odd")])
+def test_waiting__goes_on_if_nobody_can_say_why(bench: Bench, monkeypatch: pytest.MonkeyPatch, error: Any) -> None:
+    def fail(*_: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(awaiting, "listeners", fail)
+    bench.look(PATIENCE)
+    assert bench.said == [error.sentence]
 
 
 def test_waiting__for_one_that_has_begun(bench: Bench) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,9 +13,9 @@ from django.core.cache import cache, caches
 from tasktools.exceptions import ConfigurationError
 from tasktools.management import first_lines
 from tasktools.management.first_lines import doubts
-from tasktools.results.backend import SET_BACKEND, place_of_local
+from tasktools.results.backend import SET_BACKEND, lost_results
 
-UNSET = "No broker is configured: Celery uses its default, amqp://localhost."
+UNSET = "CELERY_BROKER_URL is not set: Celery uses amqp://guest:**@localhost:5672//."
 
 
 def said(command: str = "worker", **conf: Any) -> list[tuple[str, str]]:
@@ -42,6 +43,7 @@ def test_broker__whose_setting_is_misspelt(settings: Any, name: str) -> None:
 
 def test_broker__another_setting_is_no_slip(settings: Any) -> None:
     settings.CELERY_BROKER_HEARTBEAT = 5
+    settings.CELERY_BROKER_USER = "me"  # a setting of Celery
     assert said() == [(UNSET, "set CELERY_BROKER_URL")]
 
 
@@ -59,35 +61,64 @@ def test_eager(command: str, what: str) -> None:
 
 
 def test_backend__whose_tables_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(first_lines, "unmigrated", lambda module: "results" if module == __name__ else "")
+    monkeypatch.setattr(first_lines, "missing_tables", lambda kind: "results" if kind is Kept else "")
     assert said(broker_url="redis://h", result_backend=f"{__name__}:Kept") == [
         (
-            "The result backend keeps its data in the database, and migrations of results are not applied.",
+            "The result backend keeps its data in the database, and tables of results are missing there.",
             "manage.py migrate results",
         )
     ]
     with pytest.raises(ConfigurationError) as caught:
-        first_lines.require_migrated("The scheduler", __name__)
+        first_lines.require_tables("The scheduler", Kept)
     assert caught.value.hint == "manage.py migrate results"
+    first_lines.require_tables("The scheduler", None)
+    assert said("beat", broker_url="redis://h", result_backend=f"{__name__}:Kept") == []  # beat writes no results
+
+
+def test_backend__whose_database_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker starts without a database, and so does not wait for one."""
+    monkeypatch.setattr(first_lines, "LIMIT", 0.05)
+    released = threading.Event()
+    monkeypatch.setattr(first_lines, "missing_tables", lambda kind: released.wait(30) and "results")
+    assert said(broker_url="redis://h", result_backend=f"{__name__}:Kept") == []
+    released.set()
 
 
 class Kept(DisabledBackend):
     """A backend of an installed app."""
 
 
-@pytest.mark.parametrize(("place", "kind"), [("locmem.LocMemCache", "LocMemCache"), ("dummy.DummyCache", "DummyCache")])
-def test_backend__that_no_other_process_reads(settings: Any, place: str, kind: str) -> None:
+STAY = "stay in the process that ran the task: no other can read them."
+
+
+@pytest.mark.parametrize(
+    ("place", "sentence"),
+    [
+        ("locmem.LocMemCache", f"Results of the cache LocMemCache {STAY}"),
+        ("dummy.DummyCache", "The cache DummyCache keeps no results."),
+    ],
+)
+def test_backend__that_no_other_process_reads(settings: Any, place: str, sentence: str) -> None:
     settings.CACHES = {"default": {"BACKEND": f"django.core.cache.backends.{place}"}}
     for each in (cache, caches["default"]):  # a proxy, and what it stands for
-        assert place_of_local(SimpleNamespace(cache_backend=each)) == f"the cache {kind}"
+        assert lost_results(SimpleNamespace(cache_backend=each)) == sentence
 
 
 def test_backend__a_cache_that_others_read(settings: Any, tmp_path: Path) -> None:
     settings.CACHES = {
         "default": {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": tmp_path}
     }
-    assert place_of_local(SimpleNamespace(cache_backend=cache)) == ""
-    assert place_of_local(SimpleNamespace()) == ""
+    assert lost_results(SimpleNamespace(cache_backend=cache)) == ""
+    assert lost_results(SimpleNamespace()) == ""
+
+
+def test_backend__whose_cache_is_not_configured() -> None:
+    class Odd:
+        @property
+        def cache_backend(self) -> Any:
+            return caches["nope"]
+
+    assert lost_results(Odd()) == ""
 
 
 def test_backend__of_memory() -> None:
