@@ -210,7 +210,7 @@ def trial(work: list[dict[str, object]], done: dict[str, int], save: Path) -> No
                 answer = json.loads(process.stdout.readline())
                 with lock:
                     done[answer["mutant"]] = answer["code"]
-                    if len(done) % 20 == 0:
+                    if len(work) % 20 < 2:  # two processes take from it
                         save.write_text(json.dumps(done, indent=0))
                         print(f"{total - len(work)} of {total} after {time.monotonic() - begun:.0f} s", flush=True)
             process.stdin.close()
