@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -49,7 +50,7 @@ class Demo:
         self.site: subprocess.Popen[bytes] | None = None
 
     def start(self, *words: str) -> None:
-        say(f"$ python manage.py {' '.join(words)} &")
+        say(f"$ python manage.py {shlex.join(words)} &")
         command = [sys.executable, "manage.py", *words]
         with self.log.open("wb") as log:
             self.site = subprocess.Popen(
@@ -57,7 +58,7 @@ class Demo:
             )
 
     def run(self, *words: str) -> str:
-        say(f"$ python manage.py {' '.join(words)}")
+        say(f"$ python manage.py {shlex.join(words)}")
         done = subprocess.run(
             [sys.executable, "manage.py", *words],
             cwd=ROOT,

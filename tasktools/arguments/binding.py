@@ -122,7 +122,8 @@ class _Binder:
         is_text = not value.strip("=") or value.startswith("=") or _is_value(word, parameter.annotation)
         if close or (named and not is_text):
             meant = f"did you mean {close[0]}=...? " if close else ""
-            hint = f"{meant}{describe(self.target.signature.shown)} is what it takes; text is written -- {quote(shown(word))}"
+            takes = describe(self.target.signature.shown)
+            hint = f"{meant}{takes} is what it takes; as text, write it after two dashes: -- {quote(shown(word))}"
             raise ArgumentError(f'"{shown(word)}" names no parameter of {self.task}.', hint=hint)
 
     def _refuse_word(self, word: str, place: int) -> NoReturn:

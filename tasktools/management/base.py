@@ -190,7 +190,11 @@ class TasktoolsCommand(PrintingCommand):
         """Return the error, with a hint to the file that defines the task and that nothing imports."""
         from tasktools.discovery import unimported
 
-        found = unimported.find(error.typed) if error.typed and not self.is_broken else None
+        if error.typed and self.is_broken:
+            is_empty = not registry.names(self.found.app)
+            hint = "it may be in the module that cannot be imported, see above" if is_empty else error.hint
+            return TaskNameError(error.sentence, hint=hint)
+        found = unimported.find(error.typed) if error.typed else None
         return TaskNameError(error.sentence, hint=found.hint()) if found else error
 
     def _end(self, error: TasktoolsError, options: dict[str, Any]) -> NoReturn:

@@ -61,7 +61,7 @@ class Bulk:
         with spared("bad lines" if bad else ""):
             counts = self._sum(sent=0, lines=good + bad, bad=bad, complete=False)
             print_sum(self.command, {**counts, "good": good}, {}, self.options)
-        self.command.end_with(1 if bad else 0, f"{bad} bad lines.")
+        self.command.end_with(1 if bad else 0, f"{bad} bad line{'s' * (bad > 1)}.")
 
     def send(self, feeder: Feeder, *, listen: bool) -> None:
         """Send the calls, and print the sum in any case."""

@@ -19,7 +19,7 @@ def summary_text(counts: dict[str, Any]) -> str:
     if "good" in counts:
         return f"{counts['lines']:,} lines: {counts['good']:,} good, {counts['bad']:,} bad. Nothing was sent."
     before = f", {counts['sent_before']:,} before" if counts["sent_before"] else ""
-    bad = f", {counts['bad']:,} bad lines skipped" if counts["bad"] else ""
+    bad = f", {counts['bad']:,} bad line{'s' * (counts['bad'] > 1)} skipped" if counts["bad"] else ""
     rate = f" in {counts['seconds']:.1f} s, {counts['per_second']:,} a second" if counts["sent"] else ""
     return f"{counts['sent']:,} sent{before}{rate}{bad}."
 

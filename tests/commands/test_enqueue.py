@@ -70,7 +70,7 @@ def test_word_that_looks_like_a_keyword__is_text_after_two_dashes(run_command: R
     assert (done.out, done.code) == ("", 2)
     assert done.err.splitlines() == [
         '"vlue=1" names no parameter of tests.site.tasks.echo.',
-        "Hint: did you mean value=...? (value) is what it takes; text is written -- vlue=1",
+        "Hint: did you mean value=...? (value) is what it takes; as text, write it after two dashes: -- vlue=1",
     ]
     done = run_command("enqueue", "echo", "--dry-run", "--", "vlue=1")
     assert json.loads(done.out)["args"] == ["vlue=1"]

@@ -152,7 +152,7 @@ def test_skip_bad__writes_it_down_and_goes_on(
     ran = typed("enqueue", "add", "--from", path, "--queue", queue, "--skip-bad", str(bad))
     assert ran.code == 0
     assert "2 sent" in ran.err
-    assert "1 bad lines skipped" in ran.err
+    assert "1 bad line skipped" in ran.err
     told = json.loads(bad.read_text())
     assert told["line"] == 2
     assert sentence in told["error"]

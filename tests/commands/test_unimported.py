@@ -67,6 +67,7 @@ def test_hint__not_of_a_module_that_cannot_be_imported(shop: Site) -> None:
     done = shop.manage("enqueue", "job")
     assert "cannot be imported: ZeroDivisionError" in done.stderr
     assert "defines it" not in done.stderr
+    assert done.stderr.splitlines()[-1] == "Hint: it may be in the module that cannot be imported, see above"
 
 
 def test_taskresult__of_a_task_that_is_imported_by_now(shop: Site) -> None:

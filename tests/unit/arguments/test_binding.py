@@ -101,7 +101,7 @@ def test_bind__a_keyword_that_the_task_does_not_take(words: list[str], hint: str
     error = refusal(note, *words)
     assert error.sentence == f'"{words[-1]}" names no parameter of shop.task.'
     form = "(event, title: str = '', count: int = 1, more: str | None = None)"
-    assert error.hint == f"{hint}{form} is what it takes; text is written -- {words[-1]}"
+    assert error.hint == f"{hint}{form} is what it takes; as text, write it after two dashes: -- {words[-1]}"
 
 
 def test_bind__a_keyword_that_is_meant_as_text() -> None:
