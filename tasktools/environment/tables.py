@@ -10,17 +10,17 @@ from django.apps import AppConfig, apps
 from tasktools.environment.installed import is_installed
 
 
-def missing_tables(kind: type) -> str:
-    """Return the label of the app whose tables are missing in the database; "" if none are, or if nobody knows.
+def app_of(kind: type) -> AppConfig | None:
+    """Return the app that is an installed package, has models, and holds the class or one that it is derived from."""
+    return next((app for each in kind.__mro__ if (app := _app_of(each))), None)
 
-    The app is the installed package that holds the class, or one that it is derived from, and that has models. It connects to
-    the database, which may take long.
-    """
+
+def lacks_tables(app: AppConfig) -> bool:
+    """Whether tables of an app are missing in the database; False if nobody knows. It connects, which may take long."""
     try:
-        app = next((app for each in kind.__mro__ if (app := _app_of(each))), None)
-        return app.label if app and any(map(_is_missing, app.get_models())) else ""
+        return any(map(_is_missing, app.get_models()))
     except Exception:  # noqa: BLE001 - whoever needs the database reports what is wrong with it
-        return ""
+        return False
 
 
 def _app_of(kind: type) -> AppConfig | None:

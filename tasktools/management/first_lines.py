@@ -9,7 +9,7 @@ from tasktools import conf
 from tasktools.brokers import broker_of, private
 from tasktools.brokers.timeouts import TimedOut, within_thread
 from tasktools.celery_compat import DEFAULTS
-from tasktools.environment.tables import missing_tables
+from tasktools.environment.tables import app_of, lacks_tables
 from tasktools.exceptions import ConfigurationError
 from tasktools.results.backend import SET_BACKEND, lost_results
 
@@ -28,12 +28,11 @@ LIMIT = 2.5
 
 def require_tables(what: str, kind: type | None) -> None:
     """Raise ConfigurationError if tables of the class `kind` of an installed app are not in the database."""
-    app = ""
+    app = app_of(kind) if kind else None
     with contextlib.suppress(TimedOut):  # nobody knows: whoever needs the database waits for it
-        app = within_thread(LIMIT, missing_tables, kind) if kind else ""
-    if app:
-        sentence = f"{what} keeps its data in the database, and tables of {app} are missing there."
-        raise ConfigurationError(sentence, hint=f"manage.py migrate {app}")
+        if app and within_thread(LIMIT, lacks_tables, app):
+            sentence = f"{what} keeps its data in the database, and tables of {app.label} are missing there."
+            raise ConfigurationError(sentence, hint=f"manage.py migrate {app.label}")
 
 
 def doubts(app: Celery, command: str) -> list[ConfigurationError]:

@@ -44,9 +44,8 @@ def check_backend(app: Celery) -> None:
 
 def lost_results(backend: Any) -> str:
     """Return a sentence if no other process can read the results that a backend keeps, "" if others can."""
-    from celery.backends.cache import CacheBackend
-
-    if isinstance(backend, CacheBackend) and getattr(backend, "backend", "") == "memory":
+    is_celerys = type(backend).__module__ == "celery.backends.cache"  # which is not imported for others
+    if is_celerys and getattr(backend, "backend", "") == "memory":
         return f"Results of cache+memory:// {_STAY}"
     with contextlib.suppress(Exception):  # a cache that cannot be used is reported by whoever uses it
         return _lost_in_cache(backend)

@@ -7,7 +7,12 @@ from django.contrib.contenttypes.models import ContentType, ContentTypeManager
 from django.db import Error, connection
 
 from tasktools.environment import tables
-from tasktools.environment.tables import missing_tables
+from tasktools.environment.tables import app_of, lacks_tables
+
+
+def missing_tables(kind: type) -> str:
+    app = app_of(kind)
+    return app.label if app and lacks_tables(app) else ""
 
 
 class Derived(ContentTypeManager):

@@ -61,7 +61,8 @@ def test_eager(command: str, what: str) -> None:
 
 
 def test_backend__whose_tables_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(first_lines, "missing_tables", lambda kind: "results" if kind is Kept else "")
+    monkeypatch.setattr(first_lines, "app_of", lambda kind: SimpleNamespace(label="results") if kind is Kept else None)
+    monkeypatch.setattr(first_lines, "lacks_tables", lambda app: True)
     assert said(broker_url="redis://h", result_backend=f"{__name__}:Kept") == [
         (
             "The result backend keeps its data in the database, and tables of results are missing there.",
@@ -79,7 +80,8 @@ def test_backend__whose_database_does_not_answer(monkeypatch: pytest.MonkeyPatch
     """A worker starts without a database, and so does not wait for one."""
     monkeypatch.setattr(first_lines, "LIMIT", 0.05)
     released = threading.Event()
-    monkeypatch.setattr(first_lines, "missing_tables", lambda kind: released.wait(30) and "results")
+    monkeypatch.setattr(first_lines, "app_of", lambda kind: SimpleNamespace(label="results"))
+    monkeypatch.setattr(first_lines, "lacks_tables", lambda app: released.wait(30))
     assert said(broker_url="redis://h", result_backend=f"{__name__}:Kept") == []
     released.set()
 
