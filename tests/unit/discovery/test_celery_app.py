@@ -477,3 +477,36 @@ def test_find__several_without_a_module_of_which_the_first_has_a_name_only(proje
     with pytest.raises(SeveralAppsError) as caught:
         celery_app._only([unnamed, named])
     assert caught.value.hint == 'choose one with -A, or in the settings: TASKTOOLS_APP = "disco_af:app"'
+
+
+def test_find__an_app_for_another_service_does_not_count_beside_the_current_one(project: Project) -> None:
+    """A module of the project holds both; the one was made with set_as_current=False."""
+    project.write("disco_ag.py", APP.format(name="other service"))
+    project.write("disco_ah.py", BY_ITSELF.format(key="app", name="ah"))
+    project.load("disco_ag", "disco_ah")
+    strong, weak = live()
+    assert [each.name for each in strong] == ["disco_ah:app"]
+    assert [each.name for each in weak] == ["disco_ag:app"]
+    assert find().name == "disco_ah:app"
+
+
+def test_live__a_current_app_of_a_library_is_weak(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.write("disco_ai.py", BY_ITSELF.format(key="app", name="ai"))
+    project.load("disco_ai")
+    monkeypatch.setattr(celery_app, "is_own", lambda module: False)
+    strong, weak = live()
+    assert (strong, [each.name for each in weak]) == ([], ["disco_ai:app"])
+    assert celery_app.others(Celery("z", set_as_current=False)) == []
+
+
+def test_others__are_the_apps_of_the_project_but_this_one(project: Project) -> None:
+    project.write("disco_aj.py", BY_ITSELF.format(key="one", name="one") + BY_ITSELF.format(key="two", name="two"))
+    project.load("disco_aj")
+    assert [each.name for each in celery_app.others(sys.modules["disco_aj"].one)] == ["disco_aj:two"]
+
+
+def test_find__several_apps_that_no_module_holds__the_hint(project: Project) -> None:
+    made = [Found(app=Celery(name, set_as_current=False)) for name in ("one", "two")]
+    with pytest.raises(SeveralAppsError) as caught:
+        celery_app._only(made)
+    assert caught.value.hint == "keep the one that is meant in a module, and name that in TASKTOOLS_APP"
