@@ -34,6 +34,7 @@ COUNT = [
     (".tasktools/a.py", False),
     ("__pycache__/a.py", False),
     ("venv/lib/a.py", False),
+    *((f"deep/{name}/a.py", False) for name in ("site-packages", ".hg", ".svn", ".tox")),
     ("media/upload.py", False),
     ("env-with-another-name/lib/python3/a.py", False),
 ]
