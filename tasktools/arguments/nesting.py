@@ -56,7 +56,7 @@ def parsed(text: str, **options: Any) -> Any:
     """
     try:
         value = json.loads(text, **options)
-        if _may_repeat(text, value):
+        if "{" in text and _may_repeat(text, value):  # the first test keeps the usual line quick
             json.loads(text, object_pairs_hook=_refuse_twice)
     except RecursionError:
         raise TooDeep from None
@@ -67,7 +67,7 @@ def _may_repeat(text: str, value: Any) -> bool:
     """Whether an object may have a key twice: then there are more colons than keys. Others are looked at closely."""
     if type(value) is dict and _FLAT.issuperset(map(type, value.values())):
         return text.count(":") > len(value)
-    return "{" in text and type(value) in (list, dict)
+    return type(value) in (list, dict)
 
 
 def _refuse_twice(pairs: list[tuple[str, Any]]) -> None:

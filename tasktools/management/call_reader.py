@@ -139,7 +139,8 @@ class Feeder:
         task = self.task or ""
         checker = self._checkers.get(task) or self._checker(task)
         if type(value) is list:
-            self._refuse_many(value, checker)
+            if value and type(value[0]) is dict:
+                self._refuse_many(value, checker)
             bound = checker.values(value, {})
         elif type(value) is dict:
             bound = checker.values((), value)
@@ -153,7 +154,7 @@ class Feeder:
     def _refuse_many(value: list[Any], checker: Checker) -> None:
         """Raise ArgumentError for an array of objects that are calls: it would be one call, an object for each place."""
         names = checker.names
-        if value and names and all(type(each) is dict and each and names.issuperset(each) for each in value):
+        if names and all(type(each) is dict and each and names.issuperset(each) for each in value):
             raise ArgumentError(
                 "it is an array of calls: write each object on a line of its own (jq -c '.[]' does it)."
             )
