@@ -204,18 +204,12 @@ HANDLE_RETRY = Private("celery.app.trace:TraceInfo", "handle_retry", "runtask", 
 TASK_BACKEND = Private("celery.app.task:Task", "_backend", "runtask", "the same")
 
 # Beat and the command line.
-STARTUP_INFO = (
-    Private(
-        "celery.apps.worker:Worker", "startup_info", "the URL of the private Valkey in Celery's banner", "a hook", ()
-    ),
-    Private(
-        "celery.apps.beat:Beat",
-        "startup_info",
-        "the URL of the private Valkey in Celery's banner",
-        "a hook",
-        ("service",),
-    ),
-)
+_BANNER = "the URL of the private Valkey in Celery's banner"
+#: By the command of Celery.
+STARTUP_INFO = {
+    "worker": Private("celery.apps.worker:Worker", "startup_info", _BANNER, "a hook", ()),
+    "beat": Private("celery.apps.beat:Beat", "startup_info", _BANNER, "a hook", ("service",)),
+}
 SYNC_HANDLER = Private(
     "celery.apps.beat:Beat",
     "install_sync_handler",

@@ -131,7 +131,7 @@ class RunCommand(TasktoolsCommand):
         from tasktools.management.celery_cli import run_celery
         from tasktools.worker.banner import show_stock_urls
 
-        show_stock_urls(found.app)
+        show_stock_urls(found.app, self.celery_command)
         django_fixup.skip_checks_once(found.app)
         if settings.LOGGING and not options["celery_logging"]:
             _keep_logging(found.app, keep_level="loglevel" not in options)

@@ -8,7 +8,6 @@ from tasktools.brokers import broker_of
 from tasktools.brokers.base import PRIVATE_SOCKET, STOCK_SOCKET
 from tasktools.brokers.masking import masked
 from tasktools.celery_compat import STARTUP_INFO
-from tasktools.environment.private import Private
 from tasktools.registry.registry import names
 
 if TYPE_CHECKING:
@@ -28,15 +27,18 @@ def summary(app: Celery, name: str, *, queues: str | None = None) -> str:
     return " | ".join(parts)
 
 
-def show_stock_urls(app: Celery) -> None:
-    """Have the banners of Celery's worker and beat show the private Valkey by the URL that a stock Celery understands."""
-    for kind, private in zip(("Worker", "Beat"), STARTUP_INFO, strict=True):
-        base = getattr(app, kind)
+def show_stock_urls(app: Celery, command: str) -> None:
+    """Have the banner of `command` show the private Valkey by the URL that a stock Celery understands.
 
-        def startup_info(self: Any, *args: Any, base: Any = base, private: Private = private, **options: Any) -> str:
-            return str(private.of(base)(self, *args, **options)).replace(PRIVATE_SOCKET, STOCK_SOCKET)
+    `command` is "worker" or "beat"; the class of the other one is not imported.
+    """
+    startup_of = STARTUP_INFO[command]
+    base = getattr(app, command.capitalize())
 
-        setattr(app, kind, type(base.__name__, (base,), {private.name: startup_info}))
+    def startup_info(self: Any, *args: Any, **options: Any) -> str:
+        return str(startup_of.of(base)(self, *args, **options)).replace(PRIVATE_SOCKET, STOCK_SOCKET)
+
+    setattr(app, command.capitalize(), type(base.__name__, (base,), {startup_of.name: startup_info}))
 
 
 def backend_uri(app: Celery) -> str:

@@ -73,7 +73,7 @@ def test_backend_uri__forms(make: Callable[..., Any], backend: str | None, print
     assert backend_uri(make(backend=backend)) == printed
 
 
-@pytest.mark.parametrize("kind", ["Worker", "Beat"])
+@pytest.mark.parametrize("kind", ["worker", "beat"])
 def test_banner__shows_the_private_server_as_a_stock_celery_writes_it(make: Callable[..., Any], kind: str) -> None:
     class Started:
         def startup_info(self, *words: Any, more: int = 0) -> str:
@@ -81,7 +81,8 @@ def test_banner__shows_the_private_server_as_a_stock_celery_writes_it(make: Call
 
     app = make()
     app.Worker = app.Beat = Started
-    show_stock_urls(app)
-    made = getattr(app, kind)
+    show_stock_urls(app, kind)
+    made, other = (app.Worker, app.Beat) if kind == "worker" else (app.Beat, app.Worker)
+    assert other is Started
     assert (made.__name__, issubclass(made, Started)) == ("Started", True)
     assert made().startup_info(1, more=2) == "transport: redis+socket:///x (1,) 2"
