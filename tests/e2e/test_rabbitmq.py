@@ -39,9 +39,12 @@ def test_reload__each_task_runs_once_and_the_new_worker_has_remote_control(site:
     [worker, *_] = site.running
     assert "already using this process mailbox" not in worker.output
     assert "Traceback" not in worker.output
-    answers = site.manage("celery", "inspect", "ping").stdout
     [name] = set(re.findall(r"(celery@\S+) ready\.", worker.output))
-    assert re.findall(r"(celery@\S+): OK", answers) == [name]
+
+    def answers() -> list[str]:
+        return re.findall(r"(celery@\S+): OK", site.manage("celery", "inspect", "ping").stdout)
+
+    wait_for(lambda: answers() == [name], what="the old worker to be gone, and the new one to answer")
 
 
 TASKS = """
