@@ -11,7 +11,7 @@ demo: $(STAMP)  ## the whole site on the private Valkey: a task, a form, a tick;
 	$(BIN)/python -m project.demo_run
 
 quick: $(STAMP)  ## everything but tests/e2e
-	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore tests/e2e
+	$(BIN)/python -m pytest -n 3 --dist worksteal --ignore tests/e2e
 
 test: $(STAMP)  ## the whole suite, with coverage
 	$(BIN)/coverage erase
