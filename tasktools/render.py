@@ -123,6 +123,11 @@ def as_text(value: object) -> str:
     return printable(value) if isinstance(value, str) else as_json(value)
 
 
+def counted(number: int, noun: str) -> str:
+    """Return "1 task", "1,000 tasks"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def error_lines(error: TasktoolsError) -> list[str]:
     """Return an error as lines: its sentence, further sentences, its hint."""
     return [error.sentence, *error.more, *[f"Hint: {error.hint}"] * bool(error.hint)]

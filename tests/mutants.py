@@ -10,8 +10,8 @@ mutmut makes the mutants (mutate_file_contents). Its own runner is not used: it 
 does is in another one. Here every process that a test starts notes which functions it calls, and runs the mutant.
 
 Everything is in build/mutants, a copy of the checkout. A mutant is tried with the tests that call its function, the quick
-ones first, as many as take --seconds; `--again --seconds 600` gives a survivor all of them. It is killed if a test fails or
-takes too long. A mutant that no test calls has survived.
+ones first, as many as take --seconds; `--again --seconds 600` gives a survivor all of them. It is killed if a test fails, or
+takes too long, or a signal ends it. A mutant that no test calls has survived.
 
 A mutant may do anything, such as send a signal to the wrong process: run this where nothing else is at stake.
 """
@@ -39,6 +39,9 @@ COPY = ROOT / "build" / "mutants"
 SWITCH = "tasktools_mutant_switch"
 RUN = ["-q", "-x", "-p", "no:cacheprovider", "--tb=no", "--no-header", "-p", "no:xdist"]
 TESTS = ["tests", "--ignore=tests/e2e"]
+
+#: How long the first run of all tests may take, in seconds.
+LONGEST = 1800
 
 SWITCH_CODE = '''
 """Runs one mutant of a function in its place, or writes down which functions a test comes by."""
@@ -117,7 +120,9 @@ def come_by() -> tuple[dict[str, set[str]], dict[str, float]]:
         "-p",
         "no:cacheprovider",
     ]
-    ended = subprocess.run([*words, *TESTS], cwd=COPY, env=environment, stdout=subprocess.PIPE, text=True, check=False)
+    ended = subprocess.run(
+        [*words, *TESTS], cwd=COPY, env=environment, stdout=subprocess.PIPE, text=True, check=False, timeout=LONGEST
+    )
     (COPY / "first.log").write_text(ended.stdout)
     times: dict[str, float] = collections.defaultdict(float)
     for seconds, test in re.findall(r"(?m)^([\d.]+)s (?:call|setup|teardown) +(.*?)$", ended.stdout):
@@ -156,27 +161,32 @@ def serve() -> None:
     os.dup2(1, 2)
     import pytest
 
-    pytest.main(["--collect-only", *RUN, *TESTS])
+    if pytest.main(["--collect-only", *RUN, *TESTS]):
+        sys.exit("the tests cannot be collected")
     from django.conf import settings
 
     base = Path(settings.BASE_DIR)
-    for line in sys.stdin:
-        asked = json.loads(line)
-        base.mkdir(exist_ok=True)
-        pid = os.fork()
-        if not pid:
-            os.environ["TASKMUTANT"] = asked["mutant"]
-            __import__(SWITCH).ACTIVE = asked["mutant"]
-            os._exit(int(pytest.main([*RUN, *asked["tests"]])))
-        over = threading.Timer(asked["limit"], os.kill, (pid, signal.SIGKILL))
-        over.start()
-        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        over.cancel()
+    try:
+        for line in sys.stdin:
+            asked = json.loads(line)
+            base.mkdir(exist_ok=True)
+            pid = os.fork()
+            if not pid:
+                os.setsid()  # a signal that a mutant sends to its whole group reaches nobody else
+                os.environ["TASKMUTANT"] = asked["mutant"]
+                __import__(SWITCH).ACTIVE = asked["mutant"]
+                os._exit(int(pytest.main([*RUN, *asked["tests"]])))
+            over = threading.Timer(asked["limit"], os.kill, (pid, signal.SIGKILL))
+            over.start()
+            code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            over.cancel()
+            end_all()
+            shutil.rmtree(base, ignore_errors=True)
+            answers.write(json.dumps({"mutant": asked["mutant"], "code": code}) + "\n")
+            answers.flush()
+    finally:
         end_all()
         shutil.rmtree(base, ignore_errors=True)
-        answers.write(json.dumps({"mutant": asked["mutant"], "code": code}) + "\n")
-        answers.flush()
-    shutil.rmtree(base, ignore_errors=True)
 
 
 def end_all() -> None:
@@ -191,8 +201,12 @@ def end_all() -> None:
 
 
 def trial(work: list[dict[str, object]], done: dict[str, int], save: Path) -> None:
-    """Try each mutant, in two processes; put the exit code of its tests in `done`, and that in the file `save`."""
+    """Try each mutant, in two processes; put the exit code of its tests in `done`, and that in the file `save`.
+
+    Ends this process if one of the two has gone.
+    """
     lock = threading.Lock()
+    lost: list[str] = []
     begun, total = time.monotonic(), len(work)
 
     def one() -> None:
@@ -206,8 +220,12 @@ def trial(work: list[dict[str, object]], done: dict[str, int], save: Path) -> No
                     if not work:
                         break
                     asked = work.pop()
-                process.stdin.write(json.dumps(asked) + "\n")
-                answer = json.loads(process.stdout.readline())
+                try:
+                    process.stdin.write(json.dumps(asked) + "\n")
+                    answer = json.loads(process.stdout.readline())
+                except (OSError, ValueError):
+                    lost.append(str(asked["mutant"]))
+                    break
                 with lock:
                     done[answer["mutant"]] = answer["code"]
                     if len(work) % 20 < 2:  # two processes take from it
@@ -221,6 +239,13 @@ def trial(work: list[dict[str, object]], done: dict[str, int], save: Path) -> No
     for each in threads:
         each.join()
     save.write_text(json.dumps(done, indent=0))
+    if lost:
+        sys.exit(f"The process that tried {' and '.join(lost)} has gone: --resume goes on.")
+
+
+def is_killed(code: int) -> bool:
+    """Whether tests that ended so have noticed the mutant: one has failed (1 of pytest.ExitCode), or a signal ended them."""
+    return code == 1 or code < 0
 
 
 def difference(mutant: str) -> str:
@@ -237,6 +262,20 @@ def difference(mutant: str) -> str:
     return "\n".join([mutant, *list(difflib.unified_diff(original, changed, lineterm="", n=1))[2:]])
 
 
+def print_score(done: dict[str, int]) -> None:
+    """Print how many mutants of each room are killed."""
+    score: dict[str, list[int]] = collections.defaultdict(lambda: [0, 0])
+    for mutant, code in done.items():
+        if code and not is_killed(code):
+            print(f"{mutant}: its tests ended with {code}, which says nothing of it; not counted")
+        else:
+            score[mutant.split(".")[1]][bool(code)] += 1
+    for room, (survived, killed) in sorted(score.items()):
+        print(f"{room:<12} {killed:>5} of {killed + survived:>5} killed, {killed / (killed + survived):.1%}")
+    survived, killed = map(sum, zip(*score.values(), strict=True))
+    print(f"{'all':<12} {killed:>5} of {killed + survived:>5} killed, {killed / (killed + survived):.1%}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Which changed lines of some rooms no test notices.")
     parser.add_argument("rooms", nargs="*")
@@ -249,7 +288,7 @@ def main() -> None:
     words = parser.parse_args()
     if words.serve:
         return serve()
-    save, known = ROOT / "build" / "mutants.json", ROOT / "build" / "mutants-known.json"
+    save = ROOT / "build" / "mutants.json"
     kept = words.again or words.show or words.resume
     done: dict[str, int] = json.loads(save.read_text()) if save.exists() and kept else {}
     if words.show:
@@ -258,11 +297,10 @@ def main() -> None:
         return None
     made = make(words.rooms)
     tests, times = come_by()
-    known.write_text(json.dumps({"tests": {key: sorted(each) for key, each in tests.items()}, "times": times}))
     work: list[dict[str, object]] = []
     for function, mutants in made.items():
         for mutant in mutants:
-            if not mutant.startswith(words.only) or done.get(mutant) or (words.resume and mutant in done):
+            if not mutant.startswith(words.only) or is_killed(done.get(mutant, 0)) or (words.resume and mutant in done):
                 continue
             some, total = chosen(function.split(".")[1], tests[function], times, words.seconds)
             if some:
@@ -271,13 +309,7 @@ def main() -> None:
                 done[mutant] = 0
     work.reverse()
     trial(work, done, save)
-    score: dict[str, list[int]] = collections.defaultdict(lambda: [0, 0])
-    for mutant, code in done.items():
-        score[mutant.split(".")[1]][bool(code)] += 1
-    for room, (survived, killed) in sorted(score.items()):
-        print(f"{room:<12} {killed:>5} of {killed + survived:>5} killed, {killed / (killed + survived):.1%}")
-    survived, killed = map(sum, zip(*score.values(), strict=True))
-    print(f"{'all':<12} {killed:>5} of {killed + survived:>5} killed, {killed / (killed + survived):.1%}")
+    print_score(done)
     return None
 
 

@@ -15,6 +15,11 @@ PRIVATE_SOCKET = "tasktools+socket://"
 STOCK_SOCKET = "redis+socket://"
 
 
+def with_stock_urls(text: str) -> str:
+    """Return a text with the URL of the private Valkey as unchanged Celery writes it."""
+    return text.replace(PRIVATE_SOCKET, STOCK_SOCKET)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Trace:
     """Where the message of a task was found."""

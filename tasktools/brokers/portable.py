@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tasktools.brokers.base import PRIVATE_SOCKET, STOCK_SOCKET, Broker
+from tasktools.brokers.base import Broker, with_stock_urls
 from tasktools.brokers.masking import masked
 from tasktools.brokers.urls import flaw
 from tasktools.environment.shadowing import explained
@@ -42,7 +42,7 @@ class PortableBroker(Broker):
     def uri(self) -> str:
         url = self.app.conf.broker_write_url or self.app.conf.broker_url
         shown = masked(url) if url else str(self.connection(self.app).as_uri())
-        return shown.replace(PRIVATE_SOCKET, STOCK_SOCKET)
+        return with_stock_urls(shown)
 
     def ping(self, limit: float) -> None:
         self.publishing_connection(limit).release()

@@ -12,7 +12,7 @@ from celery.backends.redis import RedisBackend
 from kombu.transport import redis as kombu_redis
 
 from tasktools.brokers import private
-from tasktools.brokers.base import PRIVATE_SOCKET, STOCK_SOCKET
+from tasktools.brokers.base import STOCK_SOCKET, with_stock_urls
 from tasktools.celery_compat import BACKEND_PARAMETERS
 from tasktools.exceptions import PrivateServerError
 from tasktools.project import current_project
@@ -65,7 +65,7 @@ class Transport(kombu_redis.Transport):
             raise current_project().refusal or private.unset_error()
         super().__init__(client, **kwargs)
         as_uri = client.as_uri
-        client.as_uri = lambda *words, **options: as_uri(*words, **options).replace(PRIVATE_SOCKET, STOCK_SOCKET)
+        client.as_uri = lambda *words, **options: with_stock_urls(as_uri(*words, **options))
 
 
 class Backend(RedisBackend):

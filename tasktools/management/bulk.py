@@ -25,6 +25,7 @@ from tasktools.publishing.append_file import Outputs
 from tasktools.publishing.batch import BATCH_SIZE, Publisher
 from tasktools.publishing.checkpoint import Progress, Run
 from tasktools.registry.registry import names, queue_of
+from tasktools.render import counted
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -61,7 +62,7 @@ class Bulk:
         with spared("bad lines" if bad else ""):
             counts = self._sum(sent=0, lines=good + bad, bad=bad, complete=False)
             print_sum(self.command, {**counts, "good": good}, {}, self.options)
-        self.command.end_with(1 if bad else 0, f"{bad} bad line{'s' * (bad > 1)}.")
+        self.command.end_with(1 if bad else 0, f"{counted(bad, 'bad line')}.")
 
     def send(self, feeder: Feeder, *, listen: bool) -> None:
         """Send the calls, and print the sum in any case."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tasktools.exceptions import ArgumentError, InDoubt, OutputError, TasktoolsError, Unreachable
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.streams import ReaderGone, StdoutError
+from tasktools.render import counted
 
 if TYPE_CHECKING:
     from tasktools.publishing.checkpoint import Progress  # it imports redis, which a single call may not need
@@ -19,7 +20,7 @@ def summary_text(counts: dict[str, Any]) -> str:
     if "good" in counts:
         return f"{counts['lines']:,} lines: {counts['good']:,} good, {counts['bad']:,} bad. Nothing was sent."
     before = f", {counts['sent_before']:,} before" if counts["sent_before"] else ""
-    bad = f", {counts['bad']:,} bad line{'s' * (counts['bad'] > 1)} skipped" if counts["bad"] else ""
+    bad = f", {counted(counts['bad'], 'bad line')} skipped" if counts["bad"] else ""
     rate = f" in {counts['seconds']:.1f} s, {counts['per_second']:,} a second" if counts["sent"] else ""
     return f"{counts['sent']:,} sent{before}{rate}{bad}."
 

@@ -34,13 +34,15 @@ DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 #: How some spreadsheets name it, as the first line.
 _NAMED = re.compile(rb"(?:\xef\xbb\xbf)?\"?sep=(.)\"?\s*$", re.IGNORECASE)
 
+_NAME_IT = "name the one that stands between the cells: --delimiter CHAR"
+
 
 def delimited(lines: Iterator[Line | None], typed: str | None) -> tuple[str, Iterator[Line | None]]:
     """Return the delimiter and the lines that are rows: the one that was typed, or named (`sep=;`), or the header shows.
 
     Raises ArgumentError for a delimiter that is none.
     """
-    if typed is not None and (len(typed) != 1 or not typed.isascii() or typed in '"\r\n' or typed.isalnum()):
+    if typed is not None and not _may_divide(typed):
         what = "give one character, as in --delimiter ';', or $'\\t' for a tab"
         raise ArgumentError(f'--delimiter "{shown(typed)}" is none.', hint=what)
     first = next((line for line in lines if line is not None), None)
@@ -48,8 +50,17 @@ def delimited(lines: Iterator[Line | None], typed: str | None) -> tuple[str, Ite
         return typed or ",", iter(())
     named = _NAMED.match(first.data or b"")
     if named:
-        return typed or named[1].decode("latin-1"), lines
+        between = typed or named[1].decode("latin-1")
+        if not _may_divide(between):
+            raise ArgumentError(
+                f'The first line names "{shown(between)}" as the delimiter, which is none.', hint=_NAME_IT
+            )
+        return between, lines
     return typed or _seen_in(first.data or b""), itertools.chain([first], lines)
+
+
+def _may_divide(typed: str) -> bool:
+    return len(typed) == 1 and typed.isascii() and typed not in '"\r\n' and not typed.isalnum()
 
 
 def _seen_in(header: bytes) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tasktools.brokers import broker_of
-from tasktools.brokers.base import PRIVATE_SOCKET, STOCK_SOCKET
+from tasktools.brokers.base import PRIVATE_SOCKET, STOCK_SOCKET, with_stock_urls
 from tasktools.brokers.masking import masked
 from tasktools.celery_compat import STARTUP_INFO
 from tasktools.registry.registry import names
+from tasktools.render import counted
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -16,13 +17,12 @@ if TYPE_CHECKING:
 
 def summary(app: Celery, name: str, *, queues: str | None = None) -> str:
     """Return one line: the app and its -A name, broker and result backend without passwords, queues, number of tasks."""
-    count = len(names(app))
     parts = [
         f"app {app.main or 'unnamed'} (-A {name or 'has no name'})",
         f"broker {broker_of(app).uri()}",
         f"results {backend_uri(app)}",
         f"queues {queues or ', '.join(app.amqp.queues)}",
-        f"{count} task{'' if count == 1 else 's'}",
+        counted(len(names(app)), "task"),
     ]
     return " | ".join(parts)
 
@@ -36,7 +36,7 @@ def show_stock_urls(app: Celery, command: str) -> None:
     base = getattr(app, command.capitalize())
 
     def startup_info(self: Any, *args: Any, **options: Any) -> str:
-        return str(startup_of.of(base)(self, *args, **options)).replace(PRIVATE_SOCKET, STOCK_SOCKET)
+        return with_stock_urls(str(startup_of.of(base)(self, *args, **options)))
 
     setattr(app, command.capitalize(), type(base.__name__, (base,), {startup_of.name: startup_info}))
 

@@ -666,14 +666,6 @@ def test_broken_module__is_told_ahead_of_a_task_that_it_would_hold(site: Site) -
     ]
 
 
-def test_help__ends_with_the_exit_codes(typed: Run) -> None:
-    done = typed("enqueue", "--help")
-    assert done.code == 0
-    assert "\nexit codes:\n  0    done\n" in done.out
-    for option in ("--args", "--kwargs", "--queue", "--countdown", "--eta", "--expires", "--priority", "--task-id"):
-        assert f" {option} " in done.out
-
-
 def test_nothing_typed__is_evaluated(run_command: Run, tmp_path: Path) -> None:
     made = tmp_path / "made"
     word = f"__import__('pathlib').Path({str(made)!r}).touch()"

@@ -176,6 +176,13 @@ def test_delimiter__that_is_none(checked: Callable[..., Ran], delimiter: str) ->
     assert ran.code == 2
 
 
+@pytest.mark.parametrize("delimiter", ["a", '"', "\xfc"])
+def test_delimiter__that_the_first_line_names_and_is_none(checked: Callable[..., Ran], delimiter: str) -> None:
+    ran = checked(f"sep={delimiter}\nx;y\n1;2\n".encode("latin-1"))
+    assert f'The first line names "{delimiter}" as the delimiter, which is none.' in ran.err
+    assert ran.code == 2
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

@@ -36,6 +36,22 @@ def test_help__of_manage_py_on_a_full_disk(capsys: pytest.CaptureFixture[str]) -
     assert (ended.value.code, capsys.readouterr().err) == (74, FULL)
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("enqueue", "--args --kwargs --queue --countdown --eta --expires --priority --task-id"),
+        ("showtasks", "--all --json --app"),
+        ("taskresult", "--wait --timeout --interval --json --app"),
+    ],
+)
+def test_help__has_the_options(typed: Run, name: str, options: str) -> None:
+    done = typed(name, "--help")
+    assert done.code == 0
+    assert "\nexit codes:\n  0    done\n" in done.out
+    for option in options.split():
+        assert f" {option}" in done.out
+
+
 def test_help__goes_to_stdout(typed: Run) -> None:
     ran = typed("enqueue", "--help")
     assert ran.out.startswith("usage: manage.py enqueue ")

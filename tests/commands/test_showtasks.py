@@ -187,11 +187,3 @@ def test_no_tasks__json_is_an_empty_array(site: Site) -> None:
     site.write("bare/apps.py")
     done = site.manage("showtasks", "--json")
     assert (done.stdout, done.stderr, done.returncode) == ("[]\n", "", 0)
-
-
-def test_help__ends_with_the_exit_codes(typed: Run) -> None:
-    done = typed("showtasks", "--help")
-    assert done.code == 0
-    assert "\nexit codes:\n  0    done\n" in done.out
-    for option in ("--all", "--json", "--app"):
-        assert f" {option}" in done.out

@@ -422,11 +422,3 @@ def test_backend__that_is_silent(
         done = run_command("taskresult", "-A", name, task_id)
     assert (done.out, done.code) == ("", 69)
     assert done.err.splitlines()[0] == f'The result backend "redis://:**@127.0.0.1:{port}/0" does not answer.'
-
-
-def test_help__ends_with_the_exit_codes(typed: Run) -> None:
-    done = typed("taskresult", "--help")
-    assert done.code == 0
-    assert "\nexit codes:\n  0    done\n" in done.out
-    for option in ("--wait", "--timeout", "--interval", "--json", "--app"):
-        assert f" {option}" in done.out

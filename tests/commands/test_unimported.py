@@ -25,6 +25,13 @@ def shop(site: Site) -> Site:
     return site
 
 
+def refused(shop: Site, task: str) -> str:
+    """Have a worker refuse a task that it does not know, and return the task's id."""
+    sent = shop.manage("enqueue", "--unregistered", task).stdout.strip()
+    assert shop.manage("runworker", "--noreload", "--drain", "-P", "solo").returncode == 0
+    return sent
+
+
 def test_enqueue(shop: Site) -> None:
     done = shop.manage("enqueue", "job")
     assert done.stderr.splitlines()[1:] == ['No task is called "job".', f"Hint: {HINT}"]
@@ -38,8 +45,7 @@ def test_showtasks__no_task_at_all(shop: Site) -> None:
 
 def test_taskresult__of_a_call_that_a_worker_did_not_know(shop: Site) -> None:
     """It said "restart it", which could not help."""
-    sent = shop.manage("enqueue", "--unregistered", "shop.jobs.job").stdout.strip()
-    shop.manage("runworker", "--noreload", "--drain", "-P", "solo")
+    sent = refused(shop, "shop.jobs.job")
     asked = shop.manage("taskresult", sent)
     assert asked.stderr.splitlines()[1:] == [f"{sent} failed: NotRegistered: 'shop.jobs.job'", f"Hint: {HINT}"]
     assert asked.returncode == 1
@@ -56,8 +62,7 @@ def test_taskresult__of_a_task_that_a_new_worker_imports(shop: Site) -> None:
         app.autodiscover_tasks()
         """,
     )
-    sent = shop.manage("enqueue", "--unregistered", "shop.jobs.job").stdout.strip()
-    shop.manage("runworker", "--noreload", "--drain", "-P", "solo")
+    sent = refused(shop, "shop.jobs.job")
     shop.write("shop/tasks.py", "from shop import jobs\n")
     assert "Hint: the worker that took it does not know this task: restart it" in shop.manage("taskresult", sent).stderr
 
@@ -71,7 +76,6 @@ def test_hint__not_of_a_module_that_cannot_be_imported(shop: Site) -> None:
 
 
 def test_taskresult__of_a_task_that_is_imported_by_now(shop: Site) -> None:
-    sent = shop.manage("enqueue", "--unregistered", "shop.tasks.late").stdout.strip()
-    shop.manage("runworker", "--noreload", "--drain", "-P", "solo")
+    sent = refused(shop, "shop.tasks.late")
     shop.write("shop/tasks.py", JOBS.replace("job", "late"))
     assert "Hint: the worker that took it does not know this task: restart it" in shop.manage("taskresult", sent).stderr

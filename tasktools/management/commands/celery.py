@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -50,20 +50,11 @@ class Command(TasktoolsCommand):
         found = None if _names_app(words) else self.find_app(None)
         if found and self._called_from_command_line:
             sys.argv = ["celery", *(["-A", found.name] if found.name else []), *words]  # --detach starts this again
-        with _redirected(options):
+        # click writes to the streams of the process alone, and call_command may have been given others
+        out, err = (options.get(name) or getattr(sys, name) for name in ("stdout", "stderr"))
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = run_celery(found.app if found else None, words, program="celery", hint="manage.py celery --help")
         self.end_with(code, f"celery {' '.join(words)} has ended with {code}.")
-
-
-@contextlib.contextmanager
-def _redirected(options: dict[str, Any]) -> Iterator[None]:
-    """Have click write to the streams that call_command was given: it knows those of the process alone."""
-    with contextlib.ExitStack() as stack:
-        if options.get("stdout"):
-            stack.enter_context(contextlib.redirect_stdout(options["stdout"]))
-        if options.get("stderr"):
-            stack.enter_context(contextlib.redirect_stderr(options["stderr"]))
-        yield
 
 
 def _names_app(words: Sequence[str]) -> bool:

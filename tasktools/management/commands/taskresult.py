@@ -12,6 +12,7 @@ from tasktools.exceptions import ArgumentError
 from tasktools.management.awaiting import Awaiting
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.result_output import DEFAULT_WAIT, require_backend, show, verdict, waiting_time
+from tasktools.render import counted
 from tasktools.results.locate import locate
 from tasktools.results.outcome import check_id
 from tasktools.results.wait import wait
@@ -44,7 +45,7 @@ class Command(TasktoolsCommand):
         ids = [check_id(each) for each in dict.fromkeys(ids)]
         require_backend(self, app, sender=False)
         if options["wait"] and not options["as_json"]:
-            self.note(f"Waiting for {len(ids)} task{'s' if len(ids) > 1 else ''}, {timeout:g} s at the most.")
+            self.note(f"Waiting for {counted(len(ids), 'task')}, {timeout:g} s at the most.")
         seen = []
         limit, watch = timeout if options["wait"] else 0, Awaiting(self, app, "", timeout)
         for outcome in wait(app, ids, timeout=limit, interval=interval, on_look=watch):

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import gc
 import os
 import signal
 from types import SimpleNamespace
@@ -14,12 +13,15 @@ from tasktools.beat.shutdown import _Ending, end_between_ticks
 
 
 class Timer:
-    made: list[tuple[float, Any]]
+    daemon = False
+    #: Those that were started.
+    made: list[Timer]
 
     def __init__(self, seconds: float, call: Any, args: Any) -> None:
-        self.made.append((seconds, args))
+        self.asked = (seconds, call, args)
 
-    def start(self) -> None: ...
+    def start(self) -> None:
+        self.made.append(self)
 
 
 @pytest.fixture
@@ -48,7 +50,7 @@ def test_signal__between_two_ticks_ends_at_once(ending: _Ending) -> None:
     assert ending.service.stopped == []
 
 
-def test_signal__in_a_tick_waits_for_its_end(ending: _Ending) -> None:
+def test_signal__in_a_tick_waits_for_its_end_and_comes_again_if_it_hangs(ending: _Ending) -> None:
     def tick() -> int:
         assert ending.ticking
         ending._ask(signal.SIGTERM, None)
@@ -58,8 +60,9 @@ def test_signal__in_a_tick_waits_for_its_end(ending: _Ending) -> None:
     ending._wrap()
     assert ending.service.scheduler.tick() == 0  # and the service, which was told to stop, ends
     assert ending.service.stopped == ["stop"]
-    [(seconds, (_, signum))] = Timer.made
-    assert (seconds, signum) == (shutdown.PATIENCE, signal.SIGTERM)
+    [timer] = Timer.made
+    assert timer.asked == (shutdown.PATIENCE, os.kill, (os.getpid(), signal.SIGTERM))
+    assert timer.daemon
 
 
 def test_signal__a_second_one_ends_in_the_middle(ending: _Ending) -> None:
@@ -97,7 +100,6 @@ def test_ending__hears_the_signals_and_the_start_of_its_own_service(
         for _ in range(2)
     )
     _Ending(service)
-    gc.collect()
     beat_init.send(sender=other)
     tick = service.scheduler.tick
     beat_init.send(sender=service)
@@ -107,29 +109,6 @@ def test_ending__hears_the_signals_and_the_start_of_its_own_service(
     with pytest.raises(SystemExit) as ended:
         handlers[signum](signum, None)
     assert ended.value.code == 0
-
-
-def test_signal__in_a_tick_that_hangs_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[Any] = []
-
-    class Timer:
-        daemon = False
-
-        def __init__(self, *args: Any) -> None:
-            made.append((self, args))
-
-        def start(self) -> None:
-            made.append("started")
-
-    monkeypatch.setattr(shutdown.threading, "Timer", Timer)
-    monkeypatch.setattr(signal, "signal", lambda *_: None)
-    ending = _Ending(SimpleNamespace(stop=lambda: made.append("stopped")))
-    ending.ticking = True
-    ending._ask(signal.SIGTERM, None)
-    [stopped, (timer, args), started] = made
-    assert (stopped, started) == ("stopped", "started")
-    assert args == (shutdown.PATIENCE, os.kill, (os.getpid(), signal.SIGTERM))
-    assert timer.daemon
 
 
 def test_end_between_ticks__takes_the_place_of_celery_s_handler(monkeypatch: pytest.MonkeyPatch) -> None:

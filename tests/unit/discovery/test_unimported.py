@@ -31,10 +31,10 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any) -> Path
     return tmp_path
 
 
-def hint(name: str = "") -> str:
+def hint(name: str = "", what: str = "it") -> str:
     found = find(name)
     assert found is not None
-    return found.hint()
+    return found.hint(what)
 
 
 @pytest.mark.parametrize("name", ["", "job", "jobs.job", "lost_shop.jobs.job"])
@@ -69,13 +69,7 @@ def test_find__in_a_package_inside_an_app(site: Path) -> None:
         'lost_shop/sub/tasks.py defines it, and "lost_shop.sub" is no installed app: '
         'CELERY_IMPORTS = ["lost_shop.sub.tasks"] in the settings'
     )
-    assert hint_for("tasks").startswith("lost_shop/sub/tasks.py defines tasks, and ")
-
-
-def hint_for(what: str) -> str:
-    found = find()
-    assert found is not None
-    return found.hint(what)
+    assert hint(what="tasks").startswith("lost_shop/sub/tasks.py defines tasks, and ")
 
 
 @pytest.mark.parametrize("name", ["tests.py", "test_jobs.py", "conftest.py", "__init__.py"])
@@ -129,9 +123,10 @@ def test_find__not_in_folders_that_hold_no_tasks(site: Path, folder: str) -> Non
 
 def test_find__not_what_is_imported_or_installed(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (site / "lost_shop/jobs.py").write_text(TASK.format(name="job"))
-    monkeypatch.setattr(unimported, "is_own", lambda config: False)
-    assert find("job") is None
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(unimported, "is_own", lambda config: False)
+        assert find("job") is None
+    assert find("job") is not None
     monkeypatch.setitem(sys.modules, "lost_shop.jobs", ModuleType("lost_shop.jobs"))
     assert find("job") is None
 

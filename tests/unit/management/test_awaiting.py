@@ -75,12 +75,15 @@ def test_waiting__not_long_enough_to_find_out(bench: Bench) -> None:
     assert (bench.said, bench.asked) == ([], 0)
 
 
+@pytest.mark.parametrize("asked", ["locate", "listeners"])
 @pytest.mark.parametrize("error", [Unreachable("gone"), ConfigurationError("odd")])
-def test_waiting__goes_on_if_nobody_can_say_why(bench: Bench, monkeypatch: pytest.MonkeyPatch, error: Any) -> None:
+def test_waiting__goes_on_if_nobody_can_say_why(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, error: Any, asked: str
+) -> None:
     def fail(*_: Any) -> Any:
         raise error
 
-    monkeypatch.setattr(awaiting, "listeners", fail)
+    monkeypatch.setattr(awaiting, asked, fail)
     bench.look(PATIENCE)
     assert bench.said == [error.sentence]
 
@@ -88,15 +91,6 @@ def test_waiting__goes_on_if_nobody_can_say_why(bench: Bench, monkeypatch: pytes
 def test_waiting__for_one_that_has_begun(bench: Bench) -> None:
     bench.look(PATIENCE, "STARTED")
     assert (bench.said, bench.asked) == ([], 0)
-
-
-def test_waiting__the_broker_does_not_answer(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: Any) -> Any:
-        raise Unreachable('The broker "redis://h/0" does not answer.')
-
-    monkeypatch.setattr(awaiting, "locate", fail)
-    bench.look(PATIENCE)
-    assert bench.said == ['The broker "redis://h/0" does not answer.']
 
 
 def test_progress__is_printed_when_it_changes(bench: Bench) -> None:

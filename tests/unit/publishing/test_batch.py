@@ -33,7 +33,7 @@ def shop() -> Iterator[Any]:
 
 
 @pytest.fixture
-def publisher(shop: Any, monkeypatch: pytest.MonkeyPatch) -> Publisher:
+def publisher(shop: Any) -> Publisher:
     """One whose connection is there, to a broker with transactions."""
     made = Publisher(shop)
     made.broker = cast("Any", SimpleNamespace(name='The broker "redis://h"', supports_transactions=True))
@@ -204,9 +204,7 @@ def test_require_fit__what_it_takes(shop: Any) -> None:
 
 
 class Producer:
-    """Publishes up to an error; with `size` it has kombu's batch."""
-
-    supports_batch_publish = False
+    """Publishes up to an error; with `buffers` it has kombu's batch."""
 
     def __init__(self, error: BaseException | None = None, after: int = 99, *, buffers: bool = False) -> None:
         self.error, self.after, self.flushed, self.published = error, after, 0, 0
@@ -251,11 +249,8 @@ class Task:
 
 
 def applier(task: Any, producer: Producer) -> Applier:
-    app: Any = SimpleNamespace(tasks={"shop.add": task}, send_task=lambda *a, **o: sent_by_name.append((a, o)))
+    app: Any = SimpleNamespace(tasks={"shop.add": task})
     return Applier(app, producer, (OSError,), Counter())
-
-
-sent_by_name: list[Any] = []
 
 
 @pytest.mark.parametrize("buffers", [False, True])
@@ -299,9 +294,10 @@ def test_apply__one_that_its_task_declines() -> None:
 
 
 def test_apply__a_task_of_which_only_the_name_is_known() -> None:
-    sent_by_name.clear()
+    sent: list[Any] = []
     made = applier(Task(), Producer())
+    made.app.send_task = lambda *words, **options: sent.append((words, options))
     made.apply(Call(task="elsewhere", args=(1,), kwargs={"y": 2}, options={"queue": "q"}), "a", retry=False)
-    [(args, options)] = sent_by_name
+    [(args, options)] = sent
     assert args == ("elsewhere", (1,), {"y": 2})
     assert options == {"queue": "q", "retry": False, "task_id": "a", "producer": made.producer}

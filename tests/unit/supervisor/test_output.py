@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import pty
-import signal
 import termios
 from collections.abc import Iterator
-from types import FrameType
 from typing import Any
 
 import pytest
@@ -15,6 +13,8 @@ import pytest
 from tasktools.supervisor.output import Notes, Output, descriptor_of
 
 LINES = b"x" * 99_999 + b"\n"
+
+pytestmark = pytest.mark.usefixtures("no_hang")
 
 
 @pytest.fixture
@@ -24,18 +24,6 @@ def terminal() -> Iterator[tuple[int, int]]:
     yield reader, ours
     for descriptor in (reader, ours):
         os.close(descriptor)
-
-
-@pytest.fixture(autouse=True)
-def no_hang() -> Iterator[None]:
-    def ring(signum: int, frame: FrameType | None) -> None:
-        raise AssertionError("it waits")
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, 3)
-    yield
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, before)
 
 
 def test_output__to_a_terminal_that_nobody_reads_does_not_wait(terminal: tuple[int, int]) -> None:

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import select
 import time
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tasktools.worker.loop_waker import WAKE, Waker, look_again_soon
+
+pytestmark = pytest.mark.usefixtures("no_hang")
 
 
 class Hub:
@@ -30,9 +33,20 @@ class Hub:
         return bool(ready)
 
 
-def test_wake_soon__wakes_the_loop_once_and_then_again() -> None:
-    hub = Hub()
-    waker = Waker(hub)
+@pytest.fixture
+def hub() -> Hub:
+    return Hub()
+
+
+@pytest.fixture
+def waker(hub: Hub) -> Iterator[Waker]:
+    made = Waker(hub)
+    yield made
+    if hub.readers:
+        made.close()
+
+
+def test_wake_soon__wakes_the_loop_once_and_then_again(hub: Hub, waker: Waker) -> None:
     for _ in range(2):
         began = time.monotonic()
         waker.wake_soon()
@@ -42,18 +56,13 @@ def test_wake_soon__wakes_the_loop_once_and_then_again() -> None:
         assert WAKE / 2 < time.monotonic() - began < 2
         assert not waker.asked
         assert not hub.turn(3 * WAKE)
-    waker.close()
 
 
-def test_heard__although_nothing_was_said() -> None:
-    waker = Waker(Hub())
+def test_heard__although_nothing_was_said(waker: Waker) -> None:
     waker._heard()  # it does not wait
-    waker.close()
 
 
-def test_close__a_ring_that_comes_later_is_harmless(recwarn: pytest.WarningsRecorder) -> None:
-    hub = Hub()
-    waker = Waker(hub)
+def test_close__a_ring_that_comes_later_is_harmless(hub: Hub, waker: Waker) -> None:
     waker.close()
     assert hub.readers == {}
     assert (waker.inbox.fileno(), waker.door.fileno()) == (-1, -1)

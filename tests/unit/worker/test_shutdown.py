@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from types import FrameType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -18,25 +18,7 @@ from tasktools.worker import shutdown
 from tasktools.worker.settlement import Settlement
 from tasktools.worker.shutdown import Stop
 
-
-@pytest.fixture(autouse=True)
-def no_hang() -> Iterator[None]:
-    def ring(signum: int, frame: FrameType | None) -> None:
-        raise AssertionError("it waits")
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, 5)
-    yield
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, before)
-
-
-@pytest.fixture
-def receivers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Receivers that the test connects go with it."""
-    for each in (signals.worker_shutting_down, signals.task_failure, signals.worker_ready):
-        monkeypatch.setattr(each, "receivers", [])
-        monkeypatch.setattr(each, "lock", threading.Lock())
+pytestmark = pytest.mark.usefixtures("no_hang")
 
 
 def test_begin__by_a_signal_that_interrupts_another(receivers: None) -> None:
@@ -434,10 +416,15 @@ def test_press__what_it_says_and_how_long_it_waits(
 
 
 def test_press__over_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    stop = Stop(pytest.fail, every_second=False)
+    done: list[Any] = []
+    stop = Stop(done.append, every_second=False)
     stop._over.set()
-    monkeypatch.setattr(stop, "_leave", lambda code: pytest.fail("left"))
+    monkeypatch.setattr(state, "active_requests", [task("runs")])
+    monkeypatch.setattr(shutdown, "_aside", lambda call, *args: call(*args))
+    monkeypatch.setattr(os, "kill", lambda pid, signum: done.append(signum))
+    monkeypatch.setattr(stop, "_leave", done.append)
     stop._press(5.0, 2.0)
+    assert done == []
 
 
 @pytest.mark.parametrize("ready", [True, False])

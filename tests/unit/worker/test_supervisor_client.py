@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import threading
@@ -14,6 +13,7 @@ import pytest
 from celery import signals
 from celery.worker import state
 
+from tasktools.supervisor.child import Child
 from tasktools.supervisor.line import Line
 from tasktools.worker.admission import Intake, Limits
 from tasktools.worker.supervisor_client import obey
@@ -23,34 +23,37 @@ from tests.support import wait_for
 class Bench:
     def __init__(self) -> None:
         self.supervisor, theirs = socket.socketpair()
-        self.supervisor.settimeout(10)
+        self.child = Child(0, self.supervisor, number=1)
         self.line = Line(theirs.detach())
         self.intake = Intake(Limits(), supervised=True)
         self.changed: list[str] = []
         self.done: list[Any] = []
-        sources: Any = SimpleNamespace(changed=lambda: self.changed, renew=lambda: self.done.append("renewed"))
+        sources: Any = SimpleNamespace(changed=lambda: self.changed, renew=self.renew)
         stop: Any = SimpleNamespace(be_replaced=lambda grace: self.done.append(grace))
         obey(self.line, self.intake, sources, stop)
 
-    def say(self, word: str, **more: Any) -> None:
-        self.supervisor.sendall(json.dumps({"say": word, **more}).encode() + b"\n")
+    def renew(self) -> None:
+        self.done.append(("renewed", self.intake.paused))
 
     def heard(self) -> Any:
-        return json.loads(self.supervisor.recv(1000))
+        """Return the next message; there is no other one."""
+        messages: list[Any] = []
+        wait_for(lambda: messages.extend(self.child.heard()) or messages)
+        [message] = messages
+        return message
 
 
 @pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    for name, value in (("receivers", []), ("lock", threading.Lock())):
-        monkeypatch.setattr(signals.worker_ready, name, value)
+def bench(receivers: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     monkeypatch.setattr(state, "should_stop", None)
     ended = threading.Event()
     monkeypatch.setattr(os, "kill", lambda pid, signum: ended.set())
     made = Bench()
     yield made
     made.supervisor.close()
-    assert ended.wait(10)  # a worker whose supervisor has gone ends
+    is_ended = ended.wait(10)
     made.line._socket.close()
+    assert is_ended  # a worker whose supervisor has gone ends
 
 
 def test_ready__is_said_when_celery_is(bench: Bench) -> None:
@@ -59,16 +62,16 @@ def test_ready__is_said_when_celery_is(bench: Bench) -> None:
 
 
 def test_pause_and_resume(bench: Bench) -> None:
-    bench.say("pause")
+    bench.child.say("pause")
     wait_for(lambda: bench.intake.paused)
     assert bench.done == []
-    bench.say("resume")
+    bench.child.say("resume")
     wait_for(lambda: not bench.intake.paused)
-    assert bench.done == ["renewed"]  # first: what it then takes is run by the code that it has
+    assert bench.done == [("renewed", True)]  # first: what it then takes is run by the code that it has
 
 
 def test_leave__has_the_grace(bench: Bench) -> None:
-    bench.say("leave", grace=7.0)
+    bench.child.say("leave", grace=7.0)
     wait_for(lambda: bench.done)
     assert bench.done == [7.0]
 
@@ -76,8 +79,8 @@ def test_leave__has_the_grace(bench: Bench) -> None:
 @pytest.mark.parametrize(("before", "after"), [(None, 0), (3, 3), (False, False)])
 def test_end__stops_a_worker_that_does_not_stop_yet(bench: Bench, before: Any, after: Any) -> None:
     state.should_stop = before
-    bench.say("end")
-    bench.say("pause")
+    bench.child.say("end")
+    bench.child.say("pause")
     wait_for(lambda: bench.intake.paused)
     assert state.should_stop is after
 
