@@ -37,7 +37,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 COPY = ROOT / "build" / "mutants"
 SWITCH = "tasktools_mutant_switch"
-RUN = ["-q", "-x", "-p", "no:cacheprovider", "--tb=no", "--no-header", "-p", "no:xdist"]
+RUN = ["-q", "-x", "-p", "no:cacheprovider", "--tb=no", "--no-header"]
 TESTS = ["tests", "--ignore=tests/e2e"]
 
 #: How long the first run of all tests may take, in seconds.
