@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from django.apps import AppConfig, apps
 from django.core.checks import CheckMessage, register
 from django.core.checks import Warning as CheckWarning
 
+from tasktools.environment import collector
 from tasktools.environment.interrupts import end_quietly
 from tasktools.exceptions import ProjectError, TasktoolsError, project_code
 
@@ -24,6 +26,7 @@ class TasktoolsConfig(AppConfig):
     def __init__(self, app_name: str, app_module: Any) -> None:
         super().__init__(app_name, app_module)
         end_quietly(sys.argv)  # the first code of tasktools that django.setup() runs
+        self._resume_collector = collector.pause(sys.argv)
 
     def ready(self) -> None:
         try:
@@ -32,9 +35,16 @@ class TasktoolsConfig(AppConfig):
 
                 checks.register()
         except TasktoolsError as error:
+            self._resume_collector()
             _go_without(error)
         else:
-            after_start_up(startup.run)
+            after_start_up(partial(self._run, startup.run))
+
+    def _run(self, start_up: Callable[[], None]) -> None:
+        try:
+            start_up()
+        finally:
+            self._resume_collector()
 
 
 def after_start_up(call: Callable[[], None]) -> None:

@@ -221,9 +221,8 @@ def _options_of(**options: Any) -> list[str]:
 
 
 def _name(name: str) -> Iterator[str]:
-    from tasktools.arguments.names import resolve
+    from tasktools.arguments.names import check_id, resolve
     from tasktools.registry.registry import names as registered
-    from tasktools.results.outcome import check_id
 
     yield from _refused(resolve, name, registered(_app(), builtin=True))
     yield from _refused(check_id, name)

@@ -1,17 +1,20 @@
-"""What a person typed -> the one registered name of a task. Pure: names in, names out."""
+"""What a person typed -> the one registered name of a task, or an id. Pure: names in, names out."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterable
 
-from tasktools.exceptions import TaskNameError
+from tasktools.exceptions import TaskNameError, UsageError
 
 #: How many names an error lists at most.
 MOST_LISTED = 10
 
 #: How similar two last parts must be to count as a typing error; 1 means equal (difflib's ratio).
 LIKE = 0.7
+
+#: Longest id that a task can have; Celery's own have 36 characters.
+LONGEST_ID = 255
 
 
 def resolve(typed: str, names: Collection[str]) -> str:
@@ -108,3 +111,10 @@ def _suggestion(typed: str, names: Collection[str]) -> str:
 def _listed(names: list[str]) -> str:
     more = len(names) - MOST_LISTED
     return ", ".join(names[:MOST_LISTED]) + (f" and {more} more (manage.py showtasks)" if more > 0 else "")
+
+
+def check_id(task_id: str) -> str:
+    """Return the id. Raises UsageError if no task can have it."""
+    if not task_id or len(task_id) > LONGEST_ID or not task_id.isprintable():
+        raise UsageError(f'"{shown(task_id)}" is no task id.', hint="give the id that enqueue printed")
+    return task_id

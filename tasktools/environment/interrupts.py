@@ -19,7 +19,7 @@ def end_quietly(argv: Sequence[str]) -> None:
 
     It works from this call on; earlier imports are the project's. Python still ends by SIGINT, which a shell reports as 130.
     """
-    if not _is_ours(argv) or "--traceback" in argv:
+    if not is_ours(argv) or "--traceback" in argv:
         return
     show = sys.excepthook
 
@@ -30,7 +30,8 @@ def end_quietly(argv: Sequence[str]) -> None:
     sys.excepthook = show_others
 
 
-def _is_ours(argv: Sequence[str]) -> bool:
+def is_ours(argv: Sequence[str]) -> bool:
+    """Whether a process with these arguments runs one of our commands."""
     word = argv[1] if len(argv) > 1 else ""
     return word.isidentifier() and (_COMMANDS / f"{word}.py").is_file()
 

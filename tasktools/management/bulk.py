@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -14,14 +15,14 @@ from tasktools.exceptions import ArgumentError, OutputError, Unreachable
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.batch_sender import BatchSender
 from tasktools.management.batches import batches
-from tasktools.management.bulk_options import number, taken_files
+from tasktools.management.bulk_options import number
 from tasktools.management.bulk_report import print_sum, spared, stopped_at, unwritten, warn_declined
 from tasktools.management.call_options import calling_options
 from tasktools.management.call_reader import Fed, Feeder
 from tasktools.management.input_lines import Source
 from tasktools.management.pacing import Pace
 from tasktools.management.progress import Meter
-from tasktools.publishing.append_file import Outputs
+from tasktools.publishing.append_file import Outputs, identity
 from tasktools.publishing.batch import BATCH_SIZE, Publisher
 from tasktools.publishing.checkpoint import Progress, Run
 from tasktools.registry.registry import names, queue_of
@@ -66,7 +67,7 @@ class Bulk:
 
     def send(self, feeder: Feeder, *, listen: bool) -> None:
         """Send the calls, and print the sum in any case."""
-        taken = taken_files(self.source)
+        taken = _taken_files(self.source)
         with (
             Publisher(self.app, listen=listen) as publisher,
             Outputs(self.options["ids"], self.options["skip_bad"], taken=taken) as files,
@@ -192,3 +193,12 @@ def send_file(
             bulk.check(feeder)
         else:
             bulk.send(feeder, listen=listen)
+
+
+def _taken_files(source: Source) -> dict[tuple[int, int], str]:
+    """Return the files that must not be used for output, and what each is."""
+    taken = {identity(source.status): "the file that --from reads"}
+    for handle in (1, 2):
+        with contextlib.suppress(OSError):
+            taken.setdefault(identity(os.fstat(handle)), "where this command prints")
+    return taken

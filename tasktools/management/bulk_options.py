@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -11,8 +9,6 @@ from django.core.management.base import CommandParser
 from tasktools.arguments.names import shown
 from tasktools.arguments.numbers import whole_number
 from tasktools.exceptions import ArgumentError
-from tasktools.management.input_lines import Source
-from tasktools.publishing.append_file import identity
 
 #: Options that say how the calls of a file are sent; a single call does not use them.
 _OF_FILES = ("csv", "delimiter", "check", "skip_bad", "ids", "resume", "rate", "max_queue", "batch_size", "start")
@@ -65,12 +61,3 @@ def number(options: dict[str, Any], name: str) -> int | None:
     if found is not None:
         return found
     raise ArgumentError(f'--{name.replace("_", "-")} "{shown(str(typed))}" is no whole number.', hint="give 1 or more")
-
-
-def taken_files(source: Source) -> dict[tuple[int, int], str]:
-    """Return the files that must not be used for output, and what each is."""
-    taken = {identity(source.status): "the file that --from reads"}
-    for handle in (1, 2):
-        with contextlib.suppress(OSError):
-            taken.setdefault(identity(os.fstat(handle)), "where this command prints")
-    return taken

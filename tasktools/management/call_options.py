@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import CommandParser
 
 from tasktools.arguments.durations import parse_duration, parse_time
-from tasktools.arguments.names import resolve, shown
+from tasktools.arguments.names import check_id, resolve, shown
 from tasktools.arguments.numbers import whole_number
 from tasktools.brokers import broker_of
 from tasktools.discovery.celery_app import Found
@@ -18,7 +18,6 @@ from tasktools.management.base import TasktoolsCommand
 from tasktools.management.completion import completed_by, keywords, queue_names, task_names
 from tasktools.publishing.single import app_of
 from tasktools.registry.registry import names
-from tasktools.results.outcome import check_id
 from tasktools.startup import read_settings, require_timezone
 
 if TYPE_CHECKING:

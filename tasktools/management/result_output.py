@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasktools import render
 from tasktools.arguments.call import Call
-from tasktools.arguments.durations import parse_duration
 from tasktools.exceptions import (
-    ArgumentError,
     ConfigurationError,
     NotFinished,
     NoTrace,
@@ -29,19 +27,6 @@ from tasktools.results.wait import wait
 
 if TYPE_CHECKING:
     from celery import Celery
-
-#: How long to wait for a result if --timeout is not given.
-DEFAULT_WAIT = "1m"
-
-
-def waiting_time(options: dict[str, Any]) -> float:
-    """Return how long --wait waits, in seconds.
-
-    Raises ArgumentError for --timeout without --wait: then nothing waits.
-    """
-    if options["timeout"] is not None and not options["wait"]:
-        raise ArgumentError("--timeout says how long to --wait, and --wait is not given.", hint="give both or none")
-    return parse_duration(DEFAULT_WAIT if options["timeout"] is None else options["timeout"]).total_seconds()
 
 
 def show(command: TasktoolsCommand, outcome: Outcome, options: dict[str, Any], *, label: bool = False) -> None:
@@ -194,13 +179,3 @@ def require_backend(command: TasktoolsCommand, app: Celery, *, sender: bool) -> 
     lost = lost_results(app.backend)
     if lost:
         raise ConfigurationError(lost, hint=SET_BACKEND)
-
-
-def require_result(app: Celery, call: Call) -> None:
-    """Raise ArgumentError if the call stores no result to wait for."""
-    if call.options.get("ignore_result"):
-        raise ArgumentError("With --ignore-result there is no result to --wait for.", hint="give one of them")
-    if not app.conf.task_always_eager and getattr(
-        app.tasks.get(call.task), "ignore_result", app.conf.task_ignore_result
-    ):
-        raise ArgumentError(f"{call.task} keeps no result (ignore_result) to --wait for.", hint="leave out --wait")

@@ -8,14 +8,9 @@ from typing import Any
 from celery.states import EXCEPTION_STATES, READY_STATES, REVOKED, SUCCESS
 
 from tasktools import render
-from tasktools.arguments.names import shown
-from tasktools.exceptions import UsageError
 
 #: The state of a result that exists but cannot be read. It is tasktools' own state: Celery's state is not known then.
 UNREADABLE = "UNREADABLE"
-
-#: Longest id that is looked up; Celery's own have 36 characters.
-LONGEST_ID = 255
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,13 +55,6 @@ class Outcome:
     @property
     def succeeded(self) -> bool:
         return bool(self.state == SUCCESS)
-
-
-def check_id(task_id: str) -> str:
-    """Return the id. Raises UsageError if no task can have it."""
-    if not task_id or len(task_id) > LONGEST_ID or not task_id.isprintable():
-        raise UsageError(f'"{shown(task_id)}" is no task id.', hint="give the id that enqueue printed")
-    return task_id
 
 
 def outcome_of(task_id: str, meta: dict[str, Any]) -> Outcome:

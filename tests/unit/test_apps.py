@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 from collections.abc import Iterator
@@ -10,7 +11,9 @@ from django.apps import apps
 from django.core.checks import registry
 from django.core.management import CommandError, ManagementUtility, call_command, get_commands
 
-from tasktools.apps import after_start_up
+import tasktools
+from tasktools import startup
+from tasktools.apps import TasktoolsConfig, after_start_up
 
 
 class ReadOnlyEvent:
@@ -121,3 +124,36 @@ def test_ready__without_celery_each_command_says_so(hidden: set[Any], capsys: py
     assert capsys.readouterr().err.startswith("tasktools cannot be loaded: ")
     with pytest.raises(CommandError, match="tasktools cannot be loaded"):
         call_command("enqueue", "add")
+
+
+@pytest.fixture
+def paused(monkeypatch: pytest.MonkeyPatch) -> Iterator[TasktoolsConfig]:
+    """The app config of a process that runs one of our commands."""
+    monkeypatch.setattr(sys, "argv", ["manage.py", "runworker"])
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    config = TasktoolsConfig("tasktools", tasktools)
+    assert not gc.isenabled()
+    yield config
+    gc.enable()
+    gc.unfreeze()
+
+
+def test_ready__after_start_up_the_collector_runs_again_even_if_it_fails(
+    registered: set[Any], paused: TasktoolsConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+
+    def run() -> None:
+        seen.append(gc.isenabled())
+        raise ValueError("start-up fails")
+
+    monkeypatch.setattr(startup, "run", run)
+    paused.ready()
+    with pytest.raises(ValueError, match="start-up fails"):
+        apps.ready_event.set()
+    assert (seen, gc.isenabled()) == ([False], True)
+
+
+def test_ready__without_celery_the_collector_runs_again(paused: TasktoolsConfig, hidden: set[Any]) -> None:
+    paused.ready()
+    assert gc.isenabled()

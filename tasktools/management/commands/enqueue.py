@@ -14,7 +14,7 @@ from tasktools.exceptions import TaskNameError, TasktoolsError
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.bulk_options import add_bulk_options, require_consistent
 from tasktools.management.call_options import add_calling_options, calling_options, listens, sender_of
-from tasktools.management.result_output import DEFAULT_WAIT, require_backend, require_result, show_awaited, waiting_time
+from tasktools.management.wait_options import add_wait_options, require_result, waiting_time
 from tasktools.publishing import single
 
 
@@ -25,9 +25,7 @@ class Command(TasktoolsCommand):
         super().add_arguments(parser)
         add_calling_options(parser)
         add_bulk_options(parser)
-        add = parser.add_argument_group("what is done with it").add_argument
-        add("--wait", action="store_true", help="wait for the result and print it")
-        add("--timeout", metavar="DURATION", help=f"how long --wait waits ({DEFAULT_WAIT}); exit code 3 then")
+        add = add_wait_options(parser.add_argument_group("what is done with it"), "wait for the result and print it")
         add("--dry-run", action="store_true", help="check the call, print it, send nothing")
         add("--unregistered", action="store_true", help="take the name as it is: another project's worker knows it")
 
@@ -51,19 +49,24 @@ class Command(TasktoolsCommand):
             self.print_json(single.routed(found.app, call))
             return
         startup.require_broker(found)
-        if options["wait"] and not found.app.conf.task_always_eager:
-            require_backend(self, found.app, sender=True)
-        sent = self._publish(found, call)
-        if sent.eager:
-            self.note("task_always_eager is set: the task ran here, no worker was asked.")
         if options["wait"]:
-            show_awaited(self, found.app, sent, timeout, options, call=call)
+            self._send_and_wait(found, call, timeout, options)
         else:
+            sent = self._publish(found, call)
             self.print_line(render.as_json({"id": sent.id, "task": sent.task}) if options["as_json"] else sent.id)
+
+    def _send_and_wait(self, found: celery_app.Found, call: Call, timeout: float, options: dict[str, Any]) -> None:
+        from tasktools.management.result_output import require_backend, show_awaited
+
+        if not found.app.conf.task_always_eager:
+            require_backend(self, found.app, sender=True)
+        show_awaited(self, found.app, self._publish(found, call), timeout, options, call=call)
 
     def _publish(self, found: celery_app.Found, call: Call) -> single.Sent:
         sent = single.publish(found.app, call, listen=not self._called_from_command_line or listens(found.app))
         self.done = f"{sent.task} was sent, its id is {sent.id}."
+        if sent.eager:
+            self.note("task_always_eager is set: the task ran here, no worker was asked.")
         return sent
 
     def _run_many(self, name: str | None, options: dict[str, Any]) -> None:
@@ -82,7 +85,6 @@ class Command(TasktoolsCommand):
             self.load_tasks(found, name)
         chosen = {key: options[key] for key in ("args_json", "kwargs_json", "unregistered")}
         call = single.prepare(found.app, name, words, options=calling_options(found.app, options), **chosen)
-        doubt = single.doubt(found.app, call)
-        if doubt:
+        if doubt := single.doubt(found.app, call):
             self.warn(TasktoolsError(doubt))
         return sender_of(self, found, call.task), call

@@ -7,14 +7,15 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from tasktools.arguments.durations import parse_duration
+from tasktools.arguments.names import check_id
 from tasktools.environment.interrupts import heed_signals
 from tasktools.exceptions import ArgumentError
 from tasktools.management.awaiting import Awaiting
 from tasktools.management.base import TasktoolsCommand
-from tasktools.management.result_output import DEFAULT_WAIT, require_backend, show, verdict, waiting_time
+from tasktools.management.result_output import require_backend, show, verdict
+from tasktools.management.wait_options import add_wait_options, waiting_time
 from tasktools.render import counted
 from tasktools.results.locate import locate
-from tasktools.results.outcome import check_id
 from tasktools.results.wait import wait
 
 
@@ -25,9 +26,7 @@ class Command(TasktoolsCommand):
         super().add_arguments(parser)
         parser._option_string_actions["--traceback"].help = "show the traceback of a task that failed, too"
         parser.add_argument("ids", nargs="+", metavar="id", help="what enqueue printed, or AsyncResult.id")
-        parser.add_argument("--wait", action="store_true", help="wait until all are finished")
-        waiting = f"how long --wait waits ({DEFAULT_WAIT}); exit code 3 then"
-        parser.add_argument("--timeout", metavar="DURATION", help=waiting)
+        add_wait_options(parser, "wait until all are finished")
         parser.add_argument(
             "--interval", metavar="DURATION", default="500ms", help="longest pause between two looks (500ms)"
         )

@@ -8,9 +8,10 @@ import pytest
 from celery import Celery
 from celery.result import EagerResult
 
+from tasktools.arguments.names import check_id
 from tasktools.exceptions import ConfigurationError, Unreachable, UsageError
 from tasktools.results.backend import check_backend
-from tasktools.results.outcome import Failure, Outcome, check_id, of_eager, outcome_of
+from tasktools.results.outcome import Failure, Outcome, of_eager, outcome_of
 from tasktools.results.wait import wait
 
 PENDING = {"status": "PENDING", "result": None}
