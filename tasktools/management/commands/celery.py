@@ -11,6 +11,7 @@ from django.core.management.base import CommandParser
 
 from tasktools.management import become_green
 from tasktools.management.base import TasktoolsCommand
+from tasktools.management.epilogs import EPILOGS
 
 #: Options that Django (ManagementUtility.execute) and django-configurations have already read, to find the settings.
 _DJANGO_OPTIONS = ("--settings", "--pythonpath", "--configuration")
@@ -54,6 +55,8 @@ class Command(TasktoolsCommand):
         out, err = (options.get(name) or getattr(sys, name) for name in ("stdout", "stderr"))
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = run_celery(found.app if found else None, words, program="celery", hint="manage.py celery --help")
+        if list(words) in ([], ["--help"]):  # Celery's help has no examples
+            self.stdout.write(f"\n{EPILOGS['celery']}")
         self.end_with(code, f"celery {' '.join(words)} has ended with {code}.")
 
 
