@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
@@ -26,9 +25,6 @@ from tasktools.management.first_lines import doubts
 from tasktools.project import current_project
 from tasktools.supervisor.line import Line
 
-if TYPE_CHECKING:
-    from celery import Celery
-
 #: How long to wait for the broker's answer before reporting it, in seconds.
 BROKER_LIMIT = 2.5
 
@@ -49,7 +45,7 @@ class RunCommand(TasktoolsCommand):
         super().add_arguments(parser)
         found = current_project().found
         parser.add_argument(
-            "--celery-logging", action="store_true", help="let Celery set up the root logger although LOGGING is set"
+            "--celery-logging", action="store_true", help="let Celery set up logging although LOGGING is set"
         )
         self.add_own_options(parser)
         add_options(parser, options_of(self.celery_command, found.app if found else None))
@@ -129,12 +125,13 @@ class RunCommand(TasktoolsCommand):
 
     def start(self, found: celery_app.Found, words: Sequence[str], options: dict[str, Any]) -> int:
         from tasktools.management.celery_cli import run_celery
+        from tasktools.management.site_logging import keep_logging
         from tasktools.worker.banner import show_stock_urls
 
         show_stock_urls(found.app, self.celery_command)
         django_fixup.skip_checks_once(found.app)
-        if settings.LOGGING and not options["celery_logging"]:
-            _keep_logging(found.app, keep_level="loglevel" not in options)
+        if not options["celery_logging"]:
+            keep_logging(found.app, keep_levels="loglevel" not in options)
         if self.line is not None:
             words = self.obey(self.line, words)
         return run_celery(found.app, words, program="celery", hint=f"manage.py run{self.celery_command} --help")
@@ -168,17 +165,3 @@ def reloads(options: dict[str, Any]) -> bool:
 
 def _global_words(options: dict[str, Any], *, quiet: bool) -> list[str]:
     return ["--no-color"] * bool(options["no_color"]) + ["--quiet"] * (quiet or options["verbosity"] == 0)
-
-
-def _keep_logging(app: Celery, *, keep_level: bool) -> None:
-    """Keep the root logger as LOGGING has configured it: its handlers, and its level unless -l was typed."""
-    from celery.signals import after_setup_logger
-
-    app.conf.worker_hijack_root_logger = False
-    level = logging.getLogger().level
-
-    def restore(logger: logging.Logger, **_: Any) -> None:
-        if keep_level and settings.LOGGING.get("root"):
-            logger.setLevel(level)
-
-    after_setup_logger.connect(restore, weak=False, dispatch_uid="tasktools.keep_logging")

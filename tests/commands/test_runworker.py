@@ -4,6 +4,16 @@ import pytest
 
 from tests.support import Site
 
+LOGGING = """
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"mine": {"format": "MINE %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"mine": {"class": "logging.StreamHandler", "formatter": "mine"}},
+    "root": {"handlers": ["mine"], "level": "INFO"},
+}
+"""
+
 DRAIN = ("runworker", "--noreload", "--drain", "-P", "solo", "--without-mingle", "--without-gossip")
 
 
@@ -21,3 +31,27 @@ def test_level__with_debug_is_info(site: Site, settings: str, words: tuple[str, 
     ran = site.minimal(settings=settings).manage(*DRAIN, *words)
     assert (" ready." in ran.stderr + ran.stdout) is shown
     assert ran.returncode == 0
+
+
+def test_logging_setting__gets_the_records_of_tasks(site: Site) -> None:
+    """Records of get_task_logger went to the console, in Celery's format, and not to the handlers of LOGGING."""
+    site.minimal(settings=LOGGING)
+    site.write(
+        "shop/tasks.py",
+        """
+        from celery import shared_task
+        from celery.utils.log import get_task_logger
+
+        logger = get_task_logger(__name__)
+
+        @shared_task
+        def reckon():
+            logger.info("reckoning")
+        """,
+    )
+    assert site.manage("enqueue", "reckon").returncode == 0
+    ran = site.manage("runworker", "--noreload", "--drain", "-c", "1", "--without-mingle", "--without-gossip")
+    assert ran.returncode == 0
+    assert "MINE INFO shop.tasks reckoning\n" in ran.stderr
+    assert ran.stderr.count("reckoning") == ran.stderr.count(" succeeded in ") == 1
+    assert "PoolWorker" not in ran.stderr
