@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -21,7 +22,7 @@ from tasktools.exceptions import (
 )
 from tasktools.management import become_supervisor
 from tasktools.management.base import TasktoolsCommand
-from tasktools.management.first_lines import doubts
+from tasktools.management.first_lines import TOLD, doubts, doubts_of_backend
 from tasktools.project import current_project
 from tasktools.supervisor.line import Line
 
@@ -111,7 +112,10 @@ class RunCommand(TasktoolsCommand):
         from tasktools.worker.banner import summary
 
         self.note(summary(found.app, found.name, queues=options.get("queues")))
-        self.warn(*doubts(found.app, self.celery_command))
+        if not os.environ.pop(TOLD, ""):
+            self.warn(*doubts(found.app, self.celery_command))
+        if self.celery_command == "worker":
+            self.warn(*doubts_of_backend(found.app))
         try:
             check_broker(found.app, BROKER_LIMIT)
         except PrivateServerError:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from tasktools.management.first_lines import TOLD
 from tests.support import Site
 
 LOGGING = """
@@ -55,3 +56,10 @@ def test_logging_setting__gets_the_records_of_tasks(site: Site) -> None:
     assert "MINE INFO shop.tasks reckoning\n" in ran.stderr
     assert ran.stderr.count("reckoning") == ran.stderr.count(" succeeded in ") == 1
     assert "PoolWorker" not in ran.stderr
+
+
+@pytest.mark.parametrize(("told", "times"), [("", 1), ("1", 0)])
+def test_doubt__is_not_repeated_if_rundev_has_told_it(site: Site, told: str, times: int) -> None:
+    site.minimal(settings="CELERY_TASK_ALWAYS_EAGER = True")
+    ran = site.manage(*DRAIN, env={TOLD: told})
+    assert (ran.returncode, ran.stderr.count("CELERY_TASK_ALWAYS_EAGER")) == (0, times)

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from tasktools import render, startup
+from tasktools import render
 from tasktools.arguments.call import Call
 from tasktools.discovery import celery_app
 from tasktools.environment.interrupts import heed_signals
@@ -14,6 +14,7 @@ from tasktools.exceptions import TaskNameError, TasktoolsError
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.bulk_options import add_bulk_options, require_consistent
 from tasktools.management.call_options import add_calling_options, calling_options, listens, sender_of
+from tasktools.management.first_lines import require_broker
 from tasktools.management.result_output import DEFAULT_WAIT, require_backend, require_result, show_awaited, waiting_time
 from tasktools.publishing import single
 
@@ -50,7 +51,7 @@ class Command(TasktoolsCommand):
         if options["dry_run"]:
             self.print_json(single.routed(found.app, call))
             return
-        startup.require_broker(found)
+        require_broker(self, found)
         if options["wait"] and not found.app.conf.task_always_eager:
             require_backend(self, found.app, sender=True)
         sent = self._publish(found, call)
@@ -71,7 +72,7 @@ class Command(TasktoolsCommand):
 
         self.load_tasks(found := self.find_app(options["app"]), name)
         found = sender_of(self, found, name)
-        startup.require_broker(found)
+        require_broker(self, found)
         send_file(self, found.app, name, options, listen=not self._called_from_command_line)
 
     def _prepare(
