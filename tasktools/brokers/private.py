@@ -35,6 +35,9 @@ def use(conf: Any, home: server.Home) -> None:
     conf.broker_url = f"{PRIVATE_SOCKET}{home.socket}"
     if not conf.result_backend:
         conf.result_backend = f"{_BACKEND}+socket://{home.socket}"
+    if not conf.first("redbeat_redis_url", "REDBEAT_REDIS_URL"):
+        # RedBeat would give broker_url to redis-py, which knows a socket by this form only.
+        conf.redbeat_redis_url = f"unix://{home.socket}"
 
 
 def prepare() -> None:
