@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -24,6 +25,7 @@ from tasktools.management import become_supervisor
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.first_lines import TOLD, doubts, doubts_of_backend
 from tasktools.project import current_project
+from tasktools.registry.registry import finalize
 from tasktools.supervisor.line import Line
 
 #: How long to wait for the broker's answer before reporting it, in seconds.
@@ -66,6 +68,7 @@ class RunCommand(TasktoolsCommand):
 
     def check(self, *args: Any, **options: Any) -> None:
         """Run Django's checks. Raises ProjectError if a check raises an exception, for example because of a broken URLconf."""
+        self._load_for_checks()
         found: CommandError | None = None
         with project_code(django_fixup.checks_broken):
             try:
@@ -74,6 +77,13 @@ class RunCommand(TasktoolsCommand):
                 found = error
         if found is not None:
             raise found
+
+    def _load_for_checks(self) -> None:
+        """Let the checks look at the tasks of an app of the project, which no other command needs. `run` reports errors."""
+        found = current_project().found
+        if found is not None and not startup.load_tasks(found):
+            with contextlib.suppress(ProjectError):
+                finalize(found.app)
 
     def _end(self, error: TasktoolsError, options: dict[str, Any]) -> NoReturn:
         if self.line is not None and not _may_be_mended(error, options):

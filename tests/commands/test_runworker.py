@@ -63,3 +63,22 @@ def test_doubt__is_not_repeated_if_rundev_has_told_it(site: Site, told: str, tim
     site.minimal(settings="CELERY_TASK_ALWAYS_EAGER = True")
     ran = site.manage(*DRAIN, env={TOLD: told})
     assert (ran.returncode, ran.stderr.count("CELERY_TASK_ALWAYS_EAGER")) == (0, times)
+
+
+def test_check__looks_at_the_tasks_of_an_app_of_the_project(site: Site) -> None:
+    """Other commands do not import them before they need them, and so `check` does not know them."""
+    site.minimal()
+    site.write(
+        "mysite/celery.py",
+        """
+        from celery import Celery
+
+        app = Celery("mysite")
+        app.config_from_object("django.conf:settings", namespace="CELERY")
+        app.autodiscover_tasks()
+        """,
+    )
+    site.write("shop/tasks.py", "from celery import shared_task\n@shared_task\nasync def fetch(): ...\n")
+    ran = site.manage(*DRAIN)
+    assert 'The task "shop.tasks.fetch" (shop/tasks.py:2) is an async function' in ran.stderr
+    assert ran.returncode == 0
