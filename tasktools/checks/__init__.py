@@ -7,7 +7,7 @@ from typing import Any
 from django.core.checks import CheckMessage
 from django.core.checks import register as register_check
 
-from tasktools.checks import broker, project, schedule, serialization, tasks, timezone
+from tasktools.checks import broker, eager, project, schedule, serialization, tasks, timezone
 from tasktools.project import current_project
 
 #: The tag under which `manage.py check --tag tasktools` runs them.
@@ -21,6 +21,7 @@ IDS = (
     "tasktools.W002",
     "tasktools.W003",
     "tasktools.W005",
+    "tasktools.W006",
     "tasktools.W010",
     "tasktools.E011",
     "tasktools.W011",
@@ -36,6 +37,7 @@ _CHECKS = (
     project.check,
     project.check_tasks,
     broker.check,
+    eager.check,
     timezone.check,
     schedule.check,
     tasks.check,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from tasktools import conf, startup
+from tasktools import startup
 from tasktools.brokers import broker_of, private
 from tasktools.brokers.timeouts import TimedOut, within_thread
-from tasktools.celery_compat import DEFAULTS
+from tasktools.checks.broker import unset
+from tasktools.checks.eager import EAGER
 from tasktools.environment.tables import app_of, lacks_tables
 from tasktools.exceptions import ConfigurationError
 from tasktools.management.base import TasktoolsCommand
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from tasktools.discovery.celery_app import Found
 
 _EAGER = {
-    "worker": ".delay() runs each task in the process that calls it, and no worker gets it",
+    "worker": EAGER,
     "beat": "beat runs each task itself, and no worker gets it",
     "site": ".delay() and beat run each task in their own process, and no worker gets it",
 }
@@ -67,7 +68,7 @@ def doubts(app: Celery, command: str) -> list[ConfigurationError]:
     else:
         found += _lonely_broker(app)
     if not private.configured(app.conf):
-        found.append(_unset_broker(app))
+        found.append(unset(app))
     return found
 
 
@@ -92,11 +93,3 @@ def doubts_of_backend(app: Celery) -> list[ConfigurationError]:
     except Exception:  # noqa: BLE001 - whoever needs a backend that cannot be used reports it
         return []
     return [ConfigurationError(local, hint=SET_BACKEND)] if local else []
-
-
-def _unset_broker(app: Celery) -> ConfigurationError:
-    slip = conf.like("CELERY_BROKER_URL", {f"CELERY_{name.upper()}" for name in DEFAULTS.here()})
-    sentence = f"CELERY_BROKER_URL is not set: Celery uses {broker_of(app).uri()}."
-    if slip:
-        return ConfigurationError(f"{sentence} {slip} is no setting.", hint="did you mean CELERY_BROKER_URL?")
-    return ConfigurationError(sentence, hint="set CELERY_BROKER_URL")
