@@ -70,7 +70,7 @@ class SiteLogging(Logging):
         if logfile is None and self._said & above:
             return logger
         loggers = [logger]
-        if logger is _ROOT and not base_logger.propagate:
+        if logfile is not None and logger is _ROOT and not base_logger.propagate:
             loggers.append(base_logger)
         for handler in super().setup_handlers(logging.Logger("new"), logfile, *args, **kwargs).handlers:
             if logfile is None:

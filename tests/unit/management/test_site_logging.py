@@ -94,6 +94,11 @@ def test_record__is_printed_once_by_whom_logging_names(
     assert [line.rpartition(": ")[2].rpartition("] ")[2] for line in celery.splitlines()] == by_celery
 
 
+def test_record__of_celery_that_the_site_stops_is_not_printed(log: Any) -> None:
+    site, celery = log({"loggers": {"celery": {"level": "INFO", "propagate": False}}})
+    assert (site, "of Celery" in celery) == ("", False)
+
+
 def test_record__of_a_task_names_it_where_celery_prints_it(log: Any) -> None:
     _, celery = log({"loggers": {"django.db": OWN}})
     assert "INFO/MainProcess] ???[???]: of a task\n" in celery
