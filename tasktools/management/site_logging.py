@@ -47,6 +47,7 @@ class SiteLogging(Logging):
             return super().setup_logging_subsystem(*args, **kwargs)
         for logger, handler in self._made:  # again in a child process whose log file is its own (%i)
             logger.removeHandler(handler)
+            handler.close()
         existing = (each for each in _ROOT.manager.loggerDict.values() if isinstance(each, logging.Logger))
         self._said = frozenset(filter(_has_handler, (_ROOT, *existing)))
         levels = {task_logger: task_logger.level, **({_ROOT: _ROOT.level} if self._sets_root() else {})}
