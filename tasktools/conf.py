@@ -22,6 +22,7 @@ from typing import Any
 from django.conf import settings
 
 from tasktools.arguments.durations import parse_duration
+from tasktools.celery_compat import DEFAULTS
 from tasktools.environment.installed import is_installed
 from tasktools.exceptions import ArgumentError, ConfigurationError
 from tasktools.valkey.folders import runtime_folder
@@ -41,6 +42,11 @@ def like(name: str, known: Collection[str]) -> str:
     written = [each for each in dir(settings) if each.isupper() and each.startswith("CELERY") and each not in known]
     close = difflib.get_close_matches(name, written, 1, 0.85)
     return close[0] if close and close[0] != name else ""
+
+
+def broker_slip() -> str:
+    """Return the setting of the project that is likely to be a slip for CELERY_BROKER_URL; "" if there is none."""
+    return like("CELERY_BROKER_URL", {f"CELERY_{name.upper()}" for name in DEFAULTS.here()})
 
 
 def settings_package() -> str:

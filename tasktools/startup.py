@@ -111,7 +111,7 @@ def choose_broker(chosen: celery_app.Found) -> None:
         if home and not other:
             private.use(app.conf, home)
         elif chosen.ready_made and not app.conf.task_always_eager:
-            private.refuse(app.conf, private.unset_error(other))
+            private.refuse(app.conf, private.unset_error(other, conf.broker_slip()))
 
     if celery_compat.CONFIGURED.of(app):
         configure()
@@ -170,7 +170,7 @@ def require_broker(chosen: celery_app.Found) -> None:
     from tasktools.brokers import private
 
     if not chosen.app.conf.task_always_eager and chosen.app.conf.broker_url == private.UNSET:
-        raise private.unset_error(broker_elsewhere(chosen.app))
+        raise private.unset_error(broker_elsewhere(chosen.app), conf.broker_slip())
 
 
 def load_tasks(chosen: celery_app.Found) -> list[ProjectError]:

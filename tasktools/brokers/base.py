@@ -50,6 +50,11 @@ class Broker(abc.ABC):
         """The broker as the beginning of a sentence."""
         return f'The broker "{self.uri()}"'
 
+    @property
+    @abc.abstractmethod
+    def is_in_process(self) -> bool:
+        """Whether each process has its own, so that no message reaches another process."""
+
     def prepare(self) -> None:  # noqa: B027 - most have nothing to prepare
         """Do what must be done before the broker can answer. This may take a while."""
 

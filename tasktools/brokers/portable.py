@@ -44,6 +44,10 @@ class PortableBroker(Broker):
         shown = masked(url) if url else str(self.connection(self.app).as_uri())
         return with_stock_urls(shown)
 
+    @property
+    def is_in_process(self) -> bool:
+        return str(self.connection(self.app).transport.driver_type) == "memory"
+
     def ping(self, limit: float) -> None:
         self.publishing_connection(limit).release()
 

@@ -21,6 +21,9 @@ _ALIAS = PRIVATE_SOCKET.partition("+")[0]
 #: The broker URL that means "no broker is configured, and there is no private one either".
 UNSET = f"{_ALIAS}+unset:///"
 
+#: The hint for a misspelt setting.
+DID_YOU_MEAN = "did you mean CELERY_BROKER_URL?"
+
 _TRANSPORT = "tasktools.brokers.private_redis:Transport"
 _BACKEND = "tasktools.brokers.private_redis.Backend"
 
@@ -35,6 +38,9 @@ def use(conf: Any, home: server.Home) -> None:
     conf.broker_url = f"{PRIVATE_SOCKET}{home.socket}"
     if not conf.result_backend:
         conf.result_backend = f"{_BACKEND}+socket://{home.socket}"
+    if not conf.first("redbeat_redis_url", "REDBEAT_REDIS_URL"):
+        # RedBeat would give broker_url to redis-py, which knows a socket by this form only.
+        conf.redbeat_redis_url = f"unix://{home.socket}"
 
 
 def prepare() -> None:
@@ -60,8 +66,13 @@ def refuse(conf: Any, error: TasktoolsError) -> None:
     conf.broker_url = UNSET
 
 
-def unset_error(other: str = "") -> ConfigurationError:
-    """Return the error for a missing broker; `other` is the -A name of another app that names a broker."""
+def unset_error(other: str = "", slip: str = "") -> ConfigurationError:
+    """Return the error for a missing broker.
+
+    `other` is the -A name of another app that names a broker, `slip` a setting that is likely to be meant.
+    """
+    if slip:
+        return ConfigurationError(f"No broker is configured: {slip} is no setting.", hint=DID_YOU_MEAN)
     if other:
         return ConfigurationError(
             f"No broker is configured, and the private one is not used beside {other}, which names a broker.",

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.checks import CheckMessage
 from django.core.checks import register as register_check
 
-from tasktools.checks import broker, project, schedule, serialization, timezone
+from tasktools.checks import broker, eager, project, schedule, serialization, tasks, timezone
 from tasktools.project import current_project
 
 #: The tag under which `manage.py check --tag tasktools` runs them.
@@ -20,6 +20,8 @@ IDS = (
     "tasktools.W001",
     "tasktools.W002",
     "tasktools.W003",
+    "tasktools.W005",
+    "tasktools.W006",
     "tasktools.W010",
     "tasktools.E011",
     "tasktools.W011",
@@ -28,6 +30,18 @@ IDS = (
     "tasktools.W013",
     "tasktools.W020",
     "tasktools.W021",
+)
+
+#: In this order: `schedule` may load the tasks that `tasks` looks at.
+_CHECKS = (
+    project.check,
+    project.check_tasks,
+    broker.check,
+    eager.check,
+    timezone.check,
+    schedule.check,
+    tasks.check,
+    serialization.check,
 )
 
 
@@ -39,8 +53,7 @@ def register() -> None:
 def check(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Run all checks. An error in code of the project becomes a message, which is given only once."""
     messages: list[CheckMessage] = []
-    checks = (project.check, project.check_tasks, broker.check, timezone.check, schedule.check, serialization.check)
-    for each in checks:
+    for each in _CHECKS:
         messages += (message for message in project.guarded(each) if message not in messages)
     return _for_a_person(messages)
 

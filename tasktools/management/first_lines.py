@@ -1,26 +1,37 @@
-"""Warnings of runworker and runbeat before Celery starts: the settings work, and may not be what is meant."""
+"""Warnings of the commands before they begin: the settings work, and may not be what is meant."""
 
 from __future__ import annotations
 
 import contextlib
 from typing import TYPE_CHECKING
 
-from tasktools import conf
+from tasktools import startup
 from tasktools.brokers import broker_of, private
 from tasktools.brokers.timeouts import TimedOut, within_thread
-from tasktools.celery_compat import DEFAULTS
+from tasktools.checks.broker import unset
+from tasktools.checks.eager import EAGER
 from tasktools.environment.tables import app_of, lacks_tables
 from tasktools.exceptions import ConfigurationError
-from tasktools.results.backend import SET_BACKEND, lost_results
+from tasktools.management.base import TasktoolsCommand
 
 if TYPE_CHECKING:
     from celery import Celery
 
+    from tasktools.discovery.celery_app import Found
+
 _EAGER = {
-    "worker": ".delay() runs each task in the process that calls it, and no worker gets it",
+    "worker": EAGER,
     "beat": "beat runs each task itself, and no worker gets it",
+    "site": ".delay() and beat run each task in their own process, and no worker gets it",
 }
 
+#: The variable of the environment that tells runworker and runbeat that rundev has printed the doubts of the whole site.
+TOLD = "TASKTOOLS_TOLD"
+
+_SHARE_BROKER = (
+    "set CELERY_BROKER_URL to a broker that processes share, such as redis://localhost:6379/0; "
+    "with DEBUG on you may leave it unset"
+)
 
 #: How long the database may take to say which tables it has, in seconds.
 LIMIT = 2.5
@@ -35,20 +46,46 @@ def require_tables(what: str, kind: type | None) -> None:
             raise ConfigurationError(sentence, hint=f"manage.py migrate {app.label}")
 
 
+def require_broker(command: TasktoolsCommand, found: Found) -> None:
+    """Warn of a broker that only this process has, if the command sends and then ends.
+
+    Code that uses call_command, such as a test, may have a worker in its own process. It gets no warning.
+
+    Raises ConfigurationError when the ready-made app has no broker and needs one.
+    """
+    startup.require_broker(found)
+    if command.is_own_process and not found.app.conf.task_always_eager:
+        command.warn(*_lonely_broker(found.app))
+
+
 def doubts(app: Celery, command: str) -> list[ConfigurationError]:
-    """Return the warnings to print before `command`, "worker" or "beat", starts."""
+    """Return the warnings to print before `command`, "worker", "beat" or the whole "site", starts."""
     found = []
     if app.conf.task_always_eager:
         sentence = f"CELERY_TASK_ALWAYS_EAGER is set: {_EAGER[command]}."
         found.append(ConfigurationError(sentence, hint="unset it outside tests"))
-    if command == "worker":
-        found += _doubts_of_backend(app)
+    else:
+        found += _lonely_broker(app)
     if not private.configured(app.conf):
-        found.append(_unset_broker(app))
+        found.append(unset(app))
     return found
 
 
-def _doubts_of_backend(app: Celery) -> list[ConfigurationError]:
+def _lonely_broker(app: Celery) -> list[ConfigurationError]:
+    try:
+        broker = broker_of(app)
+        if not broker.is_in_process:
+            return []
+    except ConfigurationError:  # whoever needs a broker that cannot be used reports it
+        return []
+    sentence = f"{broker.name} exists only inside each process: a worker gets nothing that another process sends."
+    return [ConfigurationError(sentence, hint=_SHARE_BROKER)]
+
+
+def doubts_of_backend(app: Celery) -> list[ConfigurationError]:
+    """Return the warnings of a worker whose results nobody can read."""
+    from tasktools.results.backend import SET_BACKEND, lost_results  # enqueue needs none of it
+
     try:
         require_tables("The result backend", type(app.backend))
         local = lost_results(app.backend)
@@ -57,11 +94,3 @@ def _doubts_of_backend(app: Celery) -> list[ConfigurationError]:
     except Exception:  # noqa: BLE001 - whoever needs a backend that cannot be used reports it
         return []
     return [ConfigurationError(local, hint=SET_BACKEND)] if local else []
-
-
-def _unset_broker(app: Celery) -> ConfigurationError:
-    slip = conf.like("CELERY_BROKER_URL", {f"CELERY_{name.upper()}" for name in DEFAULTS.here()})
-    sentence = f"CELERY_BROKER_URL is not set: Celery uses {broker_of(app).uri()}."
-    if slip:
-        return ConfigurationError(f"{sentence} {slip} is no setting.", hint="did you mean CELERY_BROKER_URL?")
-    return ConfigurationError(sentence, hint="set CELERY_BROKER_URL")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import logging
+import contextlib
+import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
@@ -22,12 +23,10 @@ from tasktools.exceptions import (
 )
 from tasktools.management import become_supervisor
 from tasktools.management.base import TasktoolsCommand
-from tasktools.management.first_lines import doubts
+from tasktools.management.first_lines import TOLD, doubts, doubts_of_backend
 from tasktools.project import current_project
+from tasktools.registry.registry import finalize
 from tasktools.supervisor.line import Line
-
-if TYPE_CHECKING:
-    from celery import Celery
 
 #: How long to wait for the broker's answer before reporting it, in seconds.
 BROKER_LIMIT = 2.5
@@ -49,7 +48,7 @@ class RunCommand(TasktoolsCommand):
         super().add_arguments(parser)
         found = current_project().found
         parser.add_argument(
-            "--celery-logging", action="store_true", help="let Celery set up the root logger although LOGGING is set"
+            "--celery-logging", action="store_true", help="let Celery set up logging although LOGGING is set"
         )
         self.add_own_options(parser)
         add_options(parser, options_of(self.celery_command, found.app if found else None))
@@ -69,6 +68,7 @@ class RunCommand(TasktoolsCommand):
 
     def check(self, *args: Any, **options: Any) -> None:
         """Run Django's checks. Raises ProjectError if a check raises an exception, for example because of a broken URLconf."""
+        self._load_for_checks()
         found: CommandError | None = None
         with project_code(django_fixup.checks_broken):
             try:
@@ -77,6 +77,13 @@ class RunCommand(TasktoolsCommand):
                 found = error
         if found is not None:
             raise found
+
+    def _load_for_checks(self) -> None:
+        """Let the checks look at the tasks of an app of the project, which no other command needs. `run` reports errors."""
+        found = current_project().found
+        if found is not None and not startup.load_tasks(found):
+            with contextlib.suppress(ProjectError):
+                finalize(found.app)
 
     def _end(self, error: TasktoolsError, options: dict[str, Any]) -> NoReturn:
         if self.line is not None and not _may_be_mended(error, options):
@@ -115,7 +122,10 @@ class RunCommand(TasktoolsCommand):
         from tasktools.worker.banner import summary
 
         self.note(summary(found.app, found.name, queues=options.get("queues")))
-        self.warn(*doubts(found.app, self.celery_command))
+        if not os.environ.pop(TOLD, ""):
+            self.warn(*doubts(found.app, self.celery_command))
+        if self.celery_command == "worker":
+            self.warn(*doubts_of_backend(found.app))
         try:
             check_broker(found.app, BROKER_LIMIT)
         except PrivateServerError:
@@ -129,12 +139,13 @@ class RunCommand(TasktoolsCommand):
 
     def start(self, found: celery_app.Found, words: Sequence[str], options: dict[str, Any]) -> int:
         from tasktools.management.celery_cli import run_celery
+        from tasktools.management.site_logging import keep_logging
         from tasktools.worker.banner import show_stock_urls
 
         show_stock_urls(found.app, self.celery_command)
         django_fixup.skip_checks_once(found.app)
-        if settings.LOGGING and not options["celery_logging"]:
-            _keep_logging(found.app, keep_level="loglevel" not in options)
+        if not options["celery_logging"]:
+            keep_logging(found.app, keep_levels="loglevel" not in options)
         if self.line is not None:
             words = self.obey(self.line, words)
         return run_celery(found.app, words, program="celery", hint=f"manage.py run{self.celery_command} --help")
@@ -168,17 +179,3 @@ def reloads(options: dict[str, Any]) -> bool:
 
 def _global_words(options: dict[str, Any], *, quiet: bool) -> list[str]:
     return ["--no-color"] * bool(options["no_color"]) + ["--quiet"] * (quiet or options["verbosity"] == 0)
-
-
-def _keep_logging(app: Celery, *, keep_level: bool) -> None:
-    """Keep the root logger as LOGGING has configured it: its handlers, and its level unless -l was typed."""
-    from celery.signals import after_setup_logger
-
-    app.conf.worker_hijack_root_logger = False
-    level = logging.getLogger().level
-
-    def restore(logger: logging.Logger, **_: Any) -> None:
-        if keep_level and settings.LOGGING.get("root"):
-            logger.setLevel(level)
-
-    after_setup_logger.connect(restore, weak=False, dispatch_uid="tasktools.keep_logging")

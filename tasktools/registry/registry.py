@@ -166,7 +166,7 @@ def _info(app: Celery, name: str, short_name: str) -> TaskInfo:
         short_name=short_name,
         signature=describe(signature_of(task).shown),
         queue=_usual_queue(app, name),
-        defined_in=_place(inspect.unwrap(function)),
+        defined_in=place_of(task),
         doc=next(iter(inspect.cleandoc(function.__doc__ or "").splitlines()), ""),
     )
 
@@ -185,7 +185,9 @@ def _usual_queue(app: Celery, name: str) -> str:
         return ""  # a router that looks at arguments fails without them
 
 
-def _place(function: Callable[..., Any]) -> str:
+def place_of(task: Any) -> str:
+    """Return where the function of a task is, as TaskInfo.defined_in."""
+    function = inspect.unwrap(function_of(task))
     code = getattr(function, "__code__", None)
     if code is None:
         return ""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,9 @@ from django.core.checks import run_checks
 from tasktools import checks, startup
 from tasktools.brokers import private
 from tasktools.discovery.celery_app import Found
+from tasktools.exceptions import ConfigurationError
 from tasktools.project import Project
+from tasktools.valkey.server import Home
 
 UNSET = CheckWarning(
     "No broker is configured, and with DEBUG off there is no private one.",
@@ -52,4 +55,53 @@ def test_W001__is_silent_where_no_app_was_found(project: Project) -> None:
 
 
 def test_W001__is_silent_with_the_private_server(app: Any) -> None:
+    assert run_checks(tags=[checks.TAG]) == []
+
+
+MISSPELT = CheckWarning(
+    "No broker is configured: CELERY_BROKER_ULR is no setting.", hint="did you mean CELERY_BROKER_URL?", id=UNSET.id
+)
+
+
+def test_W001__names_a_misspelt_setting(brokerless: Any, settings: Any) -> None:
+    settings.DEBUG, settings.CELERY_BROKER_ULR = False, "redis://h"
+    startup.choose_broker(Found(app=brokerless, ready_made=True))
+    assert run_checks(tags=[checks.TAG]) == [MISSPELT]
+    with pytest.raises(ConfigurationError) as caught, brokerless.connection_for_write() as connection:
+        connection.transport  # noqa: B018 - what .delay() uses
+    assert (caught.value.sentence, caught.value.hint) == (MISSPELT.msg, MISSPELT.hint)
+
+
+@pytest.mark.parametrize("ready_made", [True, False])
+def test_W001__names_a_misspelt_setting_where_another_broker_is_used(
+    brokerless: Any, settings: Any, project: Project, tmp_path: Path, ready_made: bool
+) -> None:
+    settings.CELERY_BROKER_ULR = "redis://h"
+    project.found = Found(app=brokerless, ready_made=ready_made)
+    private.use(brokerless.conf, Home(folder=tmp_path, linger=1))
+    (message,) = run_checks(tags=[checks.TAG])
+    assert message.msg == (
+        f"CELERY_BROKER_URL is not set: Celery uses redis+socket://{tmp_path}/valkey.sock."
+        " CELERY_BROKER_ULR is no setting."
+    )
+    assert (message.hint, message.id) == (MISSPELT.hint, UNSET.id)
+
+
+def test_W001__names_a_misspelt_setting_where_celery_has_its_default(
+    brokerless: Any, settings: Any, project: Project
+) -> None:
+    settings.CELERY_BROKER_ULR = "redis://h"
+    project.found = Found(app=brokerless)
+    (message,) = run_checks(tags=[checks.TAG])
+    assert message.msg == (
+        "CELERY_BROKER_URL is not set: Celery uses amqp://guest:**@localhost:5672//. CELERY_BROKER_ULR is no setting."
+    )
+
+
+@pytest.mark.parametrize("conf", [{"broker_url": "redis://h"}, {"task_always_eager": True}])
+def test_W001__is_silent_about_a_misspelt_setting_that_is_not_missed(
+    brokerless: Any, settings: Any, conf: dict[str, Any]
+) -> None:
+    settings.CELERY_BROKER_ULR = "redis://h"
+    brokerless.conf.update(conf)
     assert run_checks(tags=[checks.TAG]) == []

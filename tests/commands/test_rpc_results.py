@@ -34,7 +34,7 @@ def test_taskresult__of_another_process_says_that_it_never_can(typed: Run, elsew
 def test_memory_of_the_worker__nobody_else_reads_it(
     typed: Run, elsewhere: Callable[..., str], words: tuple[str, ...]
 ) -> None:
-    name = elsewhere(broker_url="memory://", result_backend="cache+memory://")
+    name = elsewhere(broker_url="redis://nosuch.invalid", result_backend="cache+memory://")
     done = typed(*words, "-A", name, "--no-color")
     assert done == Ran(
         "",

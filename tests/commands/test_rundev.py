@@ -16,6 +16,7 @@ from django.core.management.commands.runserver import Command as Runserver
 
 from tasktools.exceptions import AppError
 from tasktools.management import site_parts
+from tasktools.management.first_lines import TOLD
 from tasktools.management.site_parts import joined
 from tasktools.project import Project
 from tests.commands.conftest import Run
@@ -43,6 +44,7 @@ def plans(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         site_parts, "get_child_arguments", lambda: [sys.executable, "-Xdev", "manage.py", *sys.argv[1:]]
     )
     monkeypatch.setattr(Runserver, "default_port", str(refusing_port()))
+    monkeypatch.setenv(TOLD, "")
     return found
 
 
@@ -182,6 +184,31 @@ def test_plan__the_app_is_that_of_worker_and_beat(plan: Any, app: Any, elsewhere
         project.found = before
     assert found["web"] == [*START, "runserver"]
     assert found["beat"] == [*START, "runbeat", "--app", name, "-l", "INFO"]
+
+
+@pytest.mark.parametrize(
+    ("conf", "sentence"),
+    [
+        (
+            {"task_always_eager": True, "broker_url": "redis://localhost:1"},
+            "CELERY_TASK_ALWAYS_EAGER is set: .delay() and beat run each task in their own process, and no worker gets it.",
+        ),
+        (
+            {"broker_url": "memory://"},
+            'The broker "memory://" exists only inside each process: a worker gets nothing that another process sends.',
+        ),
+    ],
+)
+def test_doubt__is_told_once_for_all_parts(
+    plan: Any, elsewhere: Any, project: Project, capsys: pytest.CaptureFixture[str], conf: Any, sentence: str
+) -> None:
+    before = project.found
+    try:
+        plan("-A", elsewhere(**conf))
+    finally:
+        project.found = before
+    assert capsys.readouterr().err.startswith(f"{sentence}\nHint: ")
+    assert os.environ[TOLD] == "1"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,18 @@ from __future__ import annotations
 
 import pytest
 
+from tasktools.management.first_lines import TOLD
 from tests.support import Site
+
+LOGGING = """
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"mine": {"format": "MINE %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"mine": {"class": "logging.StreamHandler", "formatter": "mine"}},
+    "root": {"handlers": ["mine"], "level": "INFO"},
+}
+"""
 
 DRAIN = ("runworker", "--noreload", "--drain", "-P", "solo", "--without-mingle", "--without-gossip")
 
@@ -20,4 +31,54 @@ def test_level__with_debug_is_info(site: Site, settings: str, words: tuple[str, 
     """A worker without -l INFO said neither that it was ready nor which task it ran."""
     ran = site.minimal(settings=settings).manage(*DRAIN, *words)
     assert (" ready." in ran.stderr + ran.stdout) is shown
+    assert ran.returncode == 0
+
+
+def test_logging_setting__gets_the_records_of_tasks(site: Site) -> None:
+    """Records of get_task_logger went to the console, in Celery's format, and not to the handlers of LOGGING."""
+    site.minimal(settings=LOGGING)
+    site.write(
+        "shop/tasks.py",
+        """
+        from celery import shared_task
+        from celery.utils.log import get_task_logger
+
+        logger = get_task_logger(__name__)
+
+        @shared_task
+        def reckon():
+            logger.info("reckoning")
+        """,
+    )
+    assert site.manage("enqueue", "reckon").returncode == 0
+    ran = site.manage("runworker", "--noreload", "--drain", "-c", "1", "--without-mingle", "--without-gossip")
+    assert ran.returncode == 0
+    assert "MINE INFO shop.tasks reckoning\n" in ran.stderr
+    assert ran.stderr.count("reckoning") == ran.stderr.count(" succeeded in ") == 1
+    assert "PoolWorker" not in ran.stderr
+
+
+@pytest.mark.parametrize(("told", "times"), [("", 1), ("1", 0)])
+def test_doubt__is_not_repeated_if_rundev_has_told_it(site: Site, told: str, times: int) -> None:
+    site.minimal(settings="CELERY_TASK_ALWAYS_EAGER = True")
+    ran = site.manage(*DRAIN, env={TOLD: told})
+    assert (ran.returncode, ran.stderr.count("CELERY_TASK_ALWAYS_EAGER")) == (0, times)
+
+
+def test_check__looks_at_the_tasks_of_an_app_of_the_project(site: Site) -> None:
+    """Other commands do not import them before they need them, and so `check` does not know them."""
+    site.minimal()
+    site.write(
+        "mysite/celery.py",
+        """
+        from celery import Celery
+
+        app = Celery("mysite")
+        app.config_from_object("django.conf:settings", namespace="CELERY")
+        app.autodiscover_tasks()
+        """,
+    )
+    site.write("shop/tasks.py", "from celery import shared_task\n@shared_task\nasync def fetch(): ...\n")
+    ran = site.manage(*DRAIN)
+    assert 'The task "shop.tasks.fetch" (shop/tasks.py:2) is an async function' in ran.stderr
     assert ran.returncode == 0

@@ -56,7 +56,8 @@ class Command(TasktoolsCommand):
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = run_celery(found.app if found else None, words, program="celery", hint="manage.py celery --help")
         if list(words) in ([], ["--help"]):  # Celery's help has no examples
-            self.stdout.write(f"\n{EPILOGS['celery']}")
+            for line in ("", *EPILOGS["celery"].splitlines()):
+                self.print_line(line)
         self.end_with(code, f"celery {' '.join(words)} has ended with {code}.")
 
 

@@ -6,14 +6,15 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from tasktools import render, startup
+from tasktools import render
 from tasktools.arguments.call import Call
-from tasktools.discovery import celery_app
+from tasktools.discovery.celery_app import Found
 from tasktools.environment.interrupts import heed_signals
 from tasktools.exceptions import TaskNameError, TasktoolsError
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.bulk_options import add_bulk_options, require_consistent
 from tasktools.management.call_options import add_calling_options, calling_options, listens, sender_of
+from tasktools.management.first_lines import require_broker
 from tasktools.management.wait_options import add_wait_options, require_result, waiting_time
 from tasktools.publishing import single
 
@@ -48,21 +49,21 @@ class Command(TasktoolsCommand):
         if options["dry_run"]:
             self.print_json(single.routed(found.app, call))
             return
-        startup.require_broker(found)
+        require_broker(self, found)
         if options["wait"]:
             self._send_and_wait(found, call, timeout, options)
         else:
             sent = self._publish(found, call)
             self.print_line(render.as_json({"id": sent.id, "task": sent.task}) if options["as_json"] else sent.id)
 
-    def _send_and_wait(self, found: celery_app.Found, call: Call, timeout: float, options: dict[str, Any]) -> None:
+    def _send_and_wait(self, found: Found, call: Call, timeout: float, options: dict[str, Any]) -> None:
         from tasktools.management.result_output import require_backend, show_awaited
 
         if not found.app.conf.task_always_eager:
             require_backend(self, found.app, sender=True)
         show_awaited(self, found.app, self._publish(found, call), timeout, options, call=call)
 
-    def _publish(self, found: celery_app.Found, call: Call) -> single.Sent:
+    def _publish(self, found: Found, call: Call) -> single.Sent:
         sent = single.publish(found.app, call, listen=not self._called_from_command_line or listens(found.app))
         self.done = f"{sent.task} was sent, its id is {sent.id}."
         if sent.eager:
@@ -74,12 +75,10 @@ class Command(TasktoolsCommand):
 
         self.load_tasks(found := self.find_app(options["app"]), name)
         found = sender_of(self, found, name)
-        startup.require_broker(found)
+        require_broker(self, found)
         send_file(self, found.app, name, options, listen=not self._called_from_command_line)
 
-    def _prepare(
-        self, found: celery_app.Found, name: str, words: list[str], options: dict[str, Any]
-    ) -> tuple[celery_app.Found, Call]:
+    def _prepare(self, found: Found, name: str, words: list[str], options: dict[str, Any]) -> tuple[Found, Call]:
         """Return the app that sends, and the call."""
         if not options["unregistered"]:
             self.load_tasks(found, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from tasktools.exceptions import AppError, ProjectError, UsageError
 from tasktools.management import site_parts
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.become_supervisor import become
+from tasktools.management.first_lines import TOLD, doubts
 
 
 class Command(TasktoolsCommand):
@@ -62,11 +64,16 @@ class Command(TasktoolsCommand):
         become({"kind": "site", **plan, "color_stderr": site_parts.colored(self.stderr, options)})
 
     def broker(self, options: dict[str, Any]) -> str:
-        """Return the broker as text. Report an error that a changed file may fix: the parts wait for that change."""
+        """Return the broker as text, and warn of what concerns all parts: they do not warn again.
+
+        Report an error that a changed file may fix: the parts wait for that change.
+        """
         try:
             found = self.find_app(options["app"])
         except (AppError, ProjectError) as error:
             self.note(*render.error_lines(error), style=self.style.ERROR)
             return ""
         startup.require_broker(found)
+        self.warn(*doubts(found.app, "site"))
+        os.environ[TOLD] = "1"
         return f" | broker {broker_of(found.app).uri()}"

@@ -12,7 +12,7 @@ from django.core.cache import cache, caches
 
 from tasktools.exceptions import ConfigurationError
 from tasktools.management import first_lines
-from tasktools.management.first_lines import doubts
+from tasktools.management.first_lines import doubts, doubts_of_backend
 from tasktools.results.backend import SET_BACKEND, lost_results
 
 UNSET = "CELERY_BROKER_URL is not set: Celery uses amqp://guest:**@localhost:5672//."
@@ -21,7 +21,8 @@ UNSET = "CELERY_BROKER_URL is not set: Celery uses amqp://guest:**@localhost:567
 def said(command: str = "worker", **conf: Any) -> list[tuple[str, str]]:
     with Celery("shop", set_as_current=False) as app:
         app.conf.update(conf)
-        return [(each.sentence, each.hint) for each in doubts(app, command)]
+        found = [*doubts(app, command), *(doubts_of_backend(app) if command == "worker" else ())]
+        return [(each.sentence, each.hint) for each in found]
 
 
 @pytest.mark.parametrize(
@@ -52,12 +53,46 @@ def test_broker__another_setting_is_no_slip(settings: Any) -> None:
     [
         ("worker", ".delay() runs each task in the process that calls it, and no worker gets it"),
         ("beat", "beat runs each task itself, and no worker gets it"),
+        ("site", ".delay() and beat run each task in their own process, and no worker gets it"),
     ],
 )
 def test_eager(command: str, what: str) -> None:
     assert said(command, broker_url="redis://h", task_always_eager=True) == [
         (f"CELERY_TASK_ALWAYS_EAGER is set: {what}.", "unset it outside tests")
     ]
+
+
+LONELY = (
+    'The broker "memory://" exists only inside each process: a worker gets nothing that another process sends.',
+    "set CELERY_BROKER_URL to a broker that processes share, such as redis://localhost:6379/0; "
+    "with DEBUG on you may leave it unset",
+)
+
+
+@pytest.mark.parametrize("command", ["worker", "beat", "site"])
+@pytest.mark.parametrize(
+    "conf",
+    [
+        {"broker_url": "memory://"},
+        {"broker_url": "memory://localhost"},
+        {"broker_transport": "memory"},
+        {"broker_transport": "kombu.transport.memory:Transport"},
+        {"broker_url": "redis://h", "broker_write_url": "memory://"},
+    ],
+)
+def test_broker__in_each_process(command: str, conf: dict[str, Any]) -> None:
+    [(sentence, hint)] = said(command, **conf)
+    assert sentence.endswith(LONELY[0].partition('"')[2].partition('"')[2])
+    assert hint == LONELY[1]
+
+
+def test_broker__in_each_process_is_not_used_by_eager_tasks() -> None:
+    [(sentence, _)] = said(broker_url="memory://", task_always_eager=True)
+    assert sentence.startswith("CELERY_TASK_ALWAYS_EAGER is set")
+
+
+def test_broker__that_cannot_be_used_is_reported_elsewhere() -> None:
+    assert said(broker_url="nosuch://h") == []
 
 
 def test_backend__whose_tables_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
