@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tasktools.brokers import broker_of
@@ -13,6 +14,7 @@ from tasktools.render import counted
 
 if TYPE_CHECKING:
     from celery import Celery
+    from kombu import Queue
 
 
 def summary(app: Celery, name: str, *, queues: str | None = None, excluded: str | None = None) -> str:
@@ -32,9 +34,10 @@ def summary(app: Celery, name: str, *, queues: str | None = None, excluded: str 
 
 def _taken(app: Celery, queues: str | None, excluded: str | None) -> list[str]:
     """Return the queues that a worker takes from (celery.worker.WorkController.setup_queues)."""
+    aliases: Mapping[str, Queue] = app.amqp.queues.aliases  # type: ignore[attr-defined]  # celery-types lacks it
 
     def named(name: str) -> str:
-        return str(getattr(app.amqp.queues.aliases.get(name), "name", name))
+        return aliases[name].name if name in aliases else name
 
     chosen = map(named, queues.split(",")) if queues else app.amqp.queues
     left_out = set(map(named, (excluded or "").split(",")))
