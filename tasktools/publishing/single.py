@@ -15,6 +15,7 @@ from celery.result import denied_join_result
 from tasktools import render
 from tasktools.arguments.binding import bind
 from tasktools.arguments.call import Call
+from tasktools.arguments.fitting import fit
 from tasktools.arguments.models import models_in
 from tasktools.arguments.names import resolve
 from tasktools.arguments.signatures import TaskSignature
@@ -105,7 +106,7 @@ def doubt(app: Celery, call: Call) -> str:
 
 def _no_model(call: Call, signature: TaskSignature) -> str:
     """Return that an argument does not become the object that its annotation names, "" if there is no such argument."""
-    for name in signature.shown.bind(*call.args, **call.kwargs).arguments:
+    for name in fit(signature.shown, call.args, call.kwargs).arguments:
         for model in models_in(signature.shown.parameters[name].annotation):
             what = f'"{name}" of {call.task} is annotated as the model {model}, and gets what is typed'
             return f"{what}: no object is looked up. Pass the key to a parameter such as {name}_id: int."

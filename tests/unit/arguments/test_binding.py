@@ -26,6 +26,9 @@ def gather(*values: int, **named: int) -> None: ...
 def place_only(x: int, /, y: int = 0) -> None: ...
 
 
+def place_only_and_any(x: int, y: int = 0, /, **options: str) -> None: ...
+
+
 def untyped(a, b=None) -> None: ...
 
 
@@ -272,3 +275,9 @@ def test_bind__a_word_that_is_meant_as_text_is_plain_text() -> None:
     """A message of pickle would name a class that a stock worker does not have."""
     [value] = call(tokens, Verbatim("a=b")).args
     assert type(value) is str
+
+
+@pytest.mark.parametrize("given", [{}, {"kwargs_json": '{"y": "5"}'}])
+def test_bind__a_keyword_that_is_called_as_a_parameter_that_has_only_a_place(given: dict[str, str]) -> None:
+    words = ["1"] if given else ["1", "y=5"]
+    assert call(place_only_and_any, *words, **given) == Bound((1,), {"y": "5"})
