@@ -32,7 +32,7 @@ from django.utils.dateparse import parse_datetime
 
 from tasktools.arguments import nesting
 from tasktools.arguments.durations import parse_duration
-from tasktools.arguments.models import Model, is_model
+from tasktools.arguments.models import Model, faults, is_model
 from tasktools.exceptions import ArgumentError
 
 _BOOLEANS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
@@ -180,11 +180,7 @@ def _model(word: str, model: Model) -> object:
     try:
         return model.model_validate_json(word).model_dump(mode="json", by_alias=True)
     except ValueError as error:
-        raise NotConvertible(f"JSON for {model.__name__} ({_one_line(error)})") from None
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+        raise NotConvertible(f"JSON for {model.__name__} ({faults(error)})") from None
 
 
 def _json_or_text(word: str) -> object:

@@ -279,7 +279,38 @@ def test_convert__a_model_as_the_model_takes_it_again() -> None:
     assert Named.model_validate(convert('{"firstName": "Ada"}', Named)) == Named(firstName="Ada")
 
 
-@pytest.mark.parametrize("word", ["{}", "x", "[1]"])
-def test_convert__what_the_model_does_not_accept(word: str) -> None:
-    with pytest.raises(NotConvertible, match=r"^JSON for Point \(1 validation error for Point .*\)$"):
+@pytest.mark.parametrize(
+    ("word", "why"),
+    [
+        ("{}", "x: Field required"),
+        ("x", "Invalid JSON: expected value at line 1 column 1"),
+        ('{"x": "redis://me:verysecretpassword@host.example.org:6379/0"}', "x: Input should be a valid integer, .*"),
+        ('{"x": "a", "at": "b"}', "x: Input .*; at: Input .*"),
+    ],
+)
+def test_convert__what_the_model_does_not_accept(word: str, why: str) -> None:
+    with pytest.raises(NotConvertible, match=rf"^JSON for Point \({why}\)$") as caught:
         convert(word, Point)
+    assert "redis" not in str(caught.value)
+
+
+def test_convert__what_another_kind_of_model_does_not_accept() -> None:
+    class Own:
+        @classmethod
+        def model_validate_json(cls, text: str) -> Any:
+            raise ValueError("not\ntoday")
+
+    with pytest.raises(NotConvertible, match=r"^JSON for Own \(not today\)$"):
+        convert("{}", Own)
+
+
+def test_convert__a_model_that_accepts_nothing_names_three_faults() -> None:
+    class Many(BaseModel):
+        a: int
+        b: int
+        c: int
+        d: int
+
+    with pytest.raises(NotConvertible) as caught:
+        convert("{}", Many)
+    assert str(caught.value) == "JSON for Many (a: Field required; b: Field required; c: Field required)"
