@@ -25,10 +25,7 @@ PLACES = {
     "scheduled": "a worker holds it until its time has come",
     "ready": "a worker is about to run it",
     "none": "no trace of it: no queue holds it and no worker that answers has it",
-    "unknown": (
-        "no worker that answers has it, and the queues of this broker cannot be read, "
-        "so a message that waits and an unknown id look the same"
-    ),
+    "unknown": "no worker that answers has it, and the queues of this broker cannot be read",
 }
 
 

@@ -197,8 +197,8 @@ def _unknown_hint(name: str, knows: Callable[[str], bool]) -> str:
 def _waiting_hint(outcome: Outcome, timeout: float | None) -> str:
     if timeout is not None:
         return f"is a worker running (manage.py runworker)? Ask again: manage.py taskresult {outcome.id} --wait"
-    if outcome.place == "unknown":
-        return "check the id; --wait waits for the result"
+    if outcome.place == "unknown" and outcome.state == PENDING:
+        return "a task that waits and an unknown id look the same: check the id, or --wait for the result"
     if outcome.place == "queued":
         return "manage.py runworker starts a worker; --wait waits for the result"
     if outcome.place == "reserved":

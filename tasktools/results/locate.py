@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
@@ -28,6 +28,7 @@ class Claim(NamedTuple):
     worker: str
     place: str
     task: str | None = None
+    eta: str | None = None
 
 
 def locate(app: Celery, outcomes: Sequence[Outcome]) -> list[Outcome]:
@@ -44,13 +45,11 @@ def locate(app: Celery, outcomes: Sequence[Outcome]) -> list[Outcome]:
     traces = reach(broker.name, backend.LOOK_LIMIT, broker.find, waiting) if broker.supports_find else {}
     lost = [task_id for task_id in waiting if task_id not in traces or traces[task_id].place != "queued"]
     claims = reach(broker.name, backend.LOOK_LIMIT, _ask_workers, app, lost) if lost else {}
-    timed = [task_id for task_id in claims if claims[task_id].place == "scheduled" and task_id not in traces]
-    times = reach(broker.name, backend.LOOK_LIMIT, _ask_times, app, timed) if timed else {}
-    times |= {task_id: trace.eta for task_id, trace in traces.items() if trace.eta}
+    if not broker.supports_find and any(each not in claims or claims[each].place == "scheduled" for each in lost):
+        claims |= reach(broker.name, backend.LOOK_LIMIT, _ask_scheduled, app, lost)
     nowhere = Trace(place="none" if broker.supports_find else "unknown")
     return [
-        _placed(each, traces.get(each.id, nowhere), claims.get(each.id), times.get(each.id)) if each.waits else each
-        for each in outcomes
+        _placed(each, traces.get(each.id, nowhere), claims.get(each.id)) if each.waits else each for each in outcomes
     ]
 
 
@@ -76,20 +75,28 @@ def _ask_workers(app: Celery, task_ids: Sequence[str]) -> dict[str, Claim]:
     }
 
 
-def _ask_times(app: Celery, task_ids: Collection[str]) -> dict[str, str]:
-    """Return when the workers will run these tasks, which wait for their time."""
+def _ask_scheduled(app: Celery, task_ids: Sequence[str]) -> dict[str, Claim]:
+    """Return those of the tasks that workers hold until their time has come.
+
+    A worker also says so when it is asked for a task by its id, but without the time, from Celery 5.7 on, and not of a task
+    that it has run and will run again.
+    """
     replies = app.control.inspect(timeout=ANSWER_LIMIT).scheduled() or {}
-    entries = [entry for held in replies.values() for entry in held if entry["request"]["id"] in task_ids]
-    return {entry["request"]["id"]: entry["eta"] for entry in entries}
+    entries = [(worker, entry["request"], entry["eta"]) for worker, held in replies.items() for entry in held]
+    return {
+        request["id"]: Claim(worker, "scheduled", request.get("name"), eta)
+        for worker, request, eta in entries
+        if request["id"] in task_ids
+    }
 
 
-def _placed(outcome: Outcome, trace: Trace, claim: Claim | None, eta: str | None) -> Outcome:
+def _placed(outcome: Outcome, trace: Trace, claim: Claim | None) -> Outcome:
     return replace(
         outcome,
         place=claim.place if claim else trace.place,
         worker=claim.worker if claim else None,
         task=outcome.task or (claim and claim.task) or trace.task,
-        eta=_time(eta),
+        eta=_time((claim and claim.eta) or trace.eta),
     )
 
 

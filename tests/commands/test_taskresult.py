@@ -291,9 +291,8 @@ def test_unknown__without_any_worker(run_command: Run, elsewhere: Callable[..., 
     done = run_command("taskresult", "-A", name, task_id)
     refused(
         done,
-        f"{task_id} is PENDING: no worker that answers has it, and the queues of this broker cannot be read, "
-        "so a message that waits and an unknown id look the same.",
-        "check the id; --wait waits for the result",
+        f"{task_id} is PENDING: no worker that answers has it, and the queues of this broker cannot be read.",
+        "a task that waits and an unknown id look the same: check the id, or --wait for the result",
         3,
     )
     assert json.loads(run_command("taskresult", "-A", name, task_id, "--json").out)["place"] == "unknown"
