@@ -113,6 +113,7 @@ def test_stdin__is_read_as_a_pipe(site: Site) -> None:
 
 BAD = [
     ("not JSON", b"[1, 2\n", "it is not JSON: "),
+    ("infinite", b"[1, 1e999]\n", 'The number "1e999" is too large for a float.'),
     ("not an array", b"7\n", "it is neither an array of arguments nor an object of keywords."),
     ("too few", b"[1]\n", f"{ADD}: missing a required argument: 'y'."),
     ("too many", b"[1, 2, 3]\n", f"{ADD}: too many positional arguments."),
