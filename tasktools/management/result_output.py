@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -25,7 +24,6 @@ from tasktools.exceptions import (
 from tasktools.management.awaiting import PLACES, Awaiting, place_of
 from tasktools.management.base import TasktoolsCommand
 from tasktools.publishing.single import Sent
-from tasktools.registry.registry import queue_of
 from tasktools.results.backend import SET_BACKEND, check_backend, lost_results
 from tasktools.results.outcome import Failure, Outcome, of_eager
 from tasktools.results.wait import wait
@@ -83,16 +81,11 @@ def show_groups(
         command.note(f"{group} is a group of {render.counted(len(members), 'task')}{f': {listed}' if listed else ''}.")
 
 
-def show_awaited(
-    command: TasktoolsCommand, app: Celery, sent: Sent, timeout: float, options: dict[str, Any], *, call: Call
-) -> None:
-    """Wait for the result of `call`, which has just been sent, show it, and end as it did."""
+def show_awaited(command: TasktoolsCommand, app: Celery, sent: Sent, timeout: float, options: dict[str, Any]) -> None:
+    """Wait for the result of a call that has just been sent, show it, and end as it did."""
     if not options["as_json"]:
         command.note(f"{sent.id} {sent.task}")
-    queue = ""
-    with contextlib.suppress(TasktoolsError):  # a router of the project may do otherwise the second time
-        queue = "" if sent.eager else queue_of(app, call)
-    waited = wait(app, [sent.id], timeout=timeout, on_look=Awaiting(command, app, queue, timeout))
+    waited = wait(app, [sent.id], timeout=timeout, on_look=Awaiting(command, app, sent.queue, timeout))
     try:
         outcome = of_eager(sent.result) if sent.eager else next(waited)
     except KeyboardInterrupt:

@@ -57,6 +57,8 @@ class Sent:
     #: The EagerResult when task_always_eager ran the task here, else the AsyncResult.
     result: Any
     eager: bool
+    #: The queue that it went to, "" if that is not known: a router may choose another one if it is asked again.
+    queue: str = ""
 
 
 def prepare(
@@ -170,7 +172,8 @@ def publish(app: Celery, call: Call, *, listen: bool = True) -> Sent:
         sending.close()
     if sending.silent and not sending.done:  # the task's own apply_async has caught that error
         raise _in_doubt(broker, "does not answer", call)
-    return Sent(id=_id_of(result, call), task=call.task, result=result, eager=False)
+    task_id = _id_of(result, call)
+    return Sent(id=task_id, task=call.task, result=result, eager=False, queue=sending.queues.get(task_id, ""))
 
 
 def _failed(broker: Broker, sending: Sending, call: Call, error: BaseException) -> TasktoolsError:

@@ -142,6 +142,7 @@ def test_wait__json_tells_the_whole_outcome(worker: Running, run_command: Run) -
         "task": "tests.site.tasks.total",
         "retries": 0,
         "place": None,
+        "eta": None,
     }
 
 

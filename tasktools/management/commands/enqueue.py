@@ -57,7 +57,7 @@ class Command(TasktoolsCommand):
         if sent.eager:
             self.note("task_always_eager is set: the task ran here, no worker was asked.")
         if options["wait"]:
-            show_awaited(self, found.app, sent, timeout, options, call=call)
+            show_awaited(self, found.app, sent, timeout, options)
         else:
             self.print_line(render.as_json({"id": sent.id, "task": sent.task}) if options["as_json"] else sent.id)
 
