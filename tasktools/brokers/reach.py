@@ -151,10 +151,8 @@ def _connecting_hint(error: BaseException) -> str:
         return f"it seems that the port speaks no TLS: write redis:// for rediss://, or amqp:// for amqps://, or {_ADDRESS}"
     if "Connection closed by server" in str(error) and "ConnectionError" in _redis_classes(error):
         return f"it was reached and hung up: is it Redis or Valkey, and does it want TLS (rediss://)? Else {_ADDRESS}"
-    if any(
-        isinstance(each, OSError) and each.filename for each in chain(error)
-    ):  # not a socket: its errors name no file
-        return "make that folder, or allow it, or name another in CELERY_BROKER_TRANSPORT_OPTIONS"
+    if any(each.filename for each in chain(error) if isinstance(each, OSError)):  # that of a socket names no file
+        return "make it and let this user write there, or name another in CELERY_BROKER_TRANSPORT_OPTIONS"
     return f"make its folder, or {_ADDRESS}" if "unable to open database file" in str(error) else HINT
 
 

@@ -28,6 +28,12 @@ PLACES = {
     "unknown": "no worker that answers has it, and the queues of this broker cannot be read",
 }
 
+#: How long it waits in silence, in seconds.
+PATIENCE = 2.0
+
+#: How long it may take to find out what it waits for, in seconds; not done if less time is left.
+MOST = 5.0
+
 
 def place_of(outcome: Outcome) -> str:
     """Return where a waiting task is, with its time and its worker if these are known; "" if nobody has looked."""
@@ -36,13 +42,6 @@ def place_of(outcome: Outcome) -> str:
     due = f" (due {outcome.eta.isoformat(timespec='seconds')})" if outcome.eta else ""
     worker = f", on {outcome.worker}" if outcome.worker else ""
     return f"{PLACES.get(outcome.place, outcome.place)}{due}{worker}"
-
-
-#: How long it waits in silence, in seconds.
-PATIENCE = 2.0
-
-#: How long it may take to find out what it waits for, in seconds; not done if less time is left.
-MOST = 5.0
 
 
 class Awaiting:
