@@ -137,7 +137,7 @@ def _is_value(word: str, annotation: object) -> bool:
     """Whether the word is a value of that annotation, which says so."""
     if not types_words(annotation):
         return False
-    with contextlib.suppress(NotConvertible, nesting.TooDeep):
+    with contextlib.suppress(NotConvertible, ArgumentError):
         convert(word, annotation)
         return True
     return False

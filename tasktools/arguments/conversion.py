@@ -19,8 +19,10 @@ The table (a union takes the first of its types that can read the word; text com
 from __future__ import annotations
 
 import collections.abc
+import contextlib
 import enum
 import json
+import math
 import types
 import typing
 import uuid
@@ -32,7 +34,8 @@ from django.utils.dateparse import parse_datetime
 
 from tasktools.arguments import nesting
 from tasktools.arguments.durations import parse_duration
-from tasktools.arguments.models import Model, is_model
+from tasktools.arguments.models import Model, faults, is_model
+from tasktools.arguments.numbers import TooLarge
 from tasktools.exceptions import ArgumentError
 
 _BOOLEANS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
@@ -142,7 +145,7 @@ def _fits(value: object, annotation: object) -> bool:
 def _read(word: str, read: Callable[[str], object], name: str) -> object:
     try:
         return read(word)
-    except nesting.TooDeep:
+    except (NotConvertible, nesting.TooDeep, TooLarge):
         raise
     except (ValueError, InvalidOperation, ArgumentError, RecursionError):
         raise NotConvertible(name) from None
@@ -177,25 +180,19 @@ def _enum(word: str, kind: type[enum.Enum]) -> enum.Enum:
 
 
 def _model(word: str, model: Model) -> object:
+    with contextlib.suppress(ValueError):  # a model would take 1e999 as infinity
+        nesting.parsed(word)
     try:
         return model.model_validate_json(word).model_dump(mode="json", by_alias=True)
     except ValueError as error:
-        raise NotConvertible(f"JSON for {model.__name__} ({_one_line(error)})") from None
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+        raise NotConvertible(f"JSON for {model.__name__} ({faults(error)})") from None
 
 
 def _json_or_text(word: str) -> object:
     try:
-        return nesting.loads(word, parse_constant=_refuse_constant)
-    except ValueError:
+        return nesting.loads(word, decoder=nesting.WORDS)
+    except (ValueError, TooLarge):
         return word
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(name)
 
 
 def _bare(annotation: object) -> object:
@@ -210,6 +207,14 @@ def _boolean(word: str) -> bool:
         return _BOOLEANS[word.lower()]
     except KeyError:
         raise ValueError(word) from None
+
+
+def _float(word: str) -> float:
+    """Return a number, or one of Python's own words for infinity; 1e999 is none."""
+    number = float(word)
+    if math.isinf(number) and any(map(str.isdigit, word)):
+        raise NotConvertible("a number that a float can hold")
+    return number
 
 
 def _datetime(word: str) -> datetime:
@@ -227,7 +232,7 @@ def _none(word: str) -> None:
 _SCALARS: dict[object, tuple[str, Callable[[str], object]]] = {
     str: ("text", str),
     int: ("an integer", int),
-    float: ("a number", float),
+    float: ("a number", _float),
     bool: ("true or false", _boolean),
     bytes: ("text", str.encode),
     Decimal: ("a decimal number", Decimal),

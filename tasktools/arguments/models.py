@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import typing
+from collections.abc import Iterable
 from typing import Protocol, TypeGuard
+
+from tasktools.arguments.names import shown
+
+#: How many faults of a value are named, and how long one may be, in characters.
+MOST = 3
+LONGEST = 200
 
 
 class Model(Protocol):
@@ -19,6 +26,25 @@ class Model(Protocol):
 def is_model(annotation: object) -> TypeGuard[Model]:
     """Whether an annotation is such a class."""
     return isinstance(annotation, type) and hasattr(annotation, "model_validate_json")
+
+
+def faults(error: ValueError) -> str:
+    """Return in one line what a model does not accept.
+
+    The values are left out: pydantic cuts them in the middle, and half a password cannot be recognized as one.
+    """
+    errors = getattr(error, "errors", None)
+    if errors is None:
+        return _one_line(str(error))
+    return "; ".join(_one_line(": ".join(filter(None, (_place(each["loc"]), each["msg"])))) for each in errors()[:MOST])
+
+
+def _place(keys: Iterable[object]) -> str:
+    return ".".join(map(str, keys))
+
+
+def _one_line(text: str) -> str:
+    return shown(" ".join(text.split()), LONGEST)
 
 
 def models_in(annotation: object) -> list[str]:

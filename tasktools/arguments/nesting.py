@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from tasktools.arguments.names import shown
+from tasktools.arguments.numbers import finite
 from tasktools.exceptions import ArgumentError
 
 #: Most levels of lists and mappings in one argument. About 900 end a worker with a RecursionError each time it starts.
@@ -32,30 +33,44 @@ def require_shallow(values: Collection[Any]) -> None:
     raise TooDeep
 
 
+#: Reads JSON as Python does, but no number as infinity. Making it each time would take longer than a line of a file.
+_DECODER = json.JSONDecoder(parse_float=finite)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
+
+
+#: The same for a word without a type: NaN is text there.
+WORDS = json.JSONDecoder(parse_float=finite, parse_constant=_refuse)
+
+
 def may_be_deep(text: str) -> bool:
     """Whether the value of this JSON can be nested too deeply: each level needs one bracket."""
     return text.count("[") + text.count("{") > MOST_LEVELS
 
 
-def loads(text: str, **options: Any) -> Any:
+def loads(text: str, *, decoder: json.JSONDecoder = _DECODER) -> Any:
     """Return the value of JSON, as json.loads does, but refuse what is nested too deeply.
 
-    Raises ValueError, and TooDeep when the value, as an argument, is too deep.
+    Raises ValueError, TooLarge for a number, and TooDeep when the value, as an argument, is too deep.
     """
-    value = parsed(text, **options)
+    value = parsed(text, decoder=decoder)
     if may_be_deep(text):
         require_shallow([value])
     return value
 
 
-def parsed(text: str, **options: Any) -> Any:
+def parsed(text: str, *, decoder: json.JSONDecoder = _DECODER) -> Any:
     """Return the value of JSON that holds arguments. The caller must check their depth.
 
-    Raises ValueError, also for an object that has a key twice, and TooDeep when Python itself cannot read it because of its
-    depth.
+    NaN and Infinity are taken, as Celery takes them, if they are written so.
+
+    Raises ValueError, also for an object that has a key twice, TooLarge for a number that would become infinite, and TooDeep
+    when Python itself cannot read it because of its depth.
     """
     try:
-        value = json.loads(text, **options)
+        value = decoder.decode(text)
         if "{" in text and _may_repeat(text, value):  # the first test keeps the usual line quick
             json.loads(text, object_pairs_hook=_refuse_twice)
     except RecursionError:

@@ -18,6 +18,7 @@ from itertools import takewhile
 from typing import Any, NamedTuple
 
 from tasktools.arguments.conversion import types_words
+from tasktools.arguments.fitting import fit
 
 #: Parameters that can be given by name, and by place.
 KEYWORD_KINDS = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
@@ -62,7 +63,7 @@ class TaskSignature:
     def check(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         """Raise TypeError for a call that `apply_async` refuses."""
         if self.checked is not None:
-            self.checked.bind(*args, **kwargs)
+            fit(self.checked, args, kwargs)
 
     def takes_keyword(self, key: str) -> bool:
         """Whether `apply_async` takes a keyword of that name."""
@@ -75,7 +76,7 @@ class TaskSignature:
         if not self.certain:
             return ""
         try:
-            self.shown.bind(*args, **kwargs)
+            fit(self.shown, args, kwargs)
         except TypeError as error:
             return str(error)
         return ""

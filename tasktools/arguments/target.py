@@ -7,6 +7,7 @@ import typing
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from tasktools.arguments.fitting import fit
 from tasktools.arguments.names import shown
 from tasktools.arguments.signatures import POSITIONAL_KINDS, Reading, TaskSignature
 from tasktools.exceptions import ArgumentError
@@ -42,7 +43,7 @@ class Target:
         """
         try:
             if self.reading.whole and not (words and self.signature.exact):  # if exact, the next check is the same
-                self.reading.signature.bind(*args, **kwargs)
+                fit(self.reading.signature, args, kwargs)
             self.signature.check(args, kwargs)
         except TypeError as error:
             self.fail(f"{self.task}: {error}.")

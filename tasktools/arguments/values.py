@@ -9,12 +9,13 @@ import inspect
 import types
 import typing
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
 from tasktools.arguments.binding import Bound
 from tasktools.arguments.conversion import NotConvertible, convert, give_type
 from tasktools.arguments.names import shown
-from tasktools.arguments.signatures import ANYTHING, KEYWORD_KINDS, TaskSignature
+from tasktools.arguments.signatures import ANYTHING, KEYWORD_KINDS, POSITIONAL_KINDS, TaskSignature
 from tasktools.arguments.target import Target
 from tasktools.exceptions import ArgumentError
 
@@ -82,12 +83,11 @@ class Checker:
         """
         given = {key: cell for key, cell in cells.items() if cell or not self._has_default(key)}
         try:
-            named = {key: self._read(cell, self._called(key), key) for key, cell in given.items()}
-            by_place = []
-            for each in self._target.positional:
-                if each.kind is not inspect.Parameter.POSITIONAL_ONLY or each.name not in named:
-                    break
-                by_place.append(named.pop(each.name))
+            named = {key: self._read(cell, self._column(key), key) for key, cell in given.items()}
+            only = [each.name for each in self._target.positional if each.kind is inspect.Parameter.POSITIONAL_ONLY]
+            by_place = [named.pop(name) for name in takewhile(named.__contains__, only)]
+            for name in filter(named.__contains__, only):
+                self._target.fail(f'"{name}" is given by its place, and a parameter before it is left out.')
             return self._bound(by_place, named)
         except ArgumentError:
             if self._next is None:
@@ -114,10 +114,15 @@ class Checker:
         return Bound(args=tuple(args), kwargs=kwargs)
 
     def _called(self, key: str) -> inspect.Parameter | None:
+        """Return the parameter that a keyword is for."""
         self.require_keyword(key)
         found = self._target.parameters.get(key)
-        variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-        return found if found is not None and found.kind not in variable else self._target.extra
+        return found if found is not None and found.kind in KEYWORD_KINDS else self._target.extra
+
+    def _column(self, name: str) -> inspect.Parameter | None:
+        """Return the parameter that a column of cells is for: it may be one that is given by its place."""
+        found = self._target.parameters.get(name)
+        return found if found is not None and found.kind in POSITIONAL_KINDS else self._called(name)
 
     def _has_default(self, key: str) -> bool:
         found = self.signature.shown.parameters.get(key)

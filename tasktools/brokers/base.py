@@ -28,6 +28,9 @@ class Trace:
     place: str
     #: The queue's name; None if the broker does not say.
     queue: str | None = None
+    #: The name of the task, and the time before which it does not run (ISO 8601), as the message has them.
+    task: str | None = None
+    eta: str | None = None
 
 
 class Broker(abc.ABC):

@@ -33,7 +33,9 @@ _HEAD = re.compile(r"(?<![\w.+-])[a-z][\w.+-]*:/+[^:/@\s]*:", re.IGNORECASE)
 #: A longer password may remain: JSON without spaces is one piece, and holds more than URLs.
 _LONGEST = 4000
 #: The same for a text that was cut in the middle of the password: no host follows, and what follows is not a port.
-_CUT = re.compile(r"(?<![\w.+-])[a-z][\w.+-]*://[^:/@\s\[]*:(?!\d{0,5}(?!\w)|\*\*)", re.IGNORECASE)
+_CUT = re.compile(r"(?<![\w.+-])[a-z][\w.+-]*://[^:/@\s\[]*:(?!\d{0,5}(?!\w|\.\.\.|…)|\*\*)", re.IGNORECASE)
+#: What stands in place of the middle of a text that was cut out: the end of a password may follow.
+_CUT_OUT = "..."
 _CLOSING = "'\")]}>.,;:"
 _PARAMETER_IN_TEXT = re.compile(rf"(?<![\w-])({_SECRET_NAME}=)[^&;,\s'\")]+", re.IGNORECASE)
 
@@ -127,7 +129,7 @@ def hider(settings: Mapping[str, Any]) -> Callable[[str], str]:
 
 def hide(text: str) -> str:
     """Return a text without the passwords of the URLs in it."""
-    if ":/" in text:
+    if ":/" in text or _CUT_OUT in text:
         text = _PIECE.sub(_hidden, text)
     text = _NO_PORT.sub(rf"\1\2{MASK}\2", text)
     return _PARAMETER_IN_TEXT.sub(rf"\1{MASK}", _ALONE_IN_TEXT.sub(rf"\1{MASK}@", text))
@@ -142,6 +144,9 @@ def _hidden(match: re.Match[str]) -> str:
             parts += [piece[done : head.end()], MASK]
             done = at
     rest = piece[done:]
+    dots, at = rest.find(_CUT_OUT), rest.rfind("@")
+    if 0 <= dots < at:
+        rest = rest[: dots + len(_CUT_OUT)] + MASK + rest[at:]
     cut = _CUT.search(rest)
     if cut:
         rest = rest[: cut.end()] + MASK + rest[len(rest.rstrip(_CLOSING)) :]

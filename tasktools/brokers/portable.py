@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasktools.brokers.base import Broker, with_stock_urls
 from tasktools.brokers.masking import masked
+from tasktools.brokers.opening import open_store
 from tasktools.brokers.urls import flaw
 from tasktools.environment.shadowing import explained
 from tasktools.exceptions import ConfigurationError, TasktoolsError
@@ -34,7 +35,7 @@ class PortableBroker(Broker):
                 f'The broker "{masked(url)}" needs a library that is not installed: {error}.',
                 hint="install it; Celery names it as an extra: pip install 'celery[redis]', 'celery[sqs]', ...",
             ) from error
-        except (KeyError, ValueError, AttributeError, TypeError) as error:
+        except Exception as error:  # a transport without its library may also raise NameError or RuntimeError
             why, hint = flaw(url, error)
             raise ConfigurationError(f'The broker "{masked(url)}" {why}.', hint=hint) from error
         return connection
@@ -55,6 +56,7 @@ class PortableBroker(Broker):
         connection = self.connection(self.app, connect_timeout=limit, transport_options=self.options(limit))
         connection.ensure_connection(max_retries=0, timeout=limit, reraise_as_library_errors=False)
         connection.default_channel  # noqa: B018 - opens it: only then do some transports talk to the broker
+        open_store(connection)
         return connection
 
     def options(self, limit: float) -> dict[str, Any]:

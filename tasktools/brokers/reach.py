@@ -57,6 +57,9 @@ def _reach(run: Callable[..., Any], subject: str, limit: float, *call: Any, cons
         cause = next((each for each in chain(error) if isinstance(each, TasktoolsError)), None)
         if cause is not None:
             raise cause from error
+        if isinstance(error, ImportError):
+            sentence = f"{subject} needs a library that is not installed: {reason(error)}.{consequence}"
+            raise ConfigurationError(sentence, hint=_DRIVER) from error
         if is_misuse(error):
             sentence = f"{subject} cannot be used: {type(error).__name__}: {reason(error)}.{consequence}"
             raise ConfigurationError(sentence, hint=SETTINGS_HINT) from error
@@ -85,6 +88,8 @@ HINT = "start it, or fix its address in the settings (CELERY_BROKER_URL, CELERY_
 
 _ADDRESS = "fix the address in the settings (CELERY_BROKER_URL, CELERY_RESULT_BACKEND)"
 
+_DRIVER = "install it, or name another driver in the URL, as in sqla+postgresql+psycopg:// or db+mysql+pymysql://"
+
 #: What to do about an error that a Redis or Valkey returns, by the name of its class: this module does not import redis.
 _REMEDIES = {
     "AuthenticationError": "the server runs and refuses the user or the password: set those that it knows in the URL",
@@ -98,6 +103,8 @@ _REMEDIES = {
 
 def is_misuse(error: BaseException) -> bool:
     """Whether the error says that a transport or backend cannot use a setting. An untrusted certificate is not such an error."""
+    if any((kind.__module__, kind.__name__) == ("sqlalchemy.exc", "ArgumentError") for kind in type(error).__mro__):
+        return True
     return isinstance(error, (TypeError, ValueError)) and not isinstance(error, OSError)
 
 
@@ -144,7 +151,9 @@ def _connecting_hint(error: BaseException) -> str:
         return f"it seems that the port speaks no TLS: write redis:// for rediss://, or amqp:// for amqps://, or {_ADDRESS}"
     if "Connection closed by server" in str(error) and "ConnectionError" in _redis_classes(error):
         return f"it was reached and hung up: is it Redis or Valkey, and does it want TLS (rediss://)? Else {_ADDRESS}"
-    return HINT
+    if any(each.filename for each in chain(error) if isinstance(each, OSError)):  # that of a socket names no file
+        return "make it and let this user write there, or name another in CELERY_BROKER_TRANSPORT_OPTIONS"
+    return f"make its folder, or {_ADDRESS}" if "unable to open database file" in str(error) else HINT
 
 
 #: What OpenSSL reports for an answer that is not TLS.

@@ -39,10 +39,10 @@ class RedisBroker(PortableBroker):
         with self.publishing_connection(limit=5) as connection:
             keys = Keys(connection.default_channel)
             for message in keys.reserved():
-                found |= {task_id: Trace(place="reserved") for task_id in task_ids if _is_of(message, task_id)}
+                found |= _traces(message, task_ids, place="reserved")
             for queue in set(self.app.amqp.queues).union(_allowed(keys.queues())):
                 for message in keys.messages(queue):
-                    found |= {each: Trace(place="queued", queue=queue) for each in task_ids if _is_of(message, each)}
+                    found |= _traces(message, task_ids, place="queued", queue=queue)
         return found
 
 
@@ -52,12 +52,16 @@ def _allowed(names: Iterable[str]) -> Iterator[str]:
         yield from names
 
 
-def _is_of(message: bytes, task_id: str) -> bool:
-    if json.dumps(task_id).encode() not in message:
-        return False
+def _traces(message: bytes, task_ids: Collection[str], *, place: str, queue: str | None = None) -> dict[str, Trace]:
+    """Return the trace of the one task of `task_ids` whose message this is, by its id; nothing if it is of another task."""
+    if not any(json.dumps(task_id).encode() in message for task_id in task_ids):
+        return {}
     try:
         parsed = json.loads(message)
         content = parsed[0] if isinstance(parsed, list) else parsed  # a reserved one: [message, exchange, routing key]
-        return task_id in (content["headers"].get("id"), content["properties"].get("correlation_id"))
+        headers = content["headers"]
+        found = Trace(place=place, queue=queue, task=headers.get("task"), eta=headers.get("eta"))
+        ids = {headers.get("id"), content["properties"].get("correlation_id")}
+        return {task_id: found for task_id in task_ids if task_id in ids}
     except (ValueError, KeyError, TypeError, AttributeError):
-        return False  # another program's message in the same queue
+        return {}  # another program's message in the same queue

@@ -9,6 +9,8 @@ QUOTE = (
     "write what a URL does not take in a password in its other form: / is %2F, ? is %3F, # is %23, @ is %40, : is %3A"
 )
 
+_FIX = "fix CELERY_BROKER_URL, or install its library; --traceback shows where it fails"
+
 _PARAMETER = re.compile(r"(unexpected|multiple values for) keyword argument '(\w+)'")
 
 
@@ -29,7 +31,7 @@ def flaw(url: Any, error: Exception) -> tuple[str, str]:
         return why, "write the URL as redis://USER:PASSWORD@HOST:PORT/DATABASE, without that parameter"
     if isinstance(error, ValueError):
         return "cannot be used: its URL cannot be taken apart", QUOTE
-    return f"cannot be used ({type(error).__name__})", "fix CELERY_BROKER_URL; --traceback shows where it fails"
+    return f"cannot be used ({type(error).__name__})", _FIX
 
 
 def port_hint(error: BaseException) -> str:

@@ -25,6 +25,7 @@ PLACES = {
     "scheduled": "a worker holds it until its time has come",
     "ready": "a worker is about to run it",
     "none": "no trace of it: no queue holds it and no worker that answers has it",
+    "unknown": "no worker that answers has it, and the queues of this broker cannot be read",
 }
 
 #: How long it waits in silence, in seconds.
@@ -32,6 +33,15 @@ PATIENCE = 2.0
 
 #: How long it may take to find out what it waits for, in seconds; not done if less time is left.
 MOST = 5.0
+
+
+def place_of(outcome: Outcome) -> str:
+    """Return where a waiting task is, with its time and its worker if these are known; "" if nobody has looked."""
+    if outcome.place is None:
+        return ""
+    due = f" (due {outcome.eta.isoformat(timespec='seconds')})" if outcome.eta else ""
+    worker = f", on {outcome.worker}" if outcome.worker else ""
+    return f"{PLACES.get(outcome.place, outcome.place)}{due}{worker}"
 
 
 class Awaiting:
@@ -69,10 +79,10 @@ class Awaiting:
         [found] = locate(self.app, [sent])
         if found.place == "none":
             return "Waiting: no queue holds the task, and no worker answers that has it."
-        if found.place not in ("queued", None):
-            return f"Waiting: {PLACES[found.place]}{f', on {found.worker}' if found.worker else ''}."
+        if found.place not in ("queued", "unknown", None):
+            return f"Waiting: {place_of(found)}."
         place = f'the queue "{self.queue}" of {broker_of(self.app).uri()}'
         taking = listeners(self.app, self.queue)
         who = f"{', '.join(taking)} takes from it" if taking else "no worker answers that takes from it"
         hint = "" if taking else " (manage.py runworker starts one; a busy one of the solo pool does not answer)"
-        return f"Waiting: the task {'is in' if found.place else 'was sent to'} {place}; {who}{hint}."
+        return f"Waiting: the task {'is in' if found.place == 'queued' else 'was sent to'} {place}; {who}{hint}."

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from tasktools.exceptions import InDoubt, OutputError, Unreachable
 from tasktools.management.batches import Lot, is_the_projects, unsent_line
-from tasktools.management.bulk_report import doubt_text
+from tasktools.management.bulk_report import doubt_text, start_at
 from tasktools.management.call_reader import Fed
 from tasktools.publishing.append_file import Outputs
 from tasktools.publishing.batch import Publisher
@@ -18,11 +18,15 @@ from tasktools.publishing.one_by_one import Tally
 class BatchSender:
     """How far a run of enqueue --from has come, and how it sends the next batch."""
 
-    def __init__(self, publisher: Publisher, files: Outputs, run: Run | None, progress: Progress) -> None:
+    def __init__(
+        self, publisher: Publisher, files: Outputs, run: Run | None, progress: Progress, *, piped: bool
+    ) -> None:
+        """`piped` says that the lines come through a pipe, which cannot be read again."""
         self.publisher = publisher
         self.files = files
         self.run = run
         self.progress = progress
+        self.piped = piped
         #: Why the calls of a task took Celery's own path, by the name of the task.
         self.slow: dict[str, str] = {}
         #: The first and the last of the lines in doubt: nobody knows whether they were sent.
@@ -70,13 +74,13 @@ class BatchSender:
         """Return a sentence that says how to send the lines that were not sent."""
         if self.run:
             return "The same command goes on where it stopped."
-        return f"To go on: the same command with --start {self.progress.line + 1}"
+        return start_at(self.progress.line + 1, piped=self.piped)
 
     def doubtful(self, error: Unreachable) -> Unreachable:
         """Return the error with the lines that are in doubt, and how to go on."""
         go_on = self.how_to_go_on()
         if self.doubt and not self.run:
-            go_on = f"To go on: the same command with --start {self.doubt[1] + 1}"
+            go_on = start_at(self.doubt[1] + 1, piped=self.piped)
         whole = bool(self.run and self.publisher.is_atomic)
         return doubt_text(error, self.doubt, as_a_whole=whole, go_on=go_on)
 

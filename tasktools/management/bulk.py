@@ -77,7 +77,7 @@ class Bulk:
             run = self._resume(publisher, summary.digest if summary else "", stack)
             goes_on = (-1, -1) if run is None else (self.first.ids_size, self.first.bad_size)
             files.begin(*(goes_on if self.first.line else (None, None)))
-            sender = BatchSender(publisher, files, run, self.first)
+            sender = BatchSender(publisher, files, run, self.first, piped=self.source.is_pipe)
             self._send(sender, feeder, Meter(self.command, summary.lines if summary else None, self.first.line))
 
     def _resume(self, publisher: Publisher, digest: str, stack: contextlib.ExitStack) -> Run | None:
@@ -128,7 +128,7 @@ class Bulk:
             if bad is not None:
                 if self.options["skip_bad"]:  # and it cannot be skipped
                     sender.note_bad(bad)
-                raise stopped_at(bad.number, bad.why, is_end=bad.is_end, run=sender.run is not None)
+                raise stopped_at(bad.number, bad.why, is_end=bad.is_end, run=sender.run is not None, piped=sender.piped)
         sender.finish()
 
     def _stops(self, bad: Fed) -> bool:

@@ -70,6 +70,12 @@ def doubt_text(error: Unreachable, lines: tuple[int, int] | None, *, as_a_whole:
     )
 
 
+def start_at(line: int, *, piped: bool) -> str:
+    """Return how to go on from a line; `piped` says that the lines came through a pipe, and are gone."""
+    command = "pipe the same lines into the same command" if piped else "the same command"
+    return f"To go on: {command} with --start {line}"
+
+
 def spared(ended: str) -> contextlib.AbstractContextManager[None]:
     """Ignore a stdout that cannot be written inside the block if something else has already ended the command."""
     return contextlib.suppress(ReaderGone, StdoutError) if ended else contextlib.nullcontext()
@@ -80,9 +86,9 @@ def unwritten(error: OutputError, progress: Progress, go_on: str) -> OutputError
     return OutputError(f"{error.sentence} Nothing after line {progress.line} was sent.", hint=f"{error.hint}. {go_on}")
 
 
-def stopped_at(line: int, why: str, *, is_end: bool, run: bool) -> ArgumentError:
+def stopped_at(line: int, why: str, *, is_end: bool, run: bool, piped: bool) -> ArgumentError:
     """Return the error of a run that stops at a bad line; `is_end` says that nothing after it can be read."""
-    hint = f"fix it. To go on: the same command with --start {line}"
+    hint = f"fix it. {start_at(line, piped=piped)}"
     if run:
         hint = f"{hint} in place of --resume, for a run keeps to the file that it began with"
     if run and not is_end:

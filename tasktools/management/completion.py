@@ -96,8 +96,9 @@ def answer(
     return sorted({word for word in found if word.startswith(prefix) and _PLAIN.fullmatch(word)})
 
 
-#: Characters with no special meaning in any shell (those of shlex.quote), and letters outside ASCII.
-_PLAIN = re.compile(r"[\w@%+=:,./-]+")
+#: Characters with no special meaning in any shell (those of shlex.quote), and letters outside ASCII. zsh replaces =ls by the
+#: path of ls: at the start of a word, and with its option magic_equal_subst after another =.
+_PLAIN = re.compile(r"(?!=|.*==)[\w@%+=:,./-]+")
 
 
 def _candidates(before: Sequence[str], line: Line) -> Iterable[str]:

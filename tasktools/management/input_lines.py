@@ -61,7 +61,9 @@ class Source:
                 raise ArgumentError("--from - reads stdin, which is a terminal.", hint="pipe into it, or name a file")
         else:
             self._file = _opened(name)
-        self.is_regular = stat.S_ISREG(self.status.st_mode) and name != "-"
+        #: Whether it is gone when it has been read; stdin may be a file, too.
+        self.is_pipe = not stat.S_ISREG(self.status.st_mode)
+        self.is_regular = name != "-" and not self.is_pipe
 
     def summary(self) -> Summary | None:
         """Return the number of lines and the digest of a regular file; None for a pipe, whose end is not known."""

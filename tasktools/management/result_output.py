@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from celery.states import PENDING, REVOKED
+
 from tasktools import render
-from tasktools.arguments.call import Call
 from tasktools.exceptions import (
     ConfigurationError,
     NotFinished,
@@ -17,12 +18,11 @@ from tasktools.exceptions import (
     TasktoolsError,
     Unreadable,
 )
-from tasktools.management.awaiting import PLACES, Awaiting
+from tasktools.management.awaiting import PLACES, Awaiting, place_of
 from tasktools.management.base import TasktoolsCommand
 from tasktools.publishing.single import Sent
-from tasktools.registry.registry import queue_of
 from tasktools.results.backend import SET_BACKEND, check_backend, lost_results
-from tasktools.results.outcome import Outcome, of_eager
+from tasktools.results.outcome import Failure, Outcome, of_eager
 from tasktools.results.wait import wait
 
 if TYPE_CHECKING:
@@ -51,16 +51,25 @@ def _hidden(outcome: Outcome, hide: Callable[[str], str]) -> Outcome:
     return replace(outcome, error=error, traceback=outcome.traceback and hide(outcome.traceback))
 
 
-def show_awaited(
-    command: TasktoolsCommand, app: Celery, sent: Sent, timeout: float, options: dict[str, Any], *, call: Call
+def show_groups(
+    command: TasktoolsCommand, groups: Mapping[str, Sequence[str]], outcomes: Sequence[Outcome], *, as_json: bool
 ) -> None:
-    """Wait for the result of `call`, which has just been sent, show it, and end as it did."""
+    """Print how many tasks of each group are in which state; with --json on stdout, an object a line."""
+    states = {outcome.id: outcome.state for outcome in outcomes}
+    for group, members in groups.items():
+        counts = Counter(states[each] for each in members)
+        if as_json:
+            command.print_json({"group": group, "tasks": members, "states": counts}, indent=None)
+            continue
+        listed = ", ".join(f"{count:,} {state}" for state, count in sorted(counts.items()))
+        command.note(f"{group} is a group of {render.counted(len(members), 'task')}{f': {listed}' if listed else ''}.")
+
+
+def show_awaited(command: TasktoolsCommand, app: Celery, sent: Sent, timeout: float, options: dict[str, Any]) -> None:
+    """Wait for the result of a call that has just been sent, show it, and end as it did."""
     if not options["as_json"]:
         command.note(f"{sent.id} {sent.task}")
-    queue = ""
-    with contextlib.suppress(TasktoolsError):  # a router of the project may do otherwise the second time
-        queue = "" if sent.eager else queue_of(app, call)
-    waited = wait(app, [sent.id], timeout=timeout, on_look=Awaiting(command, app, queue, timeout))
+    waited = wait(app, [sent.id], timeout=timeout, on_look=Awaiting(command, app, sent.queue, timeout))
     try:
         outcome = of_eager(sent.result) if sent.eager else next(waited)
     except KeyboardInterrupt:
@@ -97,8 +106,8 @@ def _error(outcome: Outcome, shown: bool, timeout: float | None, knows: Callable
     subject = f"{outcome.id}{f' ({outcome.task})' if outcome.task else ''}"
     if outcome.succeeded:
         return None
-    if outcome.state == "REVOKED":
-        return TaskFailed(f"{subject} was revoked.")
+    if outcome.state == REVOKED:
+        return TaskFailed(f"{subject} {_revoked(outcome)}.")
     if outcome.unreadable:
         return Unreadable(
             f"The result of {outcome.id} cannot be read{_exception(outcome)}.", hint=_reading_hint(outcome)
@@ -107,24 +116,35 @@ def _error(outcome: Outcome, shown: bool, timeout: float | None, knows: Callable
         return TaskFailed(
             f"{subject} failed{_exception(outcome)}", hint="" if shown else _traceback_hint(outcome, knows)
         )
-    if outcome.place == "none":
+    if outcome.place == "none" and outcome.state == PENDING:
         return NoTrace(
             f"{subject} is {outcome.state}: {PLACES['none']}.",
             hint="the id may be mistyped, the result expired or ignored, or the worker that ran the task was killed",
         )
-    meta = f" ({render.as_text(outcome.result)})" if outcome.result is not None else ""
-    place = f": {PLACES.get(outcome.place, outcome.place)}" if outcome.place else ""
+    what = _text(outcome.error) if outcome.error else "" if outcome.result is None else render.as_text(outcome.result)
+    meta = f" ({what})" if what else ""
     worker = f", on {outcome.worker}" if outcome.worker else ""
+    place = f": {place_of(outcome)}" if outcome.place else worker
     after = f" after {timeout:g} s" if timeout is not None else ""
-    return NotFinished(
-        f"{subject} is {outcome.state}{meta}{after}{place}{worker}.", hint=_waiting_hint(outcome, timeout)
-    )
+    return NotFinished(f"{subject} is {outcome.state}{meta}{after}{place}.", hint=_waiting_hint(outcome, timeout))
+
+
+def _revoked(outcome: Outcome) -> str:
+    """Return what happened to a task that was revoked: a worker stores why (celery.exceptions.TaskRevokedError)."""
+    why = outcome.error.message if outcome.error else ""
+    if why == "expired":
+        return "expired before a worker began it"
+    return "was revoked" if why in ("", "revoked") else f"was revoked: {why}"
 
 
 def _exception(outcome: Outcome) -> str:
     if outcome.error is None:
         return ", and the result backend keeps no exception of it."
-    return f": {': '.join(part for part in (outcome.error.type, outcome.error.message) if part)}"
+    return f": {_text(outcome.error)}"
+
+
+def _text(error: Failure) -> str:
+    return ": ".join(part for part in (error.type, error.message) if part)
 
 
 def _reading_hint(outcome: Outcome) -> str:
@@ -154,6 +174,8 @@ def _unknown_hint(name: str, knows: Callable[[str], bool]) -> str:
 def _waiting_hint(outcome: Outcome, timeout: float | None) -> str:
     if timeout is not None:
         return f"is a worker running (manage.py runworker)? Ask again: manage.py taskresult {outcome.id} --wait"
+    if outcome.place == "unknown" and outcome.state == PENDING:
+        return "a task that waits and an unknown id look the same: check the id, or --wait for the result"
     if outcome.place == "queued":
         return "manage.py runworker starts a worker; --wait waits for the result"
     if outcome.place == "reserved":

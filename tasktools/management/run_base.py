@@ -121,7 +121,7 @@ class RunCommand(TasktoolsCommand):
         from tasktools.brokers.reach import check_broker
         from tasktools.worker.banner import summary
 
-        self.note(summary(found.app, found.name, queues=options.get("queues")))
+        self.note(summary(found.app, found.name, queues=options.get("queues"), excluded=options.get("exclude_queues")))
         if not os.environ.pop(TOLD, ""):
             self.warn(*doubts(found.app, self.celery_command))
         if self.celery_command == "worker":

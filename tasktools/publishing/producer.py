@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from kombu import Queue
 from kombu.exceptions import KombuError
 
 from tasktools.brokers.reach import HINT
@@ -34,6 +35,8 @@ class Sending:
         self.producer = app.amqp.Producer(connection, auto_declare=False)
         #: Whether it has published, and whether nobody answered the last time.
         self.done = self.silent = False
+        #: The queues that it has published to, by the ids of the tasks; "" if an exchange of the project chooses the queue.
+        self.queues: dict[object, str] = {}
         self._connection = connection
         self._channel = connection.default_channel
         self._publish = self.producer.publish
@@ -47,6 +50,7 @@ class Sending:
             self.silent = True
             raise
         self.done = True
+        self.queues[options.get("correlation_id")] = _queue_of(options)
         return published
 
     def close(self) -> None:
@@ -55,6 +59,15 @@ class Sending:
             if self.silent and hasattr(self._channel.connection, "collect"):
                 self._channel.connection.collect()
             within(CLOSE_LIMIT, self._connection.release)
+
+
+def _queue_of(options: Mapping[str, Any]) -> str:
+    """Return the queue that a message goes to, from the options of its publish (celery.app.amqp.AMQP.send_task_message)."""
+    exchange = getattr(options.get("exchange"), "name", options.get("exchange"))
+    if exchange == "":
+        return str(options.get("routing_key"))
+    queues = [each for each in options.get("declare") or () if isinstance(each, Queue)]
+    return next((each.name for each in queues if each.exchange.name == exchange), "")
 
 
 @contextlib.contextmanager

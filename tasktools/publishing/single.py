@@ -15,6 +15,7 @@ from celery.result import denied_join_result
 from tasktools import render
 from tasktools.arguments.binding import bind
 from tasktools.arguments.call import Call
+from tasktools.arguments.fitting import fit
 from tasktools.arguments.models import models_in
 from tasktools.arguments.names import resolve
 from tasktools.arguments.signatures import TaskSignature
@@ -56,6 +57,8 @@ class Sent:
     #: The EagerResult when task_always_eager ran the task here, else the AsyncResult.
     result: Any
     eager: bool
+    #: The queue that it went to, "" if that is not known: a router may choose another one if it is asked again.
+    queue: str = ""
 
 
 def prepare(
@@ -105,7 +108,7 @@ def doubt(app: Celery, call: Call) -> str:
 
 def _no_model(call: Call, signature: TaskSignature) -> str:
     """Return that an argument does not become the object that its annotation names, "" if there is no such argument."""
-    for name in signature.shown.bind(*call.args, **call.kwargs).arguments:
+    for name in fit(signature.shown, call.args, call.kwargs).arguments:
         for model in models_in(signature.shown.parameters[name].annotation):
             what = f'"{name}" of {call.task} is annotated as the model {model}, and gets what is typed'
             return f"{what}: no object is looked up. Pass the key to a parameter such as {name}_id: int."
@@ -169,7 +172,8 @@ def publish(app: Celery, call: Call, *, listen: bool = True) -> Sent:
         sending.close()
     if sending.silent and not sending.done:  # the task's own apply_async has caught that error
         raise _in_doubt(broker, "does not answer", call)
-    return Sent(id=_id_of(result, call), task=call.task, result=result, eager=False)
+    task_id = _id_of(result, call)
+    return Sent(id=task_id, task=call.task, result=result, eager=False, queue=sending.queues.get(task_id, ""))
 
 
 def _failed(broker: Broker, sending: Sending, call: Call, error: BaseException) -> TasktoolsError:

@@ -71,7 +71,7 @@ def look(app: Celery, task_id: str) -> Outcome:
 
     Raises Unreachable when the backend does not answer.
     """
-    return reach(_backend_name(app), LOOK_LIMIT, _look, app, task_id)
+    return reach(backend_name(app), LOOK_LIMIT, _look, app, task_id)
 
 
 def _look(app: Celery, task_id: str) -> Outcome:
@@ -103,7 +103,8 @@ def _answers(app: Celery) -> bool:
     return True
 
 
-def _backend_name(app: Celery) -> str:
+def backend_name(app: Celery) -> str:
+    """Return the result backend as the beginning of a sentence."""
     try:
         uri = app.backend.as_uri(include_password=False)
     except Exception:  # noqa: BLE001 - it may fail to read its own URL

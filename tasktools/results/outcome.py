@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from celery.states import EXCEPTION_STATES, READY_STATES, REVOKED, SUCCESS
+from celery.states import EXCEPTION_STATES, PENDING, READY_STATES, RETRY, SUCCESS
+from celery.utils.serialization import UnpickleableExceptionWrapper
 
 from tasktools import render
+from tasktools.exceptions import tried
 
 #: The state of a result that exists but cannot be read. It is tasktools' own state: Celery's state is not known then.
 UNREADABLE = "UNREADABLE"
@@ -31,22 +34,31 @@ class Outcome:
     state: str
     #: The returned value when it is done; for a state in between, what the task has reported with it (its meta).
     result: Any = None
-    #: Also None for a failure for which the backend keeps no exception; for UNREADABLE, the reason.
+    #: Also for a task that was revoked, and for the last attempt of one that is tried again. None if the backend keeps no
+    #: exception. For UNREADABLE, the reason.
     error: Failure | None = None
     #: The worker's traceback as text.
     traceback: str | None = None
-    #: These four if the backend has them: it keeps name and worker only with CELERY_RESULT_EXTENDED.
+    #: These four if the backend has them: it keeps name and worker only with CELERY_RESULT_EXTENDED. For a task that has not
+    #: run yet, its message and its worker name them.
     task: str | None = None
     worker: str | None = None
     retries: int | None = None
     #: An aware datetime or ISO 8601 text, as the backend gives it.
     date_done: Any = None
-    #: For a pending task: "queued"; "reserved", "active", "scheduled" or "ready" (a worker has it); "none"; None if unknown.
+    #: For a waiting task: "queued"; "reserved", "active", "scheduled" or "ready" (a worker has it); "none"; None if unknown.
     place: str | None = None
+    #: When a waiting task is to run, if that is known.
+    eta: datetime | None = None
 
     @property
     def finished(self) -> bool:
         return self.state in READY_STATES or self.unreadable
+
+    @property
+    def waits(self) -> bool:
+        """Whether its message may still be somewhere: it has not run yet, or it will run again."""
+        return self.state in (PENDING, RETRY)
 
     @property
     def unreadable(self) -> bool:
@@ -61,6 +73,7 @@ def outcome_of(task_id: str, meta: dict[str, Any]) -> Outcome:
     """Return what a backend's meta dictionary says (celery.backends.base.Backend.get_task_meta).
 
     It has `status` and `result`; also `traceback`, `date_done`, `name`, `worker` and `retries` if the backend keeps them.
+    django-celery-results calls the name `task_name`.
 
     Raises TypeError or KeyError if it is not such a dictionary: other programs write to the backend too.
     """
@@ -72,9 +85,9 @@ def outcome_of(task_id: str, meta: dict[str, Any]) -> Outcome:
         id=task_id,
         state=state,
         result=None if failed else result,
-        error=_failure(result) if failed and state != REVOKED else None,
+        error=_failure(result) if failed else None,
         traceback=_text(meta.get("traceback")) or None,
-        task=_text(meta.get("name")),
+        task=_text(meta.get("name") or meta.get("task_name")),
         worker=_text(meta.get("worker")),
         retries=meta.get("retries"),
         date_done=meta.get("date_done"),
@@ -91,6 +104,9 @@ def _text(value: Any) -> str | None:
 
 
 def _failure(result: Any) -> Failure | None:
+    if isinstance(result, UnpickleableExceptionWrapper):  # in it a pool process hands on what cannot be pickled
+        wrapper = result
+        result = tried(wrapper.restore, lambda _: wrapper)
     if isinstance(result, BaseException):
         return Failure(type=type(result).__name__, message=render.text_of(result))
     if isinstance(result, dict) and "exc_type" in result:

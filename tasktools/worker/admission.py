@@ -20,6 +20,7 @@ from tasktools.brokers.portable import queue_length
 from tasktools.worker import remote_control
 from tasktools.worker.delivery import Asked, Pushed
 from tasktools.worker.loop_waker import Waker, look_again_soon
+from tasktools.worker.requests import rate_limited
 from tasktools.worker.system_exit import fail_on_exit
 
 if TYPE_CHECKING:
@@ -217,7 +218,7 @@ class _IntakeStep(bootsteps.StartStopStep):
             self._look_soon()
 
     def _queued(self) -> int:
-        """Return how many messages wait in this worker's queues; a queue that nobody has sent to may not exist yet.
+        """Return how many messages wait in this worker's queues, and with it for a rate limit; a new queue may not exist yet.
 
         It uses a separate connection: with some pools, another thread reads from the worker's connection. Return 1 without an
         answer, because something may wait.
@@ -225,7 +226,7 @@ class _IntakeStep(bootsteps.StartStopStep):
         try:
             names = [queue.name for queue in self.consumer.task_consumer.queues]
             self._beside = self._beside or self._connection()
-            return sum(queue_length(self._beside, name) for name in names)
+            return len(rate_limited(self.consumer)) + sum(queue_length(self._beside, name) for name in names)
         except Exception:  # noqa: BLE001 - after any error of the transport, it asks again in a moment
             self._beside = None
             return 1

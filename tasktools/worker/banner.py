@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tasktools.brokers import broker_of
@@ -13,18 +14,34 @@ from tasktools.render import counted
 
 if TYPE_CHECKING:
     from celery import Celery
+    from kombu import Queue
 
 
-def summary(app: Celery, name: str, *, queues: str | None = None) -> str:
-    """Return one line: the app and its -A name, broker and result backend without passwords, queues, number of tasks."""
+def summary(app: Celery, name: str, *, queues: str | None = None, excluded: str | None = None) -> str:
+    """Return one line: the app and its -A name, broker and result backend without passwords, queues, number of tasks.
+
+    `queues` and `excluded` are what was typed for -Q and -X.
+    """
     parts = [
         f"app {app.main or 'unnamed'} (-A {name or 'has no name'})",
         f"broker {broker_of(app).uri()}",
         f"results {backend_uri(app)}",
-        f"queues {queues or ', '.join(app.amqp.queues)}",
+        f"queues {', '.join(_taken(app, queues, excluded)) or 'none'}",
         counted(len(names(app)), "task"),
     ]
     return " | ".join(parts)
+
+
+def _taken(app: Celery, queues: str | None, excluded: str | None) -> list[str]:
+    """Return the queues that a worker takes from (celery.worker.WorkController.setup_queues)."""
+    aliases: Mapping[str, Queue] = app.amqp.queues.aliases  # type: ignore[attr-defined]  # celery-types lacks it
+
+    def named(name: str) -> str:
+        return aliases[name].name if name in aliases else name
+
+    chosen = map(named, queues.split(",")) if queues else app.amqp.queues
+    left_out = set(map(named, (excluded or "").split(",")))
+    return [name for name in dict.fromkeys(chosen) if name not in left_out]
 
 
 def show_stock_urls(app: Celery, command: str) -> None:

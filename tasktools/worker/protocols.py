@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -131,6 +131,13 @@ class Controller(Protocol):
     max_concurrency: int | None
 
 
+class Bucket(Protocol):
+    """kombu.utils.limits.TokenBucket."""
+
+    #: The requests that wait, and how many tokens each takes.
+    contents: Collection[tuple[Request, int]]
+
+
 class Consumer(Protocol):
     """celery.worker.consumer.Consumer."""
 
@@ -140,6 +147,8 @@ class Consumer(Protocol):
     #: None with a loop that blocks.
     hub: Hub | None
     pool: Pool
+    #: By the name of the task; None for one without a rate limit.
+    task_buckets: Mapping[str, Bucket | None]
     task_consumer: TaskConsumer
     timer: Timer
 

@@ -22,7 +22,7 @@ from celery.worker import state
 
 from tasktools import celery_compat
 from tasktools.worker.green_pools import let_cold_stop_wait, report_terminated
-from tasktools.worker.requests import snapshot
+from tasktools.worker.requests import snapshot, taken
 from tasktools.worker.settlement import Settlement
 from tasktools.worker.silent_broker import Silence
 
@@ -89,9 +89,7 @@ class Stop:
             self._silence.arm()
             _start(self._silence.watch)
         self._running = {request.id: request for request in snapshot(state.active_requests)}
-        later = snapshot(getattr(state, "scheduled_requests", ()))  # from Celery 5.7 on
-        waiting = [*snapshot(state.reserved_requests), *later]
-        self._reserved = {request.id: request for request in waiting if request.id not in self._running}
+        self._reserved = {each.id: each for each in taken(self._consumer) if each.id not in self._running}
         for request in self._all():
             self._settlement.note_return(request)
         _start(self._report)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 import time
 import uuid
@@ -78,6 +79,10 @@ def sender(request: pytest.FixtureRequest, make: Make, suite_site: Any, app: Any
 def send(app: Any, **options: Any) -> str:
     """Send a task call as enqueue does, and return its id."""
     return publish(app, Call(task="contract.task", args=(1,), options=options)).id
+
+
+def queued(queue: str) -> Trace:
+    return Trace(place="queued", queue=queue, task="contract.task")
 
 
 def queue_of(app: Any) -> str:
@@ -221,12 +226,12 @@ def finder(make: Make, suite_site: Any, app: Any) -> Any:
 
 def test_find__queued(finder: Any) -> None:
     task_id = send(finder)
-    assert find(broker_of(finder), task_id) == Trace(place="queued", queue=queue_of(finder))
+    assert find(broker_of(finder), task_id) == queued(queue_of(finder))
 
 
 def test_find__takes_nothing(finder: Any) -> None:
     task_id = send(finder)
-    assert [find(broker_of(finder), task_id) for _ in range(2)] == [Trace(place="queued", queue=queue_of(finder))] * 2
+    assert [find(broker_of(finder), task_id) for _ in range(2)] == [queued(queue_of(finder))] * 2
 
 
 @pytest.mark.parametrize("task_id", ["no such id", "contract.task", "utf-8", "id"])
@@ -248,7 +253,7 @@ def test_find__none_for_what_a_queued_one_came_from(finder: Any, relation: str) 
 
 def test_find__an_id_with_quotes_and_umlauts(finder: Any) -> None:
     task_id = send(finder, task_id='my "own" ïd')
-    assert find(broker_of(finder), task_id) == Trace(place="queued", queue=queue_of(finder))
+    assert find(broker_of(finder), task_id) == queued(queue_of(finder))
 
 
 def test_find__reserved_until_it_is_acknowledged(finder: Any) -> None:
@@ -256,7 +261,7 @@ def test_find__reserved_until_it_is_acknowledged(finder: Any) -> None:
     broker = broker_of(finder)
     with broker.publishing_connection(LIMIT) as connection:
         message = connection.default_channel.basic_get(queue_of(finder))
-        assert find(broker, task_id) == Trace(place="reserved")
+        assert find(broker, task_id) == Trace(place="reserved", task="contract.task")
         connection.default_channel.basic_ack(message.delivery_tag)
         assert find(broker, task_id) is None
 
@@ -267,7 +272,7 @@ def test_find__reserved_by_a_consumer(finder: Any) -> None:
     with broker.publishing_connection(LIMIT) as connection:
         queue = connection.SimpleQueue(queue_of(finder))
         queue.get(timeout=LIMIT)
-        assert find(broker, task_id) == Trace(place="reserved")
+        assert find(broker, task_id) == Trace(place="reserved", task="contract.task")
         queue.close()
 
 
@@ -277,43 +282,50 @@ def test_find__queued_again_when_who_took_it_has_gone(finder: Any) -> None:
     connection = broker.publishing_connection(LIMIT)
     connection.default_channel.basic_get(queue_of(finder))
     connection.release()
-    assert find(broker, task_id) == Trace(place="queued", queue=queue_of(finder))
+    assert find(broker, task_id) == queued(queue_of(finder))
 
 
 @pytest.mark.parametrize("priority", [0, 3, 6, 9])
 def test_find__queued_with_a_priority(finder: Any, priority: int) -> None:
     task_id = send(finder, priority=priority)
-    assert find(broker_of(finder), task_id) == Trace(place="queued", queue=queue_of(finder))
+    assert find(broker_of(finder), task_id) == queued(queue_of(finder))
 
 
 def test_find__queued_with_priorities_of_the_app_s_own(make: Make, app: Any, suite_site: Any) -> None:
     options = {"priority_steps": [0, 1, 2, 9], "sep": ":"}
     finder = make(broker_url=app.conf.broker_url, broker_transport_options=options)
     task_id = send(finder, priority=2)
-    assert find(broker_of(finder), task_id) == Trace(place="queued", queue=queue_of(finder))
+    assert find(broker_of(finder), task_id) == queued(queue_of(finder))
+
+
+def test_find__when_it_is_to_run(finder: Any) -> None:
+    eta = datetime.datetime(2030, 1, 31, 18, tzinfo=datetime.timezone.utc)
+    trace = find(broker_of(finder), send(finder, eta=eta))
+    assert trace is not None
+    assert trace.eta == "2030-01-31T18:00:00+00:00"
 
 
 def test_find__queued_in_another_queue_of_the_app(make: Make, app: Any, suite_site: Any) -> None:
     one, two = str(uuid.uuid4()), str(uuid.uuid4())
     finder = make(broker_url=app.conf.broker_url, task_queues={one: {}, two: {}}, task_default_queue=one)
     task_id = send(finder, queue=two)
-    assert find(broker_of(finder), task_id) == Trace(place="queued", queue=two)
+    assert find(broker_of(finder), task_id) == queued(two)
 
 
 def test_find__queued_by_another_process_in_a_queue_that_was_made_for_it(make: Make, app: Any, suite_site: Any) -> None:
     asker, other = make(broker_url=app.conf.broker_url), make(broker_url=app.conf.broker_url)
     task_id = send(other, queue="made-for-it")
-    assert find(broker_of(asker), task_id) == Trace(place="queued", queue="made-for-it")
+    assert find(broker_of(asker), task_id) == queued("made-for-it")
 
 
 def test_find__with_prefixed_keys(make: Make, app: Any, suite_site: Any) -> None:
     finder = make(broker_url=app.conf.broker_url, broker_transport_options={"global_keyprefix": "mine:"})
     task_id = send(finder)
     broker = broker_of(finder)
-    assert find(broker, task_id) == Trace(place="queued", queue=queue_of(finder))
+    assert find(broker, task_id) == queued(queue_of(finder))
     with broker.publishing_connection(LIMIT) as connection:
         connection.default_channel.basic_get(queue_of(finder))
-        assert find(broker, task_id) == Trace(place="reserved")
+        assert find(broker, task_id) == Trace(place="reserved", task="contract.task")
 
 
 def test_find__of_a_long_queue_both_ends_are_read(finder: Any, monkeypatch: pytest.MonkeyPatch) -> None:

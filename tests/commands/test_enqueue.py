@@ -57,7 +57,9 @@ def test_enqueue__prints_the_id_alone(app: Any, run_command: Run, queue: str) ->
     done = run_command("enqueue", "echo", "1", "--queue", queue)
     assert (done.err, done.code) == ("", 0)
     assert str(uuid.UUID(done.out.strip())) + "\n" == done.out
-    assert broker_of(app).find([done.out.strip()]) == {done.out.strip(): Trace(place="queued", queue=queue)}
+    assert broker_of(app).find([done.out.strip()]) == {
+        done.out.strip(): Trace(place="queued", queue=queue, task="tests.site.tasks.echo")
+    }
 
 
 def test_enqueue__json(run_command: Run, queue: str) -> None:
@@ -140,6 +142,7 @@ def test_wait__json_tells_the_whole_outcome(worker: Running, run_command: Run) -
         "task": "tests.site.tasks.total",
         "retries": 0,
         "place": None,
+        "eta": None,
     }
 
 

@@ -111,8 +111,22 @@ def test_stdin__is_read_as_a_pipe(site: Site) -> None:
     assert (told["sent"], told["lines"], told["bad"], told["complete"]) == (2, 2, 0, True)
 
 
+def test_stdin__a_pipe_is_not_said_to_be_read_again(site: Site) -> None:
+    site.minimal()
+    lines = "[1, 2]\n[3]\n"
+    piped = site.manage("enqueue", "add", "--from", "-", input=lines)
+    assert piped.stderr.splitlines()[-1] == (
+        "Hint: fix it. To go on: pipe the same lines into the same command with --start 2"
+    )
+    with site.write("calls.jsonl", lines).open() as file:  # this one is there again
+        redirected = site.manage("enqueue", "add", "--from", "-", stdin=file)
+    assert redirected.stderr.splitlines()[-1] == "Hint: fix it. To go on: the same command with --start 2"
+    assert (piped.returncode, redirected.returncode) == (2, 2)
+
+
 BAD = [
     ("not JSON", b"[1, 2\n", "it is not JSON: "),
+    ("infinite", b"[1, 1e999]\n", 'The number "1e999" is too large for a float.'),
     ("not an array", b"7\n", "it is neither an array of arguments nor an object of keywords."),
     ("too few", b"[1]\n", f"{ADD}: missing a required argument: 'y'."),
     ("too many", b"[1, 2, 3]\n", f"{ADD}: too many positional arguments."),

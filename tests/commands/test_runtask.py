@@ -131,6 +131,7 @@ def test_result__json(typed: Run) -> None:
         "worker": None,
         "retries": 0,
         "place": None,
+        "eta": None,
     }
     assert (done.err, done.code) == ("", 0)
 

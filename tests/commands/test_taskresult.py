@@ -100,6 +100,7 @@ def test_done__json(finished: Callable[..., str], run_command: Run) -> None:
         "task": "tests.site.tasks.total",
         "retries": 0,
         "place": None,
+        "eta": None,
     }
     assert (done.err, done.code) == ("", 0)
 
@@ -151,6 +152,30 @@ def test_revoked(app: Any, run_command: Run, task_id: str) -> None:
     assert run_command("taskresult", task_id) == Ran("", f"{task_id} was revoked.", 1)
 
 
+@pytest.mark.parametrize(
+    ("why", "said"),
+    [("expired", "expired before a worker began it"), ("terminated", "was revoked: terminated"), ("", "was revoked")],
+)
+def test_revoked__why(app: Any, run_command: Run, task_id: str, why: str, said: str) -> None:
+    store(app, task_id, status="REVOKED", result={"exc_type": "TaskRevokedError", "exc_message": [why]})
+    assert run_command("taskresult", task_id) == Ran("", f"{task_id} {said}.", 1)
+
+
+def test_revoked__expired(worker: Running, typed: Run, task_id: str) -> None:
+    sent = typed("enqueue", "echo", "1", "--task-id", task_id, "--countdown", "1s", "--expires", "500ms")
+    assert sent.code == 0
+    done = typed("taskresult", task_id, "--wait", "--timeout", "30s", "--json")
+    outcome = json.loads(done.out)
+    assert (outcome["state"], outcome["task"]) == ("REVOKED", "tests.site.tasks.echo")
+    assert outcome["error"] == {"type": "TaskRevokedError", "message": "expired"}
+    assert done.code == 1
+
+
+def test_revoked__without_a_reason(app: Any, run_command: Run, task_id: str) -> None:
+    store(app, task_id, status="REVOKED", result=None)
+    assert run_command("taskresult", task_id) == Ran("", f"{task_id} was revoked.", 1)
+
+
 def test_revoked__by_a_worker(worker: Running, app: Any, run_command: Run, task_id: str) -> None:
     assert app.control.revoke(task_id, reply=True, timeout=30, limit=1)
     assert run_command("enqueue", "echo", "1", "--task-id", task_id).code == 0
@@ -165,7 +190,7 @@ def test_revoked__by_a_worker(worker: Running, app: Any, run_command: Run, task_
 def test_not_yet_run__it_waits_in_a_queue(unread: str, run_command: Run) -> None:
     refused(
         run_command("taskresult", unread),
-        f"{unread} is PENDING: it waits in a queue, no worker has taken it.",
+        f"{unread} (tests.site.tasks.echo) is PENDING: it waits in a queue, no worker has taken it.",
         "manage.py runworker starts a worker; --wait waits for the result",
         3,
     )
@@ -175,14 +200,19 @@ def test_not_yet_run__json(unread: str, typed: Run) -> None:
     done = typed("taskresult", unread, "--json")
     outcome = json.loads(done.out)
     assert (outcome["state"], outcome["place"], outcome["result"], done.code) == ("PENDING", "queued", None, 3)
-    assert json.loads(done.err)["error"] == f"{unread} is PENDING: it waits in a queue, no worker has taken it."
+    assert outcome["task"] == "tests.site.tasks.echo"
+    assert (
+        json.loads(done.err)["error"]
+        == f"{unread} (tests.site.tasks.echo) is PENDING: it waits in a queue, no worker has taken it."
+    )
 
 
 def test_not_yet_run__sent_by_another_process_to_a_queue_of_its_own(suite_site: Site, run_command: Run) -> None:
     words = ("enqueue", "echo", "1", "--queue", f"unread-{uuid.uuid4()}")
     task_id = suite_site.run(sys.executable, "-m", "django", *words).stdout.strip()
     done = run_command("taskresult", task_id)
-    assert done.err.splitlines()[0] == f"{task_id} is PENDING: it waits in a queue, no worker has taken it."
+    sentence = f"{task_id} (tests.site.tasks.echo) is PENDING: it waits in a queue, no worker has taken it."
+    assert done.err.splitlines()[0] == sentence
     assert done.code == 3
 
 
@@ -191,11 +221,33 @@ def test_not_yet_run__a_worker_holds_it_until_its_time(worker: Running, app: Any
     wait_for(lambda: task_id in str(app.control.inspect(timeout=1).scheduled()))
     done = run_command("taskresult", task_id)
     # Workers before Celery 5.7 do not tell of such a task when they are asked for one by its id.
-    known = r"a worker holds it until its time has come, on celery@\S+\."
-    place = known if celery.VERSION >= (5, 7) else r"a worker has taken it and not finished it\."
-    assert re.fullmatch(rf"{task_id} is PENDING: {place}", done.err.splitlines()[0])
+    due = r"\(due 20\S+T\d\d:\d\d:\d\d[+-]\d\d:\d\d\)"
+    known = rf"a worker holds it until its time has come {due}, on celery@\S+\."
+    place = known if celery.VERSION >= (5, 7) else rf"a worker has taken it and not finished it {due}\."
+    assert re.fullmatch(rf"{task_id} \(tests.site.tasks.echo\) is PENDING: {place}", done.err.splitlines()[0])
     assert (done.out, done.code) == ("", 3)
     app.control.revoke(task_id)
+
+
+def test_retried__the_cause_and_the_place(app: Any, run_command: Run, task_id: str) -> None:
+    sent = run_command(
+        "enqueue", "echo", "1", "--queue", f"unread-{task_id}", "--task-id", task_id, "--countdown", "1h"
+    )
+    assert sent.code == 0
+    store(app, task_id, status="RETRY", result={"exc_type": "OSError", "exc_message": ["no answer"]}, name="a.b")
+    done = run_command("taskresult", task_id)
+    assert re.match(
+        rf"{task_id} \(a\.b\) is RETRY \(OSError: no answer\): it waits in a queue, no worker has taken it \(due 20",
+        done.err,
+    )
+    assert (done.out, done.code) == ("", 3)
+
+
+def test_retried__with_nothing_else_known(worker: Running, app: Any, run_command: Run, task_id: str) -> None:
+    store(app, task_id, status="RETRY", result=None)
+    done = run_command("taskresult", task_id)
+    assert done.err.startswith(f"{task_id} is RETRY: no trace of it: ")
+    assert done.code == 3  # the worker that runs it may not answer
 
 
 def test_running__says_where(running: str, app: Any, run_command: Run) -> None:
@@ -237,9 +289,13 @@ def test_unknown(worker: Running, run_command: Run, task_id: str) -> None:
 def test_unknown__without_any_worker(run_command: Run, elsewhere: Callable[..., str], task_id: str) -> None:
     name = elsewhere(broker_url="memory://", result_backend="cache+memory://")
     done = run_command("taskresult", "-A", name, task_id)
-    # Of queues that cannot be read nobody knows what they hold.
-    assert done.err.splitlines()[0] == f"{task_id} is PENDING."
-    assert (done.out, done.code) == ("", 3)
+    refused(
+        done,
+        f"{task_id} is PENDING: no worker that answers has it, and the queues of this broker cannot be read.",
+        "a task that waits and an unknown id look the same: check the id, or --wait for the result",
+        3,
+    )
+    assert json.loads(run_command("taskresult", "-A", name, task_id, "--json").out)["place"] == "unknown"
 
 
 def test_unknown__json(worker: Running, typed: Run, task_id: str) -> None:
@@ -272,7 +328,7 @@ def test_several__the_gravest_decides(finished: Callable[..., str], unread: str,
     assert (done.out, done.code) == (f"{done_id} 1\n", 1)
     assert done.err.splitlines() == [
         f"{failed} (tests.site.tasks.fail) failed: ValueError: broken",
-        f"{unread} is PENDING: it waits in a queue, no worker has taken it.",
+        f"{unread} (tests.site.tasks.echo) is PENDING: it waits in a queue, no worker has taken it.",
         f"{unknown} is PENDING: no trace of it: no queue holds it and no worker that answers has it.",
         f"Hint: manage.py taskresult {failed} --traceback",
     ]

@@ -136,7 +136,7 @@ def test_several__the_others_are_shown(run_command: Run, mixed: str) -> None:
     assert (done.out, done.code) == ("done 4\n", 1)
     first, second, hint = done.err.splitlines()
     assert first.startswith("The result of unreadable cannot be read: DecodeError: ")
-    assert second == "pending is PENDING."
+    assert second.startswith("pending is PENDING: no worker that answers has it")
     assert hint == f"Hint: {HINT}"
 
 

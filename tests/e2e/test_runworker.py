@@ -47,7 +47,7 @@ def test_first_line__names_app_broker_backend_queues_and_tasks(site: Site) -> No
     site.minimal()
     worker = site.start_worker("-Q", "celery,letters")
     url = f"redis+socket://{site.data}/valkey.sock"
-    expected = f"app mysite (-A tasktools.celery:app) | broker {url} | results {url} | queues celery,letters | 2 tasks"
+    expected = f"app mysite (-A tasktools.celery:app) | broker {url} | results {url} | queues celery, letters | 2 tasks"
     assert worker.output.splitlines()[0] == expected
 
 

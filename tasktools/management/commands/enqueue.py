@@ -61,7 +61,7 @@ class Command(TasktoolsCommand):
 
         if not found.app.conf.task_always_eager:
             require_backend(self, found.app, sender=True)
-        show_awaited(self, found.app, self._publish(found, call), timeout, options, call=call)
+        show_awaited(self, found.app, self._publish(found, call), timeout, options)
 
     def _publish(self, found: Found, call: Call) -> single.Sent:
         sent = single.publish(found.app, call, listen=not self._called_from_command_line or listens(found.app))

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,6 +26,9 @@ def gather(*values: int, **named: int) -> None: ...
 
 
 def place_only(x: int, /, y: int = 0) -> None: ...
+
+
+def place_only_and_any(x: int, y: int = 0, /, **options: str) -> None: ...
 
 
 def untyped(a, b=None) -> None: ...
@@ -272,3 +277,20 @@ def test_bind__a_word_that_is_meant_as_text_is_plain_text() -> None:
     """A message of pickle would name a class that a stock worker does not have."""
     [value] = call(tokens, Verbatim("a=b")).args
     assert type(value) is str
+
+
+@pytest.mark.parametrize("given", [{}, {"kwargs_json": '{"y": "5"}'}])
+def test_bind__a_keyword_that_is_called_as_a_parameter_that_has_only_a_place(given: dict[str, str]) -> None:
+    words = ["1"] if given else ["1", "y=5"]
+    assert call(place_only_and_any, *words, **given) == Bound((1,), {"y": "5"})
+
+
+@pytest.mark.parametrize("json", [{"args_json": "[1e999]"}, {"kwargs_json": '{"x": [-1e999]}'}])
+def test_bind__a_number_in_json_that_would_become_infinity(json: dict[str, str]) -> None:
+    error = refusal(untyped, **json)
+    assert re.fullmatch(r'The number "-?1e999" is too large for a float\.', error.sentence)
+    assert error.hint == "write it as text, in quotes, or write Infinity if you mean that"
+
+
+def test_bind__infinity_in_json_is_taken_as_celery_takes_it() -> None:
+    assert call(untyped, args_json="[Infinity]") == Bound((math.inf,), {})

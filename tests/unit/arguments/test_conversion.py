@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import enum
+import math
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta, timezone
@@ -12,6 +13,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from tasktools.arguments.conversion import NotConvertible, convert
+from tasktools.arguments.numbers import TooLarge
 
 
 class Colour(enum.Enum):
@@ -239,6 +241,12 @@ def test_convert__models_in_a_list_are_typed() -> None:
         ("True", "True"),
         ("NaN", "NaN"),
         ("-Infinity", "-Infinity"),
+        ("[NaN]", "[NaN]"),
+        # Nothing that is typed becomes infinity unseen: it may be a hash.
+        ("1e999", "1e999"),
+        ("-1e999", "-1e999"),
+        ("[1e999]", "[1e999]"),
+        ("1e-999", 0.0),
         ("", ""),
         ("grün", "grün"),
         ("{broken", "{broken"),
@@ -279,7 +287,60 @@ def test_convert__a_model_as_the_model_takes_it_again() -> None:
     assert Named.model_validate(convert('{"firstName": "Ada"}', Named)) == Named(firstName="Ada")
 
 
-@pytest.mark.parametrize("word", ["{}", "x", "[1]"])
-def test_convert__what_the_model_does_not_accept(word: str) -> None:
-    with pytest.raises(NotConvertible, match=r"^JSON for Point \(1 validation error for Point .*\)$"):
+@pytest.mark.parametrize(
+    ("word", "why"),
+    [
+        ("{}", "x: Field required"),
+        ("x", "Invalid JSON: expected value at line 1 column 1"),
+        ('{"x": "redis://me:verysecretpassword@host.example.org:6379/0"}', "x: Input should be a valid integer, .*"),
+        ('{"x": "a", "at": "b"}', "x: Input .*; at: Input .*"),
+    ],
+)
+def test_convert__what_the_model_does_not_accept(word: str, why: str) -> None:
+    with pytest.raises(NotConvertible, match=rf"^JSON for Point \({why}\)$") as caught:
         convert(word, Point)
+    assert "redis" not in str(caught.value)
+
+
+def test_convert__what_another_kind_of_model_does_not_accept() -> None:
+    class Own:
+        @classmethod
+        def model_validate_json(cls, text: str) -> Any:
+            raise ValueError("not\ntoday")
+
+    with pytest.raises(NotConvertible, match=r"^JSON for Own \(not today\)$"):
+        convert("{}", Own)
+
+
+def test_convert__a_model_that_accepts_nothing_names_three_faults() -> None:
+    class Many(BaseModel):
+        a: int
+        b: int
+        c: int
+        d: int
+
+    with pytest.raises(NotConvertible) as caught:
+        convert("{}", Many)
+    assert str(caught.value) == "JSON for Many (a: Field required; b: Field required; c: Field required)"
+
+
+@pytest.mark.parametrize("word", ["1e999", "-1e999", "9" * 400])
+def test_convert__a_number_that_a_float_cannot_hold(word: str) -> None:
+    with pytest.raises(NotConvertible, match=r"^a number that a float can hold$"):
+        convert(word, float)
+    assert convert(word, float | str) == word
+
+
+@pytest.mark.parametrize(("word", "value"), [("inf", math.inf), ("-Infinity", -math.inf)])
+def test_convert__infinity_that_is_meant(word: str, value: float) -> None:
+    assert convert(word, float) == value
+
+
+@pytest.mark.parametrize(
+    ("word", "kind"), [("[1e999]", list[float]), ('{"x": 1, "f": 1e999}', Point), ("[1e999]", list)]
+)
+def test_convert__a_number_in_json_that_a_float_cannot_hold(word: str, kind: Any) -> None:
+    with pytest.raises(TooLarge) as caught:
+        convert(word, kind)
+    assert caught.value.sentence == 'The number "1e999" is too large for a float.'
+    assert convert("[Infinity]", list[float]) == [math.inf]

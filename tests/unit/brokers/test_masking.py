@@ -191,6 +191,12 @@ TOKEN = "eyJ0eXAi." * 45
         (f"cannot parse redis://u:{TOKEN}", "cannot parse redis://u:**."),
         ("cannot parse 'redis://u:eyJ0'", "cannot parse 'redis://u:**'"),
         ("cut: amqp://:9secr", "cut: amqp://:**"),
+        # As pydantic cuts a value in the middle.
+        ("input_value='redis://me:verysecre...st.example.org/0', x", "input_value='redis://me:**', x"),
+        ("input_value='redis://myuser:1234...st.example.org/0', x", "input_value='redis://myuser:**', x"),
+        ("input_value={'u': 'amqp://me...password@host/0'}", "input_value={'u': 'amqp://**@host/0'}"),
+        ("input_value={'a': 'x', 'ur...password@host/0'}", "input_value={'a': 'x', 'ur...**@host/0'}"),
+        ("a...b celery@web1", None),
         ("redis://u:**, redis://u:**@h", "redis://u:**, redis://u:**@h"),
         ("see http://h:8000/a:b, redis://h:6379;redis://[::1]:6380 and amqp://h:", None),
     ],
@@ -214,7 +220,23 @@ def test_told__half_a_long_password_is_not_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    "unit", ["a:/:", "a://b:", "a://b:@", "a://b:x@ ", "a:/:@;", ";a:/", "redis+", "http://", "a.", "@", "x://u:)", ")"]
+    "unit",
+    [
+        "a:/:",
+        "a://b:",
+        "a://b:@",
+        "a://b:x@ ",
+        "a:/:@;",
+        ";a:/",
+        "redis+",
+        "http://",
+        "a.",
+        "@",
+        "x://u:)",
+        ")",
+        "...",
+        "...@",
+    ],
 )
 def test_hide__takes_linear_time(unit: str) -> None:
     text = "x://u:p" + unit * (400_000 // len(unit)) + "x"

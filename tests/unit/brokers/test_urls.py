@@ -37,12 +37,12 @@ TAKEN = "write the URL as redis://USER:PASSWORD@HOST:PORT/DATABASE, without that
         (
             "redis://host:1/x?secret=me@host",
             'The broker "redis://host:**@host" cannot be used (TypeError).',
-            "fix CELERY_BROKER_URL; --traceback shows where it fails",
+            "fix CELERY_BROKER_URL, or install its library; --traceback shows where it fails",
         ),
         (
             "rediss://:pw12345@host?ssl_cert_reqs=nonsense",
             'The broker "rediss://:**@host?ssl_cert_reqs=nonsense" cannot be used (KeyError).',
-            "fix CELERY_BROKER_URL; --traceback shows where it fails",
+            "fix CELERY_BROKER_URL, or install its library; --traceback shows where it fails",
         ),
         (
             "nosuch://host",

@@ -55,7 +55,7 @@ def test_waiting__nothing_is_said_at_first_and_then_once(bench: Bench) -> None:
     ("place", "worker", "taking", "said"),
     [
         ("queued", None, ["a@h", "b@h"], 'the task is in the queue "celery" of redis://h/0; a@h, b@h takes from it.'),
-        (None, None, ["a@h"], 'the task was sent to the queue "celery" of redis://h/0; a@h takes from it.'),
+        ("unknown", None, ["a@h"], 'the task was sent to the queue "celery" of redis://h/0; a@h takes from it.'),
         ("active", "a@h", [], "a worker runs it, on a@h."),
         ("reserved", None, [], "a worker has taken it and not finished it."),
         ("none", None, [], "no queue holds the task, and no worker answers that has it."),

@@ -19,10 +19,10 @@ def one() -> None:
 def odd() -> Iterator[Any]:
     """An app with two tasks of one last name, and a name that a shell would have to quote."""
     app = Celery("odd", broker="memory://", set_as_current=False)
-    for name in ("a.send", "b.send", "a.once", "a.$(touch ran)", "two words"):
+    for name in ("a.send", "b.send", "a.once", "a.$(touch ran)", "two words", "=ls"):
         app.task(one, name=name, shared=False)
     app.conf.task_queues = None
-    app.conf.task_routes = {"a.once": "slow"}
+    app.conf.task_routes = {"a.once": "slow", "b.send": "=ls"}
     yield app
     app.close()
 
@@ -38,7 +38,7 @@ def test_task_names__full_ones_and_short_ones(odd: Any) -> None:
 
 
 def test_queue_names__of_the_settings_and_the_routes(odd: Any) -> None:
-    assert queue_names(odd) == {"celery", "slow"}
+    assert queue_names(odd) == {"celery", "slow", "=ls"}
 
 
 @pytest.mark.parametrize(
@@ -72,6 +72,13 @@ def test_answer__leaves_out_what_a_shell_would_have_to_quote(odd: Any) -> None:
     assert "two words" in task_names(odd)
     assert "a.once" in complete(odd, "enqueue", "")
     assert [word for word in complete(odd, "enqueue", "") if set(word) & set(" $(`")] == []
+
+
+@pytest.mark.parametrize("words", [["enqueue", ""], ["enqueue", "--queue", ""], ["enqueue", "--queue="]])
+def test_answer__leaves_out_what_zsh_replaces_by_the_path_of_a_program(odd: Any, words: list[str]) -> None:
+    found = complete(odd, *words)
+    assert found
+    assert [word for word in found if word.startswith("=") or "==" in word] == []
 
 
 @pytest.mark.parametrize(

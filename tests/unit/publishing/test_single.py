@@ -6,12 +6,13 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from kombu import Exchange, Queue
 
 from tasktools.arguments.call import Call
 from tasktools.brokers import broker_of
 from tasktools.brokers.reach import HINT
 from tasktools.exceptions import ArgumentError, TaskNameError
-from tasktools.publishing.single import _in_doubt, prepare
+from tasktools.publishing.single import _in_doubt, prepare, publish
 from tests.site.tasks import Colour
 
 
@@ -87,3 +88,29 @@ def test_in_doubt__without_an_id(shop: Any) -> None:
     error = _in_doubt(broker_of(shop), "broke off: it ended", Call(task="shop.add"))
     assert error.sentence == 'The broker "memory://" broke off: it ended. Whether shop.add was sent cannot be known.'
     assert error.hint == f"{HINT}."
+
+
+def test_publish__the_queue_is_that_of_the_message_whatever_a_router_says_the_second_time(shop: Any) -> None:
+    names = iter(["first", "second"])
+    shop.conf.task_routes = (lambda *_, **__: {"queue": next(names)},)
+    sent = publish(shop, Call(task="shop.add"))
+    assert sent.queue == "first"
+    with shop.connection_for_read() as connection:
+        assert connection.default_channel.basic_get("first").headers["id"] == sent.id
+
+
+TOPICS = Queue("news", Exchange("topics", type="topic"), routing_key="news.#")
+
+
+@pytest.mark.parametrize(
+    ("options", "queue"),
+    [
+        ({}, "celery"),
+        ({"queue": "slow"}, "slow"),
+        ({"queue": "news"}, "news"),
+        ({"exchange": "topics", "exchange_type": "topic", "routing_key": "news.today"}, ""),  # it may go to several
+    ],
+)
+def test_publish__the_queue(shop: Any, options: dict[str, Any], queue: str) -> None:
+    shop.conf.task_queues = [Queue("celery"), Queue("slow"), TOPICS]
+    assert publish(shop, Call(task="shop.add", options=options)).queue == queue

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from celery import Celery
+from celery.exceptions import TaskRevokedError
 from celery.result import EagerResult
+from celery.utils.serialization import UnpickleableExceptionWrapper
 
 from tasktools.arguments.names import check_id
 from tasktools.exceptions import ConfigurationError, Unreachable, UsageError
@@ -102,6 +104,27 @@ def test_outcome_of__failed_with_what_another_client_has_stored(result: Any, fai
     assert outcome.result is None
 
 
+def test_outcome_of__failed_with_an_exception_that_cannot_be_pickled() -> None:
+    """A pool process hands it on inside one of Celery's own, whose class says nothing."""
+    wrapper = UnpickleableExceptionWrapper("shop.errors", "Refused", ("no", 4), "Refused('no', 4)")
+    assert outcome_of("i", {"status": "FAILURE", "result": wrapper}).error == Failure(
+        type="Refused", message="('no', 4)"
+    )
+
+
+def test_outcome_of__failed_with_such_an_exception_of_another_program() -> None:
+    wrapper = UnpickleableExceptionWrapper("shop.errors", None, (), "text")
+    assert outcome_of("i", {"status": "FAILURE", "result": wrapper}).error == Failure(
+        type="UnpickleableExceptionWrapper", message="text"
+    )
+
+
+@pytest.mark.parametrize("key", ["name", "task_name"])
+def test_outcome_of__the_name_of_the_task(key: str) -> None:
+    """django-celery-results has a key of its own for it."""
+    assert outcome_of("i", {"status": "SUCCESS", "result": 4, key: "shop.add"}).task == "shop.add"
+
+
 class Exiting(Exception):
     def __str__(self) -> str:
         raise SystemExit(7)
@@ -119,8 +142,8 @@ def test_outcome_of__failed_without_an_exception() -> None:
 
 
 def test_outcome_of__revoked() -> None:
-    outcome = outcome_of("i", {"status": "REVOKED", "result": RuntimeError("revoked")})
-    assert outcome == Outcome(id="i", state="REVOKED")
+    outcome = outcome_of("i", {"status": "REVOKED", "result": TaskRevokedError("expired")})
+    assert outcome == Outcome(id="i", state="REVOKED", error=Failure(type="TaskRevokedError", message="expired"))
     assert (outcome.finished, outcome.succeeded) == (True, False)
 
 

@@ -318,13 +318,18 @@ def test_queued__counts_each_queue_and_a_broker_that_fails_may_hold_something(
     memory: Celery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queues = [SimpleNamespace(name="one"), SimpleNamespace(name="two")]
-    bench = Bench(Intake(Limits(drain=True)), app=memory, task_consumer=SimpleNamespace(queues=queues))
+    buckets: dict[str, Any] = {"shop.free": None}
+    bench = Bench(
+        Intake(Limits(drain=True)), app=memory, task_consumer=SimpleNamespace(queues=queues), task_buckets=buckets
+    )
     bench.consumer.connection = SimpleNamespace(transport=SimpleNamespace(driver_type="memory"))
     monkeypatch.setattr(admission, "queue_length", lambda connection, name: {"one": 2, "two": 3}[name])
     assert bench.step._queued() == 5
     beside = bench.step._beside
     assert bench.step._queued() == 5
     assert bench.step._beside is beside
+    buckets["shop.limited"] = SimpleNamespace(contents=[("held", 1)])
+    assert bench.step._queued() == 6
     queues.append(SimpleNamespace(name="gone"))
     assert bench.step._queued() == 1
     assert bench.step._beside is None

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from celery import Celery
+from kombu import Queue
 
 from tasktools.worker.banner import backend_uri, show_stock_urls, summary
 
@@ -46,8 +47,28 @@ def test_summary__one_line_without_passwords(make: Callable[..., Any]) -> None:
 def test_summary__an_app_without_names_and_backend(make: Callable[..., Any]) -> None:
     app = give_tasks(make(None, broker="memory://"), "add", "other")
     assert summary(app, "", queues="one,two") == (
-        "app unnamed (-A has no name) | broker memory:// | results disabled | queues one,two | 2 tasks"
+        "app unnamed (-A has no name) | broker memory:// | results disabled | queues one, two | 2 tasks"
     )
+
+
+@pytest.mark.parametrize(
+    ("queues", "excluded", "taken"),
+    [
+        ("a,b", "b", "a"),
+        ("a,the other b", None, "a, b"),
+        (None, "b", "a, c"),
+        (None, "the other b", "a, c"),
+        ("a,a,c", None, "a, c"),
+        ("a", "a", "none"),
+        (None, "nosuch", "a, b, c"),
+    ],
+)
+def test_summary__the_queues_that_it_takes_from(
+    make: Callable[..., Any], queues: str | None, excluded: str | None, taken: str
+) -> None:
+    named = [Queue("a"), Queue("b", alias="the other b"), Queue("c")]
+    app = give_tasks(make(broker="memory://", task_queues=named))
+    assert f" | queues {taken} | " in summary(app, "", queues=queues, excluded=excluded)
 
 
 def test_summary__the_private_server_as_a_stock_celery_writes_it(app: Any) -> None:

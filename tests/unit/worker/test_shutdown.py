@@ -13,6 +13,7 @@ import pytest
 from celery import Celery, signals
 from celery.concurrency.solo import TaskPool
 from celery.worker import state
+from kombu.utils.limits import TokenBucket
 
 from tasktools.worker import shutdown
 from tasktools.worker.settlement import Settlement
@@ -130,9 +131,8 @@ def test_solo__task_that_calls_sys_exit_has_not_finished(monkeypatch: pytest.Mon
         stop._settlement = Settlement(app, {})
     controller = SimpleNamespace(stop=lambda: None, wait_for_soft_shutdown=None, terminate=None)
     pool = TaskPool()
-    consumer = SimpleNamespace(
-        pool=pool, controller=controller, cancel_active_requests=None, shutdown=None, connection=None
-    )
+    hooks = {"cancel_active_requests": None, "shutdown": None, "connection": None}
+    consumer = SimpleNamespace(pool=pool, controller=controller, task_buckets={}, **hooks)
     stop._watch(consumer)
     controller.stop()
     stop.finish()
@@ -300,6 +300,21 @@ def test_begin__tasks_that_run_and_tasks_that_wait(monkeypatch: pytest.MonkeyPat
     assert sorted(noted) == ["later", "runs", "waits"]
     assert armed == ["armed"]
     assert started == [(silence.watch, ()), (stop._report, ())]
+
+
+def test_begin__tasks_that_a_rate_limit_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("active_requests", "reserved_requests", "scheduled_requests"):
+        monkeypatch.setattr(state, name, set(), raising=False)
+    monkeypatch.setattr(shutdown, "_start", lambda call, *args: None)
+    bucket = TokenBucket(1.0)
+    held = task("held", started=None)
+    bucket.add((held, 1))
+    stop = Stop(lambda text: None, every_second=False)
+    stop._settlement = cast("Settlement", SimpleNamespace(note_return=lambda request: None))
+    stop._consumer = cast("Any", SimpleNamespace(task_buckets={"shop.held": bucket, "shop.free": None}))
+    stop.begin("Warm")
+    bucket.clear_pending()  # as Celery does when it closes the connection
+    assert stop._reserved == {"held": held}
 
 
 class Worker:
