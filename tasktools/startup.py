@@ -28,6 +28,7 @@ from tasktools.brokers import masking
 from tasktools.discovery import celery_app, django_fixup
 from tasktools.exceptions import ConfigurationError, ProjectError, TasktoolsError, project_code
 from tasktools.project import current_project
+from tasktools.supervisor import reports
 from tasktools.valkey.server import Home
 
 if TYPE_CHECKING:
@@ -228,7 +229,8 @@ def _task_modules() -> list[str]:
 
 def _log_problems(**_: Any) -> None:
     request_started.disconnect(_log_problems)
-    log(current_project().problems)
+    if not reports.is_part():  # which has run the checks
+        log(current_project().problems)
 
 
 def log(errors: Iterable[TasktoolsError], app: Celery | None = None) -> None:

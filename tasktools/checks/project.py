@@ -7,6 +7,7 @@ from collections.abc import Callable
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
 
+from tasktools import unimportable
 from tasktools.discovery import celery_app
 from tasktools.exceptions import ProjectError, SeveralAppsError, TasktoolsError, project_code
 from tasktools.project import current_project
@@ -14,8 +15,8 @@ from tasktools.registry import registry
 
 
 def check() -> list[CheckMessage]:
-    """Report again what went wrong at start-up."""
-    return [_message(problem) for problem in current_project().problems]
+    """Report again what went wrong at start-up. In a part of rundev, rundev reports code that cannot be imported."""
+    return [_message(problem) for problem in current_project().problems if not unimportable.reported(problem)]
 
 
 def check_tasks() -> list[CheckMessage]:

@@ -10,7 +10,7 @@ from django.apps import apps
 from django.core.checks import registry
 from django.core.management import CommandError, ManagementUtility, call_command, get_commands
 
-from tasktools.apps import after_start_up
+from tasktools.apps import _explained, after_start_up
 
 
 class ReadOnlyEvent:
@@ -47,6 +47,16 @@ def test_after_start_up__calls_once_when_the_event_is_set(event: Any) -> None:
     assert apps.ready_event is event
     apps.ready_event.set()
     assert calls == [True]
+
+
+def test_explained__an_error_that_ends_django_setup(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert not _explained(SyntaxError("bad"))
+    monkeypatch.setattr(apps, "ready", False)
+    assert not _explained(SystemExit())
+    assert _explained(SyntaxError("bad"))
+    assert capsys.readouterr().err.startswith("The project cannot be imported: SyntaxError: bad.\nHint: ")
 
 
 def test_after_start_up__wakes_who_waited_before(event: Any) -> None:
