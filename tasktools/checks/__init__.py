@@ -7,7 +7,7 @@ from typing import Any
 from django.core.checks import CheckMessage
 from django.core.checks import register as register_check
 
-from tasktools.checks import broker, project, schedule, serialization, timezone
+from tasktools.checks import broker, project, queues, schedule, serialization, timezone
 from tasktools.project import current_project
 
 #: The tag under which `manage.py check --tag tasktools` runs them.
@@ -28,6 +28,8 @@ IDS = (
     "tasktools.W013",
     "tasktools.W020",
     "tasktools.W021",
+    "tasktools.E030",
+    "tasktools.W030",
 )
 
 
@@ -39,8 +41,8 @@ def register() -> None:
 def check(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Run all checks. An error in code of the project becomes a message, which is given only once."""
     messages: list[CheckMessage] = []
-    checks = (project.check, project.check_tasks, broker.check, timezone.check, schedule.check, serialization.check)
-    for each in checks:
+    subjects = (broker, timezone, schedule, serialization, queues)
+    for each in (project.check, project.check_tasks, *(subject.check for subject in subjects)):
         messages += (message for message in project.guarded(each) if message not in messages)
     return _for_a_person(messages)
 

@@ -24,7 +24,8 @@ from tasktools.management.progress import Meter
 from tasktools.publishing.append_file import Outputs
 from tasktools.publishing.batch import BATCH_SIZE, Publisher
 from tasktools.publishing.checkpoint import Progress, Run
-from tasktools.registry.registry import names, queue_of
+from tasktools.registry.registry import names
+from tasktools.registry.routes import queue_of
 from tasktools.render import counted
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from tasktools.exceptions import (
 from tasktools.management.awaiting import PLACES, Awaiting
 from tasktools.management.base import TasktoolsCommand
 from tasktools.publishing.single import Sent
-from tasktools.registry.registry import queue_of
+from tasktools.registry.routes import queue_of
 from tasktools.results.backend import SET_BACKEND, check_backend, lost_results
 from tasktools.results.outcome import Outcome, of_eager
 from tasktools.results.wait import wait

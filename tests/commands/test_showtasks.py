@@ -187,3 +187,22 @@ def test_no_tasks__json_is_an_empty_array(site: Site) -> None:
     site.write("bare/apps.py")
     done = site.manage("showtasks", "--json")
     assert (done.stdout, done.stderr, done.returncode) == ("[]\n", "", 0)
+
+
+def test_queue__that_cannot_be_found_is_a_line(elsewhere: Callable[..., str], run_command: Run) -> None:
+    name = elsewhere(task_routes={"tests.site.tasks.total": ["mails"]}, broker_url="memory://")
+    done = run_command("showtasks", "site.tasks.total", "--json", "-A", name)
+    (task,) = json.loads(done.out)
+    warning = json.loads(done.err)["warning"]
+    assert (task["queue"], done.code) == ("", 0)
+    why = "its route in CELERY_TASK_ROUTES is ['mails'], which is no queue and no options"
+    assert warning == f"No queue can be found for tests.site.tasks.total: {why}."
+
+
+def test_queue__that_the_arguments_choose_is_no_line(elsewhere: Callable[..., str], run_command: Run) -> None:
+    def route(name: str, args: Any, *_: Any, **__: Any) -> Any:
+        return args[0]
+
+    name = elsewhere(task_routes=(route,), broker_url="memory://")
+    done = run_command("showtasks", "site.tasks.total", "--json", "-A", name)
+    assert (json.loads(done.out)[0]["queue"], done.err, done.code) == ("", "", 0)

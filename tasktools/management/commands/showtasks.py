@@ -29,7 +29,7 @@ class Command(TasktoolsCommand):
     def run(self, *, pattern: str, builtin: bool, **options: Any) -> None:
         from tasktools import startup
         from tasktools.discovery import django_fixup
-        from tasktools.registry import registry
+        from tasktools.registry import registry, routes
 
         found = self.find_app(options["app"])
         problems = startup.load_tasks(found)
@@ -44,6 +44,7 @@ class Command(TasktoolsCommand):
             self.print_table(columns, rows, spare=_SPARE, no_color=options["no_color"])
         elif not (pattern or problems):
             self.note(f"No task is registered. {_how_to_register()}.")
+        self.warn(*routes.faults(found.app, {task.name for task in tasks}))
         if problems:
             raise problems[0]
         if pattern and not tasks:
