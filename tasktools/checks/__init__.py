@@ -7,7 +7,7 @@ from typing import Any
 from django.core.checks import CheckMessage
 from django.core.checks import register as register_check
 
-from tasktools.checks import broker, project, queues, schedule, serialization, timezone
+from tasktools.checks import broker, commands, project, queues, schedule, serialization, timezone
 from tasktools.project import current_project
 
 #: The tag under which `manage.py check --tag tasktools` runs them.
@@ -20,6 +20,7 @@ IDS = (
     "tasktools.W001",
     "tasktools.W002",
     "tasktools.W003",
+    "tasktools.W004",
     "tasktools.W010",
     "tasktools.E011",
     "tasktools.W011",
@@ -41,7 +42,7 @@ def register() -> None:
 def check(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Run all checks. An error in code of the project becomes a message, which is given only once."""
     messages: list[CheckMessage] = []
-    subjects = (broker, timezone, schedule, serialization, queues)
+    subjects = (commands, broker, timezone, schedule, serialization, queues)
     for each in (project.check, project.check_tasks, *(subject.check for subject in subjects)):
         messages += (message for message in project.guarded(each) if message not in messages)
     return _for_a_person(messages)
