@@ -53,7 +53,7 @@ class RunCommand(TasktoolsCommand):
             "--celery-logging", action="store_true", help="let Celery set up the root logger although LOGGING is set"
         )
         self.add_own_options(parser)
-        add_options(parser, options_of(self.celery_command, found.app if found else None))
+        add_options(parser, self.celery_command, options_of(self.celery_command, found.app if found else None))
 
     def add_own_options(self, parser: CommandParser) -> None:
         add = parser.add_argument_group("reload").add_argument
