@@ -8,8 +8,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from tasktools.arguments.names import shown
-from tasktools.exceptions import TaskNameError
+from tasktools.arguments.names import unknown
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.completion import completed_by, task_names
 
@@ -48,9 +47,7 @@ class Command(TasktoolsCommand):
         if problems:
             raise problems[0]
         if pattern and not tasks:
-            raise TaskNameError(
-                f'No task is called like "{shown(pattern)}".', hint="manage.py showtasks lists them all"
-            )
+            raise unknown(pattern, registry.names(found.app, builtin=builtin), "matches")
 
 
 def _how_to_register() -> str:
