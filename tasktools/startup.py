@@ -130,7 +130,7 @@ def read_settings(chosen: celery_app.Found) -> None:
         return ProjectError(sentence, hint="the same command with --traceback shows where")
 
     with project_code(blame):
-        routes.require_kinds(chosen.app.conf)  # which are read now
+        routes.require_kinds(chosen.app.conf, "" if chosen.ready_made else chosen.name)  # which are read now
         chosen.app.amqp.queues  # noqa: B018 - makes them
 
 

@@ -43,7 +43,14 @@ def report(error: BaseException, *, as_json: bool = False) -> None:
     elif as_json:
         sys.stderr.write(terminal.json(json.dumps({"error": sentence, "hint": hint})) + "\n")
     else:
-        sys.stderr.write(f"{terminal.line(sentence)}\nHint: {hint}\n")
+        say(sentence)
+        say(f"Hint: {hint}")
+
+
+def say(text: str) -> None:
+    """Write one line for a person to stderr."""
+    sys.stderr.write(f"{terminal.line(text)}\n")
+    sys.stderr.flush()
 
 
 def reported(problem: BaseException) -> bool:

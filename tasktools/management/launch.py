@@ -70,10 +70,7 @@ def _wait_for_change(watched: Mapping[str, Any]) -> None:
     """End with CHANGED when a file has changed since this process began."""
     from tasktools.supervisor.age import began
     from tasktools.supervisor.watcher import Files, bursts
-
-    def say(text: str) -> None:
-        sys.stderr.write(f"{text}\n")
-        sys.stderr.flush()
+    from tasktools.unimportable import say
 
     say("the web server did not start: waiting for a change")
     files = Files(**watched)

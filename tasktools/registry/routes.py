@@ -67,33 +67,37 @@ class RoutingError(ConfigurationError):
     """A setting of queues or routes is not of the kind that Celery takes: it fails at its first use."""
 
 
-def require_kinds(conf: Any) -> None:
-    """Raise RoutingError if CELERY_TASK_QUEUES, CELERY_TASK_ROUTES or CELERY_TASK_DEFAULT_QUEUE is of a wrong kind."""
+def require_kinds(conf: Any, app: str) -> None:
+    """Raise RoutingError if CELERY_TASK_QUEUES, CELERY_TASK_ROUTES or CELERY_TASK_DEFAULT_QUEUE is of a wrong kind.
+
+    `app` is the name of an app of the project's own, and "" for the ready-made one.
+    """
+    of = f" of {app}" if app else ""
     queues, routes, usual = conf.task_queues, conf.task_routes, conf.task_default_queue
     if not isinstance(usual, str):
-        raise _wrong("CELERY_TASK_DEFAULT_QUEUE is", usual, "is no name of a queue", 'give text, as in "celery"')
+        raise _wrong(f"CELERY_TASK_DEFAULT_QUEUE{of} is", usual, "is no name of a queue", 'give text, as in "celery"')
     if queues:
-        _require_queues(queues)
+        _require_queues(queues, of)
     for router in routes if isinstance(routes, (list, tuple)) else () if routes is None else (routes,):
         if not (
             isinstance(router, (str, Mapping, list, tuple)) or callable(router) or hasattr(router, "route_for_task")
         ):
             hint = 'give {"shop.tasks.add": "mails"}, a function, or the path of one'
-            raise _wrong("CELERY_TASK_ROUTES has", router, "is no router", hint)
+            raise _wrong(f"CELERY_TASK_ROUTES{of} has", router, "is no router", hint)
 
 
-def _require_queues(queues: Any) -> None:
+def _require_queues(queues: Any, of: str) -> None:
     from kombu import Queue
 
     hint = 'from kombu import Queue; CELERY_TASK_QUEUES = [Queue("mails")]'
     if isinstance(queues, str) or not hasattr(queues, "__iter__"):
-        raise _wrong("CELERY_TASK_QUEUES is", queues, "is no list of queues", hint)
+        raise _wrong(f"CELERY_TASK_QUEUES{of} is", queues, "is no list of queues", hint)
     of_names = isinstance(queues, Mapping)
     if not (of_names or isinstance(queues, Collection)):
         return  # an iterator, which would be empty afterwards
     for queue in queues.values() if of_names else queues:
         if not isinstance(queue, (Queue, Mapping) if of_names else Queue):
-            raise _wrong("CELERY_TASK_QUEUES has", queue, "is no queue", hint)
+            raise _wrong(f"CELERY_TASK_QUEUES{of} has", queue, "is no queue", hint)
 
 
 def _wrong(subject: str, value: object, why: str, hint: str) -> RoutingError:
