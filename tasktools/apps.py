@@ -14,6 +14,7 @@ from django.core.checks import Warning as CheckWarning
 from tasktools.environment import collector
 from tasktools.environment.interrupts import end_quietly
 from tasktools.exceptions import ProjectError, TasktoolsError, project_code
+from tasktools.supervisor import reports
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -25,7 +26,9 @@ class TasktoolsConfig(AppConfig):
 
     def __init__(self, app_name: str, app_module: Any) -> None:
         super().__init__(app_name, app_module)
-        end_quietly(sys.argv)  # the first code of tasktools that django.setup() runs
+        # the first code of tasktools that django.setup() runs
+        reports.is_part()
+        end_quietly(sys.argv, _explained)
         self._resume_collector = collector.pause(sys.argv)
 
     def ready(self) -> None:
@@ -79,6 +82,16 @@ def _unloadable(error: BaseException) -> ProjectError:
 
     sentence = f"tasktools cannot be loaded: {type(error).__name__}: {' '.join(str(error).split())}."
     return explained(error) or ProjectError(sentence, hint="pip install --upgrade django-tasktools")
+
+
+def _explained(error: BaseException) -> bool:
+    """Report in one sentence an error that ends django.setup(); return whether it is one."""
+    if apps.ready or not isinstance(error, Exception):
+        return False
+    from tasktools import unimportable
+
+    unimportable.report(error, as_json="--json" in sys.argv)
+    return True
 
 
 #: Why tasktools cannot be loaded.

@@ -48,6 +48,11 @@ def text_of(value: object) -> str:
     return _attempted(str, value)
 
 
+def repr_of(value: object) -> str:
+    """Return repr(value), even for an object whose __repr__ fails."""
+    return _attempted(repr, value)
+
+
 def printable(text: str) -> str:
     """Return `text` with escapes for what UTF-8 cannot write (lone surrogates)."""
     return text.encode("utf-8", "backslashreplace").decode()

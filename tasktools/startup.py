@@ -28,6 +28,8 @@ from tasktools.brokers import masking
 from tasktools.discovery import celery_app, django_fixup
 from tasktools.exceptions import ConfigurationError, ProjectError, TasktoolsError, project_code
 from tasktools.project import current_project
+from tasktools.registry import routes
+from tasktools.supervisor import reports
 from tasktools.valkey.server import Home
 
 if TYPE_CHECKING:
@@ -120,10 +122,7 @@ def choose_broker(chosen: celery_app.Found) -> None:
 
 
 def read_settings(chosen: celery_app.Found) -> None:
-    """Make the app read its settings, and make its queues.
-
-    Raises ProjectError if it cannot: their module is missing, they contradict, or CELERY_TASK_QUEUES holds no queues.
-    """
+    """Make the app read its settings, and make its queues. Raises ProjectError or RoutingError if it cannot."""
 
     def blame(error: BaseException) -> ProjectError:
         name = chosen.name or chosen.app.main
@@ -131,7 +130,7 @@ def read_settings(chosen: celery_app.Found) -> None:
         return ProjectError(sentence, hint="the same command with --traceback shows where")
 
     with project_code(blame):
-        chosen.app.conf.broker_url  # noqa: B018 - reads them
+        routes.require_kinds(chosen.app.conf, "" if chosen.ready_made else chosen.name)  # which are read now
         chosen.app.amqp.queues  # noqa: B018 - makes them
 
 
@@ -228,7 +227,8 @@ def _task_modules() -> list[str]:
 
 def _log_problems(**_: Any) -> None:
     request_started.disconnect(_log_problems)
-    log(current_project().problems)
+    if not reports.is_part():  # which has run the checks
+        log(current_project().problems)
 
 
 def log(errors: Iterable[TasktoolsError], app: Celery | None = None) -> None:

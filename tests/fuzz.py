@@ -247,7 +247,7 @@ def _fed(task: str | None, data: bytes, *, is_csv: bool) -> Iterator[str]:
     found: list[str] = []
 
     def feed() -> None:
-        for fed in feeder.csv_rows(read) if is_csv else feeder.json_lines(read):
+        for fed in feeder.csv_rows(read, name="fuzz.csv") if is_csv else feeder.json_lines(read):
             assert fed is not None
             found.append(fed.why)
             json.dumps(fed.as_json())

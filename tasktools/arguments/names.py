@@ -35,9 +35,14 @@ def resolve(typed: str, names: Collection[str]) -> str:
         return matches[0]
     if matches:
         raise TaskNameError(f'"{shown(typed)}" can mean {len(matches)} tasks.', hint=f"type one of: {_listed(matches)}")
-    error = TaskNameError(f'No task is called "{shown(typed)}".', hint=_suggestion(typed, names))
+    raise unknown(typed, names, "is called")
+
+
+def unknown(typed: str, names: Collection[str], verb: str) -> TaskNameError:
+    """Return the error for a name, or for a pattern (`verb` is "matches"), that stands for none of `names`."""
+    error = TaskNameError(f'No task {verb} "{shown(typed)}".', hint=_suggestion(typed, names))
     error.typed = typed
-    raise error
+    return error
 
 
 def is_known(typed: str, names: Collection[str]) -> bool:

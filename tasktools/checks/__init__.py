@@ -7,7 +7,7 @@ from typing import Any
 from django.core.checks import CheckMessage
 from django.core.checks import register as register_check
 
-from tasktools.checks import broker, eager, project, schedule, serialization, tasks, timezone
+from tasktools.checks import broker, commands, eager, project, queues, schedule, serialization, tasks, timezone
 from tasktools.project import current_project
 
 #: The tag under which `manage.py check --tag tasktools` runs them.
@@ -20,6 +20,7 @@ IDS = (
     "tasktools.W001",
     "tasktools.W002",
     "tasktools.W003",
+    "tasktools.W004",
     "tasktools.W005",
     "tasktools.W006",
     "tasktools.W010",
@@ -30,18 +31,22 @@ IDS = (
     "tasktools.W013",
     "tasktools.W020",
     "tasktools.W021",
+    "tasktools.E030",
+    "tasktools.W030",
 )
 
 #: In this order: `schedule` may load the tasks that `tasks` looks at.
 _CHECKS = (
     project.check,
     project.check_tasks,
+    commands.check,
     broker.check,
     eager.check,
     timezone.check,
     schedule.check,
     tasks.check,
     serialization.check,
+    queues.check,
 )
 
 

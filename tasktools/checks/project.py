@@ -1,4 +1,4 @@
-"""E002, W002, W003: the app can be found, and the tasks can be imported."""
+"""E002, W002, W003, E030: the app can be found, its settings can be read, and the tasks can be imported."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from collections.abc import Callable
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
 
+from tasktools import unimportable
 from tasktools.discovery import celery_app
 from tasktools.exceptions import ProjectError, SeveralAppsError, TasktoolsError, project_code
 from tasktools.project import current_project
 from tasktools.registry import registry
+from tasktools.registry.routes import RoutingError
 
 
 def check() -> list[CheckMessage]:
-    """Report again what went wrong at start-up."""
-    return [_message(problem) for problem in current_project().problems]
+    """Report again what went wrong at start-up. In a part of rundev, rundev reports code that cannot be imported."""
+    return [_message(problem) for problem in current_project().problems if not unimportable.reported(problem)]
 
 
 def check_tasks() -> list[CheckMessage]:
@@ -46,4 +48,6 @@ def _message(problem: TasktoolsError) -> CheckMessage:
         return CheckWarning(problem.sentence, hint=problem.hint, id="tasktools.W002")
     if isinstance(problem, SeveralAppsError):
         return CheckWarning(problem.sentence, hint=problem.hint, id="tasktools.W003")
+    if isinstance(problem, RoutingError):
+        return Error(problem.sentence, hint=problem.hint, id="tasktools.E030")
     return Error(problem.sentence, hint=problem.hint, id="tasktools.E002")

@@ -7,15 +7,15 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
 
 _COMMANDS = Path(__file__).parent.parent / "management" / "commands"
 
 
-def end_quietly(argv: Sequence[str]) -> None:
-    """Make a Ctrl-C stop a process that runs one of our commands without a traceback.
+def end_quietly(argv: Sequence[str], explain: Callable[[BaseException], bool]) -> None:
+    """Make a Ctrl-C, and an error that `explain` has reported, end a process that runs one of our commands without a traceback.
 
     It works from this call on; earlier imports are the project's. Python still ends by SIGINT, which a shell reports as 130.
     """
@@ -24,7 +24,7 @@ def end_quietly(argv: Sequence[str]) -> None:
     show = sys.excepthook
 
     def show_others(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-        if not issubclass(kind, KeyboardInterrupt):
+        if not issubclass(kind, KeyboardInterrupt) and not explain(error):
             show(kind, error, traceback)
 
     sys.excepthook = show_others

@@ -36,8 +36,9 @@ def switches() -> bool:
 
 def command(pool: str, words: Sequence[str]) -> list[str]:
     """Return a form of the command line `words` (Python, its options, and what it runs) that patches for `pool` first."""
-    first = next((n for n, word in enumerate(words) if n and not word.startswith(("-W", "-X"))), len(words))
-    return [*words[:first], os.path.abspath(__file__), pool, *words[first:]]
+    from tasktools.environment import as_python
+
+    return as_python.command(__file__, [pool], words)
 
 
 def _are_patched(pool: str, *names: str) -> bool:
@@ -46,23 +47,15 @@ def _are_patched(pool: str, *names: str) -> bool:
     return answers is not None and all(answers(name) for name in names)
 
 
-def _run(pool: str, words: list[str]) -> None:
-    """Patch, and run a command line as Python would."""
-    module = words.pop(0) == "-m" if words[0] == "-m" else False
-    here = os.path.dirname(os.path.abspath(__file__))
-    if sys.path and os.path.abspath(sys.path[0]) == here:  # not with Python's option -P
-        sys.path[0] = os.getcwd() if module else os.path.dirname(os.path.realpath(words[0]))
+def _patch(pool: str) -> None:
     from celery import maybe_patch_concurrency
 
     maybe_patch_concurrency(["celery", "--pool", pool])
-    import runpy
-
-    sys.argv[:] = words
-    if module:
-        runpy.run_module(words[0], run_name="__main__", alter_sys=True)
-    else:
-        runpy.run_path(words[0], run_name="__main__")
 
 
 if __name__ == "__main__":
-    _run(sys.argv[1], sys.argv[2:])
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+    from tasktools.environment.as_python import run
+
+    del sys.path[-1]
+    run(sys.argv[2:], prepared_by=__file__, first=lambda: _patch(sys.argv[1]))

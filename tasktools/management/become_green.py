@@ -13,6 +13,7 @@ from django.utils.autoreload import get_child_arguments
 from tasktools.environment import monkey
 from tasktools.exceptions import UsageError
 from tasktools.management.streams import flush
+from tasktools.supervisor import reports
 
 
 def pool_of_worker(typed: str | None, find_app: Callable[[], Any]) -> str | None:
@@ -55,6 +56,7 @@ def lacks_patches(pool: str | None, *, own_process: bool) -> TypeGuard[str]:
 def start_again(pool: str) -> NoReturn:
     """Replace this process with the same command line, patched for `pool`."""
     flush()
+    reports.pass_on()
     command = monkey.command(pool, [str(word) for word in get_child_arguments()])
     os.execv(command[0], command)
 

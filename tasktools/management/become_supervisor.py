@@ -19,7 +19,9 @@ from tasktools import conf, supervisor
 from tasktools.arguments.durations import parse_duration
 from tasktools.environment import monkey
 from tasktools.environment.installed import is_installed
+from tasktools.management import launch
 from tasktools.management.streams import flush
+from tasktools.supervisor import reports
 from tasktools.supervisor.age import began
 from tasktools.supervisor.line import Line
 from tasktools.supervisor.loop import ENDING
@@ -38,6 +40,7 @@ def become_supervisor(kind: str, options: dict[str, Any], *, pool: str | None = 
     flush()  # or both would write the buffered output
     if pool and options.get("pool") == pool:  # a pool that the settings name may differ after the next change
         plan["command"] = monkey.command(pool, plan["command"])
+    plan["command"] = launch.command(plan["command"])
     if pool or threading.active_count() > 1:
         become(plan)
     ours, theirs = socket.socketpair()
@@ -73,6 +76,7 @@ def become(plan: dict[str, Any]) -> NoReturn:
     script = Path(supervisor.__file__).with_name("__main__.py")
     # These signals stay pending until the supervisor runs: they must not kill the process before.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    reports.pass_on()
     try:
         os.execv(sys.executable, [sys.executable, str(script), json.dumps(plan)])
     finally:  # it has failed

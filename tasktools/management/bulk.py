@@ -25,7 +25,8 @@ from tasktools.management.progress import Meter
 from tasktools.publishing.append_file import Outputs, identity
 from tasktools.publishing.batch import BATCH_SIZE, Publisher
 from tasktools.publishing.checkpoint import Progress, Run
-from tasktools.registry.registry import names, queue_of
+from tasktools.registry.registry import names
+from tasktools.registry.routes import queue_of
 from tasktools.render import counted
 
 if TYPE_CHECKING:
@@ -52,16 +53,19 @@ class Bulk:
 
     def check(self, feeder: Feeder) -> None:
         """Read everything, send nothing, and print the first bad lines."""
-        good = bad = 0
+        good = bad = last = 0
         for fed in self._fed(feeder):
-            if fed is not None and fed.call is None:
-                bad += 1
-                if bad <= MOST_NAMED:
-                    self.command.note(f"Line {fed.number}: {fed.why}")
-            elif fed is not None:
+            if fed is None:
+                continue
+            last = fed.upto
+            if fed.call is not None:
                 good += 1
+                continue
+            bad += 1
+            if bad <= MOST_NAMED:
+                self.command.note(f"Line {fed.number}: {fed.why}")
         with spared("bad lines" if bad else ""):
-            counts = self._sum(sent=0, lines=good + bad, bad=bad, complete=False)
+            counts = self._sum(sent=0, lines=last, bad=bad, complete=False)
             print_sum(self.command, {**counts, "good": good}, {}, self.options)
         self.command.end_with(1 if bad else 0, f"{counted(bad, 'bad line')}.")
 
@@ -145,7 +149,7 @@ class Bulk:
         if is_csv and self.task is None:
             hint = "name the task: enqueue NAME --from FILE"
             raise ArgumentError("The rows of a CSV file hold arguments alone.", hint=hint)
-        fed = feeder.csv_rows(lines, delimiter) if is_csv else feeder.json_lines(lines)
+        fed = feeder.csv_rows(lines, delimiter, name=self.source.name) if is_csv else feeder.json_lines(lines)
         start = self.first.line
         if not start:
             return fed

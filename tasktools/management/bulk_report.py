@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def summary_text(counts: dict[str, Any]) -> str:
     """Return the sum in one line."""
     if "good" in counts:
-        return f"{counts['lines']:,} lines: {counts['good']:,} good, {counts['bad']:,} bad. Nothing was sent."
+        return f"{counted(counts['good'], 'good line')}, {counts['bad']:,} bad. Nothing was sent."
     before = f", {counts['sent_before']:,} before" if counts["sent_before"] else ""
     bad = f", {counted(counts['bad'], 'bad line')} skipped" if counts["bad"] else ""
     rate = f" in {counts['seconds']:.1f} s, {counts['per_second']:,} a second" if counts["sent"] else ""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tasktools.arguments.binding import Bound
 from tasktools.arguments.call import CALL_OPTIONS, Call
-from tasktools.arguments.names import resolve, shown
+from tasktools.arguments.names import resolve, shown, shown_path
 from tasktools.arguments.nesting import may_be_deep, require_shallow
 from tasktools.arguments.values import Checker
 from tasktools.exceptions import ArgumentError, TasktoolsError
@@ -78,15 +78,23 @@ class Feeder:
             elif line.data is None or line.data.strip():
                 yield _fed(line, make)
 
-    def csv_rows(self, lines: Iterator[Line | None], delimiter: str | None = None) -> Iterator[Fed | None]:
+    def csv_rows(
+        self, lines: Iterator[Line | None], delimiter: str | None = None, *, name: str
+    ) -> Iterator[Fed | None]:
         """Yield what each row after the header holds. A row of several lines has the number of its first.
 
-        Without a `delimiter`, the header shows it.
+        Without a `delimiter`, the header shows it. `name` is that of the file.
+
+        Raises ArgumentError for a header that cannot be used: without it nothing can be read.
         """
         self._delimiter, lines = delimited(lines, delimiter)
         read = rows(lines, self._delimiter)
         first = next((row for row in read if row is not None), None)
-        header = self._header(first) if first else []
+        try:
+            header = self._header(first) if first else []
+        except ArgumentError as error:
+            place = f'Line {first.number if first else 1} of "{shown_path(name)}", the header'
+            raise ArgumentError(f"{place}, is bad: {error.sentence}", hint=error.hint) from error
         for row in read:
             if row is None:
                 yield None
@@ -96,30 +104,26 @@ class Feeder:
                 yield _fed(row, lambda text: self._cells(header, text), row.last)
 
     def _header(self, line: Row) -> list[str]:
-        """Return the names of the columns. Raises ArgumentError: without them nothing can be read."""
-        try:
-            if line.endless:
-                raise ArgumentError(line.endless, hint="close the quote, or make the row shorter")
-            if b"\r" in (line.data or b"").strip():
-                raise ArgumentError(OLD_MAC)
-            header = [name.strip() for name in cells(text_of(line).removeprefix("\ufeff"), self._delimiter)]
-        except ArgumentError as error:
-            sentence = f"Line {line.number}, the header, cannot be read: {error.sentence}"
-            raise ArgumentError(sentence, hint=error.hint) from error
+        """Return the names of the columns. Raises ArgumentError."""
+        if line.endless:
+            raise ArgumentError(line.endless, hint="close the quote, or make the row shorter")
+        if b"\r" in (line.data or b"").strip():
+            raise ArgumentError(OLD_MAC)
+        header = [name.strip() for name in cells(text_of(line).removeprefix("\ufeff"), self._delimiter)]
         if header[-1:] == [""]:
-            what = f'The header ends with "{shown(self._delimiter)}", after which no column is named.'
+            what = f'it ends with "{shown(self._delimiter)}", after which no column is named.'
             raise ArgumentError(what, hint="take it out, there and in each row")
         twice = next((name for name in header if header.count(name) > 1 or not name), None)
         if twice is not None:
             raise ArgumentError(
-                f'The header names "{shown(twice)}" twice or not at all.', hint="each column is a parameter of the task"
+                f'it names "{shown(twice)}" twice or not at all.', hint="each column is a parameter of the task"
             )
         known = self._checker(self.task or "")
         for name in header:
             if not name.isidentifier():  # no function has such a parameter, not even one of **kwargs
                 between = DELIMITERS.get(self._delimiter, self._delimiter)
                 hint = f"each column is a parameter of the task, and the cells are divided by {between} (--delimiter)"
-                raise ArgumentError(f'The header names "{shown(name)}", which is no name of a parameter.', hint=hint)
+                raise ArgumentError(f'it names "{shown(name)}", which is no name of a parameter.', hint=hint)
             known.require_keyword(name)
         return header
 

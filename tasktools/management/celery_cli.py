@@ -49,8 +49,15 @@ def options_of(name: str, app: Celery | None = None) -> list[click.Option]:
     return own + [each for each in (app.user_options.get(name, ()) if app else ()) if each not in own]
 
 
-def add_options(parser: CommandParser, options: Sequence[click.Option]) -> None:
-    """Add click's options to an argparse parser, in Celery's groups. An option that was not typed is absent from the result."""
+#: A setting that each of Celery's commands takes after its options.
+_EXAMPLES = {"worker": "worker.send_task_events=1", "beat": "beat.max_loop_interval=60"}
+
+
+def add_options(parser: CommandParser, command: str, options: Sequence[click.Option]) -> None:
+    """Add the options of a command of Celery to an argparse parser, in Celery's groups.
+
+    An option that was not typed is absent from the result.
+    """
     groups: dict[str, Any] = {}
     for option in options:
         title = f"Celery: {getattr(option, 'help_group', None) or 'Options'}"
@@ -79,7 +86,7 @@ def add_options(parser: CommandParser, options: Sequence[click.Option]) -> None:
         "config",
         nargs="*",
         metavar="setting=value",
-        help="further settings, as celery takes them: worker.send_task_events=1",
+        help=f"further settings, as celery takes them: {_EXAMPLES[command]}",
     )
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
-from tasktools import render, startup
+from tasktools import render, startup, unimportable
 from tasktools.discovery import celery_app, django_fixup
 from tasktools.exceptions import (
     AppError,
@@ -51,7 +52,7 @@ class RunCommand(TasktoolsCommand):
             "--celery-logging", action="store_true", help="let Celery set up logging although LOGGING is set"
         )
         self.add_own_options(parser)
-        add_options(parser, options_of(self.celery_command, found.app if found else None))
+        add_options(parser, self.celery_command, options_of(self.celery_command, found.app if found else None))
 
     def add_own_options(self, parser: CommandParser) -> None:
         add = parser.add_argument_group("reload").add_argument
@@ -67,7 +68,10 @@ class RunCommand(TasktoolsCommand):
                 self.line = become_supervisor.become_supervisor(self.celery_command, options)
 
     def check(self, *args: Any, **options: Any) -> None:
-        """Run Django's checks. Raises ProjectError if a check raises an exception, for example because of a broken URLconf."""
+        """Run Django's checks. Raises ProjectError if tasks cannot be imported, or if a check raises, as for a broken URLconf."""
+        broken = [each for each in current_project().problems if isinstance(each, ProjectError)]
+        if broken:  # the checks would report the same
+            raise broken[0]
         self._load_for_checks()
         found: CommandError | None = None
         with project_code(django_fixup.checks_broken):
@@ -88,6 +92,8 @@ class RunCommand(TasktoolsCommand):
     def _end(self, error: TasktoolsError, options: dict[str, Any]) -> NoReturn:
         if self.line is not None and not _may_be_mended(error, options):
             self.line.say("hopeless")
+        if isinstance(error, ProjectError) and not options.get("traceback") and unimportable.reported(error):
+            sys.exit(error.exit_code)
         super()._end(error, options)
 
     def run(self, **options: Any) -> None:

@@ -20,6 +20,7 @@ from django.utils.autoreload import get_child_arguments
 
 from tasktools.arguments.names import shown
 from tasktools.exceptions import UsageError
+from tasktools.management import become_supervisor, launch
 from tasktools.management.run_base import RunCommand
 
 
@@ -40,7 +41,16 @@ def commands(options: dict[str, Any], server: str, *, color: bool) -> dict[str, 
     if not found:
         raise UsageError("Nothing is left to run.", hint="leave out --no-web, --no-worker or --no-beat")
     shared = [*_typed(options), *["--force-color"] * color]
-    return {name: [*_start(), *words, *shared] for name, words in found.items()}
+    commands = {name: [*_start(), *words, *shared] for name, words in found.items()}
+    if "web" in commands and is_reloaded(server):
+        watched = {"roots": become_supervisor.roots(), "ignore": become_supervisor.ignored()}
+        commands["web"] = launch.command(commands["web"], {name: [*map(str, paths)] for name, paths in watched.items()})
+    return commands
+
+
+def is_reloaded(server: str) -> bool:
+    """Whether rundev is the autoreloader of the web server. That of runserver_plus is Werkzeug's."""
+    return server == "runserver"
 
 
 def run_words(command: str, option: str, text: str) -> list[str]:

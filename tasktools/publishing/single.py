@@ -39,7 +39,8 @@ from tasktools.brokers.reach import (
 from tasktools.exceptions import Declined, TaskFailed, TasktoolsError, Unreachable, project_code
 from tasktools.publishing.producer import Sending, listening
 from tasktools.registry import serialization
-from tasktools.registry.registry import finalize, has_own, names, queue_of, signature_of, unregistered, why_idle
+from tasktools.registry.registry import finalize, has_own, names, signature_of, unregistered, why_idle
+from tasktools.registry.routes import queue_of
 
 if TYPE_CHECKING:
     from celery import Celery

@@ -29,7 +29,7 @@ def is_task(app: Celery, typed: str) -> bool:
 
 def queue_names(app: Celery) -> set[str]:
     """Return the queues that the settings name, and those that a task is routed to."""
-    return {*app.amqp.queues, *(task.queue for task in registry.tasks(app))}
+    return {*app.amqp.queues, *(task.queue for task in registry.tasks(app) if task.queue)}
 
 
 def keywords(app: Celery, typed: str, words: Collection[str], prefix: str) -> Iterator[str]:

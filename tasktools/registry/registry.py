@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from tasktools.arguments import signatures
-from tasktools.arguments.call import Call
 from tasktools.arguments.names import short_names
 from tasktools.arguments.signatures import TaskSignature, task_signature
 from tasktools.arguments.target import describe
-from tasktools.celery_compat import EXEC_OPTIONS
 from tasktools.discovery.celery_app import described
 from tasktools.environment.installed import is_installed
 from tasktools.exceptions import ProjectError, project_code
+from tasktools.registry.routes import usual_queue
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -35,7 +34,7 @@ class TaskInfo:
     short_name: str
     #: The text for a person: `(x: int, y: int = 2)`; without self for a bound task.
     signature: str
-    #: The queue of a call without further options; "" if the project's router needs arguments to choose it.
+    #: The queue of a call without further options; "" if the project's router needs arguments to choose it, or fails.
     queue: str
     #: `path:line`; the path is relative to the working folder if it is inside it; `module:line` for an installed package;
     #: "" if there is no source.
@@ -127,20 +126,6 @@ def has_own(task: Any, method: str) -> bool:
     return method in vars(task) or not holder.__module__.startswith("celery.")
 
 
-def queue_of(app: Celery, call: Call) -> str:
-    """Return the name of the queue that a call goes to, as `apply_async` chooses it.
-
-    Raises ProjectError when a router of the project fails, or leads to a queue that does not exist.
-    """
-
-    def blame(error: BaseException) -> ProjectError:
-        hint = "see CELERY_TASK_ROUTES and CELERY_TASK_QUEUES; the same command with --traceback shows where"
-        return ProjectError(f"No queue can be found for {call.task}: {described(error)}.", hint=hint)
-
-    with project_code(blame):
-        return _queue(app, app.tasks.get(call.task), call)
-
-
 def shell_imports(app: Celery) -> list[str]:
     """Return an import line for each task that a module holds under its own name, for SHELL_PLUS_IMPORTS."""
     functions = (inspect.unwrap(function_of(app.tasks[name])) for name in sorted(names(app)))
@@ -165,24 +150,10 @@ def _info(app: Celery, name: str, short_name: str) -> TaskInfo:
         name=name,
         short_name=short_name,
         signature=describe(signature_of(task).shown),
-        queue=_usual_queue(app, name),
+        queue=usual_queue(app, name)[0],
         defined_in=place_of(task),
         doc=next(iter(inspect.cleandoc(function.__doc__ or "").splitlines()), ""),
     )
-
-
-def _queue(app: Celery, task: Any, call: Call) -> str:
-    options = {**(EXEC_OPTIONS.of(task)() if task is not None else {}), **call.options}
-    route = app.amqp.router.route(options, call.task, call.args, dict(call.kwargs), task)
-    queue = route.get("queue", app.conf.task_default_queue)
-    return str(getattr(queue, "name", queue))
-
-
-def _usual_queue(app: Celery, name: str) -> str:
-    try:
-        return queue_of(app, Call(task=name, args=(), kwargs={}, options={}))
-    except ProjectError:
-        return ""  # a router that looks at arguments fails without them
 
 
 def place_of(task: Any) -> str:

@@ -13,5 +13,6 @@ watchfiles if it is installed.
     output.py     what several processes print, as whole lines
     watcher.py    which files count, and whether their content has changed
 
-Two modules are for the process at the other end: line.py is its end of the line, and age.py says when it began.
+Three modules are for the process at the other end: line.py is its end of the line, age.py says when it began, and reports.py
+has what a part of the site says about code that it cannot import.
 """

@@ -6,8 +6,10 @@ import contextlib
 import os
 import select
 import time
+from collections.abc import Callable
 from typing import TextIO
 
+from tasktools.supervisor.reports import MARK
 from tasktools.terminal import line
 
 #: ANSI colours for the names, in the order of the processes: green, magenta, yellow.
@@ -23,8 +25,9 @@ LIMIT = 1 << 20
 class Lines:
     """Makes whole lines with a prefix from pieces of output. It does not change the bytes, whatever their encoding is."""
 
-    def __init__(self, prefix: bytes) -> None:
+    def __init__(self, prefix: bytes, report: Callable[[str], None] = lambda text: None) -> None:
         self._prefix = prefix
+        self._report = report
         self._rest = b""
 
     def feed(self, data: bytes) -> bytes:
@@ -33,11 +36,19 @@ class Lines:
         if len(self._rest) > LONGEST_LINE:
             lines.append(self._rest)
             self._rest = b""
-        return b"".join(self._prefix + line + b"\n" for line in lines)
+        return b"".join(self._prefix + line + b"\n" for line in lines if not self._is_report(line))
 
     def end(self) -> bytes:
         """Return the last line if it is incomplete."""
         return self.feed(b"\n") if self._rest else b""
+
+    def _is_report(self, line: bytes) -> bool:
+        """Whether a line is for the site and not for a person; the site gets its text."""
+        mark, text = line[:1], line[1:]
+        if mark != MARK.encode():
+            return False
+        self._report(text.decode(errors="replace"))
+        return True
 
 
 def prefixes(names: list[str], *, color: bool) -> dict[str, bytes]:

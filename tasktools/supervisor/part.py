@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
+from tasktools.supervisor import reports
 from tasktools.supervisor.output import Lines
 from tasktools.supervisor.process import Process, spawn
 
@@ -29,7 +30,10 @@ class Part(Process):
     def __init__(self, pid: int, name: str, pipe: int, prefix: bytes) -> None:
         super().__init__(pid, name)
         self.pipe = os.fdopen(pipe, "rb", buffering=0)
-        self.lines = Lines(prefix)
+        self.prefix = prefix
+        #: What it has reported, in place of a line of its output.
+        self.reports: list[str] = []
+        self.lines = Lines(prefix, self.reports.append)
         #: How many signals have been sent to it.
         self.sent = 0
         #: When it was forced, by the loop's clock.
@@ -41,7 +45,7 @@ class Part(Process):
         """Start `command` with stdout and stderr in one pipe."""
         ours, theirs = os.pipe()
         os.set_blocking(ours, False)
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1", reports.VARIABLE: "1"}
         try:
             pid = spawn(
                 command,

@@ -16,6 +16,7 @@ from tasktools.supervisor.loop import Loop
 from tasktools.supervisor.output import Output, descriptor_of, prefixes
 from tasktools.supervisor.part import Part
 from tasktools.supervisor.process import Process
+from tasktools.supervisor.reports import Reports
 
 #: The order in which they stop: no new ticks, no new requests, then the running tasks finish.
 STOP_ORDER = ("beat", "web", "worker")
@@ -33,6 +34,9 @@ TOGETHER = 0.3
 #: The exit code of a stop that was forced.
 FORCED = 130
 
+#: The exit code by which a web server asks to be started again, because a file has changed (django.utils.autoreload).
+CHANGED = 3
+
 
 class SitePlan(NamedTuple):
     """What rundev asks for. It comes as JSON from the command that becomes the supervisor."""
@@ -44,6 +48,8 @@ class SitePlan(NamedTuple):
     #: Whether names on stdout, and lines on stderr, have colours.
     color: bool = False
     color_stderr: bool = False
+    #: The parts that end with CHANGED to be started again.
+    reloaded: Sequence[str] = ()
 
 
 class Site(Loop):
@@ -66,6 +72,7 @@ class Site(Loop):
         self._asked: list[float] = []
         self._code = 0
         self._paused = False
+        self._reports = Reports()
 
     @property
     def parts(self) -> dict[str, Part]:
@@ -79,9 +86,13 @@ class Site(Loop):
             self.finish(self._code)
             return
         texts = prefixes(list(self.plan.commands), color=self.plan.color)
-        for name, command in self.plan.commands.items():
-            part = self._start(name, command, texts[name])
-            self.processes.append(part)
+        for name in self.plan.commands:
+            self._begin(name, texts[name])
+
+    def _begin(self, name: str, prefix: bytes) -> None:
+        part = self._start(name, self.plan.commands[name], prefix)
+        self.processes.append(part)
+        if not self._paused:
             self._hear(part)
 
     # what the loop calls
@@ -106,6 +117,9 @@ class Site(Loop):
         self._read(process)
         self._close(process)
         if not self.stopping:
+            if process.name in self.plan.reloaded and process.exit_code == CHANGED:
+                self._begin(process.name, process.prefix)
+                return
             self._left(process)
         if not self.processes:
             self.finish(self._code)
@@ -192,11 +206,20 @@ class Site(Loop):
             self._close(part)
         else:
             self.output.write(lines)
+            self._tell_reports(part)
 
     def _close(self, part: Part) -> None:
         if not part.pipe.closed:
             self.output.write(part.lines.end())
+            self._tell_reports(part)
             self.forget(part.pipe)
+
+    def _tell_reports(self, part: Part) -> None:
+        """Print what a part has reported, unless it is what another part has reported already."""
+        for text in part.reports:
+            if self._reports.is_new(part.name, text):
+                self.say(text)
+        part.reports.clear()
 
     def _look_after_output(self) -> None:
         """Stop reading from the parts while the reader is slow; stop the parts if the reader has gone."""

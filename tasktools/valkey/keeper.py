@@ -47,6 +47,8 @@ def main(server: str, folder: str, path: str, linger: float) -> None:
         keep(process, path, linger)
     finally:
         stop(process)
+        with contextlib.suppress(OSError):  # the folder may have gone; its process id may soon be another's
+            os.unlink("valkey.pid")
 
 
 def command(server: str, folder: str, path: str) -> list[str]:

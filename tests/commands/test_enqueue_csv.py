@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -110,7 +111,7 @@ def test_check__names_the_quote(enqueue: Run) -> None:
 def test_header__with_an_open_quote(enqueue: Run) -> None:
     ran = enqueue('text,"number\na,1\n')
     assert ran.code == 2
-    assert "Line 1, the header, cannot be read: the quote that opens there is never closed" in ran.err
+    assert ", the header, is bad: the quote that opens there is never closed" in ran.err
 
 
 def test_quote_in_an_unquoted_cell__is_a_character(enqueue: Run) -> None:
@@ -156,17 +157,17 @@ def test_delimiter__is_typed_or_named_or_shown_by_the_header(
     checked: Callable[..., Ran], text: str, words: tuple[str, ...]
 ) -> None:
     ran = checked(text, *words)
-    assert ("2 good, 0 bad" in ran.err, ran.code) == (True, 0), ran.err
+    assert ("2 good lines, 0 bad" in ran.err, ran.code) == (True, 0), ran.err
 
 
 def test_delimiter__makes_any_file_csv(checked: Callable[..., Ran]) -> None:
     ran = checked("x;y\n1;2\n", "--delimiter", ";", name="calls.txt")
-    assert "1 good, 0 bad" in ran.err
+    assert "1 good line, 0 bad" in ran.err
 
 
 def test_delimiter__in_a_quoted_cell(checked: Callable[..., Ran]) -> None:
     ran = checked('text;number\n"a;b\nc";1\n"d;e";2\n', task="tests.site.tasks.typed")
-    assert "2 good, 0 bad" in ran.err
+    assert "2 good lines, 0 bad" in ran.err
 
 
 @pytest.mark.parametrize("delimiter", ["", ";;", "a", '"', "ü"])
@@ -186,29 +187,49 @@ def test_delimiter__that_the_first_line_names_and_is_none(checked: Callable[...,
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("x,y,\n1,2,\n", 'The header ends with ",", after which no column is named.'),
-        ("x y,z\n1,2\n", 'The header names "x y", which is no name of a parameter.'),
-        ("x y;z\n1;2\n", 'The header names "x y", which is no name of a parameter.'),
+        ("x,y,\n1,2,\n", 'it ends with ",", after which no column is named.'),
+        ("x y,z\n1,2\n", 'it names "x y", which is no name of a parameter.'),
+        ("x y;z\n1;2\n", 'it names "x y", which is no name of a parameter.'),
         (
             "x,y\n1,2\n".encode("utf-16"),
-            "Line 1, the header, cannot be read: it is UTF-16: convert the file with iconv",
+            "it is UTF-16: convert the file with iconv",
         ),
         (
             "x,y\r1,2\r",
-            "Line 1, the header, cannot be read: its lines end as on an old Mac, with a carriage return alone",
+            "its lines end as on an old Mac, with a carriage return alone",
         ),
     ],
 )
 def test_header__says_what_the_file_is(checked: Callable[..., Ran], content: str | bytes, said: str) -> None:
     ran = checked(content)
+    assert re.match(r'Line 1 of ".*\.csv", the header, is bad: ', ran.err)
     assert said in ran.err
     assert ran.code == 2
+
+
+def test_header__is_named_with_its_file_and_line(typed: Run, tmp_path: Path) -> None:
+    path = tmp_path / "calls.csv"
+    path.write_text("\n\nx,z\n1,2\n")
+    ran = typed("enqueue", "add", "--from", str(path), "--check")
+    name = "project.demo.tasks.add"
+    expected = f'Line 3 of "{path}", the header, is bad: {name} takes no keyword "z".'
+    assert (ran.err.splitlines()[0], ran.code) == (expected, 2)
+
+
+@pytest.mark.parametrize("words", [(), ("--check",)])
+def test_lines__count_the_header_in_both(checked: Callable[..., Ran], enqueue: Run, words: tuple[str, ...]) -> None:
+    ran = enqueue("text,number\na,1\n", "--json", *words)
+    assert json.loads(ran.out)["lines"] == 2
+
+
+def test_check__one_line_is_no_lines(enqueue: Run) -> None:
+    assert "1 good line, 0 bad. Nothing was sent." in enqueue("text,number\na,1\n", "--check").err
 
 
 def test_header__of_a_task_that_takes_any_keyword(checked: Callable[..., Ran]) -> None:
     """A column "first name" was sent as a keyword that no function can read."""
     ran = checked("a;first name\n1;2\n", task="tests.site.tasks.gather")
-    assert 'The header names "first name", which is no name of a parameter.' in ran.err
+    assert 'it names "first name", which is no name of a parameter.' in ran.err
     assert "divided by semicolons (--delimiter)" in ran.err
 
 
@@ -241,11 +262,11 @@ def test_json__says_what_is_wrong(checked: Callable[..., Ran], text: str | bytes
     ],
 )
 def test_json__that_is_good(checked: Callable[..., Ran], text: str) -> None:
-    assert "2 good, 0 bad" in checked(text, name="calls.jsonl").err
+    assert "2 good lines, 0 bad" in checked(text, name="calls.jsonl").err
 
 
 def test_json__colons_in_text_are_no_keys(checked: Callable[..., Ran]) -> None:
     text = '{"text": "a: b: c"}\n[{"a": 1, "b": {"a": 2}}]\n'
     ran = checked(text, name="calls.jsonl", task="tests.site.tasks.echo")
     assert 'takes no keyword "text"' in ran.err  # and nothing is said of a key that stands twice
-    assert "1 good, 1 bad" in ran.err
+    assert "1 good line, 1 bad" in ran.err

@@ -208,8 +208,8 @@ CSV_BAD = [
     ("x,y\n1,two\n", 'Line 2 is bad: "two" is not an integer'),
     ('x,y\n1,"2\n', "Line 2 is bad: the quote that opens there is never closed."),
     ("x,z\n1,2\n", f'{ADD} takes no keyword "z".'),
-    ("x,x\n1,2\n", 'The header names "x" twice or not at all.'),
-    ("x,\n1,2\n", 'The header ends with ",", after which no column is named.'),
+    ("x,x\n1,2\n", 'it names "x" twice or not at all.'),
+    ("x,\n1,2\n", 'it ends with ",", after which no column is named.'),
 ]
 
 
@@ -237,7 +237,7 @@ def test_check__reads_all_and_sends_nothing(
     assert ran.err.splitlines() == [
         f"Line 2: {ADD}: missing a required argument: 'y'.",
         f'Line 3: "x" is not an integer, which "x" of {ADD} takes.',
-        "4 lines: 2 good, 2 bad. Nothing was sent.",
+        "2 good lines, 2 bad. Nothing was sent.",
     ]
     assert sent() == []
     good = typed("enqueue", "add", "--from", write(tmp_path, "[1, 2]\n"), "--check", "--json")

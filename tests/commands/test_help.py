@@ -56,3 +56,11 @@ def test_help__goes_to_stdout(typed: Run) -> None:
     ran = typed("enqueue", "--help")
     assert ran.out.startswith("usage: manage.py enqueue ")
     assert (ran.err, ran.code) == ("", 0)
+
+
+@pytest.mark.parametrize(
+    ("command", "example"), [("runworker", "worker.send_task_events=1"), ("runbeat", "beat.max_loop_interval=60")]
+)
+def test_further_settings__have_an_example_of_their_own(command: str, example: str) -> None:
+    parser = load_command_class("tasktools", command).create_parser("manage.py", command)
+    assert f"further settings, as celery takes them: {example}" in " ".join(parser.format_help().split())

@@ -15,7 +15,8 @@ import pytest
 from django.core.management.commands.runserver import Command as Runserver
 
 from tasktools.exceptions import AppError
-from tasktools.management import site_parts
+from tasktools.management import launch, site_parts
+from tasktools.management.become_supervisor import ignored, roots
 from tasktools.management.first_lines import TOLD
 from tasktools.management.site_parts import joined
 from tasktools.project import Project
@@ -66,6 +67,13 @@ def test_become__that_fails_leaves_the_signals_as_they_were(plan: Callable[..., 
 
 
 START = [sys.executable, "-Xdev", "manage.py"]
+
+
+def web(*words: str) -> list[str]:
+    """The command line of the web server: rundev is its autoreloader."""
+    watched = {"roots": [*map(str, roots())], "ignore": [*map(str, ignored())]}
+    return launch.command([*START, "runserver", *words], watched)
+
 
 WRONG = [
     (("99999",), '"99999" is no port.', "give one from 1024 to 65535"),
@@ -152,13 +160,14 @@ def test_plan__all_three_as_a_person_would_start_them(plan: Any) -> None:
     assert found == {
         "kind": "site",
         "commands": {
-            "web": [*START, "runserver"],
+            "web": web(),
             "worker": [*START, "runworker", "-l", "INFO"],
             "beat": [*START, "runbeat", "-l", "INFO"],
         },
         "keep_going": False,
         "color": False,
         "color_stderr": False,
+        "reloaded": ["web"],
     }
 
 
@@ -168,7 +177,7 @@ def test_plan__options_reach_their_part(plan: Any) -> None:
     found = plan(*words, "--traceback")
     shared = ["--verbosity", "2", "--no-color", "--traceback"]
     assert found["commands"] == {
-        "web": [*START, "runserver", port, *shared],
+        "web": web(port, *shared),
         "worker": [*START, "runworker", "-c", "2", "-l", "DEBUG", *shared],
         "beat": [*START, "runbeat", "-l", "INFO", "--max-interval=5", *shared],
     }
@@ -182,7 +191,7 @@ def test_plan__the_app_is_that_of_worker_and_beat(plan: Any, app: Any, elsewhere
         found = plan("-A", name)["commands"]
     finally:
         project.found = before
-    assert found["web"] == [*START, "runserver"]
+    assert found["web"] == web()
     assert found["beat"] == [*START, "runbeat", "--app", name, "-l", "INFO"]
 
 
@@ -227,7 +236,7 @@ def test_plan__parts_can_be_left_out(plan: Any, words: tuple[str, ...], parts: l
 def test_plan__colours_are_asked_of_the_parts_too(plan: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     found = plan("--force-color")
     assert found["color"] is found["color_stderr"] is True
-    assert found["commands"]["web"] == [*START, "runserver", "--force-color"]
+    assert found["commands"]["web"] == web("--force-color")
     monkeypatch.setenv("NO_COLOR", "1")
     assert plan("--force-color")["color"] is False
 

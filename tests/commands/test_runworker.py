@@ -2,7 +2,11 @@ from __future__ import annotations
 
 import pytest
 
+from tasktools.exceptions import ProjectError
 from tasktools.management.first_lines import TOLD
+from tasktools.project import Project
+from tasktools.supervisor import reports
+from tests.commands.conftest import Run
 from tests.support import Site
 
 LOGGING = """
@@ -82,3 +86,23 @@ def test_check__looks_at_the_tasks_of_an_app_of_the_project(site: Site) -> None:
     ran = site.manage(*DRAIN)
     assert 'The task "shop.tasks.fetch" (shop/tasks.py:2) is an async function' in ran.stderr
     assert ran.returncode == 0
+
+
+def test_broken_tasks__are_named_once(typed: Run, project: Project) -> None:
+    project.problems = [ProjectError('The module "shop.tasks" cannot be imported: NameError: x.', hint="look")]
+    done = typed("runworker", "--noreload")
+    assert done.err == 'The module "shop.tasks" cannot be imported: NameError: x.\nHint: look\n'
+    assert (done.out, done.code) == ("", 2)
+
+
+def test_broken_tasks__of_a_part_of_rundev_are_a_report(
+    typed: Run, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = ProjectError('The module "shop.tasks" cannot be imported.', hint="look")
+    problem.__cause__ = SyntaxError("bad", ("tasks.py", 5, 1, "x"))
+    project.problems = [problem]
+    monkeypatch.setattr(reports, "is_part", lambda: True)
+    done = typed("runworker", "--noreload")
+    assert done.err == f"{reports.MARK}The project cannot be imported: SyntaxError: bad (tasks.py, line 5).\n"
+    assert done.code == 2
+    assert "Hint: look" in typed("runworker", "--noreload", "--traceback").err

@@ -85,10 +85,9 @@ def test_json__of_all(app: Any, run_command: Run) -> None:
 def test_json__of_nothing_is_an_empty_array(typed: Run) -> None:
     done = typed("showtasks", "xyzzy", "--json")
     assert (json.loads(done.out), done.code) == ([], 2)
-    assert json.loads(done.err) == {
-        "error": 'No task is called like "xyzzy".',
-        "hint": "manage.py showtasks lists them all",
-    }
+    error = json.loads(done.err)
+    assert error["error"] == 'No task matches "xyzzy".'
+    assert error["hint"].startswith("these are registered: ")
 
 
 def test_signatures__are_shown_as_they_are_written(run_command: Run) -> None:
@@ -97,9 +96,16 @@ def test_signatures__are_shown_as_they_are_written(run_command: Run) -> None:
     assert "size: Literal['S', 'L', 3] = 'S'" in found["signature"]
 
 
-def test_unknown__no_task_is_called_so(run_command: Run) -> None:
-    assert run_command("showtasks", "xy\0zzy") == Ran(
-        "", 'No task is called like "xy\\x00zzy".\nHint: manage.py showtasks lists them all', 2
+def test_unknown__no_task_matches(run_command: Run) -> None:
+    done = run_command("showtasks", "xy\0zzy")
+    assert done.err.startswith('No task matches "xy\\x00zzy".\nHint: these are registered: ')
+    assert (done.out, done.code) == ("", 2)
+
+
+def test_unknown__the_hint_names_what_was_meant(run_command: Run) -> None:
+    assert (
+        "Hint: did you mean elsewhere.total or tests.site.tasks.total?"
+        in run_command("showtasks", "tests.site.tasks.totl").err
     )
 
 
@@ -187,3 +193,22 @@ def test_no_tasks__json_is_an_empty_array(site: Site) -> None:
     site.write("bare/apps.py")
     done = site.manage("showtasks", "--json")
     assert (done.stdout, done.stderr, done.returncode) == ("[]\n", "", 0)
+
+
+def test_queue__that_cannot_be_found_is_a_line(elsewhere: Callable[..., str], run_command: Run) -> None:
+    name = elsewhere(task_routes={"tests.site.tasks.total": ["mails"]}, broker_url="memory://")
+    done = run_command("showtasks", "site.tasks.total", "--json", "-A", name)
+    (task,) = json.loads(done.out)
+    warning = json.loads(done.err)["warning"]
+    assert (task["queue"], done.code) == ("", 0)
+    why = "its route in CELERY_TASK_ROUTES is ['mails'], which is no queue and no options"
+    assert warning == f"No queue can be found for tests.site.tasks.total: {why}."
+
+
+def test_queue__that_the_arguments_choose_is_no_line(elsewhere: Callable[..., str], run_command: Run) -> None:
+    def route(name: str, args: Any, *_: Any, **__: Any) -> Any:
+        return args[0]
+
+    name = elsewhere(task_routes=(route,), broker_url="memory://")
+    done = run_command("showtasks", "site.tasks.total", "--json", "-A", name)
+    assert (json.loads(done.out)[0]["queue"], done.err, done.code) == ("", "", 0)

@@ -119,6 +119,7 @@ def test_server__ends_by_itself_and_leaves_only_its_data(site: Site) -> None:
     site.await_server_end()
     assert time.monotonic() - began < 30
     assert not (site.data / "valkey.sock").exists()
+    wait_for(lambda: not (site.data / "valkey.pid").exists(), what="the keeper to end")
 
 
 def test_server__stays_while_a_process_uses_it(site: Site) -> None:

@@ -73,7 +73,7 @@ def test_rundev__serves_works_and_stops_clean(site: Site) -> None:
     assert (done.stdout, done.returncode) == ("42\n", 0), done.stderr
     rundev.wait_for_output("beat: Starting...")
     pids = family(rundev.process.pid)
-    assert len(pids) >= 7  # rundev, web and its child, worker and its child and its pool, beat and its child
+    assert len(pids) >= 6  # rundev, web, worker and its child and its pool, beat and its child
     assert rundev.end(signal.SIGINT) == 0
     await_end(pids)
     lines = rundev.output.splitlines()
@@ -162,12 +162,41 @@ def test_broken_tasks__are_told_and_the_site_comes_up_once_they_are_mended(site:
     broken = site.write("shop/tasks.py", "def broken(:\n")
     port = refusing_port()
     rundev = site.start_manage("rundev", str(port), "--no-beat", "--worker", QUICK)
-    rundev.wait_for_output('worker | The module "shop.tasks" cannot be imported')
     rundev.wait_for_output("waiting for a change")
+    rundev.wait_for_output("Quit the server")
+    place = f"({broken}, line 1)"
+    assert [line for line in rundev.output.splitlines() if "SyntaxError" in line] == [
+        f"rundev: The project cannot be imported: SyntaxError: invalid syntax {place}."
+    ]
+    assert "Traceback" not in rundev.output
+    wait_for(lambda: get(port), what="the page of the error")
+    assert "cannot be imported" not in rundev.output.partition("Quit the server")[2]
     broken.write_text("from celery import shared_task\n\n@shared_task\ndef add(x, y):\n    return x + y\n")
     rundev.wait_for_output(" ready.")
     task_id = wait_for(lambda: get(port), what="the page")
     assert site.manage("taskresult", task_id, "--wait", "--timeout", "20s").stdout == "42\n"
+    assert rundev.end(signal.SIGINT) == 0
+
+
+@pytest.mark.measured
+@pytest.mark.parametrize("name", ["mysite/settings.py", "shop/models.py"])
+def test_broken_start__is_one_line_and_all_parts_recover(site: Site, name: str) -> None:
+    file = site.minimal().write(name, (site.root / name).read_text() if (site.root / name).exists() else "")
+    rundev, port = begin(site)
+    rundev.wait_for_output("beat: Starting...")
+    good = file.read_text()
+    file.write_text(f"{good}\nnosuch\n")
+    rundev.wait_for_output("the old worker goes on until the next change")
+    rundev.wait_for_output("the old beat goes on until the next change")
+    wait_for(lambda: get(port) is None, what="the web server to end")
+    place = f"({file}, line {len(good.splitlines()) + 2})"
+    assert [line for line in rundev.output.splitlines() if "NameError" in line] == [
+        f"rundev: The project cannot be imported: NameError: name 'nosuch' is not defined {place}."
+    ]
+    assert "Traceback" not in rundev.output
+    file.write_text(f"{good}\n# mended\n")
+    wait_for(lambda: get(port) is not None, what="the page")
+    wait_for(lambda: rundev.output.count("reload: new code runs") == 2, what="worker and beat")
     assert rundev.end(signal.SIGINT) == 0
 
 

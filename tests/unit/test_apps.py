@@ -13,7 +13,7 @@ from django.core.management import CommandError, ManagementUtility, call_command
 
 import tasktools
 from tasktools import startup
-from tasktools.apps import TasktoolsConfig, after_start_up
+from tasktools.apps import TasktoolsConfig, _explained, after_start_up
 
 
 class ReadOnlyEvent:
@@ -50,6 +50,16 @@ def test_after_start_up__calls_once_when_the_event_is_set(event: Any) -> None:
     assert apps.ready_event is event
     apps.ready_event.set()
     assert calls == [True]
+
+
+def test_explained__an_error_that_ends_django_setup(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert not _explained(SyntaxError("bad"))
+    monkeypatch.setattr(apps, "ready", False)
+    assert not _explained(SystemExit())
+    assert _explained(SyntaxError("bad"))
+    assert capsys.readouterr().err.startswith("The project cannot be imported: SyntaxError: bad.\nHint: ")
 
 
 def test_after_start_up__wakes_who_waited_before(event: Any) -> None:

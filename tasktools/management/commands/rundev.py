@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from tasktools import render, startup
+from tasktools import render, startup, unimportable
 from tasktools.brokers import broker_of
 from tasktools.exceptions import AppError, ProjectError, UsageError
 from tasktools.management import site_parts
@@ -60,7 +60,8 @@ class Command(TasktoolsCommand):
             where = f" on http://{f'[{host}]' if ':' in host else host}:{port}/"
         broker = self.broker(options) if {"worker", "beat"} & set(commands) else ""
         self.note(f"rundev: {', '.join(commands).replace('web', f'web{where}', 1)}{broker}")
-        plan = {"commands": commands, "keep_going": options["keep_going"], "color": color}
+        reloaded = ["web"] if options["web"] and site_parts.is_reloaded(server) else []
+        plan = {"commands": commands, "keep_going": options["keep_going"], "color": color, "reloaded": reloaded}
         become({"kind": "site", **plan, "color_stderr": site_parts.colored(self.stderr, options)})
 
     def broker(self, options: dict[str, Any]) -> str:
@@ -71,7 +72,8 @@ class Command(TasktoolsCommand):
         try:
             found = self.find_app(options["app"])
         except (AppError, ProjectError) as error:
-            self.note(*render.error_lines(error), style=self.style.ERROR)
+            if not (error.__cause__ and unimportable.place_of(error.__cause__)):  # the parts report code that is broken
+                self.note(*render.error_lines(error), style=self.style.ERROR)
             return ""
         startup.require_broker(found)
         self.warn(*doubts(found.app, "site"))

@@ -8,8 +8,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from tasktools.arguments.names import shown
-from tasktools.exceptions import TaskNameError
+from tasktools.arguments.names import unknown
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.completion import completed_by, task_names
 
@@ -29,7 +28,7 @@ class Command(TasktoolsCommand):
     def run(self, *, pattern: str, builtin: bool, **options: Any) -> None:
         from tasktools import startup
         from tasktools.discovery import django_fixup
-        from tasktools.registry import registry
+        from tasktools.registry import registry, routes
 
         found = self.find_app(options["app"])
         problems = startup.load_tasks(found)
@@ -44,12 +43,11 @@ class Command(TasktoolsCommand):
             self.print_table(columns, rows, spare=_SPARE, no_color=options["no_color"])
         elif not (pattern or problems):
             self.note(f"No task is registered. {_how_to_register()}.")
+        self.warn(*routes.faults(found.app, {task.name for task in tasks}))
         if problems:
             raise problems[0]
         if pattern and not tasks:
-            raise TaskNameError(
-                f'No task is called like "{shown(pattern)}".', hint="manage.py showtasks lists them all"
-            )
+            raise unknown(pattern, registry.names(found.app, builtin=builtin), "matches")
 
 
 def _how_to_register() -> str:

@@ -162,4 +162,4 @@ def test_app_of__one_whose_queues_cannot_be_made(make: Make, run_command: Any, p
     project.found = Found(app=main)
     done = run_command("enqueue", name, "1")
     assert (done.code, done.out) == (2, "")
-    assert done.err.startswith(f"The settings of the Celery app {module_of(other).__name__}:app cannot be read: ")
+    assert done.err.startswith(f"CELERY_TASK_QUEUES of {module_of(other).__name__}:app has 'fast', which is no queue.")

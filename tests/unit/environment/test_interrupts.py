@@ -19,9 +19,9 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[type[BaseException]]:
     return found
 
 
-def test_end_quietly__of_our_commands_ctrl_c_alone(shown: list[type[BaseException]]) -> None:
-    end_quietly(["manage.py", "runworker", "-l", "INFO"])
-    for error in (KeyboardInterrupt(), ValueError()):
+def test_end_quietly__of_our_commands_ctrl_c_and_what_is_explained(shown: list[type[BaseException]]) -> None:
+    end_quietly(["manage.py", "runworker", "-l", "INFO"], lambda error: isinstance(error, SyntaxError))
+    for error in (KeyboardInterrupt(), SyntaxError(), ValueError()):
         sys.excepthook(type(error), error, None)
     assert shown == [ValueError]
 
@@ -31,7 +31,7 @@ def test_end_quietly__of_our_commands_ctrl_c_alone(shown: list[type[BaseExceptio
 )
 def test_end_quietly__of_other_commands_nothing(shown: list[type[BaseException]], argv: list[str]) -> None:
     hook = sys.excepthook
-    end_quietly(argv)
+    end_quietly(argv, lambda error: True)
     assert sys.excepthook is hook
 
 

@@ -13,6 +13,7 @@ import pytest
 from tasktools.supervisor import output, site
 from tasktools.supervisor.output import Lines, Output, prefixes
 from tasktools.supervisor.part import Part
+from tasktools.supervisor.reports import MARK
 from tasktools.supervisor.site import Site, SitePlan
 
 
@@ -25,6 +26,12 @@ def test_lines__come_whole_whatever_the_pieces() -> None:
 
 def test_lines__empty_ones_and_any_bytes_are_kept() -> None:
     assert Lines(b"> ").feed(b"\n\xff\x00\n") == b"> \n> \xff\x00\n"
+
+
+def test_lines__a_report_is_no_output() -> None:
+    told: list[str] = []
+    assert Lines(b"web | ", told.append).feed(f"one\n{MARK}Broken: \xe9.\ntwo\n".encode()) == b"web | one\nweb | two\n"
+    assert told == ["Broken: \xe9."]
 
 
 def test_lines__one_without_an_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +124,8 @@ class Stage:
 
     def __init__(self, descriptor: int, *names: str, keep_going: bool = False) -> None:
         self.now, self.said, self.log = 100.0, [], []  # type: ignore[var-annotated]
-        plan = SitePlan({name: [name] for name in names or ("web", "worker", "beat")}, keep_going)
+        commands = {name: [name] for name in names or ("web", "worker", "beat")}
+        plan = SitePlan(commands, keep_going, reloaded=["web"])
         self.site = Site(plan, self.said.append, Output(descriptor), lambda: self.now, self._start)
         self.fakes: dict[str, Fake] = {}
         self.site.begin()
@@ -236,7 +244,7 @@ def test_two_signals_at_once__are_one(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "told", "expected"), [(3, "exit code 3", 3), (-9, "SIGKILL", 137), (0, "exit code 0", 0)]
+    ("code", "told", "expected"), [(1, "exit code 1", 1), (-9, "SIGKILL", 137), (0, "exit code 0", 0)]
 )
 def test_part_that_dies__ends_the_rest_with_its_code(stage: Stage, code: int, told: str, expected: int) -> None:
     assert stage.die("web", code) == ["beat 1"]
@@ -247,7 +255,7 @@ def test_part_that_dies__ends_the_rest_with_its_code(stage: Stage, code: int, to
 
 
 def test_part_that_dies__then_one_signal_waits_on_and_two_force(stage: Stage) -> None:
-    stage.die("web", 3)
+    stage.die("web", 1)
     stage.die("beat")
     assert stage.ask() == []
     assert stage.said[-1] == "rundev: still waiting for worker; once more ends it by force"
@@ -271,10 +279,45 @@ def test_keep_going__goes_on_to_the_last_and_ends_as_the_first_that_failed(stage
 
 def test_keep_going__a_stop_that_was_asked_for_is_clean(staged: Callable[..., Stage]) -> None:
     stage = staged("web", "worker", keep_going=True)
-    stage.die("web", 3)
+    stage.die("web", 1)
     assert stage.ask() == ["worker 1"]
     stage.die("worker")
     assert stage.site.exit_code == 0
+
+
+def test_web_whose_code_has_changed__starts_again(stage: Stage, pipe: tuple[int, int]) -> None:
+    first = stage.fakes["web"]
+    assert stage.die("web", site.CHANGED) == []
+    again = stage.fakes["web"]
+    assert again is not first
+    assert (stage.said, list(stage.site.parts)) == ([], ["beat", "web", "worker"])
+    stage.after(0, lambda: again.print(b"new\n"))
+    assert os.read(pipe[0], 100) == b"web    | new\n"
+
+
+def test_web_whose_code_has_changed__does_not_start_in_a_stop(stage: Stage) -> None:
+    stage.ask()
+    stage.die("web", site.CHANGED)
+    assert list(stage.site.parts) == ["beat", "worker"]
+
+
+def test_report__of_several_parts_is_printed_once(stage: Stage) -> None:
+    def report(name: str, text: str) -> None:
+        stage.after(0, lambda: stage.fakes[name].print(f"{MARK}{text}\n".encode()))
+
+    for name in ("worker", "beat", "web"):
+        report(name, "Broken (a.py, line 1).")
+    assert stage.said == ["rundev: Broken (a.py, line 1)."]
+    report("beat", "Broken (a.py, line 2).")
+    report("worker", "Broken (a.py, line 1).")  # saved again
+    report("beat", "Broken (a.py, line 1).")
+    assert stage.said[1:] == ["rundev: Broken (a.py, line 2).", "rundev: Broken (a.py, line 1)."]
+
+
+def test_report__that_is_the_last_word_is_printed(stage: Stage) -> None:
+    stage.fakes["worker"].print(f"{MARK}Broken.".encode())
+    stage.die("worker", 2)
+    assert stage.said[0] == "rundev: Broken."
 
 
 def test_output_of_parts__last_words_stand_before_the_note_of_their_end(

@@ -1,0 +1,23 @@
+"""W030: each task has a queue. E030, for settings of a wrong kind, is found wherever the settings are read."""
+
+from __future__ import annotations
+
+from django.core.checks import CheckMessage
+from django.core.checks import Warning as CheckWarning
+
+from tasktools import startup
+from tasktools.project import current_project
+from tasktools.registry import routes
+from tasktools.registry.registry import names
+
+
+def check() -> list[CheckMessage]:
+    """Ask the routers for the queue of each task. It costs nothing if the app has no routes and makes missing queues."""
+    found = current_project().found
+    if found is None:
+        return []
+    startup.read_settings(found)
+    if not routes.can_fail(found.app) or startup.load_tasks(found):
+        return []
+    faults = routes.faults(found.app, names(found.app))
+    return [CheckWarning(fault.sentence, hint=fault.hint, id="tasktools.W030") for fault in faults]

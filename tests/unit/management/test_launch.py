@@ -1,0 +1,88 @@
+"""A command line that is launched: it runs as Python would run it, and says in one line why it cannot start."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tasktools.management import launch
+from tests.support import wait_for
+
+MANAGE = "import sys\nprint(sys.argv, sys.path[0], __name__)\nimport conf\n"
+
+
+def start(folder: Path, *words: str, watched: dict[str, list[str]] | None = None) -> subprocess.Popen[str]:
+    (folder / "manage.py").write_text(MANAGE)
+    command = launch.command([sys.executable, "-Wignore", "manage.py", *words], watched)
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def end(process: subprocess.Popen[str]) -> tuple[str, str, int]:
+    out, err = process.communicate(timeout=30)
+    return out, err, process.returncode
+
+
+def test_launch__runs_as_python_does(tmp_path: Path) -> None:
+    (tmp_path / "conf.py").write_text("")
+    assert end(start(tmp_path, "check")) == (f"['manage.py', 'check'] {tmp_path} __main__\n", "", 0)
+
+
+def test_broken__is_one_line_with_its_place(tmp_path: Path) -> None:
+    (tmp_path / "conf.py").write_text("x = (\n")
+    _, err, code = end(start(tmp_path, "check"))
+    place = f"({tmp_path / 'conf.py'}, line 1)"
+    sentence = f"The project cannot be imported: SyntaxError: '(' was never closed {place}."
+    assert (err, code) == (f"{sentence}\nHint: the same command with --traceback shows where\n", 1)
+
+
+def test_broken__with_traceback_it_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "conf.py").write_text("nosuch\n")
+    _, err, _ = end(start(tmp_path, "check", "--traceback"))
+    assert err.startswith("Traceback (most recent call last):")
+    assert "cannot be imported" not in err
+
+
+@pytest.mark.parametrize("words", [[], ["--traceback"]])
+def test_broken_web_server__waits_for_a_change(tmp_path: Path, words: list[str]) -> None:
+    (tmp_path / "conf.py").write_text("nosuch\n")
+    process = start(tmp_path, "runserver", *words, watched={"roots": [str(tmp_path)], "ignore": []})
+    assert process.stderr is not None
+    lines = iter(process.stderr.readline, "")
+    assert "the web server did not start: waiting for a change\n" in lines
+    assert process.poll() is None
+    (tmp_path / "conf.py").write_text("# mended\n")
+    wait_for(lambda: process.poll() is not None)
+    assert end(process)[2] == launch.CHANGED
+
+
+THREAD = """
+import os, threading
+assert os.environ["RUN_MAIN"] == "true"
+def fail():
+    nosuch
+for name in ("django-main-thread", "another"):
+    thread = threading.Thread(target=fail, name=name)
+    thread.start()
+    thread.join()
+"""
+
+
+def test_thread_that_starts_the_server__is_one_line_and_others_are_shown(tmp_path: Path) -> None:
+    (tmp_path / "conf.py").write_text(THREAD)
+    _, err, code = end(start(tmp_path, "runserver", watched={"roots": [str(tmp_path)], "ignore": []}))
+    first, hint, rest = err.split("\n", 2)
+    assert first.startswith("The project cannot be imported: NameError: name 'nosuch' is not defined (")
+    assert hint.startswith("Hint: ")
+    assert rest.startswith("Exception in thread another:")
+    assert code == 0
+
+
+def test_command__carries_what_is_watched() -> None:
+    watched = {"roots": ["/srv"], "ignore": []}
+    command = launch.command(["python", "-Xdev", "manage.py", "runserver"], watched)
+    assert command[:2] + command[4:] == ["python", "-Xdev", "manage.py", "runserver"]
+    assert json.loads(command[3]) == watched
