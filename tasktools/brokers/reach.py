@@ -170,7 +170,7 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
 def came_through(error: BaseException, package: str) -> bool:
     """Whether an exception, or one that led to it, was raised in code of `package` or in code that it called."""
     return any(
-        str(frame.f_globals.get("__name__", "")).startswith(f"{package}.")
+        f"{frame.f_globals.get('__name__', '')}.".startswith(f"{package}.")
         for each in chain(error)
         for frame, _ in traceback.walk_tb(each.__traceback__)
     )

@@ -36,11 +36,10 @@ from tasktools.brokers.reach import (
     sent_all_the_same,
     unsent,
 )
-from tasktools.exceptions import Declined, TaskFailed, TasktoolsError, Unreachable, project_code
+from tasktools.exceptions import Declined, ProjectError, TaskFailed, TasktoolsError, Unreachable, project_code
 from tasktools.publishing.producer import Sending, listening
-from tasktools.registry import serialization
+from tasktools.registry import routes, serialization
 from tasktools.registry.registry import finalize, has_own, names, signature_of, unregistered, why_idle
-from tasktools.registry.routes import queue_of
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -119,7 +118,7 @@ def _no_model(call: Call, signature: TaskSignature) -> str:
 def routed(app: Celery, call: Call) -> Call:
     """Return `call`. Raises ProjectError when the app has no queue for it, or a router of the project fails."""
     if not app.conf.task_always_eager:
-        queue_of(app, call)
+        routes.queue_of(app, call)
     return call
 
 
@@ -167,7 +166,7 @@ def publish(app: Celery, call: Call, *, listen: bool = True) -> Sent:
     broker.prepare()
     sending = Sending(app, connect(broker, CONNECT_LIMIT, consequence=" Nothing was sent."))
     try:
-        with project_code(lambda error: _failed(broker, sending, call, error)):
+        with project_code(lambda error: _failed(app, broker, sending, call, error)):
             result = _send(app, call, sending.producer, listen)
     finally:
         sending.close()
@@ -177,7 +176,7 @@ def publish(app: Celery, call: Call, *, listen: bool = True) -> Sent:
     return Sent(id=task_id, task=call.task, result=result, eager=False, queue=sending.queues.get(task_id, ""))
 
 
-def _failed(broker: Broker, sending: Sending, call: Call, error: BaseException) -> TasktoolsError:
+def _failed(app: Celery, broker: Broker, sending: Sending, call: Call, error: BaseException) -> TasktoolsError:
     """Return the error for `error`, depending on whose code has raised it.
 
     Its class is not enough to know: the connection errors of Redis include KeyError and OSError, which a router, a receiver
@@ -198,6 +197,9 @@ def _failed(broker: Broker, sending: Sending, call: Call, error: BaseException) 
         why = f"{type(error).__name__}: {reason(error)}"
         sentence = f"The result backend cannot be asked for the result: {why}. Nothing was sent."
         return Unreachable(sentence, hint=remedy("", error))
+    if came_through(error, "celery.app.routes"):
+        unroutable = routes.unroutable(app, call, error)
+        return ProjectError(f"{unroutable.sentence} Nothing was sent.", hint=unroutable.hint)
     return unsent(call.task, error, consequence=" Nothing was sent.")
 
 

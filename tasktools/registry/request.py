@@ -11,9 +11,10 @@ from celery.utils.time import maybe_make_aware
 from kombu.utils.functional import maybe_list
 
 from tasktools.arguments.call import Call
-from tasktools.brokers.reach import reason
+from tasktools.brokers.reach import came_through, reason
 from tasktools.celery_compat import EXEC_OPTIONS
 from tasktools.exceptions import ProjectError, project_code
+from tasktools.registry.routes import unroutable
 
 if TYPE_CHECKING:
     from celery import Celery, Task
@@ -49,7 +50,7 @@ def request_of(app: Celery, call: Call, *, hostname: str) -> dict[str, Any]:
     Raises ProjectError when no message can be made, for example because its route leads to an unknown queue.
     """
     task = app.tasks[call.task]
-    with project_code(lambda error: _unmade(call.task, error)):
+    with project_code(lambda error: _unmade(app, call, error)):
         options = _options(app, task, call)
         message = _message(app, task, call, options)
         destination = _destination(app, options)
@@ -70,11 +71,11 @@ def request_of(app: Celery, call: Call, *, hostname: str) -> dict[str, Any]:
     }
 
 
-def _unmade(name: str, error: BaseException) -> ProjectError:
-    sentence = f"The message of {name} cannot be made: {type(error).__name__}: {reason(error)}."
-    return ProjectError(
-        sentence, hint="fix its route (CELERY_TASK_ROUTES, CELERY_TASK_QUEUES); --traceback shows where"
-    )
+def _unmade(app: Celery, call: Call, error: BaseException) -> ProjectError:
+    if came_through(error, "celery.app.routes"):
+        return unroutable(app, call, error)
+    sentence = f"The message of {call.task} cannot be made: {type(error).__name__}: {reason(error)}."
+    return ProjectError(sentence, hint="the same command with --traceback shows where")
 
 
 def _options(app: Celery, task: Any, call: Call) -> dict[str, Any]:

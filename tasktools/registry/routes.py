@@ -109,7 +109,7 @@ def queue_of(app: Celery, call: Call) -> str:
 
     Raises ProjectError when a router of the project fails, or leads to a queue that does not exist.
     """
-    with project_code(lambda error: _unroutable(app, call, error)):
+    with project_code(lambda error: unroutable(app, call, error)):
         return _queue(app, call)
 
 
@@ -149,7 +149,8 @@ def _listed(names: list[str], most: int = 3) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def _unroutable(app: Celery, call: Call, error: BaseException) -> ProjectError:
+def unroutable(app: Celery, call: Call, error: BaseException) -> ProjectError:
+    """Return the error for a call for which `error` was raised in the search for a queue."""
     place = "" if isinstance(error, SyntaxError) else place_of(error)  # which described() names
     why, hint = described(error) + (f" ({place})" if place else ""), "see CELERY_TASK_ROUTES"
     route = _route_in_settings(app, call.task)

@@ -642,7 +642,7 @@ def test_usage__a_route_to_no_queue(shop: Any, run_command: Run) -> None:
     add_task(app, double)
     done = run_in(app, run_command, "double", "1")
     assert done.code == 2
-    assert done.err.startswith("The message of shop.double cannot be made: QueueNotFound: ")
+    assert done.err.startswith('No queue can be found for shop.double: "nowhere" is not in CELERY_TASK_QUEUES')
 
 
 def test_usage__a_router_that_exits(shop: Any, run_command: Run) -> None:
@@ -653,7 +653,7 @@ def test_usage__a_router_that_exits(shop: Any, run_command: Run) -> None:
     add_task(app, double)
     done = run_in(app, run_command, "double", "1")
     assert done.code == 2
-    assert done.err.startswith("The message of shop.double cannot be made: SystemExit: 5.\n")
+    assert done.err.startswith("No queue can be found for shop.double: SystemExit: 5 (")
 
 
 def test_pdb__without_a_terminal_runs_nothing(shop: Any, run_command: Run) -> None:
