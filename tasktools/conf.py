@@ -45,8 +45,12 @@ def like(name: str, known: Collection[str]) -> str:
 
 
 def broker_slip() -> str:
-    """Return the setting of the project that is likely to be a slip for CELERY_BROKER_URL; "" if there is none."""
-    return like("CELERY_BROKER_URL", {f"CELERY_{name.upper()}" for name in DEFAULTS.here()})
+    """Return the setting of the project that is likely to be a slip for CELERY_BROKER_URL; "" if there is none.
+
+    A name such as CELERY2_BROKER_URL or CELERY_BROKER_URL_TEST is no slip: somebody else reads it.
+    """
+    meant = {name for name in dir(settings) if "_BROKER_URL_" in f"_{name}_"}
+    return like("CELERY_BROKER_URL", meant | {f"CELERY_{name.upper()}" for name in DEFAULTS.here()})
 
 
 def settings_package() -> str:

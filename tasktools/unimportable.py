@@ -8,23 +8,28 @@ import sys
 import traceback
 from pathlib import Path
 
-from tasktools import terminal
+from tasktools import render, terminal
 from tasktools.brokers.masking import hide
 from tasktools.environment.installed import is_installed
 from tasktools.supervisor import reports
 
 
+def brief(error: BaseException) -> str:
+    """Return an error as one line: its type and its text, without passwords."""
+    text = error.msg or "" if isinstance(error, SyntaxError) else render.text_of(error)
+    sentence = " ".join(f"{type(error).__name__}: {text}".split())
+    return hide(sentence)[:300].rstrip(".: ")  # in this order: hide() does not find half a password
+
+
 def described(error: BaseException) -> str:
     """Return an error as its type, its text, and the place in the project's code that it comes from, if there is one."""
-    text = error.msg if isinstance(error, SyntaxError) else str(error)
     place = place_of(error)
-    sentence = hide(" ".join(f"{type(error).__name__}: {text}".split()))[:300].rstrip(".: ")
-    return f"{sentence} ({place})" if place else sentence
+    return f"{brief(error)} ({place})" if place else brief(error)
 
 
 def place_of(error: BaseException) -> str:
     """Return the innermost file and line of the project that led to `error`; "" if it comes from a library alone."""
-    if isinstance(error, SyntaxError) and error.filename:
+    if isinstance(error, SyntaxError) and error.filename and _is_own(error.filename):
         return f"{error.filename}, line {error.lineno}"
     own = [
         f"{frame.f_code.co_filename}, line {line}"

@@ -71,13 +71,13 @@ def unset_error(other: str = "", slip: str = "") -> ConfigurationError:
 
     `other` is the -A name of another app that names a broker, `slip` a setting that is likely to be meant.
     """
-    if slip:
-        return ConfigurationError(f"No broker is configured: {slip} is no setting.", hint=DID_YOU_MEAN)
     if other:
         return ConfigurationError(
             f"No broker is configured, and the private one is not used beside {other}, which names a broker.",
             hint="set CELERY_BROKER_URL, or choose that app with -A or TASKTOOLS_APP",
         )
+    if slip:
+        return ConfigurationError(f"No broker is configured: {slip} is no setting.", hint=DID_YOU_MEAN)
     return ConfigurationError(
         "No broker is configured, and with DEBUG off there is no private one.",
         hint='set CELERY_BROKER_URL, as in CELERY_BROKER_URL = "redis://localhost:6379/0"',

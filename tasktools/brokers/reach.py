@@ -59,7 +59,8 @@ def _reach(run: Callable[..., Any], subject: str, limit: float, *call: Any, cons
             raise cause from error
         if isinstance(error, ImportError):
             sentence = f"{subject} needs a library that is not installed: {reason(error)}.{consequence}"
-            raise ConfigurationError(sentence, hint=_DRIVER) from error
+            hint = _DRIVER if came_through(error, "sqlalchemy") else "install it"
+            raise ConfigurationError(sentence, hint=hint) from error
         if is_misuse(error):
             sentence = f"{subject} cannot be used: {type(error).__name__}: {reason(error)}.{consequence}"
             raise ConfigurationError(sentence, hint=SETTINGS_HINT) from error
@@ -152,7 +153,7 @@ def _connecting_hint(error: BaseException) -> str:
     if "Connection closed by server" in str(error) and "ConnectionError" in _redis_classes(error):
         return f"it was reached and hung up: is it Redis or Valkey, and does it want TLS (rediss://)? Else {_ADDRESS}"
     if any(each.filename for each in chain(error) if isinstance(each, OSError)):  # that of a socket names no file
-        return "make it and let this user write there, or name another in CELERY_BROKER_TRANSPORT_OPTIONS"
+        return "make it and let this user write there, or name another in the settings"
     return f"make its folder, or {_ADDRESS}" if "unable to open database file" in str(error) else HINT
 
 

@@ -30,7 +30,7 @@ def check() -> list[CheckMessage]:
         except ConfigurationError as error:
             # This is checked last, because it makes Celery create all its own tasks.
             return [_warning(error)] if names(found.app) else []
-    return _misspelt(found.app) or _named_elsewhere(found)
+    return _named_elsewhere(found) or _misspelt(found.app)
 
 
 def unset(app: Celery) -> ConfigurationError:

@@ -33,6 +33,8 @@ def _is_built_on_ours(app: str, name: str) -> bool:
 
 def _message(app: str, names: list[str]) -> CheckMessage:
     listed = ", ".join(f'"{name}"' for name in sorted(names))
-    subject = f"The command {listed} is" if len(names) == 1 else f"The commands {listed} are"
+    sentence = f'The command {listed} comes from the app "{app}" and hides that of tasktools.'
+    if len(names) > 1:
+        sentence = f'The commands {listed} come from the app "{app}" and hide those of tasktools.'
     hint = f'put "{_OURS}" before "{app}" in INSTALLED_APPS'
-    return CheckWarning(f'{subject} of the app "{app}", not of tasktools.', hint=hint, id="tasktools.W004")
+    return CheckWarning(sentence, hint=hint, id="tasktools.W004")

@@ -12,12 +12,12 @@ from tasktools.registry.registry import names
 
 
 def check() -> list[CheckMessage]:
-    """Ask the routers for the queue of each task. It costs nothing if the app has no routes and makes missing queues."""
+    """Look up the queue of each task that is known. Routers that are code are not asked: they may read the database."""
     found = current_project().found
     if found is None:
         return []
     startup.read_settings(found)
-    if not routes.can_fail(found.app) or startup.load_tasks(found):
+    if not routes.can_fail(found.app) or routes.runs_code(found.app):
         return []
     faults = routes.faults(found.app, names(found.app))
     return [CheckWarning(fault.sentence, hint=fault.hint, id="tasktools.W030") for fault in faults]

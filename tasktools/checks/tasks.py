@@ -49,4 +49,4 @@ def _hint(function: Any) -> str:
     else:
         line = f"return async_to_sync({call[:-5]})(...)"
     source = "" if line == loop else " (from asgiref.sync import async_to_sync)"
-    return f"make a plain function the task, whose body is: {line}{source}"
+    return f"write a plain function as the task, with the body: {line}{source}"

@@ -23,11 +23,11 @@ from django.apps import apps
 from django.conf import settings
 from django.utils.module_loading import module_has_submodule
 
-from tasktools import celery_compat, conf, render
+from tasktools import celery_compat, conf
 from tasktools.arguments.names import shown
-from tasktools.brokers.masking import hide
 from tasktools.discovery.import_names import best_of, by_merit, holders, is_own, name_of
 from tasktools.exceptions import AppError, ProjectError, SeveralAppsError, TasktoolsError, project_code
+from tasktools.unimportable import brief
 
 _NAME = re.compile(r"\w+(\.\w+)*(:\w+(\.\w+)*)?")
 
@@ -233,6 +233,5 @@ def broken(module: str, error: BaseException) -> ProjectError:
 def described(error: BaseException) -> str:
     """Return an exception as one line: its type, its text, and for a SyntaxError its file and line."""
     if isinstance(error, SyntaxError):
-        return f"{type(error).__name__}: {error.msg} ({error.filename}, line {error.lineno})"
-    text = f"{type(error).__name__}: {render.text_of(error)}"
-    return hide(" ".join(text.split()))[:300].rstrip(".: ")  # in this order: hide() does not find half a password
+        return f"{brief(error)} ({error.filename}, line {error.lineno})"
+    return brief(error)

@@ -58,8 +58,12 @@ def checks_skipped() -> bool:
     return bool(os.environ.get(_SKIP_CHECKS))
 
 
+class ChecksBroken(ProjectError):
+    """A system check raises an exception."""
+
+
 def checks_broken(error: BaseException) -> ProjectError:
-    problem = ProjectError(
+    problem = ChecksBroken(
         f"The system checks cannot be run: {described(error)}.",
         hint="manage.py check shows where; runworker --skip-checks starts all the same",
     )

@@ -18,7 +18,8 @@ def run(words: list[str], *, prepared_by: str, first: Callable[[], None]) -> Non
 
     `prepared_by` is the script whose folder Python has put into sys.path.
     """
-    module = words.pop(0) == "-m" if words[0] == "-m" else False
+    module = words[0] == "-m"
+    del words[:module]
     here = os.path.dirname(os.path.abspath(prepared_by))
     if sys.path and os.path.abspath(sys.path[0]) == here:  # not with Python's option -P
         sys.path[0] = os.getcwd() if module else os.path.dirname(os.path.realpath(words[0]))

@@ -12,21 +12,18 @@ from tasktools.checks.broker import unset
 from tasktools.checks.eager import EAGER
 from tasktools.environment.tables import app_of, lacks_tables
 from tasktools.exceptions import ConfigurationError
-from tasktools.management.base import TasktoolsCommand
 
 if TYPE_CHECKING:
     from celery import Celery
 
     from tasktools.discovery.celery_app import Found
+    from tasktools.management.base import TasktoolsCommand
 
 _EAGER = {
     "worker": EAGER,
     "beat": "beat runs each task itself, and no worker gets it",
     "site": ".delay() and beat run each task in their own process, and no worker gets it",
 }
-
-#: The variable of the environment that tells runworker and runbeat that rundev has printed the doubts of the whole site.
-TOLD = "TASKTOOLS_TOLD"
 
 _SHARE_BROKER = (
     "set CELERY_BROKER_URL to a broker that processes share, such as redis://localhost:6379/0; "

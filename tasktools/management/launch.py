@@ -5,7 +5,7 @@
 
 WATCHED is `{}`, or for the web server of rundev `{"roots": [...], "ignore": [...]}`: the folders of supervisor.watcher.Files.
 Then the process is what runserver's autoreloader starts, and rundev the autoreloader: it starts the process again when that
-ends with 3. If the process cannot even start (runserver itself gives up), it waits for a change of these files.
+ends with CHANGED. If the process cannot even start (runserver itself gives up), it waits for a change of these files.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
-#: The exit code by which Django's autoreloader is asked to start a process again, and the variable that it sets for one.
-CHANGED = 3
+#: The variable that Django's autoreloader sets for a process that it starts.
 _IN_AUTORELOADER = "RUN_MAIN"
 
 
@@ -52,13 +51,20 @@ def _hook(watched: Mapping[str, Any]) -> None:
 
         error, name = arguments.exc_value, getattr(arguments.thread, "name", "")
         starts = name == "django-main-thread"  # in which runserver starts, see django.utils.autoreload.start_django
-        if starts and error is not None and unimportable.place_of(error) and "--traceback" not in sys.argv:
+        starts = starts and "--traceback" not in sys.argv and not _is_of_a_command(error)
+        if starts and error is not None and unimportable.place_of(error):
             unimportable.report(error)
         else:
             show_in_thread(arguments)
 
     sys.excepthook = uncaught
     threading.excepthook = uncaught_in_thread
+
+
+def _is_of_a_command(error: BaseException | None) -> bool:
+    """Whether a command has raised it, such as runserver with all that the system checks have found."""
+    base = sys.modules.get("django.core.management.base")
+    return base is not None and isinstance(error, base.CommandError)
 
 
 def _is_set_up() -> bool:
@@ -69,6 +75,7 @@ def _is_set_up() -> bool:
 def _wait_for_change(watched: Mapping[str, Any]) -> None:
     """End with CHANGED when a file has changed since this process began."""
     from tasktools.supervisor.age import began
+    from tasktools.supervisor.site import CHANGED
     from tasktools.supervisor.watcher import Files, bursts
     from tasktools.unimportable import say
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -24,9 +23,10 @@ from tasktools.exceptions import (
 )
 from tasktools.management import become_supervisor
 from tasktools.management.base import TasktoolsCommand
-from tasktools.management.first_lines import TOLD, doubts, doubts_of_backend
+from tasktools.management.first_lines import doubts, doubts_of_backend
 from tasktools.project import current_project
 from tasktools.registry.registry import finalize
+from tasktools.supervisor import reports
 from tasktools.supervisor.line import Line
 
 #: How long to wait for the broker's answer before reporting it, in seconds.
@@ -92,7 +92,8 @@ class RunCommand(TasktoolsCommand):
     def _end(self, error: TasktoolsError, options: dict[str, Any]) -> NoReturn:
         if self.line is not None and not _may_be_mended(error, options):
             self.line.say("hopeless")
-        if isinstance(error, ProjectError) and not options.get("traceback") and unimportable.reported(error):
+        is_broken = isinstance(error, ProjectError) and not isinstance(error, django_fixup.ChecksBroken)
+        if is_broken and not options.get("traceback") and unimportable.reported(error):
             sys.exit(error.exit_code)
         super()._end(error, options)
 
@@ -128,7 +129,7 @@ class RunCommand(TasktoolsCommand):
         from tasktools.worker.banner import summary
 
         self.note(summary(found.app, found.name, queues=options.get("queues"), excluded=options.get("exclude_queues")))
-        if not os.environ.pop(TOLD, ""):
+        if not reports.is_part():  # rundev has printed those of the whole site
             self.warn(*doubts(found.app, self.celery_command))
         if self.celery_command == "worker":
             self.warn(*doubts_of_backend(found.app))

@@ -30,7 +30,7 @@ class SiteLogging(Logging):
     """Celery's logging for LOGGING.
 
     A record of Celery, or of a task's logger (`get_task_logger`), is printed in Celery's format only if it passes no handler
-    of the site. A log file (-f) gets every record in addition.
+    of the site. A log file (-f) gets what reaches root, `celery` or `celery.task` in addition.
     """
 
     #: Whether the levels that LOGGING sets stay.
@@ -48,6 +48,7 @@ class SiteLogging(Logging):
         for logger, handler in self._made:  # again in a child process whose log file is its own (%i)
             logger.removeHandler(handler)
             handler.close()
+        self._made.clear()
         existing = (each for each in _ROOT.manager.loggerDict.values() if isinstance(each, logging.Logger))
         self._said = frozenset(filter(_has_handler, (_ROOT, *existing)))
         levels = {task_logger: task_logger.level, **({_ROOT: _ROOT.level} if self._sets_root() else {})}

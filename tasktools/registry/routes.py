@@ -2,65 +2,23 @@
 
 from __future__ import annotations
 
-from collections import UserDict
-from collections.abc import Collection, Iterator, Mapping
+import ast
+import re
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
+from celery.app.routes import MapRoute
 from celery.exceptions import QueueNotFound
 
 from tasktools import render
 from tasktools.arguments.call import Call
 from tasktools.arguments.names import shown
-from tasktools.celery_compat import EXEC_OPTIONS
-from tasktools.discovery.celery_app import described
+from tasktools.celery_compat import EXEC_OPTIONS, ROUTES
 from tasktools.exceptions import ConfigurationError, ProjectError, project_code
-from tasktools.unimportable import place_of
+from tasktools.unimportable import described
 
 if TYPE_CHECKING:
     from celery import Celery
-
-
-class _Args(tuple[Any, ...]):
-    """No positional arguments. It notes whether a router looks at them."""
-
-    seen = False
-
-    def __len__(self) -> int:
-        self.seen = True
-        return 0
-
-    def __iter__(self) -> Iterator[Any]:
-        self.seen = True
-        return iter(())
-
-    def __getitem__(self, key: Any) -> Any:
-        self.seen = True
-        return super().__getitem__(key)
-
-
-class _Kwargs(UserDict[str, Any]):
-    """No keywords. It notes whether a router looks at them."""
-
-    seen = False
-
-    def __bool__(self) -> bool:
-        return True  # else Celery's router replaces it
-
-    def __len__(self) -> int:
-        self.seen = True
-        return 0
-
-    def __iter__(self) -> Iterator[str]:
-        self.seen = True
-        return iter(())
-
-    def __getitem__(self, key: str) -> Any:
-        self.seen = True
-        raise KeyError(key)
-
-    def __contains__(self, key: object) -> bool:
-        self.seen = True
-        return False
 
 
 class RoutingError(ConfigurationError):
@@ -74,7 +32,7 @@ def require_kinds(conf: Any, app: str) -> None:
     """
     of = f" of {app}" if app else ""
     queues, routes, usual = conf.task_queues, conf.task_routes, conf.task_default_queue
-    if not isinstance(usual, str):
+    if usual is not None and not isinstance(usual, str):
         raise _wrong(f"CELERY_TASK_DEFAULT_QUEUE{of} is", usual, "is no name of a queue", 'give text, as in "celery"')
     if queues:
         _require_queues(queues, of)
@@ -114,20 +72,24 @@ def queue_of(app: Celery, call: Call) -> str:
 
 
 def usual_queue(app: Celery, name: str) -> tuple[str, ProjectError | None]:
-    """Return the queue of a call of this task without further options, and why there is none.
-
-    A router that looks at the arguments may fail without them: then the queue is "", and that is no error.
-    """
-    args, kwargs = _Args(), _Kwargs()
+    """Return the queue of a call of this task without arguments, and why there is none: one of them is "" or None."""
     try:
-        return queue_of(app, Call(task=name, args=args, kwargs=kwargs, options={})), None
+        return queue_of(app, Call(task=name)), None
     except ProjectError as error:
-        return "", None if args.seen or kwargs.seen else error
+        return "", error
 
 
 def can_fail(app: Celery) -> bool:
     """Whether there may be tasks without a queue."""
     return bool(app.conf.task_routes) or not app.conf.task_create_missing_queues
+
+
+def runs_code(app: Celery) -> bool:
+    """Whether routers are code of the project: these may need the arguments of a call, or a database."""
+    try:
+        return any(type(each) is not MapRoute for each in ROUTES.of(app.amqp.router) or ())
+    except Exception:  # noqa: BLE001 - one that cannot be imported is a fault
+        return False
 
 
 def faults(app: Celery, names: set[str]) -> list[ProjectError]:
@@ -139,10 +101,17 @@ def faults(app: Celery, names: set[str]) -> list[ProjectError]:
         error = usual_queue(app, name)[1]
         if error is not None:
             tasks.setdefault((error.sentence.removeprefix(_NO_QUEUE.format(name)), error.hint), []).append(name)
-    return [ProjectError(_NO_QUEUE.format(_listed(found)) + why, hint=hint) for (why, hint), found in tasks.items()]
+    bare = " without arguments" if runs_code(app) else ""
+    return [
+        ProjectError(f"{_NO_QUEUE.format(_listed(found))}{bare}{why}", hint=hint)
+        for (why, hint), found in tasks.items()
+    ]
 
 
 _NO_QUEUE = "No queue can be found for {}"
+
+#: What Celery says of a queue that is not declared (celery.app.routes.Router.expand_destination).
+_MISSING = re.compile(r"""Queue ('.*'|".*") missing from task_queues""", re.DOTALL)
 
 
 def _listed(names: list[str], most: int = 3) -> str:
@@ -151,11 +120,11 @@ def _listed(names: list[str], most: int = 3) -> str:
 
 def unroutable(app: Celery, call: Call, error: BaseException) -> ProjectError:
     """Return the error for a call for which `error` was raised in the search for a queue."""
-    place = "" if isinstance(error, SyntaxError) else place_of(error)  # which described() names
-    why, hint = described(error) + (f" ({place})" if place else ""), "see CELERY_TASK_ROUTES"
+    why, hint = described(error), "see CELERY_TASK_ROUTES"
     route = _route_in_settings(app, call.task)
-    if isinstance(error, QueueNotFound):
-        name = render.text_of(error.args[0]).split("'")[1]
+    missing = isinstance(error, QueueNotFound) and _MISSING.fullmatch(render.text_of(next(iter(error.args), "")))
+    if missing:
+        name = ast.literal_eval(missing[1])
         why = f'"{shown(name)}" is not in CELERY_TASK_QUEUES, and CELERY_TASK_CREATE_MISSING_QUEUES is off'
         hint = f'add Queue("{shown(name)}") to CELERY_TASK_QUEUES, or choose another queue in CELERY_TASK_ROUTES'
     elif route is not None and not _is_route(route):
@@ -181,7 +150,6 @@ def _is_route(route: Any) -> bool:
 def _queue(app: Celery, call: Call) -> str:
     task: Any = app.tasks.get(call.task)
     options = {**(EXEC_OPTIONS.of(task)() if task is not None else {}), **call.options}
-    kwargs: Any = call.kwargs if isinstance(call.kwargs, _Kwargs) else dict(call.kwargs)
-    route = app.amqp.router.route(options, call.task, call.args, kwargs, task)
+    route = app.amqp.router.route(options, call.task, call.args, dict(call.kwargs), task)
     queue = route.get("queue", app.conf.task_default_queue)
     return str(getattr(queue, "name", queue))

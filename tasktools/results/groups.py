@@ -27,7 +27,7 @@ def members_of(app: Celery, ids: Sequence[str]) -> dict[str, list[str]]:
 def _members(app: Celery, group_id: str) -> list[str] | None:
     try:
         saved = app.GroupResult.restore(group_id)
-    except (TimedOut, KeyboardInterrupt):
+    except TimedOut:
         raise
     except Exception:  # noqa: BLE001 - rpc:// keeps no groups; other errors are reported when the id is looked up as a task's
         return None

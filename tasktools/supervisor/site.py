@@ -206,15 +206,15 @@ class Site(Loop):
             self._close(part)
         else:
             self.output.write(lines)
-            self._tell_reports(part)
+            self._print_reports(part)
 
     def _close(self, part: Part) -> None:
         if not part.pipe.closed:
             self.output.write(part.lines.end())
-            self._tell_reports(part)
+            self._print_reports(part)
             self.forget(part.pipe)
 
-    def _tell_reports(self, part: Part) -> None:
+    def _print_reports(self, part: Part) -> None:
         """Print what a part has reported, unless it is what another part has reported already."""
         for text in part.reports:
             if self._reports.is_new(part.name, text):

@@ -35,10 +35,16 @@ class Files:
         self.lock = threading.RLock()
 
     def read(self, since: float | None = None) -> list[str]:
-        """Remember the present content of the files; return those that were written after `since` (time.time())."""
+        """Remember the present content of the files; return those that were written after `since` (time.time()).
+
+        A time in the future says nothing: another machine has written it, or an archive.
+        """
         with self.lock:
             self._known = {path: (stamp_of(path), digest(path)) for path in self.paths()}
-            return sorted(p for p, (stamp, _) in self._known.items() if since and stamp and stamp[0] > since * 1e9)
+            now = time.time()
+            return sorted(
+                p for p, (stamp, _) in self._known.items() if since and stamp and since < stamp[0] / 1e9 <= now
+            )
 
     def changed(self, paths: Iterable[str]) -> list[str]:
         """Return those of `paths` that count and whose content has changed, and remember the new content."""

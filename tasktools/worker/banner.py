@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tasktools.brokers import broker_of
@@ -14,7 +13,6 @@ from tasktools.render import counted
 
 if TYPE_CHECKING:
     from celery import Celery
-    from kombu import Queue
 
 
 def summary(app: Celery, name: str, *, queues: str | None = None, excluded: str | None = None) -> str:
@@ -34,14 +32,13 @@ def summary(app: Celery, name: str, *, queues: str | None = None, excluded: str 
 
 def _taken(app: Celery, queues: str | None, excluded: str | None) -> list[str]:
     """Return the queues that a worker takes from (celery.worker.WorkController.setup_queues)."""
-    aliases: Mapping[str, Queue] = app.amqp.queues.aliases  # type: ignore[attr-defined]  # celery-types lacks it
-
-    def named(name: str) -> str:
-        return aliases[name].name if name in aliases else name
-
-    chosen = map(named, queues.split(",")) if queues else app.amqp.queues
-    left_out = set(map(named, (excluded or "").split(",")))
-    return [name for name in dict.fromkeys(chosen) if name not in left_out]
+    own: Any = app.amqp.Queues([*app.amqp.queues.values()])  # Celery chooses: what an alias means differs by version
+    try:
+        own.select(queues.split(",") if queues else None)
+        own.deselect(excluded.split(",") if excluded else None)
+    except KeyError:  # a queue that is not declared: the worker refuses it
+        return queues.split(",") if queues else []
+    return [*own.consume_from]
 
 
 def show_stock_urls(app: Celery, command: str) -> None:

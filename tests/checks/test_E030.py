@@ -57,3 +57,10 @@ class Router:
 def test_E030__is_silent_for_routers(shop: Any, routes: Any) -> None:
     shop.conf.task_routes = routes
     assert [message for message in run_checks(tags=[checks.TAG]) if message.id == "tasktools.E030"] == []
+
+
+def test_E030__is_silent_without_a_default_queue(shop: Any) -> None:
+    """Celery sends a task that has a route."""
+    shop.conf.task_default_queue = None
+    shop.conf.task_routes = {"*": "mails"}
+    assert run_checks(tags=[checks.TAG]) == []

@@ -105,3 +105,12 @@ def test_W001__is_silent_about_a_misspelt_setting_that_is_not_missed(
     settings.CELERY_BROKER_ULR = "redis://h"
     brokerless.conf.update(conf)
     assert run_checks(tags=[checks.TAG]) == []
+
+
+@pytest.mark.parametrize("name", ["CELERY2_BROKER_URL", "CELERY_BROKER_URL_TEST", "CELERY_BEAT_BROKER_URL"])
+def test_W001__takes_no_setting_of_somebody_else_for_a_slip(
+    brokerless: Any, settings: Any, project: Project, name: str
+) -> None:
+    setattr(settings, name, "redis://h")
+    project.found = Found(app=brokerless)
+    assert run_checks(tags=[checks.TAG]) == []

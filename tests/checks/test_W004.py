@@ -44,7 +44,7 @@ def test_W004__fires_for_each_command_that_another_app_hides(other: Any, command
     name = other(OTHER, command)
     assert run_checks(tags=[checks.TAG]) == [
         CheckWarning(
-            f'The command "{command}" is of the app "{name}", not of tasktools.',
+            f'The command "{command}" comes from the app "{name}" and hides that of tasktools.',
             hint=f'put "tasktools" before "{name}" in INSTALLED_APPS',
             id="tasktools.W004",
         )
@@ -54,7 +54,7 @@ def test_W004__fires_for_each_command_that_another_app_hides(other: Any, command
 def test_W004__several_commands_of_an_app_are_one_message(other: Any) -> None:
     name = other(OTHER, "runworker", "enqueue")
     (message,) = run_checks(tags=[checks.TAG])
-    assert message.msg == f'The commands "enqueue", "runworker" are of the app "{name}", not of tasktools.'
+    assert message.msg == f'The commands "enqueue", "runworker" come from the app "{name}" and hide those of tasktools.'
 
 
 def test_W004__fires_for_a_command_that_cannot_be_imported(other: Any) -> None:

@@ -55,7 +55,7 @@ def test_W005__fires_for_a_task_whose_body_no_worker_runs(
     assert run_checks(tags=[checks.TAG]) == [
         CheckWarning(
             f'The task "shop.idle" ({line_of(function)}) is {why}: no worker runs its body.',
-            hint=f"make a plain function the task, whose body is: {hint}",
+            hint=f"write a plain function as the task, with the body: {hint}",
             id="tasktools.W005",
         )
     ]

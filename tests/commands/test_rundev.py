@@ -17,7 +17,6 @@ from django.core.management.commands.runserver import Command as Runserver
 from tasktools.exceptions import AppError
 from tasktools.management import launch, site_parts
 from tasktools.management.become_supervisor import ignored, roots
-from tasktools.management.first_lines import TOLD
 from tasktools.management.site_parts import joined
 from tasktools.project import Project
 from tests.commands.conftest import Run
@@ -45,7 +44,6 @@ def plans(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         site_parts, "get_child_arguments", lambda: [sys.executable, "-Xdev", "manage.py", *sys.argv[1:]]
     )
     monkeypatch.setattr(Runserver, "default_port", str(refusing_port()))
-    monkeypatch.setenv(TOLD, "")
     return found
 
 
@@ -208,7 +206,7 @@ def test_plan__the_app_is_that_of_worker_and_beat(plan: Any, app: Any, elsewhere
         ),
     ],
 )
-def test_doubt__is_told_once_for_all_parts(
+def test_doubt__is_printed_once_for_all_parts(
     plan: Any, elsewhere: Any, project: Project, capsys: pytest.CaptureFixture[str], conf: Any, sentence: str
 ) -> None:
     before = project.found
@@ -217,7 +215,6 @@ def test_doubt__is_told_once_for_all_parts(
     finally:
         project.found = before
     assert capsys.readouterr().err.startswith(f"{sentence}\nHint: ")
-    assert os.environ[TOLD] == "1"
 
 
 @pytest.mark.parametrize(

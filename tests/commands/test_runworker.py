@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 
 from tasktools.exceptions import ProjectError
-from tasktools.management.first_lines import TOLD
 from tasktools.project import Project
 from tasktools.supervisor import reports
 from tests.commands.conftest import Run
@@ -62,10 +61,10 @@ def test_logging_setting__gets_the_records_of_tasks(site: Site) -> None:
     assert "PoolWorker" not in ran.stderr
 
 
-@pytest.mark.parametrize(("told", "times"), [("", 1), ("1", 0)])
-def test_doubt__is_not_repeated_if_rundev_has_told_it(site: Site, told: str, times: int) -> None:
+@pytest.mark.parametrize(("variables", "times"), [({}, 1), ({reports.VARIABLE: "1"}, 0)])
+def test_doubt__is_not_repeated_by_a_part_of_rundev(site: Site, variables: dict[str, str], times: int) -> None:
     site.minimal(settings="CELERY_TASK_ALWAYS_EAGER = True")
-    ran = site.manage(*DRAIN, env={TOLD: told})
+    ran = site.manage(*DRAIN, env=variables)
     assert (ran.returncode, ran.stderr.count("CELERY_TASK_ALWAYS_EAGER")) == (0, times)
 
 
@@ -99,10 +98,10 @@ def test_broken_tasks__of_a_part_of_rundev_are_a_report(
     typed: Run, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     problem = ProjectError('The module "shop.tasks" cannot be imported.', hint="look")
-    problem.__cause__ = SyntaxError("bad", ("tasks.py", 5, 1, "x"))
+    problem.__cause__ = SyntaxError("bad", (__file__, 5, 1, "x"))
     project.problems = [problem]
     monkeypatch.setattr(reports, "is_part", lambda: True)
     done = typed("runworker", "--noreload")
-    assert done.err == f"{reports.MARK}The project cannot be imported: SyntaxError: bad (tasks.py, line 5).\n"
+    assert done.err == f"{reports.MARK}The project cannot be imported: SyntaxError: bad ({__file__}, line 5).\n"
     assert done.code == 2
     assert "Hint: look" in typed("runworker", "--noreload", "--traceback").err

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from celery.exceptions import QueueNotFound
 from django.core.management import call_command
 
 from tasktools.registry import registry
@@ -205,10 +206,26 @@ def test_queue__that_cannot_be_found_is_a_line(elsewhere: Callable[..., str], ru
     assert warning == f"No queue can be found for tests.site.tasks.total: {why}."
 
 
-def test_queue__that_the_arguments_choose_is_no_line(elsewhere: Callable[..., str], run_command: Run) -> None:
-    def route(name: str, args: Any, *_: Any, **__: Any) -> Any:
-        return args[0]
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (IndexError("none"), "IndexError: none"),
+        (QueueNotFound(), "QueueNotFound"),
+        (QueueNotFound("it's"), 'QueueNotFound: "it\'s"'),
+    ],
+)
+def test_queue__of_a_router_that_fails_is_a_line(
+    elsewhere: Callable[..., str], run_command: Run, error: Exception, shown: str
+) -> None:
+    """A QueueNotFound that was not Celery's own ended the command with a traceback."""
+
+    def route(*_: Any, **__: Any) -> Any:
+        raise error
 
     name = elsewhere(task_routes=(route,), broker_url="memory://")
     done = run_command("showtasks", "site.tasks.total", "--json", "-A", name)
-    assert (json.loads(done.out)[0]["queue"], done.err, done.code) == ("", "", 0)
+    assert (json.loads(done.out)[0]["queue"], done.code) == ("", 0)
+    warning = json.loads(done.err)["warning"]
+    assert warning.startswith(
+        f"No queue can be found for tests.site.tasks.total without arguments: {shown} ({__file__}, line "
+    )

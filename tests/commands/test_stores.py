@@ -75,7 +75,7 @@ def test_folders__one_that_is_not_there(
         "",
         'The broker "filesystem://" cannot be reached: [Errno 2] No such file or directory: '
         f"'{tmp_path}/nosuch'. Nothing was sent.\n"
-        "Hint: make it and let this user write there, or name another in CELERY_BROKER_TRANSPORT_OPTIONS",
+        "Hint: make it and let this user write there, or name another in the settings",
         69,
     )
 

@@ -194,7 +194,7 @@ def test_broken_start__is_one_line_and_all_parts_recover(site: Site, name: str) 
         f"rundev: The project cannot be imported: NameError: name 'nosuch' is not defined {place}."
     ]
     assert "Traceback" not in rundev.output
-    file.write_text(f"{good}\n# mended\n")
+    file.write_text(f"{good}\n# fixed\n")
     wait_for(lambda: get(port) is not None, what="the page")
     wait_for(lambda: rundev.output.count("reload: new code runs") == 2, what="worker and beat")
     assert rundev.end(signal.SIGINT) == 0

@@ -57,6 +57,17 @@ def test_described__an_error_of_a_library_alone_has_no_place() -> None:
     assert unimportable.described(caught.value) == "JSONDecodeError: Expecting value: line 1 column 1 (char 0)"
 
 
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (SyntaxError("bad", ("<string>", 1, 1, "x")), "SyntaxError: bad"),
+        (SyntaxError(), "SyntaxError"),
+    ],
+)
+def test_described__a_text_that_is_no_file_has_no_place(error: Exception, text: str) -> None:
+    assert unimportable.described(error) == text
+
+
 def test_report__is_a_sentence_and_a_hint(capsys: pytest.CaptureFixture[str]) -> None:
     unimportable.report(ValueError("a\x1bb"))
     expected = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +14,7 @@ from tasktools.exceptions import AppError, ProjectError, UsageError
 from tasktools.management import site_parts
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.become_supervisor import become
-from tasktools.management.first_lines import TOLD, doubts
+from tasktools.management.first_lines import doubts
 
 
 class Command(TasktoolsCommand):
@@ -77,5 +76,4 @@ class Command(TasktoolsCommand):
             return ""
         startup.require_broker(found)
         self.warn(*doubts(found.app, "site"))
-        os.environ[TOLD] = "1"
         return f" | broker {broker_of(found.app).uri()}"

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tasktools.management import launch
+from tasktools.supervisor.site import CHANGED
 from tests.support import wait_for
 
 MANAGE = "import sys\nprint(sys.argv, sys.path[0], __name__)\nimport conf\n"
@@ -54,9 +55,9 @@ def test_broken_web_server__waits_for_a_change(tmp_path: Path, words: list[str])
     lines = iter(process.stderr.readline, "")
     assert "the web server did not start: waiting for a change\n" in lines
     assert process.poll() is None
-    (tmp_path / "conf.py").write_text("# mended\n")
+    (tmp_path / "conf.py").write_text("# fixed\n")
     wait_for(lambda: process.poll() is not None)
-    assert end(process)[2] == launch.CHANGED
+    assert end(process)[2] == CHANGED
 
 
 THREAD = """
