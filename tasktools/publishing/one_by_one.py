@@ -6,7 +6,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from kombu.exceptions import EncodeError
 
@@ -102,15 +102,17 @@ class Applier:
                 result = self.app.send_task(call.task, call.args, dict(call.kwargs), **options)
             else:
                 result = task.apply_async(call.args, dict(call.kwargs), **options)
-        except (EncodeError, TasktoolsError, KeyboardInterrupt):
-            raise
-        except BaseException as error:
-            if self._is_the_brokers(error):
-                raise
-            with project_code(lambda each: unsent(call.task, each)):
-                raise
+        except BaseException as error:  # noqa: BLE001 - it is raised again
+            self.blame(error, call.task)
         if not isinstance(getattr(result, "id", None), str):
             self.declined[call.task] += 1
+
+    def blame(self, error: BaseException, task: str) -> NoReturn:
+        """Raise an error of a call of this task: as it is, or as ProjectError if code of the project has raised it."""
+        if isinstance(error, (EncodeError, TasktoolsError, KeyboardInterrupt)) or self._is_the_brokers(error):
+            raise error
+        with project_code(lambda each: unsent(task, each)):
+            raise error
 
     def _is_the_brokers(self, error: BaseException) -> bool:
         """Whether it is an error of the broker.
