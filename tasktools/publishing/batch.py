@@ -24,6 +24,7 @@ from tasktools.arguments.call import Call
 from tasktools.arguments.names import shown
 from tasktools.brokers import broker_of
 from tasktools.brokers.keys import Keys
+from tasktools.brokers.packing import pack_whole
 from tasktools.brokers.portable import queue_length
 from tasktools.brokers.reach import HINT, chain, connect, reason, remedy
 from tasktools.brokers.recording import Outgoing, Recorder
@@ -114,6 +115,7 @@ class Publisher:
             self._applier = Applier(self.app, producer, self._errors, self.declined)
             if self.is_atomic:
                 self._keys = Keys(self._connection.default_channel)
+                pack_whole(self._keys.channel.pool)
                 self._maker = MessageMaker(self.app, self._applier, Recorder(self._keys))
                 # If an answer is lost, redis-py would send the transaction again, and so twice.
                 self._keys.client.set_retry(Retry(NoBackoff(), 0))

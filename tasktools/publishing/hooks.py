@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import islice
 from operator import is_
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from celery import signals
-from kombu.utils.json import JSONEncoder
 
-from tasktools.publishing.message_template import EMBED
+from tasktools.publishing.message_template import EMBED, to_json
 
 if TYPE_CHECKING:
     from celery import Celery
 
     from tasktools.publishing.seen import Seen
-
-_encode = JSONEncoder().encode
 
 
 class Shown(NamedTuple):
@@ -51,10 +47,12 @@ class Hooks:
         self._has_root = seen.headers["root_id"] == task_id
         self._nested = [key for key, value in seen.headers.items() if isinstance(value, (list, dict))]
         self._nested_text = repr([seen.headers[key] for key in self._nested])
+        self._keys = [*seen.headers]
         self._place = {key: published[key] for key in ("exchange", "routing_key")}
         changed = {"headers", "declare", "retry_policy", *seen.shown_properties}
         self._options = {key: value for key, value in published.items() if key not in changed}
         self._before, self._after = signals.before_task_publish.send, signals.after_task_publish.send
+        self._has_after = signals.after_task_publish.has_listeners(name)
 
     def show(self, args: Any, kwargs: Any, fields: Mapping[str, Any], more: Mapping[str, Any] | None) -> Shown:
         """Make the message of a call with these headers, `more` behind the others, and call before_task_publish."""
@@ -85,21 +83,27 @@ class Hooks:
         return shown
 
     def finish(self, shown: Shown) -> None:
-        """Call after_task_publish."""
-        self._after(sender=self._name, body=shown.body, headers=shown.headers, **self._place)
+        """Call after_task_publish, which sees the message after it was made."""
+        if self._has_after:
+            self._after(sender=self._name, body=shown.body, headers=shown.headers, **self._place)
 
     def added(self, shown: Shown) -> str | None:
-        """Return what the headers have besides Celery's own, as the end of a JSON object; None if more has changed."""
-        made, headers, properties = shown.made_headers, shown.headers, shown.properties
-        if not (
-            begins_with(headers, made)
-            and len(properties) == len(shown.made_properties)
-            and begins_with(properties, shown.made_properties)
-            and repr([made[key] for key in self._nested]) == self._nested_text
+        """Return what the headers have besides Celery's own, as the end of a JSON object; None if more has changed.
+
+        Values must be the same objects, and lists unchanged: 1 and True are equal, but not the same in JSON.
+        """
+        headers, keys = shown.headers, [*shown.headers]
+        if (
+            keys[: len(self._keys)] == self._keys
+            and all(map(is_, shown.made_headers.values(), headers.values()))
+            and [*shown.properties] == [*shown.made_properties]
+            and all(map(is_, shown.made_properties.values(), shown.properties.values()))
             and shown.declare == self._declare
+            and repr([headers[key] for key in self._nested]) == self._nested_text
         ):
-            return None
-        return more_text(dict(islice(headers.items(), len(made), None))) if len(headers) > len(made) else ""
+            more = keys[len(self._keys) :]
+            return more_text({key: headers[key] for key in more}) if more else ""
+        return None
 
     def publish(self, producer: Any, shown: Shown) -> None:
         """Have kombu make and send the message."""
@@ -111,12 +115,4 @@ class Hooks:
 
 def more_text(headers: Mapping[str, Any]) -> str:
     """Return headers as the end of a JSON object that is not empty."""
-    return f", {_encode(headers)[1:-1]}" if headers else ""
-
-
-def begins_with(items: Mapping[str, Any], made: Mapping[str, Any]) -> bool:
-    """Whether the first items of a dictionary are all of `made`.
-
-    They must be the same objects: 1 and True are equal, but not the same in JSON.
-    """
-    return len(items) >= len(made) and all(map(is_, made, items)) and all(map(is_, made.values(), items.values()))
+    return f", {to_json(headers)[1:-1]}" if headers else ""

@@ -28,6 +28,22 @@ if TYPE_CHECKING:
 #: The part of a body after the arguments, for a call without callbacks (celery.app.amqp.as_task_v2).
 EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 
+
+def _json_encoder() -> Callable[[Any], str]:
+    """Return a function that does what kombu's json.dumps does, without a new encoder for each call."""
+    own, make = JSONEncoder(), getattr(json.encoder, "c_make_encoder", None)
+    if make is None:  # a Python without the C code
+        plain: Callable[[Any], str] = own.encode
+        return plain
+    text, separators = json.encoder.encode_basestring_ascii, (own.key_separator, own.item_separator)
+    pieces = make(None, own.default, text, None, *separators, own.sort_keys, own.skipkeys, own.allow_nan)
+    return lambda value: "".join(pieces(value, 0))
+
+
+to_json = _json_encoder()
+
+_EMBED = to_json(EMBED)
+
 #: What differs from message to message. `more` are headers behind those that Celery sets.
 SLOTS = ("body", "id", "tag", "args", "kwargs", "shadow", "more")
 
@@ -152,20 +168,24 @@ def body_encoder(serializer: str, compression: str | None, body_encoding: str | 
     return encode
 
 
+def _json_body(body: tuple[Any, Any, Any]) -> str:
+    args, kwargs, embed = body
+    return f"[{to_json(args)}, {to_json(kwargs) if kwargs else '{}'}, {_EMBED if embed == EMBED else to_json(embed)}]"
+
+
 def _serializer(name: str) -> Callable[[Any], Any]:
     from kombu.utils import json as kombu_json
 
     registered = ENCODERS.here().get(name)
     if registered is not None and registered.encoder is kombu_json.dumps:
-        encode: Callable[[Any], str] = JSONEncoder().encode  # json.dumps makes a new encoder for each call
-        return encode
+        return _json_body
     return lambda body: serialization.dumps(body, name)[2]
 
 
 def new_tags() -> Iterator[str]:
     """Yield delivery tags in the form of version 4 UUIDs. They are random, except that their last digits count up."""
     start = _uuid(os.urandom(16).hex())[:24]
-    return (f"{start}{number:012x}" for number in itertools.count())
+    return map(f"{start}%012x".__mod__, itertools.count())
 
 
 def random_ids(count: int) -> list[str]:
