@@ -16,7 +16,7 @@ from tasktools.brokers.keys import Keys
 class Command(NamedTuple):
     """A command with one message."""
 
-    #: "lpush" or "publish".
+    #: "lpush", "publish", or "event" for one of Celery's events, which is published too.
     name: str
     #: The full key of the list, or of the channel of a fanout exchange.
     key: str
@@ -34,12 +34,14 @@ class Outgoing:
     lists: dict[str, list[str]] = field(default_factory=dict)
     expires: dict[str, int] = field(default_factory=dict)
     published: list[tuple[str, str]] = field(default_factory=list)
+    #: What `transactions.announce` publishes after these commands.
+    events: list[tuple[str, str]] = field(default_factory=list)
     slow: dict[str, str] = field(default_factory=dict)
 
     def add(self, command: Command, value: str) -> None:
         """Add one message; in a list it comes after the earlier ones."""
-        if command.name == "publish":
-            self.published.append((command.key, value))
+        if command.name != "lpush":
+            (self.events if command.name == "event" else self.published).append((command.key, value))
             return
         values = self.lists.get(command.key)
         if values is None:
@@ -61,8 +63,9 @@ class Outgoing:
 class Recorder:
     """Takes the commands of kombu's channel before they reach the server (kombu.transport.redis.Channel)."""
 
-    def __init__(self, keys: Keys) -> None:
+    def __init__(self, keys: Keys, event_exchange: str) -> None:
         self.keys = keys
+        self.event_exchange = event_exchange
         self.channel = keys.channel
         self._take: Callable[[Command], None]
 
@@ -92,5 +95,6 @@ class Recorder:
             topics = [celery_compat.PUBLISH_TOPIC.of(self.channel)(exchange, routing_key)]
         else:
             topics = several(exchange, routing_key)
+        name = "event" if exchange == self.event_exchange else "publish"
         for topic in topics:
-            self._take(Command("publish", self.keys.full(topic), message, dumps(message)))
+            self._take(Command(name, self.keys.full(topic), message, dumps(message)))

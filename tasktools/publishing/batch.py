@@ -28,7 +28,7 @@ from tasktools.brokers.packing import pack_whole
 from tasktools.brokers.portable import queue_length
 from tasktools.brokers.reach import HINT, chain, connect, reason, remedy
 from tasktools.brokers.recording import Outgoing, Recorder
-from tasktools.brokers.transactions import Mark, NotBegun, SentInPart, read_mark, transact
+from tasktools.brokers.transactions import Mark, NotBegun, SentInPart, announce, read_mark, transact
 from tasktools.exceptions import InDoubt, TasktoolsError, Unreachable
 from tasktools.publishing.message_maker import MessageMaker
 from tasktools.publishing.message_template import random_ids
@@ -116,7 +116,7 @@ class Publisher:
             if self.is_atomic:
                 self._keys = Keys(self._connection.default_channel)
                 pack_whole(self._keys.channel.pool)
-                self._maker = MessageMaker(self.app, self._applier, Recorder(self._keys))
+                self._maker = MessageMaker(self.app, self._applier, Recorder(self._keys, self.app.conf.event_exchange))
                 # If an answer is lost, redis-py would send the transaction again, and so twice.
                 self._keys.client.set_retry(Retry(NoBackoff(), 0))
         return self._connection
@@ -152,6 +152,7 @@ class Publisher:
             except self._errors as error:
                 raise self._unsent(error) from error
             self._transact(outgoing, mark, tally, len(calls))
+            announce(self._keys, outgoing.events)
             return Batch(ids=ids, slow=outgoing.slow)
 
     def _transact(self, outgoing: Outgoing, mark: Mark | None, tally: Tally, calls: int) -> None:

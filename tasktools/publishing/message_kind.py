@@ -119,11 +119,11 @@ class Kind:
         if self.why:
             return
         self.why = DIFFERS
-        messages = [each for each in commands if each.name == "lpush"]
-        if not messages or any(each.message is not messages[0].message for each in messages):
+        messages = [each for each in commands if each.name != "event"]
+        if not messages or any(each.name != "lpush" or each.message is not messages[0].message for each in messages):
             return
         try:
-            self._learn_event(handed, texts, [each for each in commands if each.name != "lpush"])
+            self._learn_event(handed, texts, [each for each in commands if each.name == "event"])
             self._hooks = Hooks(self.app, self.name, seen, handed.task_id) if self._is_shown else None
             is_exact = self._learn_message(handed, texts, seen, messages[0])
         except (KeyError, TypeError, ValueError, AttributeError):
@@ -151,8 +151,6 @@ class Kind:
     def _learn_event(self, handed: Handed, texts: Texts, commands: list[Command]) -> None:
         """Make a template of the event task-sent. Raises what EventTemplate does."""
         if not self.app.conf.task_send_sent_event:
-            if commands:
-                raise ValueError("the message goes elsewhere too")
             return
         message = commands[0].message if commands else {}
         event = EventTemplate(self.app, message, handed.task_id)

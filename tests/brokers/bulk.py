@@ -37,8 +37,8 @@ def make(client: redis.Redis) -> Iterator[Make]:
     """Make an app with these settings, and a task "shop.add" with these options."""
     apps = []
 
-    def make(task_options: dict[str, Any] | None = None, **changes: Any) -> Celery:
-        url = f"redis+socket://{conf.data_dir() / 'valkey.sock'}?virtual_host={DATABASE}"
+    def make(task_options: dict[str, Any] | None = None, user: str = "", **changes: Any) -> Celery:
+        url = f"redis+socket://{user}{conf.data_dir() / 'valkey.sock'}?virtual_host={DATABASE}"
         made = Celery("made", broker=url, set_as_current=False)
         made.conf.update(changes)
 

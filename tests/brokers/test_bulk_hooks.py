@@ -216,6 +216,21 @@ def test_event__has_the_id_of_its_call(make: Make, client: redis.Redis, events: 
     assert tags == set()
 
 
+def test_event__that_may_not_be_published_is_dropped(make: Make, client: redis.Redis, events: Events) -> None:
+    """As with apply_async, the task is sent nevertheless."""
+    client.execute_command("ACL", "SETUSER", "quiet", "on", ">secret", "~*", "+@all", "resetchannels")
+    app = make(user="quiet:secret@", task_send_sent_event=True)
+    with app.connection_for_write() as connection:
+        assert connection.default_channel.client.acl_whoami() == "quiet"
+    try:
+        theirs, ours, batch = both(app, client, call(1), call(2))
+    finally:
+        client.execute_command("ACL", "DELUSER", "quiet")
+    assert ours == theirs
+    assert len(batch.ids) == 4
+    assert events() == []
+
+
 def test_event__in_a_format_that_no_template_knows(make: Make, client: redis.Redis, events: Events) -> None:
     theirs, ours, batch = both(make(task_send_sent_event=True, event_serializer="pickle"), client, call(1))
     assert ours == theirs
