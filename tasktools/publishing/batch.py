@@ -113,6 +113,10 @@ class Publisher:
             self._errors = (*connection.connection_errors, *connection.channel_errors, KombuError, OSError)
             producer = self.app.amqp.Producer(connection, auto_declare=False)
             self._applier = Applier(self.app, producer, self._errors, self.declined)
+            self._maker = MessageMaker(self.app, self._applier)
+            if self.broker.supports_confirms:
+                confirms = self.broker.confirms(connection.default_channel, LIMIT)
+                self._applier.batch = lambda max_size: confirms
             if self.is_atomic:
                 self._keys = Keys(self._connection.default_channel)
                 pack_whole(self._keys.channel.pool)
@@ -208,7 +212,8 @@ class Publisher:
 
     def _send_each(self, calls: Sequence[Call], ids: list[str], tally: Tally) -> Batch:
         try:
-            self._applier.each(calls, ids, tally)
+            with self._maker.batch():
+                self._applier.each(calls, ids, tally, self._maker.one)
         except (EncodeError, TasktoolsError):
             raise
         except Exception as error:

@@ -56,21 +56,7 @@ class Hooks:
 
     def show(self, args: Any, kwargs: Any, fields: Mapping[str, Any], more: Mapping[str, Any] | None) -> Shown:
         """Make the message of a call with these headers, `more` behind the others, and call before_task_publish."""
-        headers = {**self._headers, **fields}
-        if self._has_root:
-            headers["root_id"] = headers["id"]
-        for key in self._nested:
-            headers[key] = headers[key].copy()
-        properties = {**self._properties, "correlation_id": headers["id"]}
-        shown = Shown(
-            headers,
-            properties,
-            {**headers, **more} if more else headers.copy(),
-            properties.copy(),
-            (args, kwargs, EMBED.copy()),
-            self._declare and self._declare.copy(),
-            self._policy.copy(),
-        )
+        shown = self._made(args, kwargs, fields, more)
         self._before(
             sender=self._name,
             body=shown.body,
@@ -81,6 +67,29 @@ class Hooks:
             **self._place,
         )
         return shown
+
+    def require_exact(self, args: Any, kwargs: Any, fields: Mapping[str, Any], seen: Seen) -> None:
+        """Raise ValueError if the message that is made for the call of `seen` is not that of Celery."""
+        made = self._made(args, kwargs, fields, None)
+        if (made.headers, made.properties, made.body) != (seen.headers, seen.properties, seen.made_body):
+            raise ValueError("the message is another one")
+
+    def _made(self, args: Any, kwargs: Any, fields: Mapping[str, Any], more: Mapping[str, Any] | None) -> Shown:
+        headers = {**self._headers, **fields}
+        if self._has_root:
+            headers["root_id"] = headers["id"]
+        for key in self._nested:
+            headers[key] = headers[key].copy()
+        properties = {**self._properties, "correlation_id": headers["id"]}
+        return Shown(
+            headers,
+            properties,
+            {**headers, **more} if more else headers.copy(),
+            properties.copy(),
+            (args, kwargs, EMBED.copy()),
+            self._declare and self._declare.copy(),
+            self._policy.copy(),
+        )
 
     def finish(self, shown: Shown) -> None:
         """Call after_task_publish, which sees the message after it was made."""

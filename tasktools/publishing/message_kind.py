@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -92,9 +93,7 @@ class Kind:
     def _add_shown(
         self, hooks: Hooks, handed: Handed, texts: Texts, producer: Any, outgoing: Outgoing, tags: Iterator[str]
     ) -> None:
-        (shown_args, _), (shown_kwargs, _) = texts
-        fields = {"id": handed.task_id, "argsrepr": shown_args, "kwargsrepr": shown_kwargs, "shadow": handed.shadow}
-        shown = hooks.show(handed.args, handed.kwargs, fields, handed.headers)
+        shown = hooks.show(handed.args, handed.kwargs, self._fields(handed, texts), handed.headers)
         more = hooks.added(shown) if self._template else None
         if more is None:
             outgoing.slow[self.name] = CHANGED
@@ -105,6 +104,12 @@ class Kind:
                 outgoing.add(command, value)
         hooks.finish(shown)
 
+    @staticmethod
+    def _fields(handed: Handed, texts: Texts) -> dict[str, Any]:
+        """Return the headers that differ from message to message."""
+        (args, _), (kwargs, _) = texts
+        return {"id": handed.task_id, "argsrepr": args, "kwargsrepr": kwargs, "shadow": handed.shadow}
+
     def _filled(self, body: Any, handed: Handed, texts: Texts, tag: str, more: str) -> str:
         (_, args), (_, kwargs) = texts
         try:
@@ -114,23 +119,33 @@ class Kind:
         shadow = handed.shadow and id_text(handed.shadow)
         return self._template.fill((text, id_text(handed.task_id), tag, args, kwargs, shadow, more))  # type: ignore[union-attr]
 
-    def learn(self, handed: Handed, texts: Texts, seen: Seen, commands: Sequence[Command]) -> None:
-        """Learn from the message that Celery has made of a call: whether others can be made that are exactly like it."""
+    def learn(self, handed: Handed, texts: Texts, seen: Seen, commands: Sequence[Command] | None) -> None:
+        """Learn from the message that Celery has made of a call: whether others can be made that are exactly like it.
+
+        `commands` is what was recorded of it; None if it was sent.
+        """
         if self.why:
             return
-        self.why = DIFFERS
+        with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
+            if commands is None or self._is_shown:
+                self._hooks = Hooks(self.app, self.name, seen, handed.task_id)
+                self._hooks.require_exact(handed.args, handed.kwargs, self._fields(handed, texts), seen)
+            if commands is not None:
+                self._learn_commands(handed, texts, seen, commands)
+            elif self.app.conf.task_send_sent_event:
+                raise ValueError("events are sent by Celery")
+            self.is_known = True
+        self.why = "" if self.is_known else DIFFERS
+
+    def _learn_commands(self, handed: Handed, texts: Texts, seen: Seen, commands: Sequence[Command]) -> None:
+        """Make the templates. Raises ValueError and others if that is not possible."""
         messages = [each for each in commands if each.name != "event"]
         if not messages or any(each.name != "lpush" or each.message is not messages[0].message for each in messages):
-            return
-        try:
-            self._learn_event(handed, texts, [each for each in commands if each.name == "event"])
-            self._hooks = Hooks(self.app, self.name, seen, handed.task_id) if self._is_shown else None
-            is_exact = self._learn_message(handed, texts, seen, messages[0])
-        except (KeyError, TypeError, ValueError, AttributeError):
-            return
+            raise ValueError("it is no message, or goes elsewhere too")
+        self._learn_event(handed, texts, [each for each in commands if each.name == "event"])
         self._commands = messages
-        self.is_known = is_exact or self._hooks is not None
-        self.why = "" if self.is_known else DIFFERS
+        if not self._learn_message(handed, texts, seen, messages[0]) and self._hooks is None:
+            raise ValueError("the template gives another message")
 
     def _learn_message(self, handed: Handed, texts: Texts, seen: Seen, command: Command) -> bool:
         message, published = command.message, seen.published

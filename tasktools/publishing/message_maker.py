@@ -1,9 +1,9 @@
-"""The calls of a batch -> what is sent to the broker in one transaction."""
+"""The calls of a batch -> their messages: recorded for one transaction, or sent."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tasktools.arguments.call import Call
@@ -26,7 +26,8 @@ class MessageMaker:
     `app.send_task` then comes here.
     """
 
-    def __init__(self, app: Celery, applier: Applier, recorder: Recorder) -> None:
+    def __init__(self, app: Celery, applier: Applier, recorder: Recorder | None = None) -> None:
+        """Without a recorder, the producer of `applier` sends each message at once."""
         self._app = app
         self._applier = applier
         self._recorder = recorder
@@ -34,27 +35,42 @@ class MessageMaker:
         self._celerys = type(app).send_task
         self._is_overridden = overrides_send_task(app)
         self._commands: list[Command] = []
+        self._plan: Plan | None = None
+        self._options: Any = None
 
     def make(self, calls: Sequence[Call], ids: Sequence[str], tally: Tally) -> Outgoing:
-        """Return what the calls send. Raises what `Applier.apply` does; `tally` then says which call failed."""
-        self._outgoing, self._tags = Outgoing(), new_tags()
-        self._plans.forget_moment()
+        """Return what the calls send. Raises what `one` does; `tally` then says which call failed."""
         number = 0
-        plan, task, options = None, "", None
-        with self._recorder.recording(self._take), self._handed_on():
+        with self.batch():
             try:
                 for number, call in enumerate(calls):
-                    if plan is None or call.options is not options or call.task != task:
-                        plan, task, options = self._plans.of(call), call.task, call.options
-                    kind = plan.kind
-                    if kind is not None and kind.is_known:
-                        self._add(kind, Handed(call.args or (), dict(call.kwargs), ids[number]))
-                    else:
-                        self._apply(call, ids[number], plan)
-            except BaseException as error:  # noqa: BLE001 - it is raised again
+                    self.one(call, ids[number])
+            except BaseException:
                 tally.failed = number
-                self._applier.blame(error, calls[number].task)
+                raise
         return self._outgoing
+
+    @contextlib.contextmanager
+    def batch(self) -> Iterator[None]:
+        """`one` may be called inside the block."""
+        self._outgoing, self._tags = Outgoing(), new_tags()
+        self._plans.forget_moment()
+        self._plan, self._task, self._options = None, "", None
+        with self._recorder.recording(self._take) if self._recorder else contextlib.nullcontext(), self._handed_on():
+            yield
+
+    def one(self, call: Call, task_id: str) -> None:
+        """Make the messages of one call. Raises what `Applier.apply` does."""
+        if self._plan is None or call.options is not self._options or call.task != self._task:
+            self._plan, self._task, self._options = self._plans.of(call), call.task, call.options
+        kind = self._plan.kind
+        if kind is None or not kind.is_known:
+            self._apply(call, task_id, self._plan)
+            return
+        try:
+            self._add(kind, Handed(call.args or (), dict(call.kwargs), task_id))
+        except BaseException as error:  # noqa: BLE001 - it is raised again
+            self._applier.blame(error, call.task)
 
     def _take(self, command: Command) -> None:
         self._commands.append(command)
@@ -70,7 +86,7 @@ class MessageMaker:
 
     def _apply(self, call: Call, task_id: str, plan: Plan) -> None:
         self._kind: Kind | None = None
-        self._applier.apply(call, task_id, retry=False)
+        self._applier.apply(call, task_id)
         if self._is_overridden:
             self._outgoing.slow[call.task] = "the app overrides send_task"
         elif plan.is_direct:
@@ -100,7 +116,7 @@ class MessageMaker:
         else:
             seen, texts, self._commands = Seen(), kind.texts(handed), []
             result = self._celerys(seen.overlay(self._app), kind.name, handed.args, handed.kwargs, **options)
-            kind.learn(handed, texts, seen, self._commands)
+            kind.learn(handed, texts, seen, self._commands if self._recorder else None)
         if kind.why:
             self._outgoing.slow[kind.name] = kind.why
         return result

@@ -28,6 +28,8 @@ class Seen:
     #: The queues that Celery declares.
     declare: list[Any] | None = None
     body: Any = None
+    #: The body before receivers can add keywords or callbacks.
+    made_body: Any = None
     #: What kombu's Producer.publish was called with.
     published: dict[str, Any] = field(default_factory=dict)
 
@@ -40,6 +42,7 @@ class Seen:
             self.headers = copy.deepcopy(message.headers)
             self.properties = {**message.properties, **{k: v for k, v in options.items() if k not in named}}
             self.shown_properties, self.body = message.properties, message.body
+            self.made_body = tuple(dict(part) if isinstance(part, dict) else part for part in message.body)
             queue = options.get("queue") or (None if options.get("exchange") else app.amqp.default_queue)
             self.declare = [queue] if queue and not isinstance(queue, Broadcast) else None
             return send(Overlay(producer, publish=self._watched(producer.publish)), name, message, **options)
