@@ -44,6 +44,8 @@ class Hooks:
             raise ValueError("a receiver has changed more than the message")
         if any(place[key] != task_id for place, key in ((seen.headers, "id"), (seen.properties, "correlation_id"))):
             raise ValueError("the id is elsewhere")
+        #: Whether kombu does nothing for these queues after the first message (kombu.common.maybe_declare).
+        self._is_declared = all(queue.can_cache_declaration for queue in seen.declare or ())
         self._has_root = seen.headers["root_id"] == task_id
         self._nested = [key for key, value in seen.headers.items() if isinstance(value, (list, dict))]
         self._nested_text = repr([seen.headers[key] for key in self._nested])
@@ -116,10 +118,9 @@ class Hooks:
 
     def publish(self, producer: Any, shown: Shown) -> None:
         """Have kombu make and send the message."""
+        declare = None if self._is_declared and shown.declare == self._declare else shown.declare
         options = {**self._options, **shown.properties}
-        producer.publish(
-            shown.body, headers=shown.headers, declare=shown.declare, retry_policy=shown.retry_policy, **options
-        )
+        producer.publish(shown.body, headers=shown.headers, declare=declare, retry_policy=shown.retry_policy, **options)
 
 
 def more_text(headers: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ import copy
 import json
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from kombu import Exchange, Queue
 from tasktools.arguments.call import Call
 from tasktools.publishing.batch import enqueue_many
 from tasktools.publishing.message_kind import CHANGED
-from tests.brokers.bulk import IDS, Make, alike, both, call, messages
+from tests.brokers.bulk import IDS, TIMES, Make, alike, both, call, messages
 
 Events = Callable[[], list[tuple[str, dict[str, Any]]]]
 Hook = Callable[..., Any]
@@ -450,3 +451,83 @@ def test_two_batches_at_once__each_gets_its_own(make: Make, client: redis.Redis)
     thread.join(20)
     assert [json.loads(each)["headers"]["id"] for each in messages(client)["celery"]] == ids
     assert "send_task" not in vars(app)
+
+
+@pytest.fixture
+def portable(tmp_path: Path) -> Iterator[Callable[..., Celery]]:
+    """Make an app whose broker takes no transactions."""
+    apps = []
+
+    def make(**task_options: Any) -> Celery:
+        made = Celery("made", broker="memory://", set_as_current=False)
+        made.conf.task_default_queue = f"made-by-{tmp_path.name}"
+        made.task(name="shop.add", shared=False, **task_options)(_add)
+        apps.append(made)
+        return made
+
+    yield make
+    for each in apps:
+        each.close()
+
+
+def _add(x: Any, y: Any = 2, **more: Any) -> None: ...
+
+
+def received(app: Celery) -> list[bytes]:
+    """Return and remove what lies in the queue, without ids."""
+    found = []
+    with app.connection_for_read() as connection:
+        queue = app.amqp.queues[app.conf.task_default_queue](connection.default_channel)
+        while (message := queue.get(no_ack=True)) is not None:
+            body = str(message.body)
+            parts = (message.headers, message.properties, body, message.content_type, message.delivery_info)
+            found.append(alike(json.dumps({"headers": {"id": ""}, "parts": parts}).encode(), timed=True))
+    return found
+
+
+@pytest.mark.parametrize("name", [None, *CHANGES])
+@pytest.mark.parametrize("base", [Task, HandsOn, AddsHeader, Twice, Shadowed])
+def test_other_broker__gets_what_apply_async_sends(
+    portable: Callable[..., Celery], connect: Callable[[str, Hook], None], base: type[Task], name: str | None
+) -> None:
+    app = portable(base=base)
+    seen: list[str] = []
+
+    def receive(signal: Any, **named: Any) -> None:
+        seen.append(neutral(named))
+        CHANGES[name or "nothing"][0](**named)
+
+    if name:
+        connect("before_task_publish", receive)
+        connect("after_task_publish", lambda signal, **named: seen.append(neutral(named)))
+    calls = [call(n, options={"countdown": 5} if n == 3 else {}) for n in (1, 2, 3, 2)]
+    for each in calls:
+        app.tasks["shop.add"].apply_async(each.args, dict(each.kwargs), retry=False, **each.options)
+    theirs, their_seen = received(app), seen.copy()
+    seen.clear()
+    list(enqueue_many(app, calls))
+    assert received(app) == theirs
+    assert len(theirs) == (8 if base is Twice else 4)
+    assert [TIMES.sub(b"time", each.encode()) for each in seen] == [
+        TIMES.sub(b"time", each.encode()) for each in their_seen
+    ]
+
+
+def test_other_broker__needs_celery_for_the_first_message_only(
+    portable: Callable[..., Celery], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = portable()
+    made = app.amqp.as_task_v2
+    times: list[Any] = []
+    monkeypatch.setitem(vars(app.amqp), "create_task_message", lambda *a, **k: times.append(a) or made(*a, **k))
+    list(enqueue_many(app, [call(n) for n in range(5)]))
+    assert len(times) == 1
+    assert len(received(app)) == 5
+
+
+def test_other_broker__gets_events_from_celery(portable: Callable[..., Celery]) -> None:
+    app = portable()
+    app.conf.task_send_sent_event = True
+    list(enqueue_many(app, [call(n) for n in range(5)]))
+    assert app.clock.value == 5  # type: ignore[attr-defined]
+    assert len(received(app)) == 5
