@@ -219,5 +219,6 @@ class Publisher:
         except Exception as error:
             tally.sent = 0  # if the broker breaks off, nobody knows whether it has the calls before
             raise InDoubt(self._broke_off(error), hint=HINT, calls=tally.begun) from error
-        why = "this broker takes no transaction" + ("; batched by kombu" if self._applier.batch else "")
+        how = "; its confirms come in batches" if self.broker.supports_confirms else "; batched by kombu"
+        why = "this broker takes no transaction" + (how if self._applier.batch else "")
         return Batch(ids=ids, slow={call.task: why for call in calls})

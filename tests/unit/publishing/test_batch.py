@@ -37,7 +37,9 @@ def shop() -> Iterator[Any]:
 def publisher(shop: Any) -> Publisher:
     """One whose connection is there, to a broker with transactions."""
     made = Publisher(shop)
-    made.broker = cast("Any", SimpleNamespace(name='The broker "redis://h"', supports_transactions=True))
+    made.broker = cast(
+        "Any", SimpleNamespace(name='The broker "redis://h"', supports_transactions=True, supports_confirms=False)
+    )
     made._connection = object()
     made._errors = (OperationalError, OSError)
     made._keys = cast("Any", object())
