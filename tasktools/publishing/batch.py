@@ -29,6 +29,7 @@ from tasktools.brokers.portable import queue_length
 from tasktools.brokers.reach import HINT, chain, connect, reason, remedy
 from tasktools.brokers.recording import Outgoing, Recorder
 from tasktools.brokers.transactions import Mark, NotBegun, SentInPart, announce, read_mark, transact
+from tasktools.celery_compat import PROXIED
 from tasktools.exceptions import InDoubt, TasktoolsError, Unreachable
 from tasktools.publishing.message_maker import MessageMaker
 from tasktools.publishing.message_template import random_ids
@@ -80,7 +81,7 @@ class Publisher:
 
     def __init__(self, app: Celery, *, listen: bool = True) -> None:
         """Without `listen`, no results are subscribed to. This uses a switch of Celery that applies to the whole process."""
-        self.app = app
+        self.app = app = PROXIED.of(app)() if PROXIED.exists(app) else app
         self.broker = broker_of(app)
         self.listen = listen
         #: How many calls the tasks' own apply_async has declined: the ids of these calls belong to no message.

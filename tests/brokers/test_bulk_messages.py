@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import redis
 from celery import Celery
+from celery.local import Proxy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kombu import Exchange, Queue
@@ -103,6 +104,14 @@ def test_times__are_those_of_the_moment(make: Make, client: redis.Redis) -> None
         headers = json.loads(message)["headers"]
         assert before + timedelta(seconds=60) <= datetime.fromisoformat(headers["eta"]) <= after + timedelta(seconds=60)
         assert before + timedelta(seconds=120) <= datetime.fromisoformat(headers["expires"])
+
+
+def test_app__may_be_celery_s_proxy(make: Make, client: redis.Redis) -> None:
+    """celery.current_app is one."""
+    app = make()
+    [batch] = enqueue_many(Proxy(lambda: app), [call(1), call(2)])
+    assert batch.slow == {}
+    assert len(messages(client)["celery"]) == 2
 
 
 def test_task_id__of_a_call_is_kept(make: Make, client: redis.Redis) -> None:
