@@ -1,6 +1,6 @@
 """Send many calls: `manage.py enqueue add --from FILE` against what else one would write for it, in calls a second.
 
-    python -m benchmarks.bulk [--rounds N] [--calls N]
+    python -m benchmarks.bulk [--rounds N] [--calls N] [--hook events|receiver|class]
 
 Ours is the whole command as a process, from its start to its end: Django's start, reading, checking and typing the lines is
 in its time, and its rate is judged by that; what the command itself tells stands beside it. The others are scripts that
@@ -15,6 +15,9 @@ time their own loop alone, without the start of the process and with a connectio
 All use one project and its private Valkey, rq another database there. The slow ones send fewer calls (OTHERS). The server is
 emptied before each sample, and a sample whose messages have not all come to the queue is void. At the end ours runs once
 more under cProfile, which says what stands between it and the bare loop.
+
+With `--hook` the project has one hook that Celery calls for each message (HOOKS), and the other side is the loop of
+`add.delay(n, n)` with the same hook.
 """
 
 from __future__ import annotations
@@ -65,6 +68,25 @@ OTHERS = (
         else []
     ),
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hook:
+    """What a project does with each message."""
+
+    settings: str = ""
+    #: At the end of its tasks module, and between the parentheses of @shared_task.
+    code: str = ""
+    options: str = ""
+    target: Target | None = TARGET_DELAY
+
+
+HOOKS = {
+    "events": Hook(settings="CELERY_TASK_SEND_SENT_EVENT = True\n"),
+    "receiver": Hook(code=senders.RECEIVER),
+    "class": Hook(code=senders.BASE, options="base=Base", target=None),
+}
+
 RQ = Other(name="rq's enqueue_many", script=senders.RQ, calls=8_000, target=TARGET_RQ)
 
 
@@ -74,13 +96,18 @@ class Bench:
 
     both: Sites
     calls: int
+    hook: Hook = field(default_factory=Hook)
     #: What the command told of its own rate, sample by sample.
     told: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         write_lines(self.lines, self.calls)
         # With types, so that each argument is held against its own.
-        (self.root / "shop/tasks.py").write_text(TASKS.replace("add(x, y)", "add(x: int, y: int)"))
+        tasks = TASKS.replace("add(x, y)", "add(x: int, y: int)")
+        tasks = tasks.replace("@shared_task\n", f"{self.hook.code}\n\n@shared_task({self.hook.options})\n", 1)
+        (self.root / "shop/tasks.py").write_text(tasks)
+        with (self.root / "proj/settings.py").open("a") as file:
+            file.write(self.hook.settings)
         (self.root / "shop_jobs.py").write_text(senders.RQ_JOBS)
         (self.root / "profiled.py").write_text(senders.PROFILED)
 
@@ -155,10 +182,11 @@ def main() -> int:
     """Measure, print, and return the exit code."""
     options = parser(__doc__, "rounds", ROUNDS)
     options.add_argument("--calls", type=positive, default=CALLS, metavar="N", help=f"calls of ours ({CALLS})")
+    options.add_argument("--hook", choices=HOOKS, help="compare with the loop of .delay() only, both with this hook")
     given = options.parse_args()
     with sites() as both:
-        bench = Bench(both=both, calls=given.calls)
-        met = compare(bench, given.rounds)
+        bench = Bench(both=both, calls=given.calls, hook=HOOKS.get(given.hook, Hook()))
+        met = (compare_hooked if given.hook else compare)(bench, given.rounds)
         print("\nOurs under cProfile, which slows down what is written in Python; without the start of the process\n")
         bench.profile()
     return 0 if met else 1
@@ -177,6 +205,15 @@ def compare(bench: Bench, rounds: int) -> bool:
     met = report_ratios("Send many calls; ours by the whole process", ours, others, "calls/s", beside=[own])
     print_distance([ours, own, bare])
     return met
+
+
+def compare_hooked(bench: Bench, rounds: int) -> bool:
+    """Measure ours and the loop of .delay() with a hook, print the ratio, and return whether the target was met."""
+    ours = Side(name=f"manage.py enqueue --from, {bench.calls:,}", sample=bench.ours)
+    own = Side(name="the same by its own seconds", sample=lambda: bench.told[-1])
+    delay = Against(side=bench.other(OTHERS[0], 0), target=bench.hook.target)
+    interleave([ours, own, delay.side], rounds)
+    return report_ratios("Send many calls with a hook", ours, [delay], "calls/s", beside=[own])
 
 
 def print_distance(sides: Sequence[Side]) -> None:

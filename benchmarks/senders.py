@@ -45,6 +45,25 @@ def send(numbers):
         add.delay(n, n)
 {_TIMED}"""
 
+#: Hooks in a tasks module: Celery calls each of them once a message.
+RECEIVER = """\
+from celery.signals import before_task_publish
+
+
+@before_task_publish.connect
+def receive(headers, **_):
+    headers["tenant"] = "seven"
+"""
+
+BASE = """\
+from celery import Task
+
+
+class Base(Task):
+    def apply_async(self, args=None, kwargs=None, **options):
+        return super().apply_async(args, kwargs, **options)
+"""
+
 #: Nobody asks for results here: without them Celery does not subscribe to each.
 DELAY_WITHOUT_RESULT = f"""\
 {_DJANGO}

@@ -300,8 +300,15 @@ class RabbitMQ(Server):
 
     def lengths(self) -> dict[str, tuple[int, int]]:
         """Return, for each queue, how many messages are ready and how many are taken and not acknowledged (rabbitmqctl)."""
+        told = self.control(
+            "-q", "list_queues", "name", "messages_ready", "messages_unacknowledged", "--no-table-headers"
+        )
+        rows = (line.split("\t") for line in told.splitlines() if line.count("\t") == 2)
+        return {name: (int(ready), int(taken)) for name, ready, taken in rows}
+
+    def control(self, *words: str) -> str:
+        """Run rabbitmqctl, and return what it prints."""
         program = Path(self.program).with_name("rabbitmqctl")
-        words = ("-q", "list_queues", "name", "messages_ready", "messages_unacknowledged", "--no-table-headers")
         ran = subprocess.run(
             [str(program), *words],
             env={**os.environ, **self.environment},
@@ -310,8 +317,7 @@ class RabbitMQ(Server):
             timeout=60,
             check=True,
         )
-        rows = (line.split("\t") for line in ran.stdout.splitlines() if line.count("\t") == 2)
-        return {name: (int(ready), int(taken)) for name, ready, taken in rows}
+        return ran.stdout
 
 
 #: The brokers that a script can be told by name; "private" is the private Valkey, which needs no settings.

@@ -16,8 +16,14 @@ def broker_of(app: Celery) -> Broker:
     Raises ConfigurationError when kombu does not know the transport, or its library is missing.
     """
     from tasktools.brokers.portable import PortableBroker
-    from tasktools.brokers.redis import RedisBroker
 
     connection = PortableBroker.connection(app)
-    kind = RedisBroker if connection.transport.driver_type == "redis" else PortableBroker
-    return kind(app)
+    if connection.transport.driver_type == "redis":
+        from tasktools.brokers.redis import RedisBroker
+
+        return RedisBroker(app)
+    if connection.transport.driver_name == "py-amqp":
+        from tasktools.brokers.amqp import AmqpBroker
+
+        return AmqpBroker(app)
+    return PortableBroker(app)

@@ -40,6 +40,8 @@ class Broker(abc.ABC):
     supports_find = False
     #: Whether many messages, and a mark with them, can be sent in one transaction.
     supports_transactions = False
+    #: Whether the broker confirms messages, and `confirms` can wait for many of these at once.
+    supports_confirms = False
 
     def __init__(self, app: Celery) -> None:
         self.app = app
@@ -71,6 +73,13 @@ class Broker(abc.ABC):
     @abc.abstractmethod
     def publishing_connection(self, limit: float) -> Any:
         """Return a connected kombu Connection. It never waits longer than `limit` (seconds), if the transport supports that."""
+
+    def confirms(self, channel: Any, limit: float) -> Any:
+        """Return a context manager for `channel` (kombu's): what is published inside is confirmed at its end, or at `flush()`.
+
+        The broker may confirm nothing for at most `limit` seconds.
+        """
+        raise NotImplementedError
 
     def find(self, task_ids: Collection[str]) -> dict[str, Trace]:
         """Return where the broker holds the messages of these tasks; a task without a message is left out."""

@@ -61,8 +61,6 @@ class PortableBroker(Broker):
 
     def options(self, limit: float) -> dict[str, Any]:
         """Return the transport options for which a publish fails when it should: it does not hang or seem to succeed."""
-        if self.connection(self.app).transport.driver_type == "amqp":
-            return {"confirm_publish": True, "read_timeout": limit, "write_timeout": limit}
         return {}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from tasktools.brokers.keys import Keys
 class Command(NamedTuple):
     """A command with one message."""
 
-    #: "lpush" or "publish".
+    #: "lpush", "publish", or "event" for one of Celery's events, which is published too.
     name: str
     #: The full key of the list, or of the channel of a fanout exchange.
     key: str
@@ -27,44 +27,6 @@ class Command(NamedTuple):
     expires: dict[str, int] | None = None
 
 
-class Recorder:
-    """Takes the commands of kombu's channel before they reach the server (kombu.transport.redis.Channel)."""
-
-    def __init__(self, keys: Keys) -> None:
-        self.keys = keys
-        self.channel = keys.channel
-        self._commands: list[Command] = []
-
-    @contextlib.contextmanager
-    def recording(self) -> Iterator[list[Command]]:
-        """Collect what the channel publishes inside the block in the list that is yielded."""
-        self._commands = []
-        celery_compat.PUT.put(self.channel, self._put)
-        celery_compat.PUT_FANOUT.put(self.channel, self._put_fanout)
-        try:
-            yield self._commands
-        finally:
-            for each in (celery_compat.PUT, celery_compat.PUT_FANOUT):
-                delattr(self.channel, each.name)  # the method of its class is visible again
-
-    def _put(self, queue: str, message: Any, **_: Any) -> None:
-        channel = self.channel
-        after = (celery_compat.QUEUE_EXPIRY.get(channel) or {}).get(queue)
-        expires = dict.fromkeys(self.keys.lists(queue), after) if after else None
-        priority = celery_compat.MESSAGE_PRIORITY.of(channel)(message, reverse=False)
-        key = self.keys.full(celery_compat.PRIORITY_LIST.of(channel)(queue, priority))
-        self._commands.append(Command("lpush", key, message, dumps(message), expires))
-
-    def _put_fanout(self, exchange: str, message: Any, routing_key: str, **_: Any) -> None:
-        several = celery_compat.PUBLISH_TOPICS.get(self.channel)
-        if several is None:
-            topics = [celery_compat.PUBLISH_TOPIC.of(self.channel)(exchange, routing_key)]
-        else:
-            topics = several(exchange, routing_key)
-        for topic in topics:
-            self._commands.append(Command("publish", self.keys.full(topic), message, dumps(message)))
-
-
 @dataclass
 class Outgoing:
     """The commands of one batch."""
@@ -72,12 +34,14 @@ class Outgoing:
     lists: dict[str, list[str]] = field(default_factory=dict)
     expires: dict[str, int] = field(default_factory=dict)
     published: list[tuple[str, str]] = field(default_factory=list)
+    #: What `transactions.announce` publishes after these commands.
+    events: list[tuple[str, str]] = field(default_factory=list)
     slow: dict[str, str] = field(default_factory=dict)
 
     def add(self, command: Command, value: str) -> None:
         """Add one message; in a list it comes after the earlier ones."""
-        if command.name == "publish":
-            self.published.append((command.key, value))
+        if command.name != "lpush":
+            (self.events if command.name == "event" else self.published).append((command.key, value))
             return
         values = self.lists.get(command.key)
         if values is None:
@@ -94,3 +58,43 @@ class Outgoing:
             pipe.pexpire(key, milliseconds)
         for topic, value in self.published:
             pipe.publish(topic, value)
+
+
+class Recorder:
+    """Takes the commands of kombu's channel before they reach the server (kombu.transport.redis.Channel)."""
+
+    def __init__(self, keys: Keys, event_exchange: str) -> None:
+        self.keys = keys
+        self.event_exchange = event_exchange
+        self.channel = keys.channel
+        self._take: Callable[[Command], None]
+
+    @contextlib.contextmanager
+    def recording(self, take: Callable[[Command], None]) -> Iterator[None]:
+        """Call `take` with each command of what the channel publishes inside the block."""
+        self._take = take
+        celery_compat.PUT.put(self.channel, self._put)
+        celery_compat.PUT_FANOUT.put(self.channel, self._put_fanout)
+        try:
+            yield
+        finally:
+            for each in (celery_compat.PUT, celery_compat.PUT_FANOUT):
+                delattr(self.channel, each.name)  # the method of its class is visible again
+
+    def _put(self, queue: str, message: Any, **_: Any) -> None:
+        channel = self.channel
+        after = (celery_compat.QUEUE_EXPIRY.get(channel) or {}).get(queue)
+        expires = dict.fromkeys(self.keys.lists(queue), after) if after else None
+        priority = celery_compat.MESSAGE_PRIORITY.of(channel)(message, reverse=False)
+        key = self.keys.full(celery_compat.PRIORITY_LIST.of(channel)(queue, priority))
+        self._take(Command("lpush", key, message, dumps(message), expires))
+
+    def _put_fanout(self, exchange: str, message: Any, routing_key: str, **_: Any) -> None:
+        several = celery_compat.PUBLISH_TOPICS.get(self.channel)
+        if several is None:
+            topics = [celery_compat.PUBLISH_TOPIC.of(self.channel)(exchange, routing_key)]
+        else:
+            topics = several(exchange, routing_key)
+        name = "event" if exchange == self.event_exchange else "publish"
+        for topic in topics:
+            self._take(Command(name, self.keys.full(topic), message, dumps(message)))

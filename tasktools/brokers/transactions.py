@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -77,6 +78,19 @@ def transact(keys: Keys, outgoing: Outgoing, mark: Mark | None) -> None:
         except (RedisError, OSError):
             raise SentInPart(list(refused), reason) from None
     raise reason
+
+
+def announce(keys: Keys, events: Sequence[tuple[str, str]]) -> None:
+    """Publish events: channels and messages. One that cannot be published is dropped: so does Celery, and its task is sent."""
+    if not events:
+        return
+    with contextlib.suppress(RedisError, OSError), keys.client.client() as one:
+        connection = one.connection  # redis-py's pipeline would take longer than all the rest of an event
+        packed = (piece for event in events for piece in connection.pack_command("PUBLISH", *event))
+        connection.send_packed_command([b"".join(packed)])
+        for _ in events:
+            with contextlib.suppress(ResponseError):
+                connection.read_response()
 
 
 def _put_back(keys: Keys, key: str, before: Mapping[bytes, bytes]) -> None:

@@ -1,9 +1,8 @@
 """Many calls at once.
 
-On Redis and Valkey, a batch of messages is one transaction, which includes the mark of a run (`checkpoint`). Most messages
-are made from a template that is cut out of one of Celery's own (`message_template`). A call that a template may not
-reproduce takes Celery's own path, and its commands are recorded and sent with the batch. On other brokers, `apply_async`
-sends each call, in batches where kombu can (kombu 5.7: Producer.batch).
+On Redis and Valkey, a batch of messages is one transaction, which includes the mark of a run (`checkpoint`). Celery makes the
+first message of a kind, and the others are made from it (`message_maker`). On other brokers, `apply_async` sends each call, in
+batches where kombu can (kombu 5.7: Producer.batch).
 """
 
 from __future__ import annotations
@@ -25,13 +24,15 @@ from tasktools.arguments.call import Call
 from tasktools.arguments.names import shown
 from tasktools.brokers import broker_of
 from tasktools.brokers.keys import Keys
+from tasktools.brokers.packing import pack_whole
 from tasktools.brokers.portable import queue_length
-from tasktools.brokers.reach import HINT, chain, connect, reason, remedy, unsent
+from tasktools.brokers.reach import HINT, chain, connect, reason, remedy
 from tasktools.brokers.recording import Outgoing, Recorder
-from tasktools.brokers.transactions import Mark, NotBegun, SentInPart, read_mark, transact
-from tasktools.exceptions import InDoubt, TasktoolsError, Unreachable, project_code
-from tasktools.publishing.fast_path import Plan, Plans
-from tasktools.publishing.message_template import new_tags, random_ids
+from tasktools.brokers.transactions import Mark, NotBegun, SentInPart, announce, read_mark, transact
+from tasktools.celery_compat import PROXIED
+from tasktools.exceptions import InDoubt, TasktoolsError, Unreachable
+from tasktools.publishing.message_maker import MessageMaker
+from tasktools.publishing.message_template import random_ids
 from tasktools.publishing.one_by_one import Applier, Tally, require_fit
 
 if TYPE_CHECKING:
@@ -80,12 +81,11 @@ class Publisher:
 
     def __init__(self, app: Celery, *, listen: bool = True) -> None:
         """Without `listen`, no results are subscribed to. This uses a switch of Celery that applies to the whole process."""
-        self.app = app
+        self.app = app = PROXIED.of(app)() if PROXIED.exists(app) else app
         self.broker = broker_of(app)
         self.listen = listen
         #: How many calls the tasks' own apply_async has declined: the ids of these calls belong to no message.
         self.declined: Counter[str] = Counter()
-        self._plans = Plans(app)
         self._stack = contextlib.ExitStack()
         self._connection: Any = None
 
@@ -114,9 +114,14 @@ class Publisher:
             self._errors = (*connection.connection_errors, *connection.channel_errors, KombuError, OSError)
             producer = self.app.amqp.Producer(connection, auto_declare=False)
             self._applier = Applier(self.app, producer, self._errors, self.declined)
+            self._maker = MessageMaker(self.app, self._applier)
+            if self.broker.supports_confirms:
+                confirms = self.broker.confirms(connection.default_channel, LIMIT)
+                self._applier.batch = lambda max_size: confirms
             if self.is_atomic:
                 self._keys = Keys(self._connection.default_channel)
-                self._recorder = Recorder(self._keys)
+                pack_whole(self._keys.channel.pool)
+                self._maker = MessageMaker(self.app, self._applier, Recorder(self._keys, self.app.conf.event_exchange))
                 # If an answer is lost, redis-py would send the transaction again, and so twice.
                 self._keys.client.set_retry(Retry(NoBackoff(), 0))
         return self._connection
@@ -145,14 +150,14 @@ class Publisher:
         with contextlib.nullcontext() if self.listen else denied_join_result():
             if not self.is_atomic:
                 return self._send_each(calls, ids, tally)
-            outgoing = Outgoing()
             try:
-                self._make(calls, ids, outgoing, tally)
+                outgoing = self._maker.make(calls, ids, tally)
             except (EncodeError, TasktoolsError):
                 raise
             except self._errors as error:
                 raise self._unsent(error) from error
             self._transact(outgoing, mark, tally, len(calls))
+            announce(self._keys, outgoing.events)
             return Batch(ids=ids, slow=outgoing.slow)
 
     def _transact(self, outgoing: Outgoing, mark: Mark | None, tally: Tally, calls: int) -> None:
@@ -206,45 +211,15 @@ class Publisher:
         except self._errors as error:
             raise Unreachable(self._broke_off(error), hint=HINT) from error
 
-    def _make(self, calls: Sequence[Call], ids: list[str], outgoing: Outgoing, tally: Tally) -> None:
-        tags = new_tags(len(calls))
-        plan, task, options, number = None, "", None, 0
-        self._plans.forget_moment()
-        try:
-            for number, call in enumerate(calls):
-                if plan is None or call.options is not options or call.task != task:
-                    plan, task, options = self._plan_of(call), call.task, call.options
-                if plan.template is None:
-                    self._record(call, ids[number], plan, outgoing)
-                else:
-                    value = plan.render(plan.template, call, ids[number], tags[number])
-                    for command in plan.commands:
-                        outgoing.add(command, value)
-        except Exception:
-            tally.failed = number
-            raise
-
-    def _plan_of(self, call: Call) -> Plan:
-        with project_code(lambda error: unsent(call.task, error)):  # this looks at its routes and at the result backend
-            return self._plans.of(call)
-
-    def _record(self, call: Call, task_id: str, plan: Plan, outgoing: Outgoing) -> None:
-        """Make Celery create the message, and learn from it."""
-        with self._recorder.recording() as commands:
-            self._applier.apply(call, task_id, retry=False)
-        plan.learn(commands, call, task_id)
-        if plan.why:
-            outgoing.slow[call.task] = plan.why
-        for command in commands:
-            outgoing.add(command, command.value)
-
     def _send_each(self, calls: Sequence[Call], ids: list[str], tally: Tally) -> Batch:
         try:
-            self._applier.each(calls, ids, tally)
+            with self._maker.batch():
+                self._applier.each(calls, ids, tally, self._maker.one)
         except (EncodeError, TasktoolsError):
             raise
         except Exception as error:
             tally.sent = 0  # if the broker breaks off, nobody knows whether it has the calls before
             raise InDoubt(self._broke_off(error), hint=HINT, calls=tally.begun) from error
-        why = "this broker takes no transaction" + ("; batched by kombu" if self._applier.batch else "")
+        how = "; its confirms come in batches" if self.broker.supports_confirms else "; batched by kombu"
+        why = "this broker takes no transaction" + (how if self._applier.batch else "")
         return Batch(ids=ids, slow={call.task: why for call in calls})

@@ -6,12 +6,12 @@ tasktools always sends what the installed Celery sends (its protocol 2).
 
 from __future__ import annotations
 
-import copy
+import itertools
 import json
 import os
 import re
 from binascii import b2a_base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +28,24 @@ if TYPE_CHECKING:
 #: The part of a body after the arguments, for a call without callbacks (celery.app.amqp.as_task_v2).
 EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 
-#: What differs from message to message.
-SLOTS = ("body", "id", "tag", "args", "kwargs")
+
+def _json_encoder() -> Callable[[Any], str]:
+    """Return a function that does what kombu's json.dumps does, without a new encoder for each call."""
+    own, make = JSONEncoder(), getattr(json.encoder, "c_make_encoder", None)
+    if make is None:  # a Python without the C code
+        plain: Callable[[Any], str] = own.encode
+        return plain
+    text, separators = json.encoder.encode_basestring_ascii, (own.key_separator, own.item_separator)
+    pieces = make(None, own.default, text, None, *separators, own.sort_keys, own.skipkeys, own.allow_nan)
+    return lambda value: "".join(pieces(value, 0))
+
+
+to_json = _json_encoder()
+
+_EMBED = to_json(EMBED)
+
+#: What differs from message to message. `more` are headers behind those that Celery sets.
+SLOTS = ("body", "id", "tag", "args", "kwargs", "shadow", "more")
 
 _MARK = "@@tasktools:{}@@"
 _MARKED = re.compile(re.escape(_MARK).replace(r"\{\}", "([a-z]+)"))
@@ -43,54 +59,71 @@ _LONGEST_REPR = 900
 _PLAIN_ID = re.compile(r"[\w-]+", re.ASCII)
 
 
-class Template:
-    """The text of a message with places for what differs."""
+def mark(slot: str) -> str:
+    """Return the text that stands for a slot in what is given to `Slotted`."""
+    return _MARK.format(slot)
 
-    def __init__(
-        self, message: Mapping[str, Any], task_id: str, encode: Callable[[Any], str], represent: Represent
-    ) -> None:
-        """Make the template from `message`, which is kombu's message for the call with `task_id`."""
-        marked: dict[str, Any] = copy.deepcopy(dict(message))
-        headers, properties = marked["headers"], marked["properties"]
-        marked["body"] = _MARK.format("body")
-        properties["delivery_tag"] = _MARK.format("tag")
-        headers["argsrepr"], headers["kwargsrepr"] = _MARK.format("args"), _MARK.format("kwargs")
-        for place, key in ((headers, "id"), (headers, "root_id"), (properties, "correlation_id")):
-            if place.get(key) == task_id:
-                place[key] = _MARK.format("id")
-        parts = _MARKED.split(dumps(marked))
+
+class Slotted:
+    """A JSON text with places for what differs."""
+
+    def __init__(self, text: str, slots: Sequence[str]) -> None:
+        """`text` contains marks; `slots` is the order in which `fill` takes the texts for them."""
+        parts = _MARKED.split(text)
         self._text = "%s".join(part.replace("%", "%%") for part in parts[::2])
-        self._slots = itemgetter(*(SLOTS.index(slot) for slot in parts[1::2]))
-        self._encode = encode
-        self._represent = represent
+        self._slots = itemgetter(*(slots.index(slot) for slot in parts[1::2]))
 
-    def render(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], task_id: str, tag: str) -> str:
-        """Return the message of a call, as the broker gets it. All parts are already JSON, except an id that somebody typed."""
-        kwargs = kwargs if type(kwargs) is dict else dict(kwargs)
-        body = self._encode((args, kwargs, EMBED))
-        shown = self._represent(args), self._represent(kwargs)
-        if not _PLAIN_ID.fullmatch(task_id):
-            task_id = json.dumps(task_id)[1:-1]
-        text: str = self._text % self._slots((body, task_id, tag, *shown))
+    def fill(self, texts: tuple[object, ...]) -> str:
+        """Return the text with these texts in its slots. They are JSON already."""
+        text: str = self._text % self._slots(texts)
         return text
 
 
+class Template:
+    """The text of a message with places for what differs."""
+
+    def __init__(self, message: Mapping[str, Any], headers: Mapping[str, Any], task_id: str) -> None:
+        """Make the template from `message`, which is kombu's message for the call with `task_id`.
+
+        `headers` are those that Celery has set itself.
+        """
+        marked = {**headers, "argsrepr": mark("args"), "kwargsrepr": mark("kwargs")}
+        if headers.get("shadow") is not None:
+            marked["shadow"] = mark("shadow")
+        properties = {**message["properties"], "delivery_tag": mark("tag")}
+        for place, key in ((marked, "id"), (marked, "root_id"), (properties, "correlation_id")):
+            if place.get(key) == task_id:
+                place[key] = mark("id")
+        marked[mark("more")] = None
+        text = dumps({**message, "body": mark("body"), "headers": marked, "properties": properties})
+        self._slotted = Slotted(text.replace(f', "{mark("more")}": null', mark("more")), SLOTS)
+        #: Return the message with these texts in SLOTS, as the broker gets it.
+        self.fill = self._slotted.fill
+
+
+def id_text(task_id: str) -> str:
+    """Return an id as it stands in JSON, without quotes."""
+    return task_id if _PLAIN_ID.fullmatch(task_id) else json.dumps(task_id)[1:-1]
+
+
 class Represent:
-    """Celery's text of arguments for people (argsrepr), as a JSON string without its quotes."""
+    """Celery's text of arguments for people (argsrepr)."""
 
     def __init__(self, app: Celery) -> None:
         self._limit = app.amqp.argsrepr_maxsize
         levels = app.conf.get("task_repr_maxlevels")  # Celery 5.6 and newer
         self._options = {} if levels is None else {"maxlevels": levels}
 
-    def __call__(self, value: Any) -> str:
+    def __call__(self, value: Any) -> tuple[str, str]:
+        """Return the text, and the same as a JSON string without its quotes."""
         if not value and type(value) is dict:
-            return "{}"
+            return "{}", "{}"
         if _is_plain(value):
             text = repr(value)
             if len(text) < _LONGEST_REPR:
-                return text
-        return str(json.dumps(saferepr(value, self._limit, **self._options)))[1:-1]
+                return text, text
+        text = str(saferepr(value, self._limit, **self._options))
+        return text, json.dumps(text)[1:-1]
 
 
 def _is_plain(value: Any) -> bool:
@@ -135,20 +168,24 @@ def body_encoder(serializer: str, compression: str | None, body_encoding: str | 
     return encode
 
 
+def _json_body(body: tuple[Any, Any, Any]) -> str:
+    args, kwargs, embed = body
+    return f"[{to_json(args)}, {to_json(kwargs) if kwargs else '{}'}, {_EMBED if embed == EMBED else to_json(embed)}]"
+
+
 def _serializer(name: str) -> Callable[[Any], Any]:
     from kombu.utils import json as kombu_json
 
     registered = ENCODERS.here().get(name)
     if registered is not None and registered.encoder is kombu_json.dumps:
-        encode: Callable[[Any], str] = JSONEncoder().encode  # json.dumps makes a new encoder for each call
-        return encode
+        return _json_body
     return lambda body: serialization.dumps(body, name)[2]
 
 
-def new_tags(count: int) -> list[str]:
-    """Return delivery tags in the form of version 4 UUIDs. They are random, except that their last digits count up."""
+def new_tags() -> Iterator[str]:
+    """Yield delivery tags in the form of version 4 UUIDs. They are random, except that their last digits count up."""
     start = _uuid(os.urandom(16).hex())[:24]
-    return [f"{start}{number:012x}" for number in range(count)]
+    return map(f"{start}%012x".__mod__, itertools.count())
 
 
 def random_ids(count: int) -> list[str]:

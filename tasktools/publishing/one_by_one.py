@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from kombu.exceptions import EncodeError
 
@@ -50,6 +50,10 @@ class Applier:
         self.producer = producer
         self.errors = errors
         self.declined = declined
+        #: What makes batches of what the producer publishes: kombu (kombu 5.7), or the confirms of a broker; None for nothing.
+        self.batch: Callable[..., Any] | None = None
+        if getattr(producer, "supports_batch_publish", False):
+            self.batch = producer.batch
         self._published = 0
         self._publish = producer.publish
         PUBLISH.put(producer, self._note)
@@ -59,15 +63,10 @@ class Applier:
         self._published += 1
         return published
 
-    @property
-    def batch(self) -> Any:
-        """kombu's own batch (kombu 5.7); None if it has none."""
-        return getattr(self.producer, "batch", None) if getattr(self.producer, "supports_batch_publish", 0) else None
+    def each(self, calls: Sequence[Call], ids: list[str], tally: Tally, send: Callable[[Call, str], None]) -> None:
+        """Send the calls one after the other by `send`, as a batch where that is possible.
 
-    def each(self, calls: Sequence[Call], ids: list[str], tally: Tally) -> None:
-        """Send the calls one after the other, in batches where kombu can.
-
-        Raises what `apply` raises. If that is an error of the project, the earlier calls have been sent.
+        Raises what `send` raises: what `apply` raises. If that is an error of the project, the earlier calls have been sent.
         """
         batch = self.batch
         with batch(max_size=len(calls)) if batch else contextlib.nullcontext() as buffer:
@@ -75,9 +74,9 @@ class Applier:
                 before = self._published
                 tally.begun += 1
                 try:
-                    self.apply(call, task_id, retry=False)
+                    send(call, task_id)
                 except (EncodeError, TasktoolsError) as error:
-                    if buffer:  # otherwise kombu would drop the earlier calls that it holds
+                    if buffer:  # the earlier calls are sent too
                         buffer.flush()
                     went = self._published > before
                     tally.failed = tally.begun - 1
@@ -90,27 +89,29 @@ class Applier:
                     tally.sent = tally.begun
         tally.sent = len(calls)
 
-    def apply(self, call: Call, task_id: str, **more: Any) -> None:
+    def apply(self, call: Call, task_id: str) -> None:
         """Send one call.
 
         Raises EncodeError, a TasktoolsError (ProjectError for what the project's code raises), and what the broker raises.
         """
-        options = {**call.options, **more, "task_id": task_id, "producer": self.producer}
+        options = {**call.options, "retry": False, "task_id": task_id, "producer": self.producer}
         task = self.app.tasks.get(call.task)
         try:
             if task is None:
                 result = self.app.send_task(call.task, call.args, dict(call.kwargs), **options)
             else:
                 result = task.apply_async(call.args, dict(call.kwargs), **options)
-        except (EncodeError, TasktoolsError, KeyboardInterrupt):
-            raise
-        except BaseException as error:
-            if self._is_the_brokers(error):
-                raise
-            with project_code(lambda each: unsent(call.task, each)):
-                raise
+        except BaseException as error:  # noqa: BLE001 - it is raised again
+            self.blame(error, call.task)
         if not isinstance(getattr(result, "id", None), str):
             self.declined[call.task] += 1
+
+    def blame(self, error: BaseException, task: str) -> NoReturn:
+        """Raise an error of a call of this task: as it is, or as ProjectError if code of the project has raised it."""
+        if isinstance(error, (EncodeError, TasktoolsError, KeyboardInterrupt)) or self._is_the_brokers(error):
+            raise error
+        with project_code(lambda each: unsent(task, each)):
+            raise error
 
     def _is_the_brokers(self, error: BaseException) -> bool:
         """Whether it is an error of the broker.

@@ -226,7 +226,7 @@ def test_batch_of_kombu__is_flushed_before_the_error_of_a_call_goes_on(shop: Any
     applier = Applier(shop, producer, (OSError,), Publisher(shop).declined)
     calls = [Call(task="partly.add", args=(n,)) for n in (1, 2, 3)]
     with pytest.raises(ProjectError, match="no such customer"):
-        applier.each(calls, ["a", "b", "c"], tally)
+        applier.each(calls, ["a", "b", "c"], tally, applier.apply)
     assert (producer.flushed, producer.held) == (1, 0)
     assert tally == Tally(sent=1, begun=1, failed=1)
 

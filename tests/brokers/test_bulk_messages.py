@@ -2,112 +2,25 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 import redis
-from celery import Celery, Task, signals
+from celery import Celery
+from celery.local import Proxy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kombu import Exchange, Queue
 
 from tasktools import conf
 from tasktools.arguments.call import Call
-from tasktools.publishing.batch import Batch, enqueue_many
-
-DATABASE = 7
-
-Make = Callable[..., Celery]
-
-
-@pytest.fixture
-def client(app: Any) -> Iterator[redis.Redis]:
-    """A client of a database of the private Valkey which is empty before and after."""
-    with app.connection_for_write() as connection:
-        connection.default_channel.client.ping()  # starts the server
-    with redis.Redis(unix_socket_path=str(conf.data_dir() / "valkey.sock"), db=DATABASE) as made:
-        made.flushdb()
-        yield made
-        made.flushdb()
-
-
-@pytest.fixture
-def make(client: redis.Redis) -> Iterator[Make]:
-    """Make an app with these settings, and a task "shop.add" with these options."""
-    apps = []
-
-    def make(task_options: dict[str, Any] | None = None, **changes: Any) -> Celery:
-        url = f"redis+socket://{conf.data_dir() / 'valkey.sock'}?virtual_host={DATABASE}"
-        made = Celery("made", broker=url, set_as_current=False)
-        made.conf.update(changes)
-
-        @made.task(name="shop.add", shared=False, **(task_options or {}))
-        def add(x: Any, y: Any = 2, **more: Any) -> Any:
-            return x
-
-        apps.append(made)
-        return made
-
-    yield make
-    for each in apps:
-        each.close()
-
-
-def messages(client: redis.Redis) -> dict[str, list[bytes]]:
-    """Return and remove what lies in the lists, by key, oldest first."""
-    found = {}
-    for key in client.scan_iter("*"):
-        if client.type(key) == b"list":
-            found[key.decode()] = client.lrange(key, 0, -1)[::-1]
-            client.delete(key)
-    return found
-
-
-IDS = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-TIMES = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00")
-
-
-def alike(message: bytes, *, timed: bool) -> bytes:
-    """Return a message with its ids, in the order in which they come first, as numbers; and without times if `timed`."""
-    parsed = json.loads(message)
-    if "id" not in parsed["headers"]:  # protocol 1 has all in the body
-        body = base64.b64decode(parsed["body"])
-        message = message.replace(parsed["body"].encode(), body)
-    seen: dict[bytes, bytes] = {}
-    text = IDS.sub(lambda match: seen.setdefault(match[0], b"id-%d" % len(seen)), message)
-    text = TIMES.sub(b"time", text) if timed else text
-    return re.sub(rb'"expiration": "?\d+"?', b'"expiration": 0', text) if timed else text
-
-
-def both(app: Celery, client: redis.Redis, *calls: Call, timed: bool = False) -> tuple[Any, Any, Batch]:
-    """Send the calls both ways and return what each put where, and the batch. Each call goes twice: the second by template."""
-    for call in calls:
-        for _ in range(2):
-            app.tasks["shop.add"].apply_async(call.args, dict(call.kwargs), **call.options)
-    theirs = messages(client)
-    doubled = [call for call in calls for _ in range(2)]
-    [batch] = list(enqueue_many(app, doubled))
-    ours = messages(client)
-    assert all(IDS.fullmatch(each.encode()) for each in batch.ids)
-    assert len(set(batch.ids)) == len(doubled)
-    sent = [json.loads(message)["properties"]["correlation_id"] for key in ours for message in ours[key]]
-    assert set(sent) == set(batch.ids)
-    return (
-        {key: [alike(each, timed=timed) for each in some] for key, some in theirs.items()},
-        {key: [alike(each, timed=timed) for each in some] for key, some in ours.items()},
-        batch,
-    )
-
-
-def call(*args: Any, options: dict[str, Any] | None = None, **kwargs: Any) -> Call:
-    return Call(task="shop.add", args=args, kwargs=kwargs, options=options or {})
-
+from tasktools.publishing.batch import enqueue_many
+from tests.brokers.bulk import DATABASE, IDS, Make, both, call, messages
 
 SOON = datetime(2099, 1, 31, 18, tzinfo=timezone.utc)
 POST = Exchange("post")
@@ -155,10 +68,13 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], bool, boo
     ),
     "queue that expires": ({}, {"task_queues": [Queue("brief", expires=600)]}, {"queue": "brief"}, True, False),
     "key prefix": ({}, {"broker_transport_options": {"global_keyprefix": "mine:"}}, {}, True, False),
-    "headers": ({}, {}, {"headers": {"tenant": "seven"}}, False, False),
-    "shadow": ({}, {}, {"shadow": "another name"}, False, False),
+    "headers": ({}, {}, {"headers": {"tenant": "seven"}}, True, False),
+    "headers that Celery sets": ({}, {}, {"headers": {"retries": 3, "tenant": "seven"}}, False, False),
+    "headers and zlib": ({"compression": "zlib"}, {}, {"headers": {"tenant": "seven"}}, False, False),
+    "reply_to": ({}, {}, {"reply_to": "mine"}, False, False),
+    "shadow": ({}, {}, {"shadow": "another name"}, True, False),
     "protocol 1": ({}, {"task_protocol": 1}, {}, False, False),
-    "task_send_sent_event": ({}, {"task_send_sent_event": True}, {}, False, False),
+    "task_send_sent_event": ({}, {"task_send_sent_event": True}, {}, True, False),
     "percent signs": ({}, {"task_default_queue": "100%s"}, {}, True, False),
 }
 
@@ -188,6 +104,14 @@ def test_times__are_those_of_the_moment(make: Make, client: redis.Redis) -> None
         headers = json.loads(message)["headers"]
         assert before + timedelta(seconds=60) <= datetime.fromisoformat(headers["eta"]) <= after + timedelta(seconds=60)
         assert before + timedelta(seconds=120) <= datetime.fromisoformat(headers["expires"])
+
+
+def test_app__may_be_celery_s_proxy(make: Make, client: redis.Redis) -> None:
+    """celery.current_app is one."""
+    app = make()
+    [batch] = enqueue_many(Proxy(lambda: app), [call(1), call(2)])
+    assert batch.slow == {}
+    assert len(messages(client)["celery"]) == 2
 
 
 def test_task_id__of_a_call_is_kept(make: Make, client: redis.Redis) -> None:
@@ -258,62 +182,6 @@ def test_arguments_of_any_kind__are_those_of_apply_async(
     _, ours = messages(client)["celery"]
     tag = rb'"delivery_tag": "[^"]+"'
     assert re.sub(tag, b"", ours) == re.sub(tag, b"", theirs)
-
-
-class Own(Task):
-    def apply_async(self, *args: Any, **options: Any) -> Any:
-        return super().apply_async(*args, **options, headers={"own": True})
-
-
-class Shadowed(Task):
-    def shadow_name(self, args: Any, kwargs: Any, options: Any) -> str:
-        return f"add {args[0]}"
-
-
-@pytest.mark.parametrize(
-    ("base", "why"),
-    [(Own, "its class overrides apply_async"), (Shadowed, "its class overrides shadow_name")],
-)
-def test_class_of_its_own__takes_celerys_path(make: Make, client: redis.Redis, base: type[Task], why: str) -> None:
-    theirs, ours, batch = both(make({"base": base}), client, call(1), call(2))
-    assert ours == theirs
-    assert batch.slow == {"shop.add": why}
-
-
-@pytest.mark.parametrize("name", ["before_task_publish", "after_task_publish"])
-def test_receivers__are_called_for_each_call(make: Make, client: redis.Redis, name: str) -> None:
-    seen: list[Any] = []
-
-    def receive(headers: dict[str, Any], **_: Any) -> None:
-        headers["tenant"] = 7
-        seen.append(headers["id"])
-
-    signal = getattr(signals, name)
-    signal.connect(receive)
-    try:
-        theirs, ours, batch = both(make(), client, call(1))
-    finally:
-        signal.disconnect(receive)
-    assert ours == theirs
-    assert seen[-2:] == batch.ids
-    assert batch.slow == {"shop.add": f"receivers of {name}"}
-
-
-def test_patched_apply_async__takes_celerys_path(
-    make: Make, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As libraries that watch tasks do it."""
-    original = Task.apply_async
-    seen = []
-
-    def patched(self: Task, *args: Any, **options: Any) -> Any:
-        seen.append(args)
-        return original(self, *args, **options)
-
-    monkeypatch.setattr(Task, "apply_async", patched)
-    [batch] = enqueue_many(make(), [call(1), call(2)])
-    assert len(seen) == 2
-    assert batch.slow == {"shop.add": "its class overrides apply_async"}
 
 
 def test_wrong_call__is_refused_and_nothing_of_its_batch_sent(make: Make, client: redis.Redis) -> None:

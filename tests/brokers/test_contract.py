@@ -16,6 +16,7 @@ from celery import Celery
 from tasktools.arguments.call import Call
 from tasktools.brokers import broker_of
 from tasktools.brokers import keys as redis_keys
+from tasktools.brokers.amqp import AmqpBroker
 from tasktools.brokers.base import Broker, Trace
 from tasktools.brokers.portable import PortableBroker
 from tasktools.brokers.reach import check_broker
@@ -103,7 +104,7 @@ def test_broker_of__chooses_the_adapter(sender: Any) -> None:
         ("rediss://localhost:1/0?ssl_cert_reqs=required", RedisBroker),
         ("redis+socket:///nowhere", RedisBroker),
         ("sentinel://localhost:1", RedisBroker),
-        ("amqp://localhost:1", PortableBroker),
+        ("amqp://localhost:1", AmqpBroker),
         ("memory://", PortableBroker),
     ],
 )

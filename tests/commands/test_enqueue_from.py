@@ -281,17 +281,17 @@ def test_verbose__says_which_path_and_why(typed: Run, tmp_path: Path, queue: str
     path = write(tmp_path, "[1, 2]\n")
     fast = typed("enqueue", "add", "--from", path, "--queue", queue, "-v", "2")
     assert fast.err.endswith("All messages were made from templates of Celery's own.\n")
-    from celery.signals import before_task_publish
+    from celery.signals import task_sent
 
     def receive(**_: Any) -> None:
         pass
 
-    before_task_publish.connect(receive)
+    task_sent.connect(receive)
     try:
         slow = typed("enqueue", "add", "--from", path, "--queue", queue, "-v", "2")
     finally:
-        before_task_publish.disconnect(receive)
-    assert slow.err.endswith(f"{ADD} took Celery's own path: receivers of before_task_publish.\n")
+        task_sent.disconnect(receive)
+    assert slow.err.endswith(f"{ADD} took Celery's own path: receivers of task_sent.\n")
 
 
 UNREADABLE = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -36,10 +37,13 @@ def shop() -> Iterator[Any]:
 def publisher(shop: Any) -> Publisher:
     """One whose connection is there, to a broker with transactions."""
     made = Publisher(shop)
-    made.broker = cast("Any", SimpleNamespace(name='The broker "redis://h"', supports_transactions=True))
+    made.broker = cast(
+        "Any", SimpleNamespace(name='The broker "redis://h"', supports_transactions=True, supports_confirms=False)
+    )
     made._connection = object()
     made._errors = (OperationalError, OSError)
     made._keys = cast("Any", object())
+    made._maker = cast("Any", SimpleNamespace(batch=contextlib.nullcontext, one=None))
     return made
 
 
@@ -138,7 +142,7 @@ class EachApplier:
     def __init__(self, error: Exception | None, batch: Any = None) -> None:
         self.error, self.batch = error, batch
 
-    def each(self, calls: Any, ids: Any, tally: Tally) -> None:
+    def each(self, calls: Any, ids: Any, tally: Tally, send: Any) -> None:
         tally.sent, tally.begun = 1, 2
         if self.error:
             raise self.error
@@ -253,10 +257,14 @@ def applier(task: Any, producer: Producer) -> Applier:
     return Applier(app, producer, (OSError,), Counter())
 
 
+def each(made: Applier, calls: list[Call], ids: list[str], tally: Tally) -> None:
+    made.each(calls, ids, tally, made.apply)
+
+
 @pytest.mark.parametrize("buffers", [False, True])
 def test_each__all_are_sent(buffers: bool) -> None:
     task, producer, tally = Task(), Producer(buffers=buffers), Tally()
-    applier(task, producer).each([CALL] * 3, ["a", "b", "c"], tally)
+    each(applier(task, producer), [CALL] * 3, ["a", "b", "c"], tally)
     assert tally == Tally(sent=3, begun=3)
     assert producer.sizes == [3] * buffers
     assert [options for _, _, options in task.options] == [{"retry": False, "task_id": each} for each in "abc"]
@@ -266,7 +274,7 @@ def test_each__all_are_sent(buffers: bool) -> None:
 def test_each__the_project_s_code_fails_before_it_is_sent(buffers: bool) -> None:
     task, producer, tally = Task(before=1), Producer(buffers=buffers), Tally()
     with pytest.raises(ProjectError) as caught:
-        applier(task, producer).each([CALL] * 3, ["a", "b", "c"], tally)
+        each(applier(task, producer), [CALL] * 3, ["a", "b", "c"], tally)
     assert caught.value.sentence == "shop.add could not be sent: ValueError: before."
     assert tally == Tally(sent=1, begun=1, failed=1)
     assert producer.flushed == buffers
@@ -275,7 +283,7 @@ def test_each__the_project_s_code_fails_before_it_is_sent(buffers: bool) -> None
 def test_each__the_project_s_code_fails_after_it_was_sent() -> None:
     task, producer, tally = Task(after=1), Producer(), Tally()
     with pytest.raises(TasktoolsError) as caught:
-        applier(task, producer).each([CALL] * 3, ["a", "b", "c"], tally)
+        each(applier(task, producer), [CALL] * 3, ["a", "b", "c"], tally)
     assert caught.value.sentence == "shop.add was sent, and code of the project failed then: ValueError: after."
     assert tally == Tally(sent=2, begun=2, failed=1)
 
@@ -283,7 +291,7 @@ def test_each__the_project_s_code_fails_after_it_was_sent() -> None:
 def test_each__interrupted() -> None:
     task, producer, tally = Task(), Producer(KeyboardInterrupt(), after=1), Tally()
     with pytest.raises(KeyboardInterrupt):
-        applier(task, producer).each([CALL] * 3, ["a", "b", "c"], tally)
+        each(applier(task, producer), [CALL] * 3, ["a", "b", "c"], tally)
     assert tally == Tally(sent=1, begun=2)
 
 
@@ -297,7 +305,7 @@ def test_apply__a_task_of_which_only_the_name_is_known() -> None:
     sent: list[Any] = []
     made = applier(Task(), Producer())
     made.app.send_task = lambda *words, **options: sent.append((words, options))
-    made.apply(Call(task="elsewhere", args=(1,), kwargs={"y": 2}, options={"queue": "q"}), "a", retry=False)
+    made.apply(Call(task="elsewhere", args=(1,), kwargs={"y": 2}, options={"queue": "q"}), "a")
     [(args, options)] = sent
     assert args == ("elsewhere", (1,), {"y": 2})
     assert options == {"queue": "q", "retry": False, "task_id": "a", "producer": made.producer}

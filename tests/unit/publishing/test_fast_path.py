@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
+from uuid import uuid4
 
 import pytest
 from celery import Celery, Task, signals
 
 from tasktools.arguments.call import Call
 from tasktools.publishing import fast_path
-from tasktools.publishing.fast_path import Plan, Plans, obstacle
+from tasktools.publishing.fast_path import Plan, Plans, Remembered, obstacle, overrides_send_task, runs_code
+from tasktools.publishing.handing_on import handed_on
+from tasktools.publishing.message_kind import DIFFERS, Handed, Kind
 
 CALL = Call(task="shop.add", args=(1, 2))
 
@@ -24,6 +28,11 @@ class Hooked(Task):
         return super().apply_async(*args, **options)
 
 
+class OwnOptions(Task):
+    def _get_exec_options(self) -> dict[str, Any]:
+        return {}
+
+
 @pytest.fixture
 def shop() -> Iterator[Celery]:
     with Celery("shop", broker="memory://", set_as_current=False) as app:
@@ -35,49 +44,59 @@ def shop() -> Iterator[Celery]:
         yield app
 
 
-def why(app: Any, call: Call = CALL) -> str:
-    return obstacle(app, app.tasks.get(call.task), call)
+def why(app: Any, **options: Any) -> str:
+    return obstacle(app, options)
 
 
-def test_obstacle__none_for_a_plain_task(shop: Celery) -> None:
-    assert why(shop) == ""
-    assert why(shop, Call(task="nobody.knows")) == ""
+def test_plan__direct_for_a_plain_task(shop: Celery) -> None:
+    assert Plan(shop, CALL).is_direct
+    assert Plan(shop, Call(task="nobody.knows")).is_direct
+    known = {"queue": "a", "countdown": 1, "priority": 1, "time_limit": 2, "task_id": "x", "ignore_result": True}
+    assert Plan(shop, CALL._replace(options=known)).is_direct
+    assert not Plan(shop, CALL._replace(options={"headers": {}})).is_direct
 
 
-@pytest.mark.parametrize(
-    ("base", "name"),
-    [(Shadowed, "shadow_name"), (Hooked, "apply_async")],
-    ids=lambda each: getattr(each, "__name__", each),
-)
-def test_obstacle__a_class_of_the_project_s(shop: Celery, base: type, name: str) -> None:
+@pytest.mark.parametrize("base", [Shadowed, Hooked, OwnOptions])
+def test_code__of_a_class_of_the_project(shop: Celery, base: type) -> None:
     def own() -> None: ...
 
     shop.task(name="shop.own", base=base, shared=False)(own)
-    assert why(shop, Call(task="shop.own")) == f"its class overrides {name}"
+    assert runs_code(shop.tasks["shop.own"])
+    assert not Plan(shop, Call(task="shop.own")).is_direct
 
 
-def test_obstacle__a_task_with_a_method_of_its_own(shop: Celery) -> None:
-    shop.tasks["shop.add"].apply_async = lambda *_, **__: None
-    assert why(shop) == "it has apply_async of its own"
+def test_code__of_the_task_itself(shop: Celery) -> None:
+    task = shop.tasks["shop.add"]
+    assert not runs_code(task)
+    task.apply_async = lambda *_, **__: None
+    assert runs_code(task)
 
 
-@pytest.mark.parametrize("name", ["before_task_publish", "after_task_publish", "task_sent"])
-def test_obstacle__receivers_of_a_signal(shop: Celery, name: str) -> None:
+def test_code__of_a_library_that_patches_the_class(shop: Celery, monkeypatch: pytest.MonkeyPatch) -> None:
+    def watched(self: Any, *args: Any, **options: Any) -> None: ...
+
+    monkeypatch.setattr(Task, "apply_async", watched)
+    assert runs_code(shop.tasks["shop.add"])
+
+
+def test_obstacle__none_for_options_of_celery(shop: Celery) -> None:
+    assert why(shop) == ""
+    assert why(shop, queue="a", headers={"a": 1}, shadow="b", retry=False, serializer="json", link=None) == ""
+    assert why(shop, chain=[], reply_to="me") == "the option chain, reply_to"
+
+
+def test_obstacle__receivers_of_task_sent(shop: Celery) -> None:
     def receiver(**_: Any) -> None: ...
 
-    signal = getattr(signals, name)
-    signal.connect(receiver)
+    signals.task_sent.connect(receiver)
     try:
-        assert why(shop) == f"receivers of {name}"
+        assert why(shop) == "receivers of task_sent"
     finally:
-        signal.disconnect(receiver)
+        signals.task_sent.disconnect(receiver)
     assert why(shop) == ""
 
 
-def test_obstacle__what_the_app_does(shop: Celery) -> None:
-    shop.conf.task_send_sent_event = True
-    assert why(shop) == "task_send_sent_event"
-    shop.conf.task_send_sent_event = False
+def test_obstacle__a_router_that_is_a_function(shop: Celery) -> None:
     shop.amqp.router.routes = [lambda *_, **__: None]
     assert why(shop) == "a router that may look at the arguments"
 
@@ -88,6 +107,9 @@ def test_obstacle__a_patched_method(shop: Celery, monkeypatch: pytest.MonkeyPatc
     with monkeypatch.context() as patched:
         patched.setattr(fast_path.AMQP, "as_task_v2", watched)
         assert why(shop) == "Celery's AMQP class is patched"
+    with monkeypatch.context() as patched:
+        patched.setitem(vars(shop.amqp), "send_task_message", watched)
+        assert why(shop) == "Celery's AMQP class is patched"
     watched.__wrapped__ = watched  # type: ignore[attr-defined]
     with monkeypatch.context() as patched:
         patched.setattr(fast_path.Producer, "publish", watched)
@@ -97,10 +119,12 @@ def test_obstacle__a_patched_method(shop: Celery, monkeypatch: pytest.MonkeyPatc
         assert why(shop) == "the app overrides send_task"
 
 
-def test_obstacle__an_option_that_no_template_knows(shop: Celery) -> None:
-    known = {"queue": "a", "countdown": 1, "priority": 1, "time_limit": 2, "task_id": "x", "ignore_result": True}
-    assert why(shop, CALL._replace(options=known)) == ""
-    assert why(shop, CALL._replace(options={"headers": {}, "chain": []})) == "the option chain, headers"
+def test_send_task__that_is_not_celerys(shop: Celery) -> None:
+    assert not overrides_send_task(shop)
+    with handed_on(shop, object(), print):
+        assert not overrides_send_task(shop)
+    shop.send_task = lambda *_, **__: None  # type: ignore[method-assign]
+    assert overrides_send_task(shop)
 
 
 def test_obstacle__a_call_within_a_task(shop: Celery, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,50 +137,79 @@ def test_plans__one_for_calls_of_a_kind(shop: Celery) -> None:
     first = plans.of(CALL)
     assert plans.of(CALL._replace(args=(5, 6), options={"task_id": "x"})) is first
     assert plans.of(CALL._replace(options={"queue": "other"})) is not first
-    assert plans.of(CALL._replace(options={"queue": ["no", "key"]})).why == ""
+    assert plans.of(CALL._replace(options={"queue": ["no", "key"]})).is_direct
 
 
-def test_plans__are_forgotten_when_they_are_many(shop: Celery, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fast_path, "MOST_PLANS", 2)
+def test_kinds__by_what_makes_messages_differ(shop: Celery) -> None:
     plans = Plans(shop)
-    first = plans.of(CALL)
-    plans.of(CALL._replace(options={"queue": "a"}))
-    assert plans.of(CALL) is first
-    plans.of(CALL._replace(options={"queue": "b"}))
-    assert plans.of(CALL) is not first
+    first = plans.kind_of("shop.add", {"priority": 1, "task_id": "a"})
+    assert plans.kind_of("shop.add", {"priority": 1, "task_id": "b", "headers": {}, "producer": object()}) is first
+    for other in ({"priority": True}, {"priority": 1, "headers": {"a": 1}}, {"priority": 1, "shadow": "a"}):
+        assert plans.kind_of("shop.add", other) is not first
+    assert plans.kind_of("shop.more", {"priority": 1}) is not first
+
+
+def test_remembered__are_forgotten_when_they_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fast_path, "MOST_REMEMBERED", 2)
+    values = Remembered[object]()
+    first = values.get("a", object)
+    values.get("b", object)
+    assert values.get("a", object) is first
+    values.get("c", object)
+    assert values.get("a", object) is not first
+
+
+def test_remembered__not_for_a_key_without_a_hash() -> None:
+    values = Remembered[object]()
+    assert values.get(["a"], object) is not values.get(["a"], object)
 
 
 @pytest.mark.parametrize(
     ("options", "timed"), [({}, False), ({"countdown": 1}, True), ({"expires": 5}, True), ({"queue": "a"}, False)]
 )
-def test_template__that_depends_on_the_time_is_made_again(shop: Celery, options: dict[str, Any], timed: bool) -> None:
+def test_kind__that_depends_on_the_time_is_made_again(shop: Celery, options: dict[str, Any], timed: bool) -> None:
     plans = Plans(shop)
-    plan = plans.of(CALL._replace(options=options))
-    template: Any = object()
-    plan.template = template
-    plans.forget_moment()
-    assert (plan.template is None) is timed
+    for _ in range(2):
+        kind = plans.kind_of("shop.add", options)
+        kind.is_known = True
+        plans.forget_moment()
+        assert kind.is_known is not timed
+        assert plans.kind_of("shop.add", options) is kind
 
 
-def test_template__of_a_task_with_an_expiry_of_its_own(shop: Celery) -> None:
+def test_kind__of_a_task_with_an_expiry_of_its_own(shop: Celery) -> None:
     shop.tasks["shop.add"].expires = 60
-    plan = Plan(shop, CALL)
-    template: Any = object()
-    plan.template = template
-    plan.forget_moment()
-    assert plan.template is None
+    assert Plans(shop).kind_of("shop.add", {}).is_timed
 
 
-def test_learn__nothing_of_a_plan_with_an_obstacle(shop: Celery) -> None:
-    plan = Plan(shop, CALL._replace(options={"headers": {}}))
-    plan.learn([], CALL, "id")
-    assert plan.why == "the option headers"
+def test_learn__nothing_of_a_kind_with_an_obstacle(shop: Celery) -> None:
+    kind = Plans(shop).kind_of("shop.add", {"chain": []})
+    kind.learn(HANDED, kind.texts(HANDED), cast("Any", None), [])
+    assert (kind.why, kind.is_known) == ("the option chain", False)
+
+
+HANDED = Handed((1,), {}, "id")
 
 
 @pytest.mark.parametrize("commands", [[], ["publish"], ["lpush", "publish"], ["lpush", "lpush"]])
 def test_learn__a_message_that_goes_elsewhere_too(shop: Celery, commands: list[str]) -> None:
-    plan = Plan(shop, CALL)
+    kind = Kind(shop, "shop.add", "")
     made: Any = [SimpleNamespace(name=name, message=object(), value="") for name in commands]
-    plan.learn(made, CALL, "id")
-    assert plan.why == "its messages differ by more than ids and arguments"
-    assert plan.template is None
+    kind.learn(HANDED, kind.texts(HANDED), cast("Any", None), made)
+    assert (kind.why, kind.is_known) == (DIFFERS, False)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"args": {1}},
+        {"kwargs": Counter()},
+        {"task_id": uuid4()},
+        {"headers": [("a", 1)]},
+        {"shadow": 1},
+    ],
+    ids=lambda each: next(iter(each)),
+)
+def test_handed__what_a_message_seldom_has(change: dict[str, Any]) -> None:
+    assert HANDED._replace(headers={"a": 1}, shadow="b", args=[1]).is_plain()
+    assert not HANDED._replace(**change).is_plain()
