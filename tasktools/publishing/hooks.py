@@ -25,7 +25,7 @@ class Shown(NamedTuple):
     properties: dict[str, Any]
     body: tuple[Any, ...]
     declare: list[Any] | None
-    retry_policy: dict[str, Any]
+    retry_policy: dict[str, Any] | None
 
 
 class Hooks:
@@ -38,9 +38,10 @@ class Hooks:
         """
         self._name = name
         self._headers, self._properties, self._declare = seen.headers, seen.properties, seen.declare
-        self._policy = dict(app.conf.task_publish_retry_policy)
+        self._used_policy = dict(app.conf.task_publish_retry_policy)
+        self._policy = self._used_policy if seen.shows_policy else None
         published = seen.published
-        if published["declare"] != seen.declare or published["retry_policy"] != self._policy:
+        if published["declare"] != seen.declare or published["retry_policy"] != self._used_policy:
             raise ValueError("a receiver has changed more than the message")
         if any(place[key] != task_id for place, key in ((seen.headers, "id"), (seen.properties, "correlation_id"))):
             raise ValueError("the id is elsewhere")
@@ -90,7 +91,7 @@ class Hooks:
             properties.copy(),
             (args, kwargs, EMBED.copy()),
             self._declare and self._declare.copy(),
-            self._policy.copy(),
+            self._policy and self._policy.copy(),
         )
 
     def finish(self, shown: Shown) -> None:
@@ -119,8 +120,9 @@ class Hooks:
     def publish(self, producer: Any, shown: Shown) -> None:
         """Have kombu make and send the message."""
         declare = None if self._is_declared and shown.declare == self._declare else shown.declare
+        policy = self._used_policy if shown.retry_policy is None else shown.retry_policy
         options = {**self._options, **shown.properties}
-        producer.publish(shown.body, headers=shown.headers, declare=declare, retry_policy=shown.retry_policy, **options)
+        producer.publish(shown.body, headers=shown.headers, declare=declare, retry_policy=policy, **options)
 
 
 def more_text(headers: Mapping[str, Any]) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from celery import signals
 from kombu.common import Broadcast
 
 from tasktools.publishing.handing_on import Overlay
@@ -27,6 +29,8 @@ class Seen:
     shown_properties: dict[str, Any] = field(default_factory=dict)
     #: The queues that Celery declares.
     declare: list[Any] | None = None
+    #: Whether the receivers get the retry policy: from Celery 5.7 on.
+    shows_policy: bool = True
     body: Any = None
     #: The body before receivers can add keywords or callbacks.
     made_body: Any = None
@@ -45,9 +49,28 @@ class Seen:
             self.made_body = tuple(dict(part) if isinstance(part, dict) else part for part in message.body)
             queue = options.get("queue") or (None if options.get("exchange") else app.amqp.default_queue)
             self.declare = [queue] if queue and not isinstance(queue, Broadcast) else None
-            return send(Overlay(producer, publish=self._watched(producer.publish)), name, message, **options)
+            with self._shown(message.headers):
+                return send(Overlay(producer, publish=self._watched(producer.publish)), name, message, **options)
 
         return Overlay(app, amqp=Overlay(app.amqp, send_task_message=seeing))
+
+    @contextlib.contextmanager
+    def _shown(self, headers: Any) -> Iterator[None]:
+        """Look at what the receivers of before_task_publish get for the message with these headers."""
+
+        def look(**named: Any) -> None:
+            if named["headers"] is headers:
+                self.shows_policy = named["retry_policy"] is not None
+
+        signal = signals.before_task_publish
+        if not signal.receivers:
+            yield
+            return
+        signal.connect(look, weak=False)
+        try:
+            yield
+        finally:
+            signal.disconnect(look)
 
     def _watched(self, publish: Callable[..., Any]) -> Callable[..., Any]:
         def watched(body: Any, **options: Any) -> Any:

