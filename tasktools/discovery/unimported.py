@@ -46,6 +46,9 @@ class Unimported:
             return f"{file} defines {what}, and nothing imports that file: {where}, or import it in {package}.tasks"
         if self.installed:
             return f"{file} defines {what}, and the Celery app does not import it: call app.autodiscover_tasks()"
+        known = {conf.settings_package(), *(each.name.partition(".")[0] for each in apps.get_app_configs())}
+        if package.partition(".")[0] not in known:
+            where = f'add "{package}" to INSTALLED_APPS'
         return f'{file} defines {what}, and "{package}" is no installed app: {where}'
 
 
@@ -64,7 +67,7 @@ def find(name: str = "") -> Unimported | None:
 
 
 def _modules() -> Iterator[Unimported]:
-    """Yield the modules of the project's apps, then of the package of the settings, that are not imported."""
+    """Yield the modules that are not imported: of the project's apps, of the package of the settings, of apps beside it."""
     installed = {each.name for each in apps.get_app_configs()}
     roots = [(each.path, each.name) for each in apps.get_app_configs() if is_own(each)]
     package = conf.settings_package()
@@ -78,6 +81,11 @@ def _modules() -> Iterator[Unimported]:
                 module = ".".join([*parts, file.removesuffix(".py")])
                 if file.endswith(".py") and module not in sys.modules and not _NO_TASKS.match(file):
                     yield Unimported(module, Path(folder, file), ".".join(parts) in installed)
+    for folder in {Path(each).parent for each in place or ()}:
+        for path in sorted((*folder.glob("*/tasks.py"), *folder.glob("*/*/tasks.py"))):
+            parts = [*path.relative_to(folder).parts[:-1], "tasks"]
+            if ".".join(parts) not in sys.modules and all(map(str.isidentifier, parts)):
+                yield Unimported(".".join(parts), path, ".".join(parts[:-1]) in installed)
 
 
 def _tasks(path: Path, module: str) -> Iterator[str]:

@@ -29,9 +29,11 @@ def _epilog(examples: Sequence[tuple[str, str]], codes: Mapping[int, str], *, ot
     return "\n".join(["examples:", *shown, "", "exit codes:", *table, *more])
 
 
+_UNIMPORTABLE = "the project cannot be imported"
+
 RUN_CODES: Mapping[int, str] = {
     0: "it was asked to stop and has",
-    1: "a system check found something, or Celery ended with an error",
+    1: "a system check found something, the project cannot be imported, or Celery ended with an error",
     2: "what was typed or configured is wrong; nothing was started",
     69: "the private Valkey cannot be started",
     74: "",
@@ -49,7 +51,8 @@ EPILOGS = {
         ),
         {
             0: "",
-            1: "the task failed, was revoked or declined the call, its result cannot be read, or --check found bad lines",
+            1: "the task failed, was revoked or declined the call, its result cannot be read, --check found bad lines,\n"
+            f"{' ' * 7}or the project cannot be imported",
             **dict.fromkeys((2, 3, 69, 74), ""),
             130: "interrupted: Ctrl+C, SIGTERM or SIGHUP",
         },
@@ -62,7 +65,7 @@ EPILOGS = {
         ),
         {
             0: "",
-            1: "a task failed or was revoked, or its result cannot be read",
+            1: "a task failed or was revoked, its result cannot be read, or the project cannot be imported",
             **dict.fromkeys((2, 3, 4, 69, 74), ""),
             130: "interrupted: Ctrl+C, SIGTERM or SIGHUP",
         },
@@ -75,7 +78,7 @@ EPILOGS = {
         ),
         {
             0: "",
-            1: "the task failed, rejects its message, or asks to be tried again",
+            1: "the task failed, rejects its message or asks to be tried again, or the project cannot be imported",
             **dict.fromkeys((2, 74, 130), ""),
         },
     ),
@@ -85,14 +88,15 @@ EPILOGS = {
             ("showtasks add", "those with add in their names"),
             ("showtasks 'shop.*' --json", "as JSON"),
         ),
-        dict.fromkeys((0, 2, 74, 130), ""),
+        {0: "", 1: _UNIMPORTABLE, **dict.fromkeys((2, 74, 130), "")},
     ),
     "completion": _epilog(
         (
             ("completion bash >> ~/.bashrc", "from the next shell on"),
             ("completion zsh >> ~/.zshrc", "the same for zsh"),
+            ("completion fish > ~/.config/fish/completions/manage.fish", "the same for fish"),
         ),
-        dict.fromkeys((0, 2, 74, 130), ""),
+        {0: "", 1: _UNIMPORTABLE, **dict.fromkeys((2, 74, 130), "")},
     ),
     "celery": _epilog(
         (("celery inspect ping", "asks the workers"), ("celery purge -Q slow", "empties a queue")),
@@ -105,7 +109,7 @@ EPILOGS = {
             ("runworker -c 4 -Q mails,slow --grace 30s", "four processes, two queues, stops within 30 s"),
             ("runworker --drain -P solo", "does what waits, and stops"),
         ),
-        RUN_CODES,
+        {**RUN_CODES, 0: "SIGTERM has stopped it", 1: f"{RUN_CODES[1]},\n{' ' * 7}or Ctrl+C has stopped it"},
         other=_RUN_OTHER,
     ),
     "runbeat": _epilog(

@@ -21,6 +21,8 @@ from typing import Any
 #: The variable that Django's autoreloader sets for a process that it starts.
 _IN_AUTORELOADER = "RUN_MAIN"
 
+NOT_STARTED = "the web server did not start: waiting for a change"
+
 
 def command(words: Sequence[str], watched: Mapping[str, Sequence[str]] | None = None) -> list[str]:
     """Return a form of the command line `words` (Python, its options, and what it runs) that is launched by this file."""
@@ -54,6 +56,7 @@ def _hook(watched: Mapping[str, Any]) -> None:
         starts = starts and "--traceback" not in sys.argv and not _is_of_a_command(error)
         if starts and error is not None and unimportable.place_of(error):
             unimportable.report(error)
+            unimportable.say(NOT_STARTED)
         else:
             show_in_thread(arguments)
 
@@ -79,7 +82,7 @@ def _wait_for_change(watched: Mapping[str, Any]) -> None:
     from tasktools.supervisor.watcher import Files, bursts
     from tasktools.unimportable import say
 
-    say("the web server did not start: waiting for a change")
+    say(NOT_STARTED)
     files = Files(**watched)
     if not files.read(began()):
         next(paths for paths in bursts(files, say) if files.changed(paths))

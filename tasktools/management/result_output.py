@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -119,7 +120,7 @@ def _error(outcome: Outcome, shown: bool, timeout: float | None, knows: Callable
     if outcome.place == "none" and outcome.state == PENDING:
         return NoTrace(
             f"{subject} is {outcome.state}: {PLACES['none']}.",
-            hint="the id may be mistyped, the result expired or ignored, or the worker that ran the task was killed",
+            hint="the id may be mistyped or of a group that is not saved, the result expired or ignored, or its worker killed",
         )
     what = _text(outcome.error) if outcome.error else "" if outcome.result is None else render.as_text(outcome.result)
     meta = f" ({what})" if what else ""
@@ -157,6 +158,8 @@ def _traceback_hint(outcome: Outcome, knows: Callable[[str], bool]) -> str:
     if outcome.error is not None and outcome.error.type == "NotRegistered":
         return _unknown_hint(outcome.error.message.strip("'\""), knows)
     if outcome.error is not None and outcome.error.type == "EncodeError":
+        if re.search("type (coroutine|async_generator|generator) ", outcome.error.message):
+            return "no worker runs the body of an async function or a generator: manage.py check says how to write it"
         return "return plain values (numbers, text, lists, dictionaries), or set another CELERY_RESULT_SERIALIZER"
     return f"manage.py taskresult {outcome.id} --traceback" if outcome.traceback else ""
 

@@ -8,7 +8,7 @@ from django.core import management
 from django.core.checks import Warning as CheckWarning
 from django.core.checks import run_checks
 
-from tasktools import checks
+from tasktools import checks, startup
 from tests.support import REPOSITORY
 
 OURS = sorted(management.find_commands(str(REPOSITORY / "tasktools" / "management")))
@@ -21,6 +21,7 @@ BUILT_ON_OURS = "from tasktools.management.commands.runworker import Command\n"
 def other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any) -> Any:
     """Put an app with commands into the project."""
     monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(startup, "run", lambda: None)  # which would find the apps of other tests
     name = f"other_{tmp_path.name}".replace("-", "_")
 
     def make(source: str, *names: str, first: bool = True) -> str:

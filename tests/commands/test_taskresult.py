@@ -17,7 +17,9 @@ from tests.support import Running, Site, refusing_port, silent_port, wait_for
 
 Run = Callable[..., Ran]
 
-NO_TRACE_HINT = "the id may be mistyped, the result expired or ignored, or the worker that ran the task was killed"
+NO_TRACE_HINT = (
+    "the id may be mistyped or of a group that is not saved, the result expired or ignored, or its worker killed"
+)
 
 
 def waiting(count: int, seconds: float) -> str:

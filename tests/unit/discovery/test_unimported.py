@@ -61,6 +61,15 @@ def test_find__beside_the_settings(site: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("package", ["parked", "sites.parked"])
+def test_find__in_an_app_that_is_not_installed(site: Path, package: str) -> None:
+    folder = site / package.replace(".", "/")
+    folder.mkdir(parents=True)
+    (folder / "tasks.py").write_text(TASK.format(name="job"))
+    path = f"{package.replace('.', '/')}/tasks.py"
+    assert hint("job") == f'{path} defines it, and "{package}" is no installed app: add "{package}" to INSTALLED_APPS'
+
+
 def test_find__in_a_package_inside_an_app(site: Path) -> None:
     """autodiscover_tasks() does not import it."""
     (site / "lost_shop/sub").mkdir()

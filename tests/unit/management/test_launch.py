@@ -75,7 +75,8 @@ for name in ("django-main-thread", "another"):
 def test_thread_that_starts_the_server__is_one_line_and_others_are_shown(tmp_path: Path) -> None:
     (tmp_path / "conf.py").write_text(THREAD)
     _, err, code = end(start(tmp_path, "runserver", watched={"roots": [str(tmp_path)], "ignore": []}))
-    first, hint, rest = err.split("\n", 2)
+    first, hint, state, rest = err.split("\n", 3)
+    assert state == launch.NOT_STARTED
     assert first.startswith("The project cannot be imported: NameError: name 'nosuch' is not defined (")
     assert hint.startswith("Hint: ")
     assert rest.startswith("Exception in thread another:")
