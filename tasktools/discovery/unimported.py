@@ -81,9 +81,9 @@ def _modules() -> Iterator[Unimported]:
                 module = ".".join([*parts, file.removesuffix(".py")])
                 if file.endswith(".py") and module not in sys.modules and not _NO_TASKS.match(file):
                     yield Unimported(module, Path(folder, file), ".".join(parts) in installed)
-    for folder in {Path(each).parent for each in place or ()}:
-        for path in sorted((*folder.glob("*/tasks.py"), *folder.glob("*/*/tasks.py"))):
-            parts = [*path.relative_to(folder).parts[:-1], "tasks"]
+    for base in {Path(each).parent for each in place or ()}:
+        for path in sorted((*base.glob("*/tasks.py"), *base.glob("*/*/tasks.py"))):
+            parts = [*path.relative_to(base).parts[:-1], "tasks"]
             if ".".join(parts) not in sys.modules and all(map(str.isidentifier, parts)):
                 yield Unimported(".".join(parts), path, ".".join(parts[:-1]) in installed)
 
