@@ -26,6 +26,7 @@ from tasktools import celery_compat, conf, render, terminal
 from tasktools.arguments.names import close_matches, shown
 from tasktools.brokers import masking
 from tasktools.discovery import celery_app, django_fixup
+from tasktools.environment import loggers
 from tasktools.exceptions import ConfigurationError, ProjectError, TasktoolsError, project_code
 from tasktools.project import current_project
 from tasktools.registry import routes
@@ -184,7 +185,7 @@ def load_tasks(chosen: celery_app.Found) -> list[ProjectError]:
         if broken:
             return broken
     try:
-        with project_code(_not_imported), django_fixup.without_checks():
+        with project_code(_not_imported), django_fixup.without_checks(), loggers.stay_enabled():
             chosen.app.loader.import_default_modules()
     except ProjectError as error:
         return [error]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -9,7 +10,7 @@ import traceback
 from pathlib import Path
 
 from tasktools import render, terminal
-from tasktools.brokers.masking import hide
+from tasktools.brokers.masking import hide, hider
 from tasktools.environment.installed import is_installed
 from tasktools.supervisor import reports
 
@@ -18,7 +19,16 @@ def brief(error: BaseException) -> str:
     """Return an error as one line: its type and its text, without passwords."""
     text = error.msg or "" if isinstance(error, SyntaxError) else render.text_of(error)
     sentence = " ".join(f"{type(error).__name__}: {text}".split())
-    return hide(sentence)[:300].rstrip(".: ")  # in this order: hide() does not find half a password
+    return _hidden(sentence)[:300].rstrip(".: ")  # in this order: half a password is not found
+
+
+def _hidden(text: str) -> str:
+    """Return the text without passwords, also those of the settings if they can be read."""
+    with contextlib.suppress(Exception):
+        from tasktools import conf  # and Django, which may be what cannot be imported
+
+        return hider(conf.with_passwords())(text)
+    return hide(text)
 
 
 def described(error: BaseException) -> str:

@@ -34,7 +34,7 @@ from django.utils.dateparse import parse_datetime
 
 from tasktools.arguments import nesting
 from tasktools.arguments.durations import parse_duration
-from tasktools.arguments.models import Model, faults, is_model
+from tasktools.arguments.models import Model, faults, is_model, require_no_secret
 from tasktools.arguments.numbers import TooLarge
 from tasktools.exceptions import ArgumentError
 
@@ -183,9 +183,11 @@ def _model(word: str, model: Model) -> object:
     with contextlib.suppress(ValueError):  # a model would take 1e999 as infinity
         nesting.parsed(word)
     try:
-        return model.model_validate_json(word).model_dump(mode="json", by_alias=True)
+        value = model.model_validate_json(word).model_dump(mode="json", by_alias=True)
     except ValueError as error:
         raise NotConvertible(f"JSON for {model.__name__} ({faults(error)})") from None
+    require_no_secret(model, word, value)
+    return value
 
 
 def _json_or_text(word: str) -> object:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import typing
 from collections.abc import Iterable
 from typing import Protocol, TypeGuard
 
 from tasktools.arguments.names import shown
+from tasktools.exceptions import ArgumentError
 
 #: How many faults of a value are named, and how long one may be, in characters.
 MOST = 3
@@ -37,6 +39,17 @@ def faults(error: ValueError) -> str:
     if errors is None:
         return _one_line(str(error))
     return "; ".join(_one_line(": ".join(filter(None, (_place(each["loc"]), each["msg"])))) for each in errors()[:MOST])
+
+
+#: What pydantic writes in place of a SecretStr.
+_HIDDEN = "**********"
+
+
+def require_no_secret(model: Model, word: str, value: object) -> None:
+    """Raise ArgumentError if `value`, the JSON of the model that `word` was read as, lacks a secret."""
+    if _HIDDEN in json.dumps(value, default=str) and _HIDDEN not in word:
+        hint = "declare it as str: a message has no secrets"
+        raise ArgumentError(f"A secret of {model.__name__} cannot be sent: its JSON holds asterisks.", hint=hint)
 
 
 def _place(keys: Iterable[object]) -> str:

@@ -21,8 +21,6 @@ from typing import Any
 #: The variable that Django's autoreloader sets for a process that it starts.
 _IN_AUTORELOADER = "RUN_MAIN"
 
-NOT_STARTED = "the web server did not start: waiting for a change"
-
 
 def command(words: Sequence[str], watched: Mapping[str, Sequence[str]] | None = None) -> list[str]:
     """Return a form of the command line `words` (Python, its options, and what it runs) that is launched by this file."""
@@ -53,12 +51,13 @@ def _hook(watched: Mapping[str, Any]) -> None:
 
         error, name = arguments.exc_value, getattr(arguments.thread, "name", "")
         starts = name == "django-main-thread"  # in which runserver starts, see django.utils.autoreload.start_django
-        starts = starts and "--traceback" not in sys.argv and not _is_of_a_command(error)
-        if starts and error is not None and unimportable.place_of(error):
+        is_told = starts and "--traceback" not in sys.argv and not _is_of_a_command(error)
+        if is_told and error is not None and unimportable.place_of(error):
             unimportable.report(error)
-            unimportable.say(NOT_STARTED)
         else:
             show_in_thread(arguments)
+        if starts and watched:  # Django watches only what was imported, and the file that raised: it may be a library's
+            _wait_for_change(watched)
 
     sys.excepthook = uncaught
     threading.excepthook = uncaught_in_thread
@@ -82,7 +81,7 @@ def _wait_for_change(watched: Mapping[str, Any]) -> None:
     from tasktools.supervisor.watcher import Files, bursts
     from tasktools.unimportable import say
 
-    say(NOT_STARTED)
+    say("the web server did not start: waiting for a change")
     files = Files(**watched)
     if not files.read(began()):
         next(paths for paths in bursts(files, say) if files.changed(paths))

@@ -9,6 +9,8 @@ from celery.app.log import Logging
 from celery.utils.log import base_logger, mlevel, task_logger
 from django.conf import settings
 
+from tasktools.environment import loggers
+
 if TYPE_CHECKING:
     from celery import Celery
 
@@ -41,6 +43,8 @@ class SiteLogging(Logging):
     def __init__(self, app: Celery) -> None:
         super().__init__(app)
         self._made: list[tuple[logging.Logger, logging.Handler]] = []
+        #: The loggers that print. A worker calls django.setup() again, which would disable those of the tasks.
+        self._enabled = loggers.enabled()
 
     def setup_logging_subsystem(self, *args: Any, **kwargs: Any) -> Any:
         if self.already_setup:
@@ -49,8 +53,8 @@ class SiteLogging(Logging):
             logger.removeHandler(handler)
             handler.close()
         self._made.clear()
-        existing = (each for each in _ROOT.manager.loggerDict.values() if isinstance(each, logging.Logger))
-        self._said = frozenset(filter(_has_handler, (_ROOT, *existing)))
+        loggers.enable(self._enabled)
+        self._said = frozenset(filter(_has_handler, loggers.all_loggers()))
         levels = {task_logger: task_logger.level, **({_ROOT: _ROOT.level} if self._sets_root() else {})}
         receivers = super().setup_logging_subsystem(*args, **kwargs)
         if not receivers and self.keeps_levels:  # the project itself has not set it up
@@ -71,15 +75,15 @@ class SiteLogging(Logging):
         above = {_ROOT} if logger is _ROOT else {_ROOT, base_logger, task_logger}
         if logfile is None and self._said & above:
             return logger
-        loggers = [logger]
+        chosen = [logger]
         if logfile is not None and logger is _ROOT and not base_logger.propagate:
-            loggers.append(base_logger)
+            chosen.append(base_logger)
         for handler in super().setup_handlers(logging.Logger("new"), logfile, *args, **kwargs).handlers:
             if logfile is None:
                 handler.addFilter(self._is_unseen)
             elif logger is _ROOT:
                 handler.addFilter(_is_of_no_task)
-            for each in loggers:
+            for each in chosen:
                 each.addHandler(handler)
                 self._made.append((each, handler))
         return logger

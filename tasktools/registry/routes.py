@@ -150,6 +150,9 @@ def _is_route(route: Any) -> bool:
 def _queue(app: Celery, call: Call) -> str:
     task: Any = app.tasks.get(call.task)
     options = {**(EXEC_OPTIONS.of(task)() if task is not None else {}), **call.options}
-    route = app.amqp.router.route(options, call.task, call.args, dict(call.kwargs), task)
+    # A router adds missing queues to those that it has, and Celery 5.5 and 5.6 take from all of them.
+    amqp: Any = app.amqp
+    router = amqp.Router(queues=amqp.Queues([*amqp.queues.values()]))
+    route = router.route(options, call.task, call.args, dict(call.kwargs), task)
     queue = route.get("queue", app.conf.task_default_queue)
     return str(getattr(queue, "name", queue))

@@ -38,7 +38,7 @@ def _taken(app: Celery, queues: str | None, excluded: str | None) -> list[str]:
         own.deselect(excluded.split(",") if excluded else None)
     except KeyError:  # a queue that is not declared: the worker refuses it
         return queues.split(",") if queues else []
-    return [*own.consume_from]
+    return [*map(str, own.consume_from)]
 
 
 def show_stock_urls(app: Celery, command: str) -> None:

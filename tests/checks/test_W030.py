@@ -59,3 +59,10 @@ def test_W030__is_silent_where_each_task_may_have_a_queue(shop: Any, routes: Any
     """A router that is code is not called: it may need arguments, or the database."""
     shop.conf.task_routes = routes
     assert run_checks(tags=[checks.TAG]) == []
+
+
+def test_W030__leaves_the_queues_of_the_app_as_they_were(shop: Any) -> None:
+    """Celery 5.5 and 5.6 take from all queues that the app has, and a look-up adds missing ones."""
+    shop.conf.task_routes = {"shop.*": "mails", "other": {"queue": "slow"}}
+    assert run_checks(tags=[checks.TAG]) == []
+    assert list(shop.amqp.queues) == ["celery"]

@@ -37,9 +37,12 @@ def test_level__with_debug_is_info(site: Site, settings: str, words: tuple[str, 
     assert ran.returncode == 0
 
 
-def test_logging_setting__gets_the_records_of_tasks(site: Site) -> None:
+@pytest.mark.parametrize("disables", [False, pytest.param(True, marks=pytest.mark.fresh)])
+def test_logging_setting__gets_the_records_of_tasks(site: Site, disables: bool) -> None:
     """Records of get_task_logger went to the console, in Celery's format, and not to the handlers of LOGGING."""
-    site.minimal(settings=LOGGING)
+    site.minimal(
+        settings=LOGGING.replace('"disable_existing_loggers": False', f'"disable_existing_loggers": {disables}')
+    )
     site.write(
         "shop/tasks.py",
         """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,6 +67,11 @@ def test_described__an_error_of_a_library_alone_has_no_place() -> None:
 )
 def test_described__a_text_that_is_no_file_has_no_place(error: Exception, text: str) -> None:
     assert unimportable.described(error) == text
+
+
+def test_described__without_the_passwords_of_the_settings(settings: Any) -> None:
+    settings.REPORTS_DATABASE_URL = "postgresql://reader:Sup3rPw77@db/reports"
+    assert unimportable.described(ValueError("login with Sup3rPw77 failed")) == "ValueError: login with ** failed"
 
 
 def test_report__is_a_sentence_and_a_hint(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,10 +10,11 @@ from typing import Annotated, Any, Literal, NewType, Optional, Union
 from uuid import UUID
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, SecretStr
 
 from tasktools.arguments.conversion import NotConvertible, convert
 from tasktools.arguments.numbers import TooLarge
+from tasktools.exceptions import ArgumentError
 
 
 class Colour(enum.Enum):
@@ -344,3 +345,11 @@ def test_convert__a_number_in_json_that_a_float_cannot_hold(word: str, kind: Any
         convert(word, kind)
     assert caught.value.sentence == 'The number "1e999" is too large for a float.'
     assert convert("[Infinity]", list[float]) == [math.inf]
+
+
+def test_convert__a_secret_is_not_sent_as_asterisks() -> None:
+    class Login(BaseModel):
+        password: SecretStr
+
+    with pytest.raises(ArgumentError, match="A secret of Login cannot be sent"):
+        convert('{"password": "s3cret"}', Login)

@@ -61,26 +61,37 @@ def test_broken_web_server__waits_for_a_change(tmp_path: Path, words: list[str])
 
 
 THREAD = """
-import os, threading
+import json, os, threading
 assert os.environ["RUN_MAIN"] == "true"
 def fail():
     nosuch
-for name in ("django-main-thread", "another"):
-    thread = threading.Thread(target=fail, name=name)
-    thread.start()
-    thread.join()
+def fail_in_a_library():
+    json.loads("")
+another = threading.Thread(target=fail, name="another")
+another.start()
+another.join()
+thread = threading.Thread(target={function}, name="django-main-thread")
+thread.start()
+thread.join()
 """
 
 
-def test_thread_that_starts_the_server__is_one_line_and_others_are_shown(tmp_path: Path) -> None:
-    (tmp_path / "conf.py").write_text(THREAD)
-    _, err, code = end(start(tmp_path, "runserver", watched={"roots": [str(tmp_path)], "ignore": []}))
-    first, hint, state, rest = err.split("\n", 3)
-    assert state == launch.NOT_STARTED
-    assert first.startswith("The project cannot be imported: NameError: name 'nosuch' is not defined (")
-    assert hint.startswith("Hint: ")
-    assert rest.startswith("Exception in thread another:")
-    assert code == 0
+@pytest.mark.parametrize("words", [[], ["--traceback"]])
+@pytest.mark.parametrize("function", ["fail", "fail_in_a_library"])
+def test_thread_that_starts_the_server__waits_for_a_change_of_any_file(
+    tmp_path: Path, function: str, words: list[str]
+) -> None:
+    """Django's autoreloader watches the file that has raised the error. If it is a library's, the web server stayed down."""
+    (tmp_path / "conf.py").write_text(THREAD.format(function=function))
+    process = start(tmp_path, "runserver", *words, watched={"roots": [str(tmp_path)], "ignore": []})
+    assert process.stderr is not None
+    lines = list(iter(process.stderr.readline, "the web server did not start: waiting for a change\n"))
+    assert lines[0] == "Exception in thread another:\n"
+    assert "Exception in thread another:\n" not in lines[1:]
+    assert any("cannot be imported: " in line for line in lines) is (not words)
+    (tmp_path / "other.py").write_text("# new\n")
+    wait_for(lambda: process.poll() is not None)
+    assert end(process)[2] == CHANGED
 
 
 def test_command__carries_what_is_watched() -> None:
