@@ -127,7 +127,7 @@ def test_grace__cuts_what_still_runs_and_gives_it_back(shop: Site, pool: str) ->
 
 def test_load__every_task_runs_once_and_on_code_no_older_than_it(site: Site) -> None:
     found = load.run(site, reloads=3, pool="gevent", acks_late=False)
-    assert found.sent > 20
+    assert found.sent > 10  # how many there are in all depends on how quick the reloads are
     assert found.good, found
 
 

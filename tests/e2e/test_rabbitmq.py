@@ -42,7 +42,7 @@ def test_max_tasks__begins_exactly_so_many_and_each_runs_once(site: Site, settin
 
 def test_reload__each_task_runs_once_and_the_new_worker_has_remote_control(site: Site, settings: str) -> None:
     found = load.run(site, reloads=2, pool="prefork", acks_late=False, settings=settings)
-    assert found.sent > 20
+    assert found.sent > 10  # how many there are in all depends on how quick the reloads are
     assert found.good, found
     [worker, *_] = site.running
     assert "already using this process mailbox" not in worker.output

@@ -103,7 +103,7 @@ def test_change__next_task_runs_on_the_new_code(site: Site) -> None:
 @pytest.mark.parametrize(("pool", "acks_late"), [("prefork", False), ("threads", True), ("solo", False)])
 def test_load__every_task_runs_once_and_on_code_no_older_than_it(site: Site, pool: str, acks_late: bool) -> None:
     found = load.run(site, reloads=4, pool=pool, acks_late=acks_late)
-    assert found.sent > 20
+    assert found.sent > 10  # how many there are in all depends on how quick the reloads are
     assert found.good, found
 
 
