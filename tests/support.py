@@ -35,6 +35,26 @@ TASKTOOLS_LINGER = "3s"
 {more}
 """
 
+#: A celery.py of the project's own, as Celery's pages for Django have it.
+CELERY_APP = """
+from celery import Celery
+
+app = Celery("mysite")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+"""
+
+#: Settings of a site whose log lines begin with MINE.
+LOGGING = """
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"mine": {"format": "MINE %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"mine": {"class": "logging.StreamHandler", "formatter": "mine"}},
+    "root": {"handlers": ["mine"], "level": "INFO"},
+}
+"""
+
 TASKS = """
 from celery import shared_task
 

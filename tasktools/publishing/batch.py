@@ -114,16 +114,17 @@ class Publisher:
             self._errors = (*connection.connection_errors, *connection.channel_errors, KombuError, OSError)
             producer = self.app.amqp.Producer(connection, auto_declare=False)
             self._applier = Applier(self.app, producer, self._errors, self.declined)
-            self._maker = MessageMaker(self.app, self._applier)
+            recorder = None
             if self.broker.supports_confirms:
                 confirms = self.broker.confirms(connection.default_channel, LIMIT)
                 self._applier.batch = lambda max_size: confirms
             if self.is_atomic:
                 self._keys = Keys(self._connection.default_channel)
                 pack_whole(self._keys.channel.pool)
-                self._maker = MessageMaker(self.app, self._applier, Recorder(self._keys, self.app.conf.event_exchange))
+                recorder = Recorder(self._keys, self.app.conf.event_exchange)
                 # If an answer is lost, redis-py would send the transaction again, and so twice.
                 self._keys.client.set_retry(Retry(NoBackoff(), 0))
+            self._maker = MessageMaker(self.app, self._applier, recorder)
         return self._connection
 
     @staticmethod

@@ -11,14 +11,14 @@ import celery.app.base
 import celery.app.task
 from celery import Celery, signals
 from celery.app.amqp import AMQP
-from celery.app.routes import MapRoute
 from celery.app.task import Task
 from kombu import Producer
 
 from tasktools.arguments.call import CALL_OPTIONS, Call
-from tasktools.celery_compat import DUMP_MODELS, EXEC_OPTIONS, ROUTES
+from tasktools.celery_compat import DUMP_MODELS, EXEC_OPTIONS
 from tasktools.publishing.handing_on import Switch
 from tasktools.publishing.message_kind import Kind
+from tasktools.registry.routes import runs_code as runs_routers
 
 T = TypeVar("T")
 
@@ -144,8 +144,7 @@ def _obstacles(app: Celery, options: Mapping[str, Any]) -> Iterator[tuple[str, b
         type(Producer.publish) is not types.FunctionType or hasattr(Producer.publish, "__wrapped__"),
     )
     yield "receivers of task_sent", bool(getattr(getattr(signals, "task_sent", None), "receivers", ()))
-    routes = ROUTES.of(app.amqp.router) or ()
-    yield "a router that may look at the arguments", any(type(each) is not MapRoute for each in routes)
+    yield "a router that may look at the arguments", runs_routers(app)
     yield "it is sent by a task, its parent", app.current_worker_task is not None
     unknown = sorted({key for key, value in options.items() if value is not None} - _KNOWN)
     yield f"the option {', '.join(unknown)}", bool(unknown)

@@ -6,17 +6,7 @@ from tasktools.exceptions import ProjectError
 from tasktools.project import Project
 from tasktools.supervisor import reports
 from tests.commands.conftest import Run
-from tests.support import Site
-
-LOGGING = """
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"mine": {"format": "MINE %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"mine": {"class": "logging.StreamHandler", "formatter": "mine"}},
-    "root": {"handlers": ["mine"], "level": "INFO"},
-}
-"""
+from tests.support import CELERY_APP, LOGGING, Site
 
 DRAIN = ("runworker", "--noreload", "--drain", "-P", "solo", "--without-mingle", "--without-gossip")
 
@@ -74,16 +64,7 @@ def test_doubt__is_not_repeated_by_a_part_of_rundev(site: Site, variables: dict[
 def test_check__looks_at_the_tasks_of_an_app_of_the_project(site: Site) -> None:
     """Other commands do not import them before they need them, and so `check` does not know them."""
     site.minimal()
-    site.write(
-        "mysite/celery.py",
-        """
-        from celery import Celery
-
-        app = Celery("mysite")
-        app.config_from_object("django.conf:settings", namespace="CELERY")
-        app.autodiscover_tasks()
-        """,
-    )
+    site.write("mysite/celery.py", CELERY_APP)
     site.write("shop/tasks.py", "from celery import shared_task\n@shared_task\nasync def fetch(): ...\n")
     ran = site.manage(*DRAIN)
     assert 'The task "shop.tasks.fetch" (shop/tasks.py:2) is an async function' in ran.stderr

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support import Site
+from tests.support import CELERY_APP, Site
 
 JOBS = """
 from celery import shared_task
@@ -53,15 +53,7 @@ def test_taskresult__of_a_call_that_a_worker_did_not_know(shop: Site) -> None:
 
 def test_taskresult__of_a_task_that_a_new_worker_imports(shop: Site) -> None:
     """A module of tasks imports the file, and only a process that imports tasks knows it: the app is the project's own."""
-    shop.write(
-        "mysite/celery.py",
-        """
-        from celery import Celery
-        app = Celery("mysite")
-        app.config_from_object("django.conf:settings", namespace="CELERY")
-        app.autodiscover_tasks()
-        """,
-    )
+    shop.write("mysite/celery.py", CELERY_APP)
     sent = refused(shop, "shop.jobs.job")
     shop.write("shop/tasks.py", "from shop import jobs\n")
     assert "Hint: the worker that took it does not know this task: restart it" in shop.manage("taskresult", sent).stderr

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tests.support import Site, refusing_port, silent_port, wait_for
+from tests.support import LOGGING, Site, refusing_port, silent_port, wait_for
 
 SLOW = """
 import time
@@ -204,17 +204,6 @@ def test_extra_setting__reaches_celery(site: Site) -> None:
     site.minimal()
     worker = site.start_worker("worker.send_task_events=1")
     assert "task events: ON" in worker.output
-
-
-LOGGING = """
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"mine": {"format": "MINE %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"mine": {"class": "logging.StreamHandler", "formatter": "mine"}},
-    "root": {"handlers": ["mine"], "level": "INFO"},
-}
-"""
 
 
 @pytest.mark.measured

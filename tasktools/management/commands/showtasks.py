@@ -43,7 +43,7 @@ class Command(TasktoolsCommand):
             self.print_table(columns, rows, spare=_SPARE, no_color=options["no_color"])
         elif not (pattern or problems):
             self.note(f"No task is registered. {_how_to_register()}.")
-        self.warn(*routes.faults(found.app, {task.name for task in tasks}))
+        self.warn(*routes.faults(found.app, {task.name for task in tasks if not task.queue}))
         if problems:
             raise problems[0]
         if pattern and not tasks:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,10 +18,25 @@ from tests.support import wait_for
 MANAGE = "import sys\nprint(sys.argv, sys.path[0], __name__)\nimport conf\n"
 
 
-def start(folder: Path, *words: str, watched: dict[str, list[str]] | None = None) -> subprocess.Popen[str]:
-    (folder / "manage.py").write_text(MANAGE)
-    command = launch.command([sys.executable, "-Wignore", "manage.py", *words], watched)
-    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start MANAGE by the launcher. Whatever still runs at the end is killed."""
+    (tmp_path / "manage.py").write_text(MANAGE)
+    started: list[subprocess.Popen[str]] = []
+
+    def run(*words: str, watched: dict[str, list[str]] | None = None) -> subprocess.Popen[str]:
+        command = launch.command([sys.executable, "-Wignore", "manage.py", *words], watched)
+        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        started.append(subprocess.Popen(command, cwd=tmp_path, **pipes))
+        return started[-1]
+
+    yield run
+    for each in started:
+        each.kill()
+        each.communicate()
 
 
 def end(process: subprocess.Popen[str]) -> tuple[str, str, int]:
@@ -27,30 +44,30 @@ def end(process: subprocess.Popen[str]) -> tuple[str, str, int]:
     return out, err, process.returncode
 
 
-def test_launch__runs_as_python_does(tmp_path: Path) -> None:
+def test_launch__runs_as_python_does(tmp_path: Path, start: Start) -> None:
     (tmp_path / "conf.py").write_text("")
-    assert end(start(tmp_path, "check")) == (f"['manage.py', 'check'] {tmp_path} __main__\n", "", 0)
+    assert end(start("check")) == (f"['manage.py', 'check'] {tmp_path} __main__\n", "", 0)
 
 
-def test_broken__is_one_line_with_its_place(tmp_path: Path) -> None:
+def test_broken__is_one_line_with_its_place(tmp_path: Path, start: Start) -> None:
     (tmp_path / "conf.py").write_text("x = (\n")
-    _, err, code = end(start(tmp_path, "check"))
+    _, err, code = end(start("check"))
     place = f"({tmp_path / 'conf.py'}, line 1)"
     sentence = f"The project cannot be imported: SyntaxError: '(' was never closed {place}."
     assert (err, code) == (f"{sentence}\nHint: the same command with --traceback shows where\n", 1)
 
 
-def test_broken__with_traceback_it_is_shown(tmp_path: Path) -> None:
+def test_broken__with_traceback_it_is_shown(tmp_path: Path, start: Start) -> None:
     (tmp_path / "conf.py").write_text("nosuch\n")
-    _, err, _ = end(start(tmp_path, "check", "--traceback"))
+    _, err, _ = end(start("check", "--traceback"))
     assert err.startswith("Traceback (most recent call last):")
     assert "cannot be imported" not in err
 
 
 @pytest.mark.parametrize("words", [[], ["--traceback"]])
-def test_broken_web_server__waits_for_a_change(tmp_path: Path, words: list[str]) -> None:
+def test_broken_web_server__waits_for_a_change(tmp_path: Path, start: Start, words: list[str]) -> None:
     (tmp_path / "conf.py").write_text("nosuch\n")
-    process = start(tmp_path, "runserver", *words, watched={"roots": [str(tmp_path)], "ignore": []})
+    process = start("runserver", *words, watched={"roots": [str(tmp_path)], "ignore": []})
     assert process.stderr is not None
     lines = iter(process.stderr.readline, "")
     assert "the web server did not start: waiting for a change\n" in lines
@@ -79,11 +96,11 @@ thread.join()
 @pytest.mark.parametrize("words", [[], ["--traceback"]])
 @pytest.mark.parametrize("function", ["fail", "fail_in_a_library"])
 def test_thread_that_starts_the_server__waits_for_a_change_of_any_file(
-    tmp_path: Path, function: str, words: list[str]
+    tmp_path: Path, start: Start, function: str, words: list[str]
 ) -> None:
     """Django's autoreloader watches the file that has raised the error. If it is a library's, the web server stayed down."""
     (tmp_path / "conf.py").write_text(THREAD.format(function=function))
-    process = start(tmp_path, "runserver", *words, watched={"roots": [str(tmp_path)], "ignore": []})
+    process = start("runserver", *words, watched={"roots": [str(tmp_path)], "ignore": []})
     assert process.stderr is not None
     lines = list(iter(process.stderr.readline, "the web server did not start: waiting for a change\n"))
     assert lines[0] == "Exception in thread another:\n"
