@@ -1,0 +1,90 @@
+"""What a beat leaves in the broker: who it is, when each entry last ran, and where that is kept.
+
+On Redis and Valkey, NAME being the name of the app and its default queue:
+
+    tasktools:beat:NAME         a hash: "charge" is the token of the beat that may send; "entry:..." is a LastRun as JSON
+    tasktools:beat:NAME:lease   who is in charge: see brokers/redis_lease.py
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+#: The field of the hash that holds the token of the beat in charge, and the beginning of those that hold entries.
+CHARGE, ENTRY = "charge", "entry:"
+
+
+def key_of(app: Celery) -> str:
+    """Return the name of the hash. The key of the lease begins with it."""
+    return f"tasktools:beat:{app.main or 'celery'}:{app.conf.task_default_queue}"
+
+
+def lease_of(app: Celery) -> str:
+    """Return the name of the lease."""
+    return f"{key_of(app)}:lease"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LastRun:
+    """When an entry last ran."""
+
+    #: Aware.
+    at: datetime
+    #: How often the entry has run.
+    count: int
+    #: The id of the task that was sent last; "" if none was: `at` is then when the entry was first seen.
+    task_id: str = ""
+
+    def text(self) -> str:
+        """Return it as it is kept."""
+        return json.dumps({"at": self.at.isoformat(), "count": self.count, "id": self.task_id})
+
+    @classmethod
+    def of(cls, text: str) -> LastRun | None:
+        """Read what is kept; None if something else is there, such as the format of another version."""
+        try:
+            found: Any = json.loads(text)
+            at = datetime.fromisoformat(found["at"])
+            count, task_id = int(found["count"]), str(found["id"])
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return None
+        return cls(at=at, count=count, task_id=task_id) if at.tzinfo is not None and count >= 0 else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beat:
+    """A beat as it introduces itself to others."""
+
+    host: str
+    pid: int
+    #: When it took charge, or began to stand by (aware); None if the broker does not know.
+    since: datetime | None
+    #: Digests of the project's code that it has loaded, and of its schedule: what differs between two versions of a deploy.
+    code: str = ""
+    schedule: str = ""
+    #: The dotted name of its scheduler.
+    scheduler: str = ""
+
+    def text(self) -> str:
+        """Return it as it is kept."""
+        return json.dumps({**asdict(self), "since": self.since.isoformat() if self.since else None})
+
+    @classmethod
+    def of(cls, text: str) -> Beat | None:
+        """Read what is kept; None if something else is there."""
+        try:
+            found: Any = json.loads(text)
+            since = datetime.fromisoformat(found["since"]) if found["since"] else None
+            texts = {name: str(found[name]) for name in ("host", "code", "schedule", "scheduler")}
+            return cls(pid=int(found["pid"]), since=since, **texts)
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return None
+
+    def __str__(self) -> str:
+        return f"{self.host or 'an unnamed host'} (pid {self.pid})"

@@ -1,0 +1,72 @@
+"""What the beats of an app have left in the broker, as somebody else reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from redis.exceptions import ResponseError
+
+from tasktools.beat.records import ENTRY, Beat, LastRun, key_of, lease_of
+from tasktools.brokers import broker_of
+from tasktools.brokers.reach import connect, reach
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+#: How long connecting, and each answer, may take, in seconds.
+LIMIT = 4.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """The beats of an app, and when its entries last ran."""
+
+    #: Whether the broker knows: Redis and Valkey do.
+    is_known: bool = True
+    in_charge: Beat | None = None
+    #: Whether something is at the key of the lease that no beat has written.
+    is_foreign: bool = False
+    standing_by: list[Beat] = field(default_factory=list)
+    #: By the entry's name.
+    runs: Mapping[str, LastRun] = field(default_factory=dict)
+
+
+def read_state(app: Celery) -> State:
+    """Return what the broker of `app` knows.
+
+    Raises Unreachable when it does not answer within LIMIT, and ConfigurationError when it cannot be used.
+    """
+    broker = broker_of(app)
+    if not broker.supports_transactions:
+        return State(is_known=False)
+    broker.prepare()
+    connection = connect(broker, LIMIT)
+    try:
+        return reach(broker.name, LIMIT, _read, app, connection)
+    finally:
+        connection.release()
+
+
+def _read(app: Celery, connection: object) -> State:
+    from tasktools.brokers.keys import Keys
+    from tasktools.brokers.redis_lease import look
+
+    keys = Keys(connection.default_channel)  # type: ignore[attr-defined]
+    try:
+        holder, standing = look(keys, lease_of(app))
+        texts = keys.client.hgetall(keys.full(key_of(app)))
+    except ResponseError as error:
+        if not str(error).startswith("WRONGTYPE"):
+            raise
+        return State(is_foreign=True)
+    fields = {name.decode(errors="replace"): value.decode(errors="replace") for name, value in texts.items()}
+    runs = {name[len(ENTRY) :]: LastRun.of(text) for name, text in fields.items() if name.startswith(ENTRY)}
+    in_charge = Beat.of(holder.text) if holder else None
+    return State(
+        in_charge=in_charge,
+        is_foreign=holder is not None and in_charge is None,
+        standing_by=[beat for each in standing if (beat := Beat.of(each.text))],
+        runs={name: run for name, run in runs.items() if run},
+    )

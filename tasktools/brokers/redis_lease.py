@@ -1,0 +1,144 @@
+"""A lease in a Redis or Valkey, by the clock of the server, without scripts.
+
+    NAME               the token of the holder, a space, and what the holder says of itself; the key expires with the lease
+    NAME:standing-by   a sorted set of those that wait, each with the time (Unix, in milliseconds) until which it may be believed
+    NAME:given-up      a list: the process that gives the lease up appends one element, and one of those that wait takes it
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from redis.exceptions import NoPermissionError, RedisError, ResponseError, WatchError
+
+from tasktools.brokers.keys import Keys
+from tasktools.brokers.lease import Holder, Lease
+
+#: How long one wait may take, in seconds: shorter than the limit for an answer.
+LONGEST_WAIT = 3.0
+
+#: How much longer than its wait a standby is believed to stand by, in seconds.
+BELIEVED = 2.0
+
+
+class RedisLease(Lease):
+    """A lease in a Redis or Valkey."""
+
+    def __init__(self, keys: Keys, name: str, token: str) -> None:
+        """`name` has no prefix of the broker's keys; `token` has no space, and no other process has the same."""
+        self.keys = keys
+        self.name = keys.full(name)
+        self.token = token
+        #: What was found at the key of the lease and is no lease, for whoever wants to report it.
+        self.foreign = ""
+        self._is_held = False
+
+    def hold(self, text: str, seconds: float) -> Holder | None:
+        milliseconds = int(seconds * 1000)
+        if self._is_held and self._keep(milliseconds):
+            return None
+        self._is_held = False
+        while True:
+            held, left = self._look()
+            if held is None:
+                value = f"{self.token} {text}"
+                if self.keys.client.set(self.name, value, nx=True, px=milliseconds):
+                    self._is_held = True
+                    return None
+            elif self._is_own(held):
+                self._is_held = True
+                self._keep(milliseconds)
+                return None
+            else:
+                return holder(held, left)
+
+    def _keep(self, milliseconds: int) -> bool:
+        """Extend the lease. If it has passed to another process since the look, that one's lease is extended: no harm."""
+        held, kept, server = self._ask(["GET", self.name], ["PEXPIRE", self.name, milliseconds], ["TIME"])
+        self._note(server)
+        return bool(kept) and isinstance(held, bytes) and self._is_own(held)
+
+    def _look(self) -> tuple[bytes | None, int]:
+        """Return the value of the lease and its milliseconds; None if nobody holds it. Move aside what is no lease."""
+        held, left, server = self._ask(["GET", self.name], ["PTTL", self.name], ["TIME"])
+        self._note(server)
+        if isinstance(held, ResponseError) or (held is not None and left == -1):
+            self.foreign = str(held) if isinstance(held, ResponseError) else "a text that does not expire"
+            with contextlib.suppress(ResponseError):
+                self.keys.client.rename(self.name, f"{self.name}:moved-aside")
+            return None, 0
+        return held, int(left)
+
+    def _ask(self, *commands: Sequence[Any]) -> list[Any]:
+        """Return the answers to the commands; an error of one command is its answer, unless it is one of permission."""
+        with self.keys.client.pipeline(transaction=False) as pipe:
+            for command in commands:
+                pipe.execute_command(*command)
+            answers: list[Any] = pipe.execute(raise_on_error=False)
+        for answer in answers:
+            if isinstance(answer, RedisError) and not str(answer).startswith("WRONGTYPE"):
+                raise answer
+        return answers
+
+    def _note(self, server: Any) -> None:
+        seconds, microseconds = server
+        self.server_time = int(seconds) + int(microseconds) / 1e6, time.monotonic()
+
+    def _is_own(self, held: bytes) -> bool:
+        return held.split(b" ", 1)[0] == self.token.encode()
+
+    def give_up(self) -> None:
+        client = self.keys.client
+        with client.pipeline(transaction=True) as pipe, contextlib.suppress(WatchError):
+            pipe.watch(self.name)
+            held = pipe.get(self.name)
+            if held is not None and self._is_own(held):
+                pipe.multi()
+                pipe.delete(self.name)
+                pipe.lpush(f"{self.name}:given-up", "1")
+                pipe.pexpire(f"{self.name}:given-up", 1000)
+                pipe.execute()
+        self._is_held = False
+
+    def wait(self, text: str, seconds: float) -> None:
+        seconds = min(max(seconds, 0.01), LONGEST_WAIT)
+        try:
+            self._stand_by(text, seconds)
+            self.keys.client.blpop([f"{self.name}:given-up"], timeout=seconds)
+        except NoPermissionError:
+            time.sleep(min(seconds, 0.2))
+
+    def _stand_by(self, text: str, seconds: float) -> None:
+        now = self.server_time[0] * 1000 if self.server_time else time.time() * 1000
+        key = f"{self.name}:standing-by"
+        with self.keys.client.pipeline(transaction=False) as pipe:
+            pipe.zremrangebyscore(key, "-inf", now)
+            pipe.zadd(key, {f"{self.token} {text}": now + (seconds + BELIEVED) * 1000})
+            pipe.pexpire(key, int((LONGEST_WAIT + BELIEVED) * 1000))
+            pipe.execute()
+
+    def leave(self, text: str) -> None:
+        """Take this process out of those that stand by."""
+        self.keys.client.zrem(f"{self.name}:standing-by", f"{self.token} {text}")
+
+    def close(self) -> None:
+        """Do nothing: the connection is the publisher's."""
+
+
+def look(keys: Keys, name: str) -> tuple[Holder | None, list[Holder]]:
+    """Return who holds a lease, and who stands by."""
+    full = keys.full(name)
+    with keys.client.pipeline(transaction=False) as pipe:
+        held, left, (seconds, _) = pipe.get(full).pttl(full).time().execute()
+    waiting = keys.client.zrangebyscore(f"{full}:standing-by", int(seconds) * 1000, "+inf", withscores=True)
+    standing = [holder(text, int(until - int(seconds) * 1000)) for text, until in waiting]
+    return None if held is None else holder(held, left), standing
+
+
+def holder(value: bytes, milliseconds: int) -> Holder:
+    """Read the value of a lease."""
+    text = value.decode(errors="replace").partition(" ")[2]
+    return Holder(text=text, seconds=max(0, milliseconds) / 1000)
