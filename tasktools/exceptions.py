@@ -14,12 +14,13 @@
     ├── NotFinished               3   the task did not finish in time
     ├── NoTrace                   4   nothing is known of what was asked for
     ├── OutputError               74  a file or a stream could not be written
+    ├── HeldElsewhere             75  another process is in charge
     └── Unreachable               69  broker, result backend or worker did not answer
         ├── InDoubt                   it broke off: whether the last calls were sent cannot be known
         └── PrivateServerError        the private Valkey cannot be started
 
 Each has one sentence and, if possible, a hint: the command or the setting that fixes it.
-69 is EX_UNAVAILABLE of sysexits.h, 74 its EX_IOERR.
+69 is EX_UNAVAILABLE of sysexits.h, 74 its EX_IOERR, 75 its EX_TEMPFAIL.
 """
 
 from __future__ import annotations
@@ -100,6 +101,10 @@ class NoTrace(TasktoolsError):
 
 class OutputError(TasktoolsError):
     exit_code = 74
+
+
+class HeldElsewhere(TasktoolsError):
+    exit_code = 75
 
 
 class Unreachable(TasktoolsError):

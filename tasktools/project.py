@@ -15,6 +15,22 @@ if TYPE_CHECKING:
     from tasktools.discovery.celery_app import Found
 
 
+@dataclass(frozen=True, kw_only=True)
+class BeatPlan:
+    """How beat runs in this process."""
+
+    #: How long a beat is in charge unless it says that it still is, in seconds.
+    lease: float = 2.7
+    #: Whether it waits if another beat is in charge.
+    stands_by: bool = True
+    #: The dotted name of the scheduler that the project has chosen; "" for ours.
+    scheduler: str = ""
+    #: The file that is locked if the broker has no leases.
+    lock: str = ""
+    #: The digest of the project's code.
+    code: str = ""
+
+
 @dataclass(kw_only=True)
 class Project:
     """The project of this process."""
@@ -27,6 +43,9 @@ class Project:
     home: Home | None = None
     #: Why there is no broker; every use of one raises it.
     refusal: TasktoolsError | None = None
+    beat: BeatPlan = field(default_factory=BeatPlan)
+    #: Why beat has ended by itself; None if it has not.
+    beat_end: TasktoolsError | None = None
 
 
 _current = Project()

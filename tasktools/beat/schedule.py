@@ -57,7 +57,7 @@ def keeps_file(scheduler: str) -> bool:
 def require_scheduler(scheduler: str, *, typed: bool) -> None:
     """Raise UsageError (ConfigurationError when it was not `typed`) where beat could not load this class of scheduler."""
     try:
-        _load(scheduler)
+        load(scheduler)
     except Exception as error:
         why = f"{type(error).__name__}: {' '.join(str(error).split())}"
         kind = UsageError if typed else ConfigurationError
@@ -76,15 +76,15 @@ def _is_celerys(scheduler: str, *, sure: bool) -> bool:
     return sure or not entry_points(group=_GROUP)
 
 
-def _load(scheduler: str) -> Any:
-    """Return what beat would load for this name, which is the name of a class or a name that a distribution registers."""
+def load(scheduler: str) -> Any:
+    """Return what beat loads for this name, which is the name of a class or a name that a distribution registers."""
     return symbol_by_name(scheduler, aliases={each.name: each.value for each in entry_points(group=_GROUP)})
 
 
 def class_of(scheduler: str) -> type | None:
     """Return the class of a scheduler; None if it cannot be loaded."""
     try:
-        found = _load(scheduler)
+        found = load(scheduler)
     except (ImportError, AttributeError, ValueError):
         return None  # beat itself reports what is wrong with it
     return found if isinstance(found, type) else None

@@ -5,10 +5,11 @@ Celery's own beat stops at once, and may fail because its signal handler has clo
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from celery.signals import beat_init
@@ -40,7 +41,22 @@ class _Ending:
             signal.signal(signum, self._ask)
 
     def _wrap(self, **_: Any) -> None:
-        TICK.wrap(self.service.scheduler, self._noting)
+        scheduler = self.service.scheduler
+        TICK.wrap(scheduler, self._noting)
+        leadership = getattr(scheduler, "leadership", None)
+        if leadership is not None:
+            leadership.idle = self._idle
+
+    @contextlib.contextmanager
+    def _idle(self) -> Iterator[None]:
+        """Let a signal stop beat at once inside the block, as between two ticks."""
+        if self.asked:
+            raise SystemExit(0)
+        before, self.ticking = self.ticking, False
+        try:
+            yield
+        finally:
+            self.ticking = before
 
     def _noting(self, tick: Callable[..., Any]) -> Callable[..., Any]:
         def noted(*args: Any, **options: Any) -> Any:

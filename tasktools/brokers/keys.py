@@ -37,6 +37,12 @@ class Keys:
         """Return the key or the pub/sub channel as the server knows it."""
         return self.prefix + name
 
+    def move_aside(self, key: str) -> str:
+        """Rename a key, given in full, that holds something else than it should; return the name that it has then."""
+        aside = f"{key}:moved-aside"
+        self.client.rename(key, aside)
+        return aside
+
     def lists(self, queue: str) -> list[str]:
         """Return the lists of a queue, one for each priority."""
         return [self.full(PRIORITY_LIST.of(self.channel)(queue, step)) for step in self.channel.priority_steps]

@@ -16,13 +16,29 @@ class Holder:
     seconds: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class ServerTime:
+    """What time it was at the server."""
+
+    #: The server's clock, in seconds since 1970, and time.monotonic() of this process at the same moment.
+    unix: float
+    monotonic: float
+    #: How far the two moments may lie apart, in seconds.
+    within: float
+
+
 class Lease(abc.ABC):
     """A lease as one process asks for it. Errors are those of the broker's library."""
 
     #: What the guarantee of this kind of lease is, in a few words.
     guarantee = ""
-    #: The time of the server when it answered last, in seconds since 1970, and that of time.monotonic(); None if unknown.
-    server_time: tuple[float, float] | None = None
+    #: The clock of the server as it answered last; None if unknown.
+    server_time: ServerTime | None = None
+    #: What was found in place of the lease and is no lease, for whoever wants to report it.
+    foreign = ""
+
+    def ask_time(self) -> None:  # noqa: B027 - most servers tell no time
+        """Ask the server for its time, if it tells it."""
 
     @abc.abstractmethod
     def hold(self, text: str, seconds: float) -> Holder | None:
@@ -32,8 +48,11 @@ class Lease(abc.ABC):
         """
 
     @abc.abstractmethod
-    def give_up(self) -> None:
-        """End the lease if this process holds it, and wake one of those that wait. Also leave those that wait."""
+    def give_up(self, text: str) -> None:
+        """End the lease if this process holds it, and wake one of those that wait; else stop being one of these.
+
+        `text` is what `hold` and `wait` were given.
+        """
 
     @abc.abstractmethod
     def wait(self, text: str, seconds: float) -> None:

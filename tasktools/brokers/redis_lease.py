@@ -15,7 +15,7 @@ from typing import Any
 from redis.exceptions import NoPermissionError, RedisError, ResponseError, WatchError
 
 from tasktools.brokers.keys import Keys
-from tasktools.brokers.lease import Holder, Lease
+from tasktools.brokers.lease import Holder, Lease, ServerTime
 
 #: How long one wait may take, in seconds: shorter than the limit for an answer.
 LONGEST_WAIT = 3.0
@@ -27,14 +27,19 @@ BELIEVED = 2.0
 class RedisLease(Lease):
     """A lease in a Redis or Valkey."""
 
+    guarantee = "one beat at a time, by a lease in the broker"
+
     def __init__(self, keys: Keys, name: str, token: str) -> None:
         """`name` has no prefix of the broker's keys; `token` has no space, and no other process has the same."""
         self.keys = keys
         self.name = keys.full(name)
         self.token = token
-        #: What was found at the key of the lease and is no lease, for whoever wants to report it.
-        self.foreign = ""
         self._is_held = False
+        self._asked = (0.0, 0.0)
+
+    def ask_time(self) -> None:
+        [server] = self._ask(["TIME"])
+        self._note(server)
 
     def hold(self, text: str, seconds: float) -> Holder | None:
         milliseconds = int(seconds * 1000)
@@ -68,29 +73,35 @@ class RedisLease(Lease):
         if isinstance(held, ResponseError) or (held is not None and left == -1):
             self.foreign = str(held) if isinstance(held, ResponseError) else "a text that does not expire"
             with contextlib.suppress(ResponseError):
-                self.keys.client.rename(self.name, f"{self.name}:moved-aside")
+                self.keys.move_aside(self.name)
             return None, 0
         return held, int(left)
 
     def _ask(self, *commands: Sequence[Any]) -> list[Any]:
         """Return the answers to the commands; an error of one command is its answer, unless it is one of permission."""
+        began = time.monotonic()
         with self.keys.client.pipeline(transaction=False) as pipe:
             for command in commands:
                 pipe.execute_command(*command)
             answers: list[Any] = pipe.execute(raise_on_error=False)
-        for answer in answers:
-            if isinstance(answer, RedisError) and not str(answer).startswith("WRONGTYPE"):
+        self._asked = began, time.monotonic()
+        for command, answer in zip(commands, answers, strict=True):
+            if isinstance(answer, RedisError) and not str(answer).startswith("WRONGTYPE") and command[0] != "TIME":
                 raise answer
         return answers
 
     def _note(self, server: Any) -> None:
+        if isinstance(server, RedisError):  # the user may not ask
+            return
         seconds, microseconds = server
-        self.server_time = int(seconds) + int(microseconds) / 1e6, time.monotonic()
+        before, after = self._asked
+        unix = int(seconds) + int(microseconds) / 1e6
+        self.server_time = ServerTime(unix=unix, monotonic=(before + after) / 2, within=(after - before) / 2)
 
     def _is_own(self, held: bytes) -> bool:
         return held.split(b" ", 1)[0] == self.token.encode()
 
-    def give_up(self) -> None:
+    def give_up(self, text: str) -> None:
         client = self.keys.client
         with client.pipeline(transaction=True) as pipe, contextlib.suppress(WatchError):
             pipe.watch(self.name)
@@ -101,6 +112,7 @@ class RedisLease(Lease):
                 pipe.lpush(f"{self.name}:given-up", "1")
                 pipe.pexpire(f"{self.name}:given-up", 1000)
                 pipe.execute()
+            client.zrem(f"{self.name}:standing-by", f"{self.token} {text}")
         self._is_held = False
 
     def wait(self, text: str, seconds: float) -> None:
@@ -112,17 +124,13 @@ class RedisLease(Lease):
             time.sleep(min(seconds, 0.2))
 
     def _stand_by(self, text: str, seconds: float) -> None:
-        now = self.server_time[0] * 1000 if self.server_time else time.time() * 1000
+        now = (self.server_time.unix if self.server_time else time.time()) * 1000
         key = f"{self.name}:standing-by"
         with self.keys.client.pipeline(transaction=False) as pipe:
             pipe.zremrangebyscore(key, "-inf", now)
             pipe.zadd(key, {f"{self.token} {text}": now + (seconds + BELIEVED) * 1000})
             pipe.pexpire(key, int((LONGEST_WAIT + BELIEVED) * 1000))
             pipe.execute()
-
-    def leave(self, text: str) -> None:
-        """Take this process out of those that stand by."""
-        self.keys.client.zrem(f"{self.name}:standing-by", f"{self.token} {text}")
 
     def close(self) -> None:
         """Do nothing: the connection is the publisher's."""
@@ -134,7 +142,10 @@ def look(keys: Keys, name: str) -> tuple[Holder | None, list[Holder]]:
     with keys.client.pipeline(transaction=False) as pipe:
         held, left, (seconds, _) = pipe.get(full).pttl(full).time().execute()
     waiting = keys.client.zrangebyscore(f"{full}:standing-by", int(seconds) * 1000, "+inf", withscores=True)
-    standing = [holder(text, int(until - int(seconds) * 1000)) for text, until in waiting]
+    token = (held or b"").partition(b" ")[0]
+    standing = [
+        holder(text, int(until - int(seconds) * 1000)) for text, until in waiting if text.partition(b" ")[0] != token
+    ]
     return None if held is None else holder(held, left), standing
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,14 @@ class Mark:
     values: Mapping[str, str]
     #: The fields that the hash must hold before; an empty text means a field that is not there.
     expected: Mapping[str, str] = field(default_factory=dict)
+    #: The fields that are removed.
+    removed: Collection[str] = ()
+    #: The full name of a lease (`redis_lease`) and the token of its holder: the transaction fails if another process holds it.
+    lease: tuple[str, str] | None = None
+
+
+class Overtaken(ArgumentError):
+    """Another process has written the mark, or holds the lease."""
 
 
 class NotBegun(Exception):
@@ -42,7 +50,7 @@ class SentInPart(Exception):
 def transact(keys: Keys, outgoing: Outgoing, mark: Mark | None) -> None:
     """Send the commands, and write the mark, in one transaction.
 
-    Raises ArgumentError when the mark is not as expected, NotBegun when nothing can have been sent, ResponseError when the
+    Raises Overtaken when the mark is not as expected, NotBegun when nothing can have been sent, ResponseError when the
     server refuses everything, SentInPart when it refuses some commands, and whatever else redis-py raises.
     """
     before: dict[bytes, bytes] = {}
@@ -50,12 +58,15 @@ def transact(keys: Keys, outgoing: Outgoing, mark: Mark | None) -> None:
         if mark:
             key = keys.full(mark.key)
             try:
-                before = _watch(pipe, key, mark.expected)
+                before = _watch(pipe, key, mark)
             except ResponseError:
                 raise
             except (RedisError, OSError) as error:
                 raise NotBegun(str(error)) from error
-            pipe.hset(key, mapping=dict(mark.values))
+            if mark.values:
+                pipe.hset(key, mapping={_packed(name): _packed(value) for name, value in mark.values.items()})
+            if mark.removed:
+                pipe.hdel(key, *map(_packed, mark.removed))
         outgoing.put_into(pipe)
         try:
             results = pipe.execute(raise_on_error=False)
@@ -63,7 +74,7 @@ def transact(keys: Keys, outgoing: Outgoing, mark: Mark | None) -> None:
             if not isinstance(error.__context__, RedisError):
                 raise _overtaken() from None
             raise error.__context__ from None  # the connection broke
-    marked = [key] if mark else []
+    marked = [key] * (bool(mark.values) + bool(mark.removed)) if mark else []
     # In the order of Outgoing.put_into.
     named = [*outgoing.lists, *outgoing.expires, *(topic for topic, _ in outgoing.published)]
     refused = {name: each for name, each in zip([*marked, *named], results, strict=True) if isinstance(each, Exception)}
@@ -102,8 +113,8 @@ def _put_back(keys: Keys, key: str, before: Mapping[bytes, bytes]) -> None:
         pipe.execute()
 
 
-def read_mark(keys: Keys, name: str) -> dict[str, str]:
-    """Return the mark with this name; empty if there is none.
+def read_mark(keys: Keys, name: str, purpose: str) -> dict[str, str]:
+    """Return the mark with this name; empty if there is none. `purpose` says in an error what is kept there.
 
     Raises ConfigurationError when the broker's user may not read it, and what redis-py raises.
     """
@@ -111,25 +122,38 @@ def read_mark(keys: Keys, name: str) -> dict[str, str]:
         found = keys.client.hgetall(keys.full(name))
     except NoPermissionError as error:
         raise ConfigurationError(
-            f'The broker\'s user may not read the key "{keys.full(name)}", in which --resume keeps how far a run has come.',
-            hint="allow the user that key (ACL SETUSER), or leave out --resume",
+            f'The broker\'s user may not read the key "{keys.full(name)}", in which {purpose}.',
+            hint="allow the user that key (ACL SETUSER)",
         ) from error
-    return {name.decode(): value.decode() for name, value in found.items()}
+    return {_text(name): _text(value) for name, value in found.items()}
 
 
-def _overtaken() -> ArgumentError:
+def _packed(text: str) -> bytes:
+    return text.encode(errors="surrogateescape")
+
+
+def _text(value: bytes) -> str:
+    return value.decode(errors="surrogateescape")
+
+
+def _overtaken() -> Overtaken:
     hint = "wait for that one, or give the run another name"
-    return ArgumentError("Another process sends the same run: the mark has changed.", hint=hint)
+    return Overtaken("Another process sends the same run: the mark has changed.", hint=hint)
 
 
-def _watch(pipe: Any, key: str, expected: Mapping[str, str]) -> dict[bytes, bytes]:
+def _watch(pipe: Any, key: str, mark: Mark) -> dict[bytes, bytes]:
     """Make the transaction fail if the hash is not, or does not stay, as expected, and return what it holds.
 
-    Raises ArgumentError.
+    Raises Overtaken.
     """
     pipe.watch(key)
+    if mark.lease:
+        name, token = mark.lease
+        pipe.watch(name)
+        if not (pipe.get(name) or b"").startswith(_packed(f"{token} ")):
+            raise _overtaken()
     found: dict[bytes, bytes] = pipe.hgetall(key)
-    if any(found.get(name.encode(), b"").decode() != value for name, value in expected.items()):
+    if any(_text(found.get(_packed(name), b"")) != value for name, value in mark.expected.items()):
         raise _overtaken()
     pipe.multi()
     return found

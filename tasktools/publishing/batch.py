@@ -191,9 +191,14 @@ class Publisher:
         refuses = any(isinstance(each, ResponseError) for each in chain(error))  # kombu wraps some errors
         return f"{self.broker.name} {'refuses' if refuses else 'broke off'}: {reason(error)}."
 
-    def read(self, key: str) -> dict[str, str]:
-        """Return a mark by its name (`Mark.key`); empty when there is none."""
-        found: dict[str, str] = self._guarded(lambda: read_mark(self._keys, key))
+    @property
+    def keys(self) -> Keys:
+        """The keys of a Redis or Valkey, for one that is open and atomic."""
+        return self._keys
+
+    def read(self, key: str, purpose: str) -> dict[str, str]:
+        """Return a mark by its name (`Mark.key`); empty when there is none. `purpose` says in an error what is kept there."""
+        found: dict[str, str] = self._guarded(lambda: read_mark(self._keys, key, purpose))
         return found
 
     def write(self, mark: Mark) -> None:

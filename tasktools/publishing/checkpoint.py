@@ -124,7 +124,7 @@ class Run:
 
     def _read(self) -> Progress | None:
         if self.publisher.is_atomic:
-            texts = self.publisher.read(KEY.format(self.name))
+            texts = self.publisher.read(KEY.format(self.name), "--resume keeps how far a run has come")
             return _from_texts(texts) if texts else None
         return self._file.read(_from_texts)
 

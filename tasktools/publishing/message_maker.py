@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from celery import Celery
 
 
+#: Why a call is not in the transaction of its batch.
+ELSEWHERE = "its apply_async sends over a connection of its own"
+
+
 class MessageMaker:
     """Makes messages. Celery makes the first of each kind, and all of which it is not certain that they can be made here.
 
@@ -35,6 +39,8 @@ class MessageMaker:
         self._celerys = type(app).send_task
         self._is_overridden = overrides_send_task(app)
         self._commands: list[Command] = []
+        #: How many messages of the batch have been made.
+        self._made = 0
         self._plan: Plan | None = None
         self._options: Any = None
 
@@ -74,6 +80,7 @@ class MessageMaker:
 
     def _take(self, command: Command) -> None:
         self._commands.append(command)
+        self._made += 1
         self._outgoing.add(command, command.value)
 
     def _handed_on(self) -> contextlib.AbstractContextManager[None]:
@@ -82,12 +89,16 @@ class MessageMaker:
         return handed_on(self._app, self._applier.producer, self._send_task)
 
     def _add(self, kind: Kind, handed: Handed) -> None:
+        self._made += 1
         kind.add(handed, self._applier.producer, self._outgoing, self._tags)
 
     def _apply(self, call: Call, task_id: str, plan: Plan) -> None:
         self._kind: Kind | None = None
+        made, declined = self._made, self._applier.declined[call.task]
         self._applier.apply(call, task_id)
-        if self._is_overridden:
+        if self._recorder and self._made == made and self._applier.declined[call.task] == declined:
+            self._outgoing.slow[call.task] = ELSEWHERE
+        elif self._is_overridden:
             self._outgoing.slow[call.task] = "the app overrides send_task"
         elif plan.is_direct:
             plan.kind = self._kind

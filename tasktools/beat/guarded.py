@@ -1,0 +1,141 @@
+"""One beat at a time, for a scheduler that the project has chosen: a lease around it.
+
+The scheduler is made when this beat takes charge and dropped when another one does, so that a beat that stands by reads and
+writes nothing of it.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from celery.beat import DEFAULT_MAX_INTERVAL
+from celery.utils.log import get_logger
+from kombu.exceptions import KombuError
+from redis.exceptions import RedisError
+
+from tasktools.beat.clock import Clock
+from tasktools.beat.leadership import Leadership
+from tasktools.beat.records import Beat, lease_of
+from tasktools.beat.schedule import class_of, load
+from tasktools.beat.trouble import Trouble
+from tasktools.beat.version import schedule_digest
+from tasktools.brokers import broker_of
+from tasktools.brokers.file_lease import FileLease
+from tasktools.brokers.lease import Lease
+from tasktools.exceptions import HeldElsewhere, TasktoolsError
+from tasktools.project import current_project
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+logger = get_logger("celery.beat")
+
+#: How long to wait before trying again if the broker is away, in seconds.
+AGAIN = 0.5
+
+#: What a broker that is away raises, besides the errors of tasktools.
+_AWAY = (TasktoolsError, OSError, KombuError, RedisError)
+
+
+def scheduler(app: Celery, *, lazy: bool = False, **options: Any) -> Any:
+    """Return what beat uses in place of the chosen scheduler; with `lazy`, the chosen one, of which beat shows the name."""
+    chosen = load(current_project().beat.scheduler)
+    return chosen(app=app, lazy=True, **options) if lazy else Guarded(app, lambda: chosen(app=app, **options), **options)
+
+
+def lease_for(app: Celery, token: str) -> Lease:
+    """Return the lease of the beats of `app`: of its broker, or a file if the broker has none.
+
+    Raises what the broker raises, and OSError for a file that cannot be used.
+    """
+    broker = broker_of(app)
+    if broker.supports_leases:
+        broker.prepare()
+        return broker.lease(lease_of(app), token)
+    return FileLease(current_project().beat.lock)
+
+
+def holds_itself(scheduler: str) -> bool:
+    """Whether a scheduler has a lock of its own, which lets one beat at a time send: RedBeat."""
+    return hasattr(class_of(scheduler), "lock_key")
+
+
+class Guarded:
+    """Looks like a scheduler to celery.beat.Service, and ticks only while this beat is in charge."""
+
+    def __init__(self, app: Celery, make: Callable[[], Any], *, max_interval: float | None = None, **_: Any) -> None:
+        plan = current_project().beat
+        self.app = app
+        self.max_interval = max_interval or app.conf.beat_max_loop_interval or DEFAULT_MAX_INTERVAL
+        self.inner: Any = None
+        self.trouble = Trouble()
+        self._make = make
+        self._token = uuid4().hex
+        self._lease: Lease | None = None
+        me = Beat(
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            since=None,
+            code=plan.code,
+            schedule=schedule_digest(app.conf.beat_schedule),
+            scheduler=plan.scheduler,
+        )
+        self.leadership = Leadership(me, Clock(app.timezone), seconds=plan.lease, stands_by=plan.stands_by)
+
+    def tick(self, *args: Any, **options: Any) -> float:
+        """Tick if this beat is in charge; return how long nothing is to be done, in seconds."""
+        try:
+            if not self._is_in_charge():
+                self.inner = None
+                return 0
+            if self.inner is None:
+                self.inner = self._make()
+                self.max_interval = self.inner.max_interval
+            interval = self.inner.tick(*args, **options)
+            self.trouble.over()
+        except HeldElsewhere as error:
+            raise SystemExit(error.exit_code) from error
+        except _AWAY as error:
+            self.trouble.report(error)
+            self._drop()
+            return AGAIN
+        return float(min(interval or 0, self.leadership.pause()))
+
+    def _is_in_charge(self) -> bool:
+        if not self.leadership.is_due():
+            return True
+        with self.leadership.idle():
+            if self._lease is None:
+                self._lease = lease_for(self.app, self._token)
+            return self.leadership.ensure(self._lease)
+
+    def _drop(self) -> None:
+        self.inner = None
+        self.leadership.lost()
+        if self._lease is not None:
+            self._lease.close()
+            self._lease = None
+
+    def should_sync(self) -> bool:
+        return self.inner is not None and bool(self.inner.should_sync())
+
+    def close(self) -> None:
+        """Close the scheduler, which saves its schedule, and then let another beat take charge."""
+        try:
+            if self.inner is not None:
+                self.inner.close()
+        finally:
+            self.leadership.give_up()
+            if self._lease is not None:
+                self._lease.close()
+
+    def __getattr__(self, name: str) -> Any:
+        """Return an attribute of the scheduler, such as its schedule, while this beat is in charge."""
+        inner = self.__dict__.get("inner")
+        if inner is None:
+            raise AttributeError(f"this beat stands by, and has no {name}")
+        return getattr(inner, name)

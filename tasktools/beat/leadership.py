@@ -1,0 +1,152 @@
+"""One beat is in charge, the others stand by: what a beat does about the lease, and what it says of that."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from celery.utils.log import get_logger
+
+from tasktools.beat.clock import Clock
+from tasktools.beat.records import Beat
+from tasktools.brokers.lease import Holder, Lease
+from tasktools.brokers.timeouts import TimedOut, within_thread
+from tasktools.exceptions import HeldElsewhere
+from tasktools.project import current_project
+from tasktools.terminal import line
+
+logger = get_logger("celery.beat")
+
+#: The part of the lease after which the beat in charge says that it still is.
+RENEWAL = 0.6
+
+#: How long a beat that ends tries to give up its lease, in seconds.
+FAREWELL = 0.4
+
+#: A difference of the clocks that is reported, in seconds.
+WRONG = 5.0
+
+
+class Leadership:
+    """Whether this beat is in charge. `lease` is None while there is no connection."""
+
+    def __init__(self, me: Beat, clock: Clock, *, seconds: float, stands_by: bool) -> None:
+        """`seconds` is how long the lease lasts."""
+        self.me = me
+        self.clock = clock
+        self.seconds = seconds
+        self.stands_by = stands_by
+        self.lease: Lease | None = None
+        self.in_charge = False
+        #: By how much the clock has changed at the last look at the lease, in seconds.
+        self.jump = 0.0
+        #: How long the last sending took, in seconds. The lease must outlast the next one.
+        self.busy = 0.0
+        #: What is entered while nothing is being done that must not be interrupted.
+        self.idle: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
+        self._renew_at = 0.0
+        self._other: str | None = None
+        self._standby_text = ""
+        self._reported = 0.0
+
+    def is_due(self) -> bool:
+        """Whether the lease is to be taken or kept before anything is sent."""
+        return not self.in_charge or time.monotonic() >= self._renew_at
+
+    def pause(self) -> float:
+        """Return in how many seconds the lease is to be kept again."""
+        return max(0.0, self._renew_at - time.monotonic())
+
+    def ask_again(self) -> None:
+        """Look at the lease before anything is sent again."""
+        self._renew_at = 0.0
+
+    def ensure(self, lease: Lease) -> bool:
+        """Take or keep the lease; return False after a while of standing by.
+
+        Raises HeldElsewhere if this beat must not stand by, and what the lease raises.
+        """
+        if self.lease is not lease:
+            lease.ask_time()
+            self.clock.adopt(lease.server_time)
+        self.lease = lease
+        seconds = self.seconds + 2 * self.busy
+        began = time.monotonic()
+        text = self.me.text() if self.in_charge else replace(self.me, since=self.clock.now()).text()
+        other = lease.hold(text, seconds)
+        self._adopt(lease)
+        if other is not None:
+            self._stand_by(lease, other)
+            return False
+        self._renew_at = began + RENEWAL * seconds
+        if not self.in_charge:
+            self._take_charge(lease)
+        return True
+
+    def _take_charge(self, lease: Lease) -> None:
+        if self._other is not None:
+            logger.warning("beat: in charge now, after %s.", _named(self._other))
+        else:
+            logger.info("beat: in charge.")
+        if lease.foreign:
+            logger.error("beat: what was at the key of the lease was no lease, and was moved aside: %s", lease.foreign)
+            lease.foreign = ""
+        self.in_charge, self._other, self._standby_text = True, None, ""
+        self.me = replace(self.me, since=self.clock.now())
+
+    def _stand_by(self, lease: Lease, other: Holder) -> None:
+        if not self._standby_text:
+            self._standby_text = replace(self.me, since=self.clock.now()).text()
+        if not self.stands_by:
+            error = HeldElsewhere(
+                f"Another beat is in charge: {_introduced(other.text, self.me)}.", hint="leave out --no-standby to wait for it"
+            )
+            current_project().beat_end = error
+            raise error
+        if self.in_charge or self._other != other.text:
+            logger.warning("beat: standing by. In charge: %s.", _introduced(other.text, self.me))
+        self.in_charge, self._other = False, other.text
+        lease.wait(self._standby_text, other.seconds + 0.005)
+
+    def _adopt(self, lease: Lease) -> None:
+        self.jump = self.clock.adopt(lease.server_time)
+        ahead = self.clock.ahead() if lease.server_time else 0.0
+        if abs(ahead) > WRONG and abs(ahead - self._reported) > WRONG:
+            side = "ahead of" if ahead > 0 else "behind"
+            logger.warning(
+                "beat: the clock of this machine is %.0f s %s that of the broker, which beat goes by.", abs(ahead), side
+            )
+            self._reported = ahead
+        elif abs(ahead) <= WRONG:
+            self._reported = 0.0
+
+    def lost(self) -> None:
+        """Note that the connection is gone: the lease may end before there is another."""
+        self.lease = None
+        self.ask_again()
+
+    def give_up(self) -> None:
+        """Let another beat take charge at once, if the broker answers."""
+        if self.lease is not None:
+            with contextlib.suppress(Exception, TimedOut):
+                within_thread(FAREWELL, self.lease.give_up, self._standby_text)
+        self.in_charge, self.lease = False, None
+
+
+def _named(text: str) -> str:
+    beat = Beat.of(text)
+    return line(str(beat)) if beat else "another one"
+
+
+def _introduced(text: str, me: Beat) -> str:
+    """Return who that is, since when, and how it differs."""
+    beat = Beat.of(text)
+    if beat is None:
+        return "one that cannot be read" if text else "another one"
+    since = f" since {beat.since.isoformat(sep=' ', timespec='seconds')}" if beat.since else ""
+    names = {"code": "other code", "schedule": "another schedule", "scheduler": "another scheduler"}
+    differs = [said for name, said in names.items() if getattr(beat, name) != getattr(me, name)]
+    return line(f"{beat}{since}{', with ' if differs else ''}{' and '.join(differs)}")

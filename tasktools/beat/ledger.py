@@ -1,0 +1,181 @@
+"""The hash in the broker that says when each entry last ran, and the transactions that send ticks and write it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from celery.beat import ScheduleEntry
+from celery.utils.log import get_logger
+from kombu.exceptions import EncodeError
+
+from tasktools.arguments.call import Call
+from tasktools.beat.records import CHARGE, ENTRY, LastRun, key_of, lease_of
+from tasktools.brokers.reach import chain, reason
+from tasktools.brokers.redis_lease import RedisLease
+from tasktools.brokers.transactions import Mark, Overtaken
+from tasktools.exceptions import TasktoolsError, Unreachable
+from tasktools.publishing.batch import Publisher
+from tasktools.publishing.message_maker import ELSEWHERE
+from tasktools.publishing.one_by_one import Tally
+from tasktools.terminal import line
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+logger = get_logger("celery.beat")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tick:
+    """An entry that is due."""
+
+    #: The entry as it will be afterwards: its last run is this one.
+    after: ScheduleEntry
+    #: What is sent; None if only the entry's last run is written.
+    call: Call | None = None
+
+
+class Ledger:
+    """The hash of an app's beats, over one connection. Ask `open` first."""
+
+    def __init__(self, app: Celery, token: str) -> None:
+        self.app = app
+        self.token = token
+        self.key = key_of(app)
+        #: What the hash holds for each entry, as it was read or written last.
+        self.kept: dict[str, str] = {}
+        self._publisher: Publisher | None = None
+        self._lease: RedisLease | None = None
+        self._said: set[str] = set()
+
+    def open(self) -> RedisLease:
+        """Return the lease over the connection, which is made if there is none. Raises Unreachable."""
+        if self._lease is None:
+            self._publisher = publisher = Publisher(self.app, listen=False)
+            publisher.open()
+            self._lease = RedisLease(publisher.keys, lease_of(self.app), self.token)
+        return self._lease
+
+    def close(self) -> None:
+        """Drop the connection."""
+        if self._publisher is not None:
+            self._publisher.__exit__()
+        self._publisher = self._lease = None
+
+    def take_charge(self, begin: Callable[[str, LastRun | None], LastRun], entries: Iterable[str]) -> dict[str, LastRun]:
+        """Make this beat the only one that may send, and return the last run of each of the entries.
+
+        `begin` gets the name of an entry and what is kept of it, and returns its last run. What is kept of other entries is
+        removed.
+
+        Raises Overtaken when another process holds the lease, and what the broker raises.
+        """
+        texts = self._read()
+        runs = {name: begin(name, self._kept_run(name, texts)) for name in entries}
+        wanted = {ENTRY + name: run.text() for name, run in runs.items()}
+        values = {name: text for name, text in wanted.items() if texts.get(name) != text} | {CHARGE: self.token}
+        mark = Mark(
+            key=self.key,
+            values=values,
+            expected={CHARGE: texts.get(CHARGE, "")},
+            removed=[name for name in texts if name != CHARGE and name not in wanted],
+            lease=(self._opened().keys.full(lease_of(self.app)), self.token),
+        )
+        self._opened().write(mark)
+        self.kept = {name: wanted[ENTRY + name] for name in runs}
+        return runs
+
+    def _opened(self) -> Publisher:
+        assert self._publisher is not None
+        return self._publisher
+
+    def _read(self) -> dict[str, str]:
+        publisher = self._opened()
+        purpose = "beat keeps when each entry last ran"
+        try:
+            return publisher.read(self.key, purpose)
+        except Unreachable as error:
+            if not any(str(each).startswith("WRONGTYPE") for each in chain(error)):
+                raise
+        aside = publisher.keys.move_aside(publisher.keys.full(self.key))
+        logger.error('beat: the key "%s" held something else, which is now at "%s".', line(self.key), line(aside))
+        return {}
+
+    def _kept_run(self, name: str, texts: Mapping[str, str]) -> LastRun | None:
+        text = texts.get(ENTRY + name)
+        run = LastRun.of(text) if text else None
+        if text and run is None:
+            logger.error(
+                'beat: what the broker keeps of the entry "%s" cannot be read, and is written new: %s',
+                line(name),
+                line(text[:100]),
+            )
+        return run
+
+    def send(self, ticks: Sequence[Tick], ids: Sequence[str]) -> float:
+        """Send what is due and note it in one transaction; return how many seconds that took.
+
+        A tick that cannot be sent because of the project's code is reported, and noted as if it had been sent: so does Celery.
+
+        Raises Overtaken when another beat has sent one of the ticks or taken charge, and what `Publisher.send` raises for the
+        broker.
+        """
+        began = time.monotonic()
+        publisher = self._opened()
+        sent = {task_id: tick for tick, task_id in zip(ticks, ids, strict=True) if tick.call is not None}
+        texts = {tick.after.name: _last_run(tick).text() for tick in ticks}
+        while sent:
+            texts |= {tick.after.name: _last_run(tick, task_id).text() for task_id, tick in sent.items()}
+            tally = Tally()
+            calls = [tick.call for tick in sent.values() if tick.call is not None]
+            try:
+                batch = publisher.send(calls, self._mark(texts), ids=[*sent], tally=tally)
+            except (Unreachable, Overtaken):
+                raise
+            except (EncodeError, TasktoolsError) as error:
+                tick = sent.pop([*sent][tally.failed])
+                texts[tick.after.name] = _last_run(tick).text()
+                logger.error('beat: the entry "%s" could not be sent: %s', line(tick.after.name), reason(error))
+            else:
+                self._report(batch.slow)
+                break
+        else:
+            publisher.write(self._mark(texts))
+        self.kept |= texts
+        return time.monotonic() - began
+
+    def _mark(self, texts: Mapping[str, str]) -> Mark:
+        expected = {ENTRY + name: self.kept.get(name, "") for name in texts}
+        values = {ENTRY + name: text for name, text in texts.items()}
+        return Mark(key=self.key, values=values, expected={**expected, CHARGE: self.token})
+
+    def _report(self, slow: Mapping[str, str]) -> None:
+        """Report once for each task what keeps its ticks out of the transaction."""
+        declined: Counter[str] = self._opened().declined
+        for task in declined:
+            self._once(task, 'beat: the apply_async of the task "%s" has sent nothing.')
+        for task, why in slow.items():
+            if why == ELSEWHERE:
+                self._once(
+                    task,
+                    'beat: the apply_async of the task "%s" sends over a connection of its own: after a failover, its '
+                    "tick may be sent twice.",
+                )
+
+    def _once(self, task: str, sentence: str) -> None:
+        if f"{task} {sentence}" not in self._said:
+            self._said.add(f"{task} {sentence}")
+            logger.warning(sentence, line(task))
+
+
+def _last_run(tick: Tick, task_id: str = "") -> LastRun:
+    after: Any = tick.after
+    at: datetime = after.last_run_at
+    if at.tzinfo is None:
+        at = after.schedule.maybe_make_aware(at)
+    return LastRun(at=at, count=after.total_run_count, task_id=task_id)

@@ -1,0 +1,216 @@
+"""A scheduler that keeps in the broker when each entry last ran, and sends each tick exactly once (Redis and Valkey).
+
+The messages of the entries that are due, and when they ran, are one transaction on the condition that this beat is in
+charge and nobody has sent these ticks. So no tick is sent twice, whoever believes to be in charge.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import socket
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import celery.beat
+from celery.beat import ScheduleEntry, event_t
+from celery.utils.log import get_logger
+
+from tasktools.arguments.call import Call
+from tasktools.beat.calls import call_of
+from tasktools.beat.clock import Clock
+from tasktools.beat.leadership import Leadership
+from tasktools.beat.ledger import Ledger, Tick
+from tasktools.beat.missed import expired_at
+from tasktools.beat.records import Beat, LastRun
+from tasktools.beat.trouble import Trouble
+from tasktools.beat.version import schedule_digest
+from tasktools.brokers.transactions import Overtaken
+from tasktools.exceptions import HeldElsewhere
+from tasktools.project import current_project
+from tasktools.publishing.batch import Publisher
+from tasktools.terminal import line
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+logger = get_logger("celery.beat")
+
+#: How long to wait before trying again if the broker is away, in seconds.
+AGAIN = 0.5
+
+#: Entries that are sent in one transaction.
+MOST = 500
+
+#: A last run that lies this far in the future, in seconds, is an error of a clock.
+FUTURE = 5.0
+
+#: How long to wait before a schedule that fails is asked again, in seconds.
+FAILED = 60.0
+
+
+class Scheduler(celery.beat.Scheduler):
+    """Celery's scheduler, with its state in a Redis or Valkey, and one beat in charge."""
+
+    def __init__(self, app: Celery, *args: Any, **options: Any) -> None:
+        self.clock = Clock(app.timezone)
+        self.trouble = Trouble()
+        self.ledger = Ledger(app, uuid4().hex)
+        self._is_loaded = self._was_in_charge = False
+        self._calls: list[Call] = []
+        super().__init__(app, *args, **options)
+        plan = current_project().beat
+        me = Beat(
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            since=None,
+            code=plan.code,
+            schedule=schedule_digest(app.conf.beat_schedule),
+            scheduler=f"{__name__}:{type(self).__name__}",
+        )
+        self.leadership = Leadership(me, self.clock, seconds=plan.lease, stands_by=plan.stands_by)
+
+    @property
+    def info(self) -> str:
+        """The line of Celery's banner."""
+        return "    . schedule -> when entries last ran is kept in the broker"
+
+    def setup_schedule(self) -> None:
+        super().setup_schedule()
+        for entry in self.schedule.values():
+            entry.schedule = self.clock.follow(entry.schedule)
+
+    # One round
+
+    def tick(self, *args: Any, **options: Any) -> float:
+        """Send what is due if this beat is in charge; return how long nothing is to be done, in seconds."""
+        try:
+            if not self._is_in_charge():
+                return 0
+            interval = self._send_due()
+            self.trouble.over()
+        except HeldElsewhere as error:
+            raise SystemExit(error.exit_code) from error
+        except Overtaken:
+            logger.warning("beat: another beat has taken charge, or has sent what was due.")
+            self._is_loaded = self._was_in_charge = False
+            self.leadership.ask_again()
+            return 0.05
+        except Exception as error:  # noqa: BLE001 - nothing may stop the schedule
+            self.trouble.report(error)
+            self._is_loaded = False
+            self.leadership.lost()
+            self.ledger.close()
+            return AGAIN
+        return interval
+
+    def _is_in_charge(self) -> bool:
+        if self.leadership.is_due():
+            with self.leadership.idle():
+                if not self.leadership.ensure(self.ledger.open()):
+                    self._is_loaded = self._was_in_charge = False
+                    return False
+            if abs(self.leadership.jump) > 1:
+                self._is_loaded = False
+        if not self._is_loaded:
+            self._load()
+        return True
+
+    def _load(self) -> None:
+        """Take charge of the schedule: read when the entries last ran, and write what is new."""
+        runs = self.ledger.take_charge(self._begin, self.schedule)
+        for name, run in runs.items():
+            entry = self.schedule[name]
+            at = run.at.astimezone(self.app.timezone)
+            entry.last_run_at = at if entry.default_now().tzinfo else at.replace(tzinfo=None)
+            entry.total_run_count = run.count
+        self._heap = None
+        self._is_loaded = self._was_in_charge = True
+
+    def _begin(self, name: str, kept: LastRun | None) -> LastRun:
+        """Return the last run of an entry to go on from."""
+        entry, now = self.schedule[name], self.clock.now()
+        if self._was_in_charge:  # this beat knows more than a server that has lost its data
+            own = LastRun(at=entry.schedule.maybe_make_aware(entry.last_run_at), count=entry.total_run_count)
+            kept = own if kept is None or (own.at > kept.at and own.count > kept.count) else kept
+        if kept is None:
+            return LastRun(at=now, count=0)
+        if (kept.at - now).total_seconds() > FUTURE:
+            logger.error(
+                'beat: the entry "%s" last ran at %s, which is in the future: a clock was wrong. It goes on from now.',
+                line(name),
+                kept.at.isoformat(sep=" ", timespec="seconds"),
+            )
+            return LastRun(at=now, count=kept.count, task_id=kept.task_id)
+        return kept
+
+    # What is due
+
+    def _send_due(self) -> float:
+        if self._heap is None:
+            self._heap = [self._event(entry, *self._ask(entry)) for entry in self.schedule.values()]
+            heapq.heapify(self._heap)
+        due = list(self._due())
+        if due:
+            self._send(due)
+            return 0
+        heap = self._heap
+        pause = min(self.leadership.pause(), self.max_interval)
+        return max(0.0, min(heap[0][0] - self.clock.time(), pause)) if heap else pause
+
+    def _due(self) -> Iterator[tuple[ScheduleEntry, float]]:
+        """Take at most MOST entries that are due from the heap, each with the seconds to its next run."""
+        heap, found = self._heap, 0
+        while heap and found < MOST and heap[0][0] <= self.clock.time():
+            entry = heapq.heappop(heap)[2]
+            is_due, seconds = self._ask(entry)
+            if is_due:
+                found += 1
+                yield entry, seconds
+            else:
+                heapq.heappush(heap, self._event(entry, False, max(seconds, 0.001)))
+
+    def _ask(self, entry: ScheduleEntry) -> tuple[bool, float]:
+        """Ask a schedule whether it is due, and for the seconds to its next run."""
+        try:
+            is_due, seconds = self.is_due(entry)
+            return bool(is_due), min(max(float(seconds), 0.0), 1e9)
+        except Exception as error:  # noqa: BLE001 - one schedule that fails must not stop the others
+            self.trouble.report(error, f'the schedule of "{entry.name}" cannot say when it is due')
+            return False, FAILED
+
+    def _event(self, entry: ScheduleEntry, is_due: bool, seconds: float) -> event_t:
+        return event_t(self.clock.time() + (0 if is_due else self.adjust(seconds)), 5, entry)
+
+    def _send(self, due: list[tuple[ScheduleEntry, float]]) -> None:
+        ticks = [self._tick(entry) for entry, _ in due]
+        ids = Publisher.new_ids([tick.call or Call(task="") for tick in ticks])
+        self.leadership.busy = self.ledger.send(ticks, ids)
+        for tick, (_, seconds) in zip(ticks, due, strict=True):
+            self.schedule[tick.after.name] = tick.after
+            heapq.heappush(self._heap, self._event(tick.after, False, seconds))
+
+    def _tick(self, entry: ScheduleEntry) -> Tick:
+        late = expired_at(entry, entry.default_now())
+        if late is not None:
+            logger.warning('beat: "%s" is not sent: its expires has passed.', line(entry.name))
+            after = entry.next(late)
+            after.total_run_count = entry.total_run_count
+            return Tick(after=after)
+        self._calls = []
+        self.apply_entry(entry)  # Celery's: others put their own code around it
+        return Tick(after=next(entry), call=self._calls[0] if self._calls else None)
+
+    def apply_async(self, entry: ScheduleEntry, producer: Any = None, advance: bool = True, **_: Any) -> None:
+        """Note what `entry` sends: it leaves with all that is due."""
+        try:
+            self._calls.append(call_of(entry))
+        except Exception as error:  # noqa: BLE001 - lazy arguments are code of the project
+            self.trouble.report(error, f'the arguments of "{entry.name}" cannot be made')
+
+    def close(self) -> None:
+        """Give up the lease, and the connection."""
+        self.leadership.give_up()
+        self.ledger.close()
+        super().close()
