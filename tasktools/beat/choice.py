@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from tasktools.beat.schedule import class_of
 from tasktools.brokers import broker_of
 from tasktools.celery_compat import DEFAULTS
 from tasktools.exceptions import ConfigurationError
@@ -29,9 +30,15 @@ def scheduler_of(app: Celery, typed: str | None = None, *, file: str | None = No
         return chosen
 
 
+def holds_itself(scheduler: str) -> bool:
+    """Whether a scheduler has a lock of its own, which lets one beat at a time send: RedBeat."""
+    return hasattr(class_of(scheduler), "lock_key")
+
+
 def is_set(app: Celery, name: str) -> bool:
     """Whether the project has set a setting of Celery, even to its default."""
-    if app.conf[name] != DEFAULTS.here()[name]:
+    conf: Any = app.conf
+    if conf[name] != DEFAULTS.here()[name]:
         return True
-    keys = {name, name.upper(), f"{getattr(app.conf, 'prefix', None) or ''}{name.upper()}"}
-    return any(key in each for each in app.conf.maps[:-1] for key in keys)
+    keys = {name, name.upper(), f"{getattr(conf, 'prefix', None) or ''}{name.upper()}"}
+    return any(key in each for each in conf.maps[:-1] for key in keys)

@@ -102,7 +102,8 @@ class Leadership:
             self._standby_text = replace(self.me, since=self.clock.now()).text()
         if not self.stands_by:
             error = HeldElsewhere(
-                f"Another beat is in charge: {_introduced(other.text, self.me)}.", hint="leave out --no-standby to wait for it"
+                f"Another beat is in charge: {_introduced(other.text, self.me)}.",
+                hint="leave out --no-standby to wait for it",
             )
             current_project().beat_end = error
             raise error
