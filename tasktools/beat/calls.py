@@ -13,7 +13,7 @@ LAZY: Any = getattr(celery.beat, "BeatLazyFunc", ())
 
 
 def call_of(entry: Any) -> Call:
-    """Return what beat sends for `entry` (celery.beat.ScheduleEntry) now, with the header by which a task knows that beat has sent it.
+    """Return what beat sends for `entry` (celery.beat.ScheduleEntry) now, with the header that says so to the task.
 
     Raises what a lazy argument of the entry raises.
     """

@@ -9,7 +9,7 @@ from celery.schedules import schedule as Every
 
 
 def expired_at(entry: Any, now: datetime) -> datetime | None:
-    """Return the time to note as the last run of a due entry (celery.beat.ScheduleEntry) that is not sent, because its `expires` has passed; else None.
+    """Return the time to note as the last run of a due entry that is not sent, because its `expires` has passed; else None.
 
     What counts is the last of the missed times, and `expires` as a number of seconds or a timedelta. `now` is that of the
     entry's schedule.

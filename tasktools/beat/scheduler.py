@@ -159,7 +159,7 @@ class Scheduler(celery.beat.Scheduler):
             self._send(due)
             return 0
         heap = self._heap
-        pause = min(self.leadership.pause(), self.max_interval)
+        pause = float(min(self.leadership.pause(), self.max_interval or FAILED))
         return max(0.0, min(heap[0][0] - self.clock.time(), pause)) if heap else pause
 
     def _due(self) -> Iterator[tuple[Any, float]]:
@@ -184,7 +184,8 @@ class Scheduler(celery.beat.Scheduler):
             return False, FAILED
 
     def _event(self, entry: Any, is_due: bool, seconds: float) -> event_t:
-        return event_t(self.clock.time() + (0 if is_due else float(self.adjust(seconds))  # type: ignore[arg-type]), 5, entry)
+        adjust: Any = self.adjust
+        return event_t(self.clock.time() + (0 if is_due else adjust(seconds)), 5, entry)
 
     def _send(self, due: list[tuple[Any, float]]) -> None:
         ticks = [self._tick(entry) for entry, _ in due]
