@@ -73,6 +73,7 @@ class Guarded:
         self.trouble = Trouble()
         self._make = make
         self._token = uuid4().hex
+        self._term = 0
         self._lease: Lease | None = None
         me = Beat(
             host=socket.gethostname(),
@@ -90,7 +91,8 @@ class Guarded:
             if not self._is_in_charge():
                 self.inner = None
                 return 0
-            if self.inner is None:
+            if self.inner is None or self._term != self.leadership.terms:
+                self._term = self.leadership.terms
                 self.inner = self._make()
                 self.max_interval = self.inner.max_interval
             interval = self.inner.tick(*args, **options)
