@@ -1,5 +1,7 @@
 """A lease in a Redis or Valkey, by the clock of the server, without scripts. Its keys are these:
 
+Its keys:
+
     NAME               the token of the holder, a space, and what the holder says of itself; the key expires with the lease
     NAME:standing-by   a sorted set of those that wait, each with the time (Unix, in milliseconds) until which it may be believed
     NAME:given-up      a list: the process that gives the lease up appends one element, and one of those that wait takes it
@@ -11,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from redis.exceptions import NoPermissionError, RedisError, ResponseError, WatchError
@@ -31,12 +33,16 @@ class RedisLease(Lease):
 
     guarantee = "one beat at a time, by a lease in the broker"
 
-    def __init__(self, keys: Keys, name: str, token: str) -> None:
-        """`name` has no prefix of the broker's keys; `token` has no space, and no other process has the same."""
+    def __init__(self, keys: Keys, name: str, token: str, *, release: Callable[[], object] | None = None) -> None:
+        """`name` has no prefix of the broker's keys; `token` has no space, and no other process has the same.
+
+        `release` closes the connection, if that is the lease's own.
+        """
         self.keys = keys
         self.name = keys.full(name)
         self.token = token
         self._is_held = False
+        self._release = release
         self._asked = (0.0, 0.0)
 
     def ask_time(self) -> None:
@@ -135,7 +141,8 @@ class RedisLease(Lease):
             pipe.execute()
 
     def close(self) -> None:
-        """Do nothing: the connection is the publisher's."""
+        if self._release is not None:
+            self._release()
 
 
 def look(keys: Keys, name: str) -> tuple[Holder | None, list[Holder]]:
