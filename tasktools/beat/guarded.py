@@ -17,10 +17,10 @@ from celery.utils.log import get_logger
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
+from tasktools.beat.choice import load
 from tasktools.beat.clock import Clock
 from tasktools.beat.leadership import Leadership
 from tasktools.beat.records import Beat, lease_of
-from tasktools.beat.schedule import load
 from tasktools.beat.trouble import Trouble
 from tasktools.beat.version import schedule_digest
 from tasktools.brokers import broker_of

@@ -57,8 +57,7 @@ class BeatSetup:
 
         Raises ConfigurationError or UsageError if there is no place for the schedule, or if a setting is wrong.
         """
-        from tasktools.beat.choice import GUARDED, OURS, holds_itself
-        from tasktools.beat.schedule import keeps_file
+        from tasktools.beat.choice import GUARDED, OURS, holds_itself, keeps_file
         from tasktools.beat.version import code_digest
 
         words, lock = [], ""
