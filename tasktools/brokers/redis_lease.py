@@ -60,6 +60,7 @@ class RedisLease(Lease):
                 value = f"{self.token} {text}"
                 if self.keys.client.set(self.name, value, nx=True, px=milliseconds):
                     self._is_held = True
+                    self.terms += 1
                     return None
             elif self._is_own(held):
                 self._is_held = True
