@@ -2,6 +2,7 @@
 
     TASKTOOLS_APP       the Celery app as `module:attribute`, if discovery would find another one or several
     TASKTOOLS_DATA_DIR  folder of the private Valkey; default <BASE_DIR>/.tasktools, for an installed project one in ~
+    TASKTOOLS_BEAT_LEASE  seconds (or a duration) after which another beat takes over from one that is gone; default 2.7
     TASKTOOLS_LINGER    seconds (or a duration such as "5s") that the private Valkey stays on after its last client; default 10
 
 They are read when they are used. The app and its broker are chosen once, at start-up.
@@ -28,7 +29,7 @@ from tasktools.exceptions import ArgumentError, ConfigurationError
 from tasktools.valkey.folders import runtime_folder
 
 #: Every setting, for the test of the docs.
-NAMES = ("TASKTOOLS_APP", "TASKTOOLS_DATA_DIR", "TASKTOOLS_LINGER")
+NAMES = ("TASKTOOLS_APP", "TASKTOOLS_BEAT_LEASE", "TASKTOOLS_DATA_DIR", "TASKTOOLS_LINGER")
 
 #: Settings whose values are or contain passwords of brokers, backends and databases.
 _PASSWORDS = re.compile(r"^(?!.*(?:SCHEDULE|ROUTES)).*(?:BROKER|BACKEND|CELERY|CACHES|DATABASE|REDIS)")
@@ -112,18 +113,37 @@ def base_dir() -> Path:
     return path.parent.parent if path.name == "__init__.py" else path.parent
 
 
+def beat_lease() -> float:
+    """Return how long a beat is in charge unless it says that it still is, in seconds.
+
+    Raises ConfigurationError when the setting is not a duration from 0.5 s to 1 h.
+    """
+    chosen = getattr(settings, "TASKTOOLS_BEAT_LEASE", 2.7)
+    seconds = _seconds("TASKTOOLS_BEAT_LEASE", chosen)
+    if not 0.5 <= seconds <= 3600:
+        raise ConfigurationError(
+            f'TASKTOOLS_BEAT_LEASE is "{chosen}", which is too {"short" if seconds < 1 else "long"}.',
+            hint="set it to a duration from 500 ms to 1 h, or leave it out",
+        )
+    return seconds
+
+
 def linger() -> float:
     """Return how long the private Valkey stays on after its last client, in seconds.
 
     Raises ConfigurationError when the setting is not a duration, or is longer than MOST_LINGER.
     """
     chosen = getattr(settings, "TASKTOOLS_LINGER", 10)
-    try:
-        seconds = parse_duration(str(chosen)).total_seconds()
-    except ArgumentError as error:
-        raise ConfigurationError(f"TASKTOOLS_LINGER: {error.sentence}", hint=error.hint) from None
+    seconds = _seconds("TASKTOOLS_LINGER", chosen)
     if seconds > MOST_LINGER:
         raise ConfigurationError(
             f'TASKTOOLS_LINGER is "{chosen}", which is too long.', hint=f"set it to at most {MOST_LINGER:g} s"
         )
     return seconds
+
+
+def _seconds(name: str, chosen: object) -> float:
+    try:
+        return parse_duration(str(chosen)).total_seconds()
+    except ArgumentError as error:
+        raise ConfigurationError(f"{name}: {error.sentence}", hint=error.hint) from None

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import celery.beat
 
 from tasktools.arguments.call import Call
 
-if TYPE_CHECKING:
-    from celery.beat import ScheduleEntry
-
 #: Arguments that beat makes at each tick. Celery 5.5 and newer.
 LAZY: Any = getattr(celery.beat, "BeatLazyFunc", ())
 
 
-def call_of(entry: ScheduleEntry) -> Call:
-    """Return what beat sends for `entry` now, with the header by which a task knows that beat has sent it.
+def call_of(entry: Any) -> Call:
+    """Return what beat sends for `entry` (celery.beat.ScheduleEntry) now, with the header that says so to the task.
 
     Raises what a lazy argument of the entry raises.
     """

@@ -12,19 +12,18 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from celery.beat import DEFAULT_MAX_INTERVAL
+import celery.beat
 from celery.utils.log import get_logger
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
+from tasktools.beat.choice import load
 from tasktools.beat.clock import Clock
 from tasktools.beat.leadership import Leadership
 from tasktools.beat.records import Beat, lease_of
-from tasktools.beat.schedule import class_of, load
 from tasktools.beat.trouble import Trouble
 from tasktools.beat.version import schedule_digest
 from tasktools.brokers import broker_of
-from tasktools.brokers.file_lease import FileLease
 from tasktools.brokers.lease import Lease
 from tasktools.exceptions import HeldElsewhere, TasktoolsError
 from tasktools.project import current_project
@@ -44,7 +43,9 @@ _AWAY = (TasktoolsError, OSError, KombuError, RedisError)
 def scheduler(app: Celery, *, lazy: bool = False, **options: Any) -> Any:
     """Return what beat uses in place of the chosen scheduler; with `lazy`, the chosen one, of which beat shows the name."""
     chosen = load(current_project().beat.scheduler)
-    return chosen(app=app, lazy=True, **options) if lazy else Guarded(app, lambda: chosen(app=app, **options), **options)
+    return (
+        chosen(app=app, lazy=True, **options) if lazy else Guarded(app, lambda: chosen(app=app, **options), **options)
+    )
 
 
 def lease_for(app: Celery, token: str) -> Lease:
@@ -56,12 +57,9 @@ def lease_for(app: Celery, token: str) -> Lease:
     if broker.supports_leases:
         broker.prepare()
         return broker.lease(lease_of(app), token)
+    from tasktools.brokers.file_lease import FileLease
+
     return FileLease(current_project().beat.lock)
-
-
-def holds_itself(scheduler: str) -> bool:
-    """Whether a scheduler has a lock of its own, which lets one beat at a time send: RedBeat."""
-    return hasattr(class_of(scheduler), "lock_key")
 
 
 class Guarded:
@@ -70,11 +68,12 @@ class Guarded:
     def __init__(self, app: Celery, make: Callable[[], Any], *, max_interval: float | None = None, **_: Any) -> None:
         plan = current_project().beat
         self.app = app
-        self.max_interval = max_interval or app.conf.beat_max_loop_interval or DEFAULT_MAX_INTERVAL
+        self.max_interval = max_interval or app.conf.beat_max_loop_interval or celery.beat.Scheduler.max_interval
         self.inner: Any = None
         self.trouble = Trouble()
         self._make = make
         self._token = uuid4().hex
+        self._term = 0
         self._lease: Lease | None = None
         me = Beat(
             host=socket.gethostname(),
@@ -92,7 +91,8 @@ class Guarded:
             if not self._is_in_charge():
                 self.inner = None
                 return 0
-            if self.inner is None:
+            if self.inner is None or self._term != self.leadership.terms:
+                self._term = self.leadership.terms
                 self.inner = self._make()
                 self.max_interval = self.inner.max_interval
             interval = self.inner.tick(*args, **options)

@@ -41,6 +41,8 @@ class Leadership:
         self.stands_by = stands_by
         self.lease: Lease | None = None
         self.in_charge = False
+        #: How often this beat has taken charge: in between, another one may have been.
+        self.terms = 0
         #: By how much the clock has changed at the last look at the lease, in seconds.
         self.jump = 0.0
         #: How long the last sending took, in seconds. The lease must outlast the next one.
@@ -48,6 +50,7 @@ class Leadership:
         #: What is entered while nothing is being done that must not be interrupted.
         self.idle: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
         self._renew_at = 0.0
+        self._term = 0
         self._other: str | None = None
         self._standby_text = ""
         self._reported = 0.0
@@ -70,6 +73,7 @@ class Leadership:
         Raises HeldElsewhere if this beat must not stand by, and what the lease raises.
         """
         if self.lease is not lease:
+            self._term = 0
             lease.ask_time()
             self.clock.adopt(lease.server_time)
         self.lease = lease
@@ -84,6 +88,9 @@ class Leadership:
         self._renew_at = began + RENEWAL * seconds
         if not self.in_charge:
             self._take_charge(lease)
+        if lease.terms != self._term:
+            self._term = lease.terms
+            self.terms += 1
         return True
 
     def _take_charge(self, lease: Lease) -> None:
@@ -102,7 +109,8 @@ class Leadership:
             self._standby_text = replace(self.me, since=self.clock.now()).text()
         if not self.stands_by:
             error = HeldElsewhere(
-                f"Another beat is in charge: {_introduced(other.text, self.me)}.", hint="leave out --no-standby to wait for it"
+                f"Another beat is in charge: {_introduced(other.text, self.me)}.",
+                hint="leave out --no-standby to wait for it",
             )
             current_project().beat_end = error
             raise error

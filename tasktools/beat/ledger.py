@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from celery.beat import ScheduleEntry
 from celery.utils.log import get_logger
 from kombu.exceptions import EncodeError
 
@@ -34,8 +33,8 @@ logger = get_logger("celery.beat")
 class Tick:
     """An entry that is due."""
 
-    #: The entry as it will be afterwards: its last run is this one.
-    after: ScheduleEntry
+    #: The entry (celery.beat.ScheduleEntry) as it will be afterwards: its last run is this one.
+    after: Any
     #: What is sent; None if only the entry's last run is written.
     call: Call | None = None
 
@@ -67,7 +66,9 @@ class Ledger:
             self._publisher.__exit__()
         self._publisher = self._lease = None
 
-    def take_charge(self, begin: Callable[[str, LastRun | None], LastRun], entries: Iterable[str]) -> dict[str, LastRun]:
+    def take_charge(
+        self, begin: Callable[[str, LastRun | None], LastRun], entries: Iterable[str]
+    ) -> dict[str, LastRun]:
         """Make this beat the only one that may send, and return the last run of each of the entries.
 
         `begin` gets the name of an entry and what is kept of it, and returns its last run. What is kept of other entries is
@@ -174,7 +175,7 @@ class Ledger:
 
 
 def _last_run(tick: Tick, task_id: str = "") -> LastRun:
-    after: Any = tick.after
+    after = tick.after
     at: datetime = after.last_run_at
     if at.tzinfo is None:
         at = after.schedule.maybe_make_aware(at)

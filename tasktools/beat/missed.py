@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import Any
 
 from celery.schedules import schedule as Every
 
-if TYPE_CHECKING:
-    from celery.beat import ScheduleEntry
 
-
-def expired_at(entry: ScheduleEntry, now: datetime) -> datetime | None:
+def expired_at(entry: Any, now: datetime) -> datetime | None:
     """Return the time to note as the last run of a due entry that is not sent, because its `expires` has passed; else None.
 
     What counts is the last of the missed times, and `expires` as a number of seconds or a timedelta. `now` is that of the
@@ -38,7 +35,6 @@ def _seconds(expires: object) -> float | None:
     return float(expires) if isinstance(expires, (int, float)) and not isinstance(expires, bool) else None
 
 
-def _period(entry: ScheduleEntry) -> float:
+def _period(entry: Any) -> float:
     """Return the seconds of an interval; 0 for another kind of schedule."""
-    schedule = entry.schedule
-    return schedule.run_every.total_seconds() if type(schedule) is Every else 0.0
+    return float(entry.schedule.run_every.total_seconds()) if type(entry.schedule) in (Every,) else 0.0

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import celery.beat
-from celery.beat import ScheduleEntry, event_t
+from celery.beat import event_t
 from celery.utils.log import get_logger
 
 from tasktools.arguments.call import Call
@@ -52,6 +52,8 @@ FAILED = 60.0
 
 class Scheduler(celery.beat.Scheduler):
     """Celery's scheduler, with its state in a Redis or Valkey, and one beat in charge."""
+
+    _heap: Any
 
     def __init__(self, app: Celery, *args: Any, **options: Any) -> None:
         self.clock = Clock(app.timezone)
@@ -130,7 +132,8 @@ class Scheduler(celery.beat.Scheduler):
 
     def _begin(self, name: str, kept: LastRun | None) -> LastRun:
         """Return the last run of an entry to go on from."""
-        entry, now = self.schedule[name], self.clock.now()
+        entry: Any = self.schedule[name]
+        now = self.clock.now()
         if self._was_in_charge:  # this beat knows more than a server that has lost its data
             own = LastRun(at=entry.schedule.maybe_make_aware(entry.last_run_at), count=entry.total_run_count)
             kept = own if kept is None or (own.at > kept.at and own.count > kept.count) else kept
@@ -156,10 +159,10 @@ class Scheduler(celery.beat.Scheduler):
             self._send(due)
             return 0
         heap = self._heap
-        pause = min(self.leadership.pause(), self.max_interval)
+        pause = float(min(self.leadership.pause(), self.max_interval or FAILED))
         return max(0.0, min(heap[0][0] - self.clock.time(), pause)) if heap else pause
 
-    def _due(self) -> Iterator[tuple[ScheduleEntry, float]]:
+    def _due(self) -> Iterator[tuple[Any, float]]:
         """Take at most MOST entries that are due from the heap, each with the seconds to its next run."""
         heap, found = self._heap, 0
         while heap and found < MOST and heap[0][0] <= self.clock.time():
@@ -171,7 +174,7 @@ class Scheduler(celery.beat.Scheduler):
             else:
                 heapq.heappush(heap, self._event(entry, False, max(seconds, 0.001)))
 
-    def _ask(self, entry: ScheduleEntry) -> tuple[bool, float]:
+    def _ask(self, entry: Any) -> tuple[bool, float]:
         """Ask a schedule whether it is due, and for the seconds to its next run."""
         try:
             is_due, seconds = self.is_due(entry)
@@ -180,10 +183,11 @@ class Scheduler(celery.beat.Scheduler):
             self.trouble.report(error, f'the schedule of "{entry.name}" cannot say when it is due')
             return False, FAILED
 
-    def _event(self, entry: ScheduleEntry, is_due: bool, seconds: float) -> event_t:
-        return event_t(self.clock.time() + (0 if is_due else self.adjust(seconds)), 5, entry)
+    def _event(self, entry: Any, is_due: bool, seconds: float) -> event_t:
+        adjust: Any = self.adjust
+        return event_t(self.clock.time() + (0 if is_due else adjust(seconds)), 5, entry)
 
-    def _send(self, due: list[tuple[ScheduleEntry, float]]) -> None:
+    def _send(self, due: list[tuple[Any, float]]) -> None:
         ticks = [self._tick(entry) for entry, _ in due]
         ids = Publisher.new_ids([tick.call or Call(task="") for tick in ticks])
         self.leadership.busy = self.ledger.send(ticks, ids)
@@ -191,7 +195,7 @@ class Scheduler(celery.beat.Scheduler):
             self.schedule[tick.after.name] = tick.after
             heapq.heappush(self._heap, self._event(tick.after, False, seconds))
 
-    def _tick(self, entry: ScheduleEntry) -> Tick:
+    def _tick(self, entry: Any) -> Tick:
         late = expired_at(entry, entry.default_now())
         if late is not None:
             logger.warning('beat: "%s" is not sent: its expires has passed.', line(entry.name))
@@ -202,7 +206,7 @@ class Scheduler(celery.beat.Scheduler):
         self.apply_entry(entry)  # Celery's: others put their own code around it
         return Tick(after=next(entry), call=self._calls[0] if self._calls else None)
 
-    def apply_async(self, entry: ScheduleEntry, producer: Any = None, advance: bool = True, **_: Any) -> None:
+    def apply_async(self, entry: Any, producer: Any = None, advance: bool = True, **_: Any) -> None:
         """Note what `entry` sends: it leaves with all that is due."""
         try:
             self._calls.append(call_of(entry))

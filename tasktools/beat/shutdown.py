@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from celery.signals import beat_init
+from celery.signals import beat_embedded_init, beat_init
 
 from tasktools.celery_compat import SYNC_HANDLER, TICK
 
@@ -29,6 +29,15 @@ def end_between_ticks(app: Celery) -> None:
     app.Beat = type("Beat", (app.Beat,), {SYNC_HANDLER.name: lambda self, service: _Ending(service)})
 
 
+def end_embedded_between_ticks() -> None:
+    """Do the same for the beat that a worker starts in a process of its own (-B)."""
+
+    def install(sender: Any, **_: Any) -> None:
+        _Ending(sender).wrap()
+
+    beat_embedded_init.connect(install, weak=False)
+
+
 class _Ending:
     """Handles the signals for the service (celery.beat.Service)."""
 
@@ -36,11 +45,11 @@ class _Ending:
         self.service = service
         self.ticking = False
         self.asked = False
-        beat_init.connect(self._wrap, sender=service, weak=False)
+        beat_init.connect(self.wrap, sender=service, weak=False)
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, self._ask)
 
-    def _wrap(self, **_: Any) -> None:
+    def wrap(self, **_: Any) -> None:
         scheduler = self.service.scheduler
         TICK.wrap(scheduler, self._noting)
         leadership = getattr(scheduler, "leadership", None)

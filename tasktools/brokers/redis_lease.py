@@ -1,10 +1,12 @@
-"""A lease in a Redis or Valkey, by the clock of the server, without scripts.
+"""A lease in a Redis or Valkey, by the clock of the server, without scripts. Its keys are these:
 
 Its keys:
 
     NAME               the token of the holder, a space, and what the holder says of itself; the key expires with the lease
     NAME:standing-by   a sorted set of those that wait, each with the time (Unix, in milliseconds) until which it may be believed
     NAME:given-up      a list: the process that gives the lease up appends one element, and one of those that wait takes it
+
+NAME is the name of the lease with the prefix of the broker's keys.
 """
 
 from __future__ import annotations

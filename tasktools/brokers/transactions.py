@@ -63,10 +63,7 @@ def transact(keys: Keys, outgoing: Outgoing, mark: Mark | None) -> None:
                 raise
             except (RedisError, OSError) as error:
                 raise NotBegun(str(error)) from error
-            if mark.values:
-                pipe.hset(key, mapping={_packed(name): _packed(value) for name, value in mark.values.items()})
-            if mark.removed:
-                pipe.hdel(key, *map(_packed, mark.removed))
+            _put_mark(pipe, key, mark)
         outgoing.put_into(pipe)
         try:
             results = pipe.execute(raise_on_error=False)
@@ -89,6 +86,13 @@ def transact(keys: Keys, outgoing: Outgoing, mark: Mark | None) -> None:
         except (RedisError, OSError):
             raise SentInPart(list(refused), reason) from None
     raise reason
+
+
+def _put_mark(pipe: Any, key: str, mark: Mark) -> None:
+    if mark.values:
+        pipe.hset(key, mapping={_packed(name): _packed(value) for name, value in mark.values.items()})
+    if mark.removed:
+        pipe.hdel(key, *map(_packed, mark.removed))
 
 
 def announce(keys: Keys, events: Sequence[tuple[str, str]]) -> None:

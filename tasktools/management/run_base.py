@@ -108,27 +108,32 @@ class RunCommand(TasktoolsCommand):
         if options["skip_checks"]:
             self.warn(*django_fixup.load_rest(found))
         startup.require_timezone(found.app)
+        self.begin(found, options)
         words = words_of(options_of(self.celery_command, found.app), _with_level(options))
         again = self.line is not None and self.line.before
         if not again:
             self.introduce(found, options)
-        words = [
-            *_global_words(options, quiet=bool(again)),
-            self.celery_command,
-            *words,
-            *self.further_words(found, options),
-        ]
+        before = _global_words(options, quiet=bool(again))
+        words = [*before, self.celery_command, *words, *self.further_words(found, options)]
         code = self.start(found, words, options)
         if self.line is not None and not code:
             self.line.say("done")
         self.end_with(code, f"celery {self.celery_command} has ended with an error.")
+
+    def begin(self, found: celery_app.Found, options: dict[str, Any]) -> None:
+        """Decide what is decided for Celery. Raises a UsageError if it could not start."""
+
+    def summary_end(self) -> str:
+        """Return what is added to the line that says what is about to start."""
+        return ""
 
     def introduce(self, found: celery_app.Found, options: dict[str, Any]) -> None:
         """Say what is about to start, and report a broker that does not answer. Celery decides what happens then."""
         from tasktools.brokers.reach import check_broker
         from tasktools.worker.banner import summary
 
-        self.note(summary(found.app, found.name, queues=options.get("queues"), excluded=options.get("exclude_queues")))
+        line = summary(found.app, found.name, queues=options.get("queues"), excluded=options.get("exclude_queues"))
+        self.note(f"{line}{self.summary_end()}")
         if not reports.is_part():  # rundev has printed those of the whole site
             self.warn(*doubts(found.app, self.celery_command))
         if self.celery_command == "worker":

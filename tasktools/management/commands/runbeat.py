@@ -2,31 +2,52 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from tasktools import conf
-from tasktools.arguments.names import shown_path
-from tasktools.brokers import private
+from django.core.management.base import CommandParser
+
 from tasktools.checks.schedule import unsilenced
 from tasktools.discovery import celery_app
-from tasktools.exceptions import ConfigurationError, PrivateServerError, UsageError
+from tasktools.exceptions import ConfigurationError
+from tasktools.management.beat_setup import BeatSetup
 from tasktools.management.first_lines import require_tables
 from tasktools.management.run_base import RunCommand
+from tasktools.project import current_project
 from tasktools.supervisor.line import Line
 
 
 class Command(RunCommand):
-    help = "Start Celery beat for this project, once. Takes every option of `celery beat`."
+    help = "Start Celery beat: of several, one sends and the others stand by. Takes every option of `celery beat`."
     celery_command = "beat"
+
+    def add_own_options(self, parser: CommandParser) -> None:
+        super().add_own_options(parser)
+        parser.add_argument(
+            "--no-standby",
+            action="store_true",
+            help="exit with 75 if another beat is in charge, instead of standing by",
+        )
+
+    def begin(self, found: celery_app.Found, options: dict[str, Any]) -> None:
+        self.setup = BeatSetup(self, found, options)
+        self._require_schedule(found, options)
+
+    def summary_end(self) -> str:
+        return f" | {self.setup.guarantee()}"
+
+    def further_words(self, found: celery_app.Found, options: dict[str, Any]) -> list[str]:
+        return self.setup.words()
 
     def start(self, found: celery_app.Found, words: Sequence[str], options: dict[str, Any]) -> int:
         from tasktools.beat.shutdown import end_between_ticks
 
         end_between_ticks(found.app)
-        return super().start(found, words, options)
+        code = super().start(found, words, options)
+        end = current_project().beat_end
+        if end is not None:
+            raise end
+        return code
 
     def obey(self, line: Line, words: Sequence[str]) -> Sequence[str]:
         """Begin when the supervisor says so: then the previous beat has ended."""
@@ -38,45 +59,11 @@ class Command(RunCommand):
         line.wait_for_go()
         return words
 
-    def further_words(self, found: celery_app.Found, options: dict[str, Any]) -> list[str]:
-        """Make beat keep its schedule where it can write, if no place was named and the usual one is read-only."""
-        from tasktools.beat.schedule import keeps_file
-        from tasktools.beat.state_file import place_beside, runtime_place, schedule_file, why_no_schedule
+    def _require_schedule(self, found: celery_app.Found, options: dict[str, Any]) -> None:
+        """Raise ConfigurationError if beat could not work with the scheduler or with the schedule."""
+        from tasktools.beat.choice import class_of, require_scheduler
 
-        scheduler = self._scheduler(found, options)
-        if not keeps_file(scheduler):
-            return []
-        configured = options.get("schedule") or found.app.conf.beat_schedule_filename
-        typed = bool(options.get("schedule"))
-        no_schedule = why_no_schedule(configured, typed=typed)
-        if no_schedule:
-            kind = UsageError if typed else ConfigurationError
-            raise kind(f'"{shown_path(configured)}" {no_schedule}', hint="name another file with --schedule")
-        if typed:
-            return []
-        beside = place_beside(configured, conf.data_dir()) if private.is_private(found.app.conf) else None
-        if beside is not None and why_no_schedule(str(beside)) is None:
-            return ["--schedule", str(beside)]
-        try:
-            path = schedule_file(
-                configured, [conf.data_dir(), runtime_place(conf.data_dir(), Path(tempfile.gettempdir()))]
-            )
-        except (OSError, PrivateServerError) as error:
-            why = f"{error.strerror}." if isinstance(error, OSError) else error.sentence
-            raise ConfigurationError(
-                f'Beat cannot write its schedule "{configured}", nor is there another place for it. {why}',
-                hint="name a writable file with --schedule",
-            ) from error
-        if path is None:
-            return []
-        self.note(f'"{Path(configured).absolute()}" cannot be written: beat keeps its schedule in "{path}".')
-        return ["--schedule", str(path)]
-
-    def _scheduler(self, found: celery_app.Found, options: dict[str, Any]) -> str:
-        """Return the name of the scheduler. Raises ConfigurationError if beat could not work with it or with the schedule."""
-        from tasktools.beat.schedule import class_of, require_scheduler
-
-        scheduler = options.get("scheduler") or found.app.conf.beat_scheduler
+        scheduler = self.setup.scheduler
         require_scheduler(scheduler, typed=bool(options.get("scheduler")))
         if self.line is None or not self.line.before:
             require_tables("The scheduler", class_of(scheduler))
@@ -85,4 +72,3 @@ class Command(RunCommand):
             more = "".join(f" {message.msg}" for message in refused[1:])
             hint = f'{refused[0].hint} (to have it all the same: SILENCED_SYSTEM_CHECKS = ["{refused[0].id}"])'
             raise ConfigurationError(f"{refused[0].msg}{more}", hint=hint)
-        return str(scheduler)

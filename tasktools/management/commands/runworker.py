@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandParser
-from django.utils.autoreload import get_child_arguments
 
-from tasktools.celery_compat import DETACH
 from tasktools.discovery import celery_app
 from tasktools.environment import monkey
 from tasktools.environment.interrupts import signal_warning
 from tasktools.exceptions import UsageError
-from tasktools.management import become_green, become_supervisor, stop_options
+from tasktools.management import become_green, become_supervisor, detaching, stop_options
 from tasktools.management.run_base import RunCommand, reloads
 from tasktools.supervisor.line import Line
 from tasktools.worker import reconnect, supervisor_client
 from tasktools.worker.admission import Intake
 from tasktools.worker.shutdown import Stop
 
+if TYPE_CHECKING:
+    from tasktools.management.beat_setup import BeatSetup
+
 
 class Command(RunCommand):
     help = "Start a Celery worker for this project. Takes every option of `celery worker`."
     celery_command = "worker"
+    #: That of the beat inside the worker (-B).
+    setup: BeatSetup | None = None
 
     def add_own_options(self, parser: CommandParser) -> None:
         super().add_own_options(parser)
@@ -49,9 +52,23 @@ class Command(RunCommand):
             become_green.start_again(pool)
         super().prepare(options)
 
+    def begin(self, found: celery_app.Found, options: dict[str, Any]) -> None:
+        if options.get("beat"):
+            from tasktools.beat.shutdown import end_embedded_between_ticks
+            from tasktools.management.beat_setup import BeatSetup
+
+            end_embedded_between_ticks()
+            self.setup = BeatSetup(self, found, options)
+
+    def summary_end(self) -> str:
+        return f" | {self.setup.guarantee()}" if self.setup else ""
+
+    def further_words(self, found: celery_app.Found, options: dict[str, Any]) -> list[str]:
+        return self.setup.words() if self.setup else []
+
     def start(self, found: celery_app.Found, words: Sequence[str], options: dict[str, Any]) -> int:
         if options.get("detach"):
-            return self._detach(found, options)
+            return detaching.detach(self, found, options)
         self.intake = Intake(self.limits, supervised=self.line is not None)
         if self.line is not None or self.limits:
             self.intake.install(found.app)
@@ -68,23 +85,3 @@ class Command(RunCommand):
         """Hand over to other workers when the supervisor says so. Mingle and gossip would cost a second each time."""
         supervisor_client.obey(line, self.intake, become_supervisor.sources(line.since), self.stop)
         return [*words, "--without-mingle", "--without-gossip"]
-
-    def _detach(self, found: celery_app.Found, options: dict[str, Any]) -> int:
-        """Start the same command line again in the background, without --detach."""
-        from celery.utils.nodenames import default_nodename, host_format
-
-        if not self._called_from_command_line:
-            raise UsageError(
-                "--detach starts the command line again, and there is none.", hint="call manage.py runworker"
-            )
-        python, *argv = [word for word in get_child_arguments() if word not in ("--detach", "-D")]
-        argv.append("--noreload")
-        hostname = host_format(default_nodename(options.get("hostname") or ""))
-        daemon = {
-            name: options.get(name) or found.app.conf.get(f"worker_{name}")
-            for name in ("logfile", "pidfile", "uid", "gid", "umask")
-        }
-        code = DETACH.here()(
-            python, argv, app=found.app, hostname=hostname, executable=options.get("executable"), **daemon
-        )
-        return int(code or 0)

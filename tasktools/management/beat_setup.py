@@ -1,0 +1,113 @@
+"""What runbeat, and a worker with beat inside, decide before beat starts: the scheduler, its files, and the lease."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tasktools import conf
+from tasktools.arguments.names import shown_path
+from tasktools.brokers import broker_of, private
+from tasktools.exceptions import ConfigurationError, PrivateServerError, UsageError
+from tasktools.project import BeatPlan, current_project
+
+if TYPE_CHECKING:
+    from tasktools.discovery.celery_app import Found
+    from tasktools.management.base import TasktoolsCommand
+
+#: The first line of runbeat says which guarantee our own scheduler gives.
+EXACT = "one beat at a time, each tick sent once"
+
+
+class BeatSetup:
+    """How beat starts. `options` are those that were typed for Celery's beat or worker."""
+
+    def __init__(self, command: TasktoolsCommand, found: Found, options: Mapping[str, Any]) -> None:
+        from tasktools.beat.choice import scheduler_of
+
+        self.command = command
+        self.app = found.app
+        self.typed = options.get("schedule") or options.get("schedule_filename")
+        self.stands_by = not options.get("no_standby")
+        #: The dotted name of the scheduler that the project has chosen, or of ours.
+        self.scheduler = scheduler_of(found.app, options.get("scheduler"), file=self.typed)
+
+    @property
+    def is_ours(self) -> bool:
+        from tasktools.beat.choice import OURS
+
+        return self.scheduler == OURS
+
+    def guarantee(self) -> str:
+        """Return in a few words which guarantee there is that one beat alone sends."""
+        from tasktools.beat.choice import holds_itself
+
+        if self.is_ours:
+            return EXACT
+        if holds_itself(self.scheduler):
+            return "one beat at a time, by the scheduler's own lock"
+        if broker_of(self.app).supports_leases:
+            return "one beat at a time, by a lease in the broker"
+        return "one beat at a time on this machine"
+
+    def words(self) -> list[str]:
+        """Plan beat, and return additional words for Celery's command line.
+
+        Raises ConfigurationError or UsageError if there is no place for the schedule, or if a setting is wrong.
+        """
+        from tasktools.beat.choice import GUARDED, OURS, holds_itself, keeps_file
+        from tasktools.beat.version import code_digest
+
+        words, lock = [], ""
+        if self.is_ours:
+            words = ["--scheduler", OURS]
+        elif not holds_itself(self.scheduler):
+            words = ["--scheduler", GUARDED]
+            needs_lock = not broker_of(self.app).supports_leases
+            if keeps_file(self.scheduler) or needs_lock:
+                path = self._file()
+                words += ["--schedule", path] if path else []
+                lock = f"{Path(path or self._configured).absolute()}.lock" if needs_lock else ""
+        current_project().beat = BeatPlan(
+            lease=conf.beat_lease(),
+            stands_by=self.stands_by,
+            scheduler="" if self.is_ours else self.scheduler,
+            lock=lock,
+            code=code_digest(conf.base_dir()),
+        )
+        current_project().beat_end = None
+        return words
+
+    @property
+    def _configured(self) -> str:
+        return str(self.typed or self.app.conf.beat_schedule_filename)
+
+    def _file(self) -> str | None:
+        """Return another file for the schedule than the configured one; None to use that."""
+        from tasktools.beat.state_file import place_beside, runtime_place, schedule_file, why_no_schedule
+
+        no_schedule = why_no_schedule(self._configured, typed=bool(self.typed))
+        if no_schedule:
+            kind = UsageError if self.typed else ConfigurationError
+            raise kind(f'"{shown_path(self._configured)}" {no_schedule}', hint="name another file with --schedule")
+        if self.typed:
+            return None
+        beside = place_beside(self._configured, conf.data_dir()) if private.is_private(self.app.conf) else None
+        if beside is not None and why_no_schedule(str(beside)) is None:
+            return str(beside)
+        places = [conf.data_dir(), runtime_place(conf.data_dir(), Path(tempfile.gettempdir()))]
+        try:
+            path = schedule_file(self._configured, places)
+        except (OSError, PrivateServerError) as error:
+            why = f"{error.strerror}." if isinstance(error, OSError) else error.sentence
+            raise ConfigurationError(
+                f'Beat cannot write its schedule "{self._configured}", nor is there another place for it. {why}',
+                hint="name a writable file with --schedule",
+            ) from error
+        if path is None:
+            return None
+        where = Path(self._configured).absolute()
+        self.command.note(f'"{where}" cannot be written: beat keeps its schedule in "{path}".')
+        return str(path)
