@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.beat_messages import Message, Reader, reader
-from benchmarks.beat_processes import Beats, Ended, beats
+from benchmarks.beat_processes import Beat, Beats, Ended, beats
 from benchmarks.beat_server import Server, server
 from benchmarks.beat_sites import Maker, another_version
 from benchmarks.beat_slots import Table, tabulate
@@ -58,7 +58,7 @@ def plan(seed: int, minutes: float, number: int, aim: float) -> list[Event]:
     while True:
         at += dice.uniform(3, 8)
         [kind] = dice.choices([*KINDS], [*KINDS.values()])
-        victim, aimed = dice.randrange(number), dice.random() < aim
+        victim, aimed = int(dice.random() * number), dice.random() < aim
         seconds = dice.uniform(1, 30 if kind == "SIGSTOP" else 8)
         if at > minutes * 60 - CALM:
             return events
@@ -159,7 +159,7 @@ class Run:
             process = victim.process
             self._at(time.monotonic() + event.seconds, lambda: victim.resume() if victim.process is process else None)
 
-    def _victim(self, number: int | None):  # type: ignore[no-untyped-def]
+    def _victim(self, number: int | None) -> Beat | None:
         """Return the beat that is meant; if it does not run, the next one that does."""
         latest = self.messages.latest
         if number is None and latest is not None:

@@ -86,10 +86,11 @@ class Beat:
         self.process.send_signal(signal.SIGCONT)
 
     def last_line(self) -> str:
+        """Return the last line of the log that is not indented: the error, if there is a traceback, and not the banner."""
         with self.log.open("rb") as file:
-            file.seek(max(0, self.log.stat().st_size - 3000))
-            lines = file.read().decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else ""
+            file.seek(max(0, self.log.stat().st_size - 20_000))
+            lines = file.read().decode(errors="replace").splitlines()
+        return next((each for each in reversed(lines) if each.strip() and not each.startswith((" ", "__"))), "")
 
 
 class Beats:
