@@ -1,16 +1,23 @@
-"""Which scheduler beat uses."""
+"""Which scheduler beat uses, and its class."""
 
 from __future__ import annotations
 
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
-from tasktools.beat.schedule import class_of
+from celery.beat import PersistentScheduler
+from celery.utils.imports import symbol_by_name
+
+from tasktools.arguments.names import shown
 from tasktools.brokers import broker_of
 from tasktools.celery_compat import DEFAULTS
-from tasktools.exceptions import ConfigurationError
+from tasktools.exceptions import ConfigurationError, UsageError
 
 if TYPE_CHECKING:
     from celery import Celery
+
+#: Where distributions name the schedulers that they bring (celery.bin.beat).
+SCHEDULERS = "celery.beat_schedulers"
 
 #: The dotted names of our scheduler, and of the lease around another one.
 OURS, GUARDED = "tasktools.beat.scheduler:Scheduler", "tasktools.beat.guarded:scheduler"
@@ -30,9 +37,16 @@ def scheduler_of(app: Celery, typed: str | None = None, *, file: str | None = No
         return chosen
 
 
-def holds_itself(scheduler: str) -> bool:
-    """Whether a scheduler has a lock of its own, which lets one beat at a time send: RedBeat."""
-    return hasattr(class_of(scheduler), "lock_key")
+def is_redbeat(scheduler: str) -> bool:
+    """Whether a scheduler is RedBeat, or made from it: it has a lock of its own, which lets one beat at a time send."""
+    found = class_of(scheduler)
+    return found is not None and any(each.__module__.partition(".")[0] == "redbeat" for each in found.__mro__)
+
+
+def redbeat_setting(app: Celery, name: str, default: Any) -> Any:
+    """Return a setting of RedBeat, which Celery does not know (redbeat.schedulers.RedBeatConfig.either_or)."""
+    conf: Any = app.conf
+    return next((conf[key] for key in (f"redbeat_{name}", f"REDBEAT_{name.upper()}") if key in conf), default)
 
 
 def is_set(app: Celery, name: str) -> bool:
@@ -42,3 +56,34 @@ def is_set(app: Celery, name: str) -> bool:
         return True
     keys = {name, name.upper(), f"{getattr(conf, 'prefix', None) or ''}{name.upper()}"}
     return any(key in each for each in conf.maps[:-1] for key in keys)
+
+
+def keeps_file(scheduler: str) -> bool:
+    """Whether the scheduler (a class, by its dotted name) writes the schedule to a file."""
+    found = class_of(scheduler)
+    return found is not None and issubclass(found, PersistentScheduler)
+
+
+def require_scheduler(scheduler: str, *, typed: bool) -> None:
+    """Raise UsageError (ConfigurationError when it was not `typed`) where beat could not load this class of scheduler."""
+    try:
+        load(scheduler)
+    except Exception as error:
+        why = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        kind = UsageError if typed else ConfigurationError
+        hint = "name a class with -S, as celery.beat:PersistentScheduler" if typed else "see CELERY_BEAT_SCHEDULER"
+        raise kind(f'The scheduler "{shown(str(scheduler))}" cannot be loaded. {why}', hint=hint) from error
+
+
+def load(scheduler: str) -> Any:
+    """Return what beat loads for this name, which is the name of a class or a name that a distribution registers."""
+    return symbol_by_name(scheduler, aliases={each.name: each.value for each in entry_points(group=SCHEDULERS)})
+
+
+def class_of(scheduler: str) -> type | None:
+    """Return the class of a scheduler; None if it cannot be loaded."""
+    try:
+        found = load(scheduler)
+    except (ImportError, AttributeError, ValueError):
+        return None  # beat itself reports what is wrong with it
+    return found if isinstance(found, type) else None

@@ -17,10 +17,10 @@ from celery.utils.log import get_logger
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
+from tasktools.beat.choice import load
 from tasktools.beat.clock import Clock
 from tasktools.beat.leadership import Leadership
 from tasktools.beat.records import Beat, lease_of
-from tasktools.beat.schedule import load
 from tasktools.beat.trouble import Trouble
 from tasktools.beat.version import schedule_digest
 from tasktools.brokers import broker_of
@@ -73,6 +73,7 @@ class Guarded:
         self.trouble = Trouble()
         self._make = make
         self._token = uuid4().hex
+        self._term = 0
         self._lease: Lease | None = None
         me = Beat(
             host=socket.gethostname(),
@@ -90,7 +91,8 @@ class Guarded:
             if not self._is_in_charge():
                 self.inner = None
                 return 0
-            if self.inner is None:
+            if self.inner is None or self._term != self.leadership.terms:
+                self._term = self.leadership.terms
                 self.inner = self._make()
                 self.max_interval = self.inner.max_interval
             interval = self.inner.tick(*args, **options)

@@ -23,6 +23,9 @@ logger = get_logger("celery.beat")
 #: The part of the lease after which the beat in charge says that it still is.
 RENEWAL = 0.6
 
+#: How many times as long as the last sending the lease lasts at least: when sending begins, 0.4 of it may be left.
+MARGIN = 3
+
 #: How long a beat that ends tries to give up its lease, in seconds.
 FAREWELL = 0.4
 
@@ -41,6 +44,8 @@ class Leadership:
         self.stands_by = stands_by
         self.lease: Lease | None = None
         self.in_charge = False
+        #: How often this beat has taken charge: in between, another one may have been.
+        self.terms = 0
         #: By how much the clock has changed at the last look at the lease, in seconds.
         self.jump = 0.0
         #: How long the last sending took, in seconds. The lease must outlast the next one.
@@ -48,6 +53,7 @@ class Leadership:
         #: What is entered while nothing is being done that must not be interrupted.
         self.idle: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
         self._renew_at = 0.0
+        self._term = 0
         self._other: str | None = None
         self._standby_text = ""
         self._reported = 0.0
@@ -70,10 +76,11 @@ class Leadership:
         Raises HeldElsewhere if this beat must not stand by, and what the lease raises.
         """
         if self.lease is not lease:
+            self._term = 0
             lease.ask_time()
             self.clock.adopt(lease.server_time)
         self.lease = lease
-        seconds = self.seconds + 2 * self.busy
+        seconds = max(self.seconds, MARGIN * self.busy)
         began = time.monotonic()
         text = self.me.text() if self.in_charge else replace(self.me, since=self.clock.now()).text()
         other = lease.hold(text, seconds)
@@ -84,6 +91,9 @@ class Leadership:
         self._renew_at = began + RENEWAL * seconds
         if not self.in_charge:
             self._take_charge(lease)
+        if lease.terms != self._term:
+            self._term = lease.terms
+            self.terms += 1
         return True
 
     def _take_charge(self, lease: Lease) -> None:

@@ -37,5 +37,4 @@ def _seconds(expires: object) -> float | None:
 
 def _period(entry: Any) -> float:
     """Return the seconds of an interval; 0 for another kind of schedule."""
-    schedule = entry.schedule
-    return float(schedule.run_every.total_seconds()) if type(schedule) is Every else 0.0
+    return float(entry.schedule.run_every.total_seconds()) if type(entry.schedule) in (Every,) else 0.0

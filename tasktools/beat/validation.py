@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import pickle
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
@@ -67,12 +67,14 @@ class Entry:
         yield from self._arguments()
         yield from self._schedule(self.fields.get("schedule"))
 
-    def faults_of_celerys(self, *, kept: bool) -> Iterator[Fault]:
-        """Yield the faults that matter to Celery's own schedulers; with `kept`, beat writes the entry to a file."""
+    def faults_of_celerys(self, *, kept: Callable[[], bool]) -> Iterator[Fault]:
+        """Yield the faults that matter to Celery's own schedulers; `kept` says whether beat writes the entry to a file.
+
+        It is asked only if the entry could not be written, because the answer may take longer than all the rest.
+        """
         yield from self._keys()
         yield from self._options(self.fields.get("options"))
-        if kept:
-            yield from self._unstorable()
+        yield from self._unstorable(kept)
 
     def _fault(self, kind: str, sentence: str, hint: str) -> Fault:
         return Fault(kind=kind, entry=self.name, sentence=sentence, hint=hint)
@@ -153,12 +155,14 @@ class Entry:
                 hint = f"did you mean {close_matches(name, OPTIONS)[0]}?"
                 yield self._fault("unused", f'nobody reads its option "{shown(name)}"', hint)
 
-    def _unstorable(self) -> Iterator[Fault]:
+    def _unstorable(self, kept: Callable[[], bool]) -> Iterator[Fault]:
         try:
             pickle.dumps([self.fields.get(key) for key in KEYS])
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - an object that cannot be pickled may raise anything
+            if not kept():
+                return
             hint = "name functions at the top of a module, and give plain values"
             yield self._fault("schedule", f"beat cannot keep it in its file: {reason(error)}", hint)
 

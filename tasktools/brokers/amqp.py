@@ -9,7 +9,9 @@ from typing import Any
 from amqp import spec
 from amqp.exceptions import MessageNacked, RecoverableConnectionError
 
+from tasktools.brokers.lease import LIMIT
 from tasktools.brokers.portable import PortableBroker
+from tasktools.brokers.queue_lease import HEARTBEAT, QueueLease
 
 #: How many messages may be without a confirm: nobody reads the confirms while messages are sent.
 MOST_OPEN = 1000
@@ -19,12 +21,18 @@ class AmqpBroker(PortableBroker):
     """A broker that confirms messages: with this it takes over the responsibility for them."""
 
     supports_confirms = True
+    supports_leases = True
 
     def options(self, limit: float) -> dict[str, Any]:
         return {"confirm_publish": True, "read_timeout": limit, "write_timeout": limit}
 
     def confirms(self, channel: Any, limit: float) -> Confirms:
         return Confirms(channel, limit)
+
+    def lease(self, name: str, token: str) -> QueueLease:
+        from tasktools.brokers.reach import connect
+
+        return QueueLease(connect(self, LIMIT, heartbeat=HEARTBEAT), name)
 
 
 class Confirms:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from celery import Celery
 
+    from tasktools.brokers.lease import Lease
+
 #: How the URL of the private Valkey begins, and how unchanged Celery writes the same.
 PRIVATE_SOCKET = "tasktools+socket://"
 STOCK_SOCKET = "redis+socket://"
@@ -42,6 +44,8 @@ class Broker(abc.ABC):
     supports_transactions = False
     #: Whether the broker confirms messages, and `confirms` can wait for many of these at once.
     supports_confirms = False
+    #: Whether `lease` gives one.
+    supports_leases = False
 
     def __init__(self, app: Celery) -> None:
         self.app = app
@@ -71,8 +75,11 @@ class Broker(abc.ABC):
         """
 
     @abc.abstractmethod
-    def publishing_connection(self, limit: float) -> Any:
-        """Return a connected kombu Connection. It never waits longer than `limit` (seconds), if the transport supports that."""
+    def publishing_connection(self, limit: float, **more: Any) -> Any:
+        """Return a connected kombu Connection. It never waits longer than `limit` (seconds), if the transport supports that.
+
+        `more` are options of Celery's app.connection_for_write.
+        """
 
     def confirms(self, channel: Any, limit: float) -> Any:
         """Return a context manager for `channel` (kombu's): what is published inside is confirmed at its end, or at `flush()`.
@@ -83,4 +90,13 @@ class Broker(abc.ABC):
 
     def find(self, task_ids: Collection[str]) -> dict[str, Trace]:
         """Return where the broker holds the messages of these tasks; a task without a message is left out."""
+        raise NotImplementedError
+
+    def lease(self, name: str, token: str) -> Lease:
+        """Return the lease of that name over a connection of its own, which its `close` closes.
+
+        No other process has the same `token`, and it has no space.
+
+        Raises Unreachable and ConfigurationError.
+        """
         raise NotImplementedError

@@ -5,6 +5,9 @@ from __future__ import annotations
 import abc
 from dataclasses import dataclass
 
+#: How long the connection of a lease may take to be made, in seconds, and an answer on it.
+LIMIT = 4.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class Holder:
@@ -12,7 +15,7 @@ class Holder:
 
     #: What the holder says of itself; "" if the broker does not know.
     text: str
-    #: When the lease ends unless the holder keeps it, in seconds from now.
+    #: When the lease ends unless the holder keeps it, in seconds from now; infinity if it does not end by itself.
     seconds: float
 
 
@@ -36,6 +39,9 @@ class Lease(abc.ABC):
     server_time: ServerTime | None = None
     #: What was found in place of the lease and is no lease, for whoever wants to report it.
     foreign = ""
+    #: How often this object has taken the lease. When `hold` changes it, another process may have held the lease since the call
+    #: before, and what this process knows from then may be out of date.
+    terms = 0
 
     def ask_time(self) -> None:  # noqa: B027 - most servers tell no time
         """Ask the server for its time, if it tells it."""

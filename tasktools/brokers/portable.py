@@ -52,8 +52,8 @@ class PortableBroker(Broker):
     def ping(self, limit: float) -> None:
         self.publishing_connection(limit).release()
 
-    def publishing_connection(self, limit: float) -> Any:
-        connection = self.connection(self.app, connect_timeout=limit, transport_options=self.options(limit))
+    def publishing_connection(self, limit: float, **more: Any) -> Any:
+        connection = self.connection(self.app, connect_timeout=limit, transport_options=self.options(limit), **more)
         connection.ensure_connection(max_retries=0, timeout=limit, reraise_as_library_errors=False)
         connection.default_channel  # noqa: B018 - opens it: only then do some transports talk to the broker
         open_store(connection)

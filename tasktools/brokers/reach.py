@@ -6,6 +6,7 @@ import re
 import shutil
 import traceback
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tasktools import render
@@ -31,12 +32,15 @@ def check_broker(app: Celery, limit: float) -> None:
     _reach(within_thread, broker.name, limit, broker.ping, limit)
 
 
-def connect(broker: Broker, limit: float, *, consequence: str = "") -> Any:
+def connect(broker: Broker, limit: float, *, consequence: str = "", **more: Any) -> Any:
     """Return a kombu Connection to the broker. A thread makes it, because the look-up of its host name cannot be interrupted.
+
+    `more` are options of Celery's app.connection_for_write.
 
     Raises Unreachable if there is no connection within `limit` seconds; `consequence` is added to the sentence.
     """
-    return _reach(within_thread, broker.name, limit, broker.publishing_connection, limit, consequence=consequence)
+    make = partial(broker.publishing_connection, limit, **more)
+    return _reach(within_thread, broker.name, limit, make, consequence=consequence)
 
 
 def reach(subject: str, limit: float, call: Callable[..., T], *args: Any) -> T:

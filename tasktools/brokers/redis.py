@@ -11,7 +11,9 @@ import redis
 
 from tasktools.brokers.base import PRIVATE_SOCKET, Trace
 from tasktools.brokers.keys import Keys
+from tasktools.brokers.lease import LIMIT
 from tasktools.brokers.portable import PortableBroker
+from tasktools.brokers.redis_lease import RedisLease
 
 
 class RedisBroker(PortableBroker):
@@ -19,6 +21,7 @@ class RedisBroker(PortableBroker):
 
     supports_find = True
     supports_transactions = True
+    supports_leases = True
 
     def options(self, limit: float) -> dict[str, Any]:
         return {"socket_timeout": limit, "socket_connect_timeout": limit}
@@ -28,6 +31,12 @@ class RedisBroker(PortableBroker):
             from tasktools.brokers import private
 
             private.prepare()
+
+    def lease(self, name: str, token: str) -> RedisLease:
+        from tasktools.brokers.reach import connect
+
+        connection = connect(self, LIMIT)
+        return RedisLease(Keys(connection.default_channel), name, token, release=connection.release)
 
     def find(self, task_ids: Collection[str]) -> dict[str, Trace]:
         """Look first at the messages that workers have reserved, then in the queues of the app and of any producer.

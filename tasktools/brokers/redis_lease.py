@@ -1,5 +1,7 @@
 """A lease in a Redis or Valkey, by the clock of the server, without scripts. Its keys are these:
 
+Its keys:
+
     NAME               the token of the holder, a space, and what the holder says of itself; the key expires with the lease
     NAME:standing-by   a sorted set of those that wait, each with the time (Unix, in milliseconds) until which it may be believed
     NAME:given-up      a list: the process that gives the lease up appends one element, and one of those that wait takes it
@@ -11,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from redis.exceptions import NoPermissionError, RedisError, ResponseError, WatchError
@@ -31,12 +33,16 @@ class RedisLease(Lease):
 
     guarantee = "one beat at a time, by a lease in the broker"
 
-    def __init__(self, keys: Keys, name: str, token: str) -> None:
-        """`name` has no prefix of the broker's keys; `token` has no space, and no other process has the same."""
+    def __init__(self, keys: Keys, name: str, token: str, *, release: Callable[[], object] | None = None) -> None:
+        """`name` has no prefix of the broker's keys; `token` has no space, and no other process has the same.
+
+        `release` closes the connection, if that is the lease's own.
+        """
         self.keys = keys
         self.name = keys.full(name)
         self.token = token
         self._is_held = False
+        self._release = release
         self._asked = (0.0, 0.0)
 
     def ask_time(self) -> None:
@@ -54,19 +60,26 @@ class RedisLease(Lease):
                 value = f"{self.token} {text}"
                 if self.keys.client.set(self.name, value, nx=True, px=milliseconds):
                     self._is_held = True
+                    self.terms += 1
                     return None
-            elif self._is_own(held):
-                self._is_held = True
-                self._keep(milliseconds)
-                return None
-            else:
+            elif not self._is_own(held):
                 return holder(held, left)
+            elif self._keep(milliseconds):  # an answer was lost
+                self._is_held = True
+                self.terms += 1
+                return None
 
     def _keep(self, milliseconds: int) -> bool:
-        """Extend the lease. If it has passed to another process since the look, that one's lease is extended: no harm."""
-        held, kept, server = self._ask(["GET", self.name], ["PEXPIRE", self.name, milliseconds], ["TIME"])
+        """Extend the lease. If it has passed to another process since the look, that one's lease is extended: no harm.
+
+        What else may be at the key is not touched: it would expire.
+        """
+        held, server = self._ask(["GET", self.name], ["TIME"])
         self._note(server)
-        return bool(kept) and isinstance(held, bytes) and self._is_own(held)
+        if not isinstance(held, bytes) or not self._is_own(held):
+            return False
+        [kept] = self._ask(["PEXPIRE", self.name, milliseconds])
+        return bool(kept)
 
     def _look(self) -> tuple[bytes | None, int]:
         """Return the value of the lease and its milliseconds; None if nobody holds it. Move aside what is no lease."""
@@ -74,10 +87,16 @@ class RedisLease(Lease):
         self._note(server)
         if isinstance(held, ResponseError) or (held is not None and left == -1):
             self.foreign = str(held) if isinstance(held, ResponseError) else "a text that does not expire"
-            with contextlib.suppress(ResponseError):
-                self.keys.move_aside(self.name)
+            self._move_aside()
             return None, 0
         return held, int(left)
+
+    def _move_aside(self) -> None:
+        try:
+            self.keys.move_aside(self.name)
+        except ResponseError as error:
+            if "no such key" not in str(error):  # another process has done it
+                raise
 
     def _ask(self, *commands: Sequence[Any]) -> list[Any]:
         """Return the answers to the commands; an error of one command is its answer, unless it is one of permission."""
@@ -135,7 +154,8 @@ class RedisLease(Lease):
             pipe.execute()
 
     def close(self) -> None:
-        """Do nothing: the connection is the publisher's."""
+        if self._release is not None:
+            self._release()
 
 
 def look(keys: Keys, name: str) -> tuple[Holder | None, list[Holder]]:

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.checks import CheckMessage
 from django.core.checks import register as register_check
 
-from tasktools.checks import broker, commands, eager, project, queues, schedule, serialization, tasks, timezone
+from tasktools.checks import broker, commands, eager, project, queues, redbeat, schedule, serialization, tasks, timezone
 from tasktools.project import current_project
 
 #: The tag under which `manage.py check --tag tasktools` runs them.
@@ -29,6 +29,7 @@ IDS = (
     "tasktools.E012",
     "tasktools.E013",
     "tasktools.W013",
+    "tasktools.W014",
     "tasktools.W020",
     "tasktools.W021",
     "tasktools.E030",
@@ -44,6 +45,7 @@ _CHECKS = (
     eager.check,
     timezone.check,
     schedule.check,
+    redbeat.check,
     tasks.check,
     serialization.check,
     queues.check,

@@ -13,6 +13,7 @@ MEANINGS: Mapping[int, str] = {
     4: "no trace of what was asked for",
     69: "broker, result backend or worker unreachable",
     74: "a file or a stream could not be written",
+    75: "another beat is in charge (--no-standby)",
     130: "interrupted: Ctrl+C",
 }
 
@@ -115,9 +116,10 @@ EPILOGS = {
     "runbeat": _epilog(
         (
             ("runbeat", "sends what CELERY_BEAT_SCHEDULE says"),
-            ("runbeat --schedule /var/lib/site/schedule", "keeps its file there"),
+            ("runbeat --no-standby", "ends if another beat is in charge"),
+            ("runbeat --schedule /var/lib/site/schedule", "Celery's own scheduler, with its file there"),
         ),
-        RUN_CODES,
+        {**RUN_CODES, 75: ""},
         other=_RUN_OTHER,
     ),
     "rundev": _epilog(

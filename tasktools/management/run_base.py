@@ -113,12 +113,8 @@ class RunCommand(TasktoolsCommand):
         again = self.line is not None and self.line.before
         if not again:
             self.introduce(found, options)
-        words = [
-            *_global_words(options, quiet=bool(again)),
-            self.celery_command,
-            *words,
-            *self.further_words(found, options),
-        ]
+        before = _global_words(options, quiet=bool(again))
+        words = [*before, self.celery_command, *words, *self.further_words(found, options)]
         code = self.start(found, words, options)
         if self.line is not None and not code:
             self.line.say("done")

@@ -38,7 +38,7 @@ def test_docstring__draws_the_tree_that_is_there() -> None:
 
 
 def test_docstring__draws_every_exit_code_beside_its_class() -> None:
-    assert {code for _, code in drawn().values()} == {1, 2, 3, 4, 69, 74}
+    assert {code for _, code in drawn().values()} == {1, 2, 3, 4, 69, 74, 75}
 
 
 def test_exit_codes__the_table_lists_those_of_the_classes_and_done_and_interrupted() -> None:

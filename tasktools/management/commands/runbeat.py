@@ -61,7 +61,7 @@ class Command(RunCommand):
 
     def _require_schedule(self, found: celery_app.Found, options: dict[str, Any]) -> None:
         """Raise ConfigurationError if beat could not work with the scheduler or with the schedule."""
-        from tasktools.beat.schedule import class_of, require_scheduler
+        from tasktools.beat.choice import class_of, require_scheduler
 
         scheduler = self.setup.scheduler
         require_scheduler(scheduler, typed=bool(options.get("scheduler")))

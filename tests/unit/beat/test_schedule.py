@@ -11,8 +11,9 @@ from celery.beat import BeatLazyFunc
 from celery.schedules import crontab
 from celery.schedules import schedule as every
 
-from tasktools.beat import schedule as beat_schedule
-from tasktools.beat.schedule import faults, keeps_file, require_scheduler
+from tasktools.beat import choice
+from tasktools.beat.choice import keeps_file, require_scheduler
+from tasktools.beat.schedule import faults
 from tasktools.beat.validation import Fault
 from tasktools.exceptions import ConfigurationError, UsageError
 
@@ -59,7 +60,7 @@ def test_require_scheduler__by_the_name_that_a_distribution_gives_it(monkeypatch
         assert group == "celery.beat_schedulers"
         return [EntryPoint("kept", "celery.beat:PersistentScheduler", group)]
 
-    monkeypatch.setattr(beat_schedule, "entry_points", entry_points)
+    monkeypatch.setattr(choice, "entry_points", entry_points)
     require_scheduler("kept", typed=True)
     assert keeps_file("kept")
     with pytest.raises(UsageError):

@@ -34,7 +34,7 @@ def ending(monkeypatch: pytest.MonkeyPatch) -> _Ending:
     service = SimpleNamespace(scheduler=SimpleNamespace(tick=lambda: 10), stop=lambda: stopped.append("stop"))
     service.stopped = stopped
     made = _Ending(service)
-    made._wrap()
+    made.wrap()
     return made
 
 
@@ -57,7 +57,7 @@ def test_signal__in_a_tick_waits_for_its_end_and_comes_again_if_it_hangs(ending:
         return 10
 
     ending.service.scheduler.tick = tick
-    ending._wrap()
+    ending.wrap()
     assert ending.service.scheduler.tick() == 0  # and the service, which was told to stop, ends
     assert ending.service.stopped == ["stop"]
     [timer] = Timer.made
@@ -77,7 +77,7 @@ def test_tick__that_fails_is_over(ending: _Ending) -> None:
         raise ConnectionError
 
     ending.service.scheduler.tick = tick
-    ending._wrap()
+    ending.wrap()
     with pytest.raises(ConnectionError):
         ending.service.scheduler.tick()
     assert not ending.ticking

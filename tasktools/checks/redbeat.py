@@ -1,0 +1,44 @@
+"""W014: a RedBeat that stands by takes over soon."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.checks import CheckMessage
+from django.core.checks import Warning as CheckWarning
+
+from tasktools import startup
+from tasktools.project import current_project
+
+#: A time without any beat that is reported, in seconds.
+LONG = 60.0
+
+#: What RedBeat and Celery take if nothing is set: a lock of five looks, and a look every 300 s.
+_LOCK, _LOOK = 5, 300.0
+
+
+def check() -> list[CheckMessage]:
+    """Check the lock of RedBeat against the pause in which a beat that stands by looks at it."""
+    found = current_project().found
+    if found is None:
+        return []
+    startup.read_settings(found)
+    conf: Any = found.app.conf
+    if "redbeat" not in str(conf.beat_scheduler).lower():
+        return []
+    from tasktools.beat.choice import redbeat_setting  # imports celery.beat
+
+    if redbeat_setting(found.app, "lock_key", "redbeat::lock") is None:
+        return []
+    look = float(conf.beat_max_loop_interval or _LOOK)
+    lock = float(redbeat_setting(found.app, "lock_timeout", 0) or _LOCK * look)
+    if lock + look <= LONG:
+        return []
+    return [
+        CheckWarning(
+            f"If the RedBeat in charge is killed, nobody sends anything for up to {lock + look:g} s: its lock lasts {lock:g} s, "
+            f"and one that stands by looks every {look:g} s.",
+            hint="CELERY_BEAT_MAX_LOOP_INTERVAL = 1 and CELERY_REDBEAT_LOCK_TIMEOUT = 5, for example",
+            id="tasktools.W014",
+        )
+    ]
