@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import signal
 import subprocess
 import time
@@ -86,11 +87,15 @@ class Beat:
         self.process.send_signal(signal.SIGCONT)
 
     def last_line(self) -> str:
-        """Return the last line of the log that is not indented: the error, if there is a traceback, and not the banner."""
+        """Return the last line of the log that tells something: one that Celery has logged, if there is any.
+
+        What Celery prints (its banner) comes late, and it logs a traceback piece by piece.
+        """
         with self.log.open("rb") as file:
             file.seek(max(0, self.log.stat().st_size - 20_000))
             lines = file.read().decode(errors="replace").splitlines()
-        return next((each for each in reversed(lines) if each.strip() and not each.startswith((" ", "__"))), "")
+        logged = [each.partition("] ")[2] for each in lines if each.startswith("[")]
+        return next((each for each in reversed(logged or lines) if re.search(r"\w", each)), "")
 
 
 class Beats:
