@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from benchmarks.beat_messages import Message, Reader, reader
@@ -123,11 +124,11 @@ class Run:
 
     def go(self, events: Sequence[Event]) -> tuple[int, int]:
         """Let everything happen; return between which whole seconds slots count."""
-        self.beats.until(lambda: self.messages.latest is not None)
+        self.beats.require(lambda: self.messages.latest is not None, "the first message")
         self.beats.wait(5)  # the others have started too
         start, begin = time.monotonic(), math.ceil(time.time())
         for event in events:
-            self._at(start + event.at, lambda event=event: self._happen(event))  # type: ignore[misc]
+            self._at(start + event.at, partial(self._happen, event))
         self._at(start + self.minutes * 30, self._deploy)
         end = start + self.minutes * 60
         self._at(end - CALM + 0.1, self._calm)

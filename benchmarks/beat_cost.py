@@ -19,7 +19,7 @@ from benchmarks.beat_messages import QUEUE, decode
 from benchmarks.beat_processes import beats
 from benchmarks.beat_server import server
 from benchmarks.beat_sites import Maker
-from benchmarks.common import LIMIT, await_, folder
+from benchmarks.common import LIMIT, folder
 from benchmarks.report import Side, interleave
 
 #: How long a beat may start, in seconds.
@@ -92,7 +92,7 @@ def _sample(maker: Maker) -> float:
         project = maker.project(root / "site", broker, BURST)
         (project / "proj/grid.py").write_text(GRID)
         with broker.client() as client, beats(maker.command, project, 1) as running:
-            await_(lambda: client.llen(QUEUE) >= ENTRIES, "the first burst")
+            running.require(lambda: client.llen(QUEUE) >= ENTRIES, "the first burst")
             client.delete(QUEUE)
             end = _filled(client)
             sent = [decode(raw) for raw in client.lrange(QUEUE, 0, -1)]

@@ -39,7 +39,7 @@ def failovers(maker: Maker, kills: int, terms: int, seed: int) -> Failovers:
     with folder() as root, server(root / "server") as broker:
         project = maker.project(root / "site", broker, SCHEDULE)
         with reader(broker.client) as messages, beats(maker.command, project, BEATS) as running:
-            running.until(lambda: messages.latest is not None)
+            running.require(lambda: messages.latest is not None, "the first message")
             for times, number, how in ((done.kills, kills, Beat.kill), (done.terms, terms, Beat.terminate)):
                 for _ in range(number):
                     running.wait(dice.uniform(5, 8))
@@ -54,9 +54,8 @@ def failovers(maker: Maker, kills: int, terms: int, seed: int) -> Failovers:
 
 def in_charge(running: Beats, messages: Reader) -> Beat:
     """Wait until one beat alone sends, and return it. Raises RuntimeError if there is none."""
-    if not running.until(lambda: len(_senders(messages, 1.0)) == 1):
-        raise RuntimeError(f"Not one beat sends, but {len(_senders(messages, 1.0))}.")
-    [pid] = _senders(messages, 1.0)
+    running.require(lambda: len(_senders(messages, 1.0)) == 1, "one beat alone to send")
+    pid = messages.seen[-1].pid
     beat = running.of(pid)
     if beat is None:
         raise RuntimeError(f"The process {pid} sends, which is no beat of this benchmark.")
@@ -74,7 +73,6 @@ def takeover(running: Beats, messages: Reader, old: int) -> float:
     def next_one() -> list[float]:
         return [each.made for each in messages.since(since) if each.pid != old]
 
-    if not running.until(lambda: bool(next_one())):
-        raise RuntimeError("No other beat has taken over.")
+    running.require(lambda: bool(next_one()), "another beat to take over")
     last = max(each.made for each in messages.since(since) if each.pid == old)
     return max(0.0, min(next_one()) - last - PERIOD)

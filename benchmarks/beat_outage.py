@@ -16,7 +16,7 @@ from benchmarks.beat_messages import Reader, reader
 from benchmarks.beat_processes import Beats, beats
 from benchmarks.beat_server import guarded, server
 from benchmarks.beat_sites import Maker
-from benchmarks.common import await_, folder
+from benchmarks.common import folder
 
 #: How long the beats are looked at after the first tick, in seconds: one that ends may do it late.
 AFTERWARDS = 8.0
@@ -67,14 +67,14 @@ def sentinel(maker: Maker) -> Outage:
 
         def fail(running: Beats) -> None:
             broker.kill_master()
-            running.until(broker.other_serves)
+            running.require(broker.other_serves, "the replica to become the master")
 
         with reader(broker.client) as messages, beats(maker.command, project, BEATS) as running:
             return _measure(maker, "master killed (Sentinel)", running, messages, fail)
 
 
 def _measure(maker: Maker, what: str, running: Beats, messages: Reader, absence: Callable[[Beats], None]) -> Outage:
-    await_(lambda: messages.latest is not None, "the first message")
+    running.require(lambda: messages.latest is not None, "the first message")
     running.wait(6)
     ended = len(running.ended)
     gone = time.time()

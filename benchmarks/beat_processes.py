@@ -107,8 +107,11 @@ class Beats:
         #: Where the code of each process is that has ever run here.
         self.roots: dict[int, Path] = {}
         self.all: list[Beat] = []
-        for n in range(number):
-            self.all.append(Beat(n, command(n), root, root.with_name(f"{root.name}-{n}.log")))
+        self._wanted = [(n, command(n), root, root.with_name(f"{root.name}-{n}.log")) for n in range(number)]
+
+    def begin(self) -> None:
+        for wanted in self._wanted:
+            self.all.append(Beat(*wanted))
             self._note(self.all[-1])
 
     def _note(self, beat: Beat) -> None:
@@ -150,6 +153,12 @@ class Beats:
             time.sleep(0.01)
         return True
 
+    def require(self, done: Callable[[], bool], what: str) -> None:
+        """Return once `done` is true. Raises RuntimeError after LIMIT seconds, with what the beats have said."""
+        if not self.until(done):
+            said = "\n".join(beat.last_line() for beat in self.all)
+            raise RuntimeError(f"waited {LIMIT:g} s for {what}. The beats have said:\n{said}")
+
     def of(self, pid: int) -> Beat | None:
         """Return the beat whose process that is now."""
         return next((beat for beat in self.all if beat.process.pid == pid), None)
@@ -170,6 +179,7 @@ def beats(command: Callable[[int], Sequence[str]], root: Path, number: int) -> I
     """Start beats for as long as the context lasts."""
     made = Beats(command, root, number)
     try:
+        made.begin()
         yield made
     finally:
         made.end()

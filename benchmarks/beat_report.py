@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import statistics
+import sys
+from collections import Counter
 from collections.abc import Sequence
 
 from benchmarks.beat_chaos import Outcome

@@ -37,8 +37,8 @@ class Server:
         #: When it could not answer: begin and end, by time.time().
         self.away: list[tuple[float, float]] = []
         self._gone = 0.0
+        self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir()
-        self._process = self._begin()
 
     @property
     def url(self) -> str:
@@ -48,14 +48,14 @@ class Server:
         """Return a client; it waits at most `limit` seconds for an answer."""
         return redis.Redis(port=self.port, socket_timeout=limit, socket_connect_timeout=limit)
 
-    def _begin(self) -> subprocess.Popen[bytes]:
+    def begin(self) -> None:
+        """Start the process, and return when it answers."""
         fixed = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--appendfsync", "no"]
         own = ["--port", str(self.port), "--dir", str(self.folder), "--logfile", str(self.folder / "log")]
-        process = subprocess.Popen(
+        self._process = subprocess.Popen(
             [find_server(), *fixed, *own, *self.words], stdin=subprocess.DEVNULL, start_new_session=True
         )
         await_(self.answers, "the server to answer")
-        return process
 
     def answers(self) -> bool:
         """Whether it answers, with all its data read."""
@@ -70,10 +70,10 @@ class Server:
     def pause(self) -> None:
         """Stop the process; its connections stay."""
         self._gone = time.time()
-        self._process.send_signal(signal.SIGSTOP)
+        self._running().send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        self._process.send_signal(signal.SIGCONT)
+        self._running().send_signal(signal.SIGCONT)
         self._back()
 
     def hold(self, seconds: float) -> None:
@@ -87,12 +87,11 @@ class Server:
 
     def kill(self) -> None:
         self._gone = time.time()
-        self._process.kill()
-        self._process.wait()
+        self.end()
 
     def start(self) -> None:
         """Start the server again, on the same port and with its data."""
-        self._process = self._begin()
+        self.begin()
         self._back()
 
     def _back(self) -> None:
@@ -101,8 +100,13 @@ class Server:
 
     def end(self) -> None:
         """End the process, also a paused one."""
-        self._process.kill()
-        self._process.wait()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        assert self._process is not None
+        return self._process
 
 
 @contextlib.contextmanager
@@ -110,6 +114,7 @@ def server(folder: Path) -> Iterator[Server]:
     """Start a server for as long as the context lasts."""
     made = Server(folder)
     try:
+        made.begin()
         yield made
     finally:
         made.end()
@@ -121,13 +126,14 @@ class Guarded:
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
         self.folder = folder
-        self.servers: list[Server] = []
+        first = Server(folder / "first")
+        self.servers = [first, Server(folder / "second", "--replicaof", "127.0.0.1", str(first.port))]
         self._sentinels: list[subprocess.Popen[bytes]] = []
         self.ports = [_free_port() for _ in range(3)]
 
     def begin(self) -> None:
-        self.servers.append(Server(self.folder / "first"))
-        self.servers.append(Server(self.folder / "second", "--replicaof", "127.0.0.1", str(self.servers[0].port)))
+        for each in self.servers:
+            each.begin()
         for port in self.ports:
             file = self.folder / f"{port}.conf"
             file.write_text(
