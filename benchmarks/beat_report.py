@@ -42,13 +42,13 @@ def print_details(outcome: Outcome) -> None:
         print(f"  slots sent {multiplicity(table)}")
     for slot in table.unexplained[:SHOWN]:
         print(f"  missing outside a failover: {slot.entry} of {slot.begin}")
-    for each in table.late[:SHOWN]:
+    for late in table.late[:SHOWN]:
         print(
-            f"  late: {each.entry} of {each.made:.3f} came {(each.arrived or 0) - each.made:.1f} s later, by {each.pid}"
+            f"  late: {late.entry} of {late.made:.3f} came {(late.arrived or 0) - late.made:.1f} s later, by {late.pid}"
         )
-    for each in outcome.ended[:SHOWN]:
-        print(f"  beat {each.number} ended by itself with {each.code}: {each.said[:200]}")
-    print("", end="", flush=True)
+    for said, number in Counter(f"{each.code}: {each.said[:200]}" for each in outcome.ended).most_common(SHOWN):
+        print(f"  beats that ended by themselves with {said} ({number})")
+    sys.stdout.flush()
 
 
 def print_chaos(minutes: float, seed: int, outcomes: Sequence[Outcome]) -> int:
