@@ -24,7 +24,8 @@ def entry_call(command: TasktoolsCommand, found: Found, options: Mapping[str, An
     require_scheduler(scheduler, typed=False)
     require_tables("The scheduler", class_of(scheduler))
     planned = find(entries_of(found.app, scheduler), options["entry"])
-    command.load_rest_for(planned.entry.task)
+    if planned.entry is not None:
+        command.load_rest_for(planned.entry.task)
     call = call_for(found.app, planned, scheduler)
     call = call._replace(options={**call.options, **calling_options(found.app, dict(options))})
     return sender_of(command, found, call.task), call

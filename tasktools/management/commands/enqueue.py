@@ -38,7 +38,9 @@ class Command(TasktoolsCommand):
     def run(self, *, name: str | None, words: list[str], **options: Any) -> None:
         require_consistent(name, words, options)
         if options["from_file"] is not None:
-            self._run_many(name, options)
+            from tasktools.management.bulk import send_file
+
+            send_file(self, name, options, listen=not self._called_from_command_line)
             return
         found = self.find_app(options["app"])
         timeout = waiting_time(options)
@@ -68,14 +70,6 @@ class Command(TasktoolsCommand):
         if sent.eager:
             self.note("task_always_eager is set: the task ran here, no worker was asked.")
         return sent
-
-    def _run_many(self, name: str | None, options: dict[str, Any]) -> None:
-        from tasktools.management.bulk import send_file
-
-        self.load_tasks(found := self.find_app(options["app"]), name)
-        found = sender_of(self, found, name)
-        require_broker(self, found)
-        send_file(self, found.app, name, options, listen=not self._called_from_command_line)
 
     def _prepare(self, found: Found, name: str | None, words: list[str], options: dict[str, Any]) -> tuple[Found, Call]:
         """Return the app that sends, and the call."""
