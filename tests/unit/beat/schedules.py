@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -12,6 +12,7 @@ from celery import Celery
 from celery.schedules import BaseSchedule, crontab, maybe_schedule, schedstate, schedule, solar
 
 from tasktools.beat.ledger import Tick
+from tasktools.beat.records import LastRun
 from tasktools.beat.scheduler import Scheduler
 
 UTC = timezone.utc
@@ -117,27 +118,30 @@ def celerys(app: Celery, clock: FakeClock, entries: Mapping[str, Any]) -> tuple[
     return made, sent
 
 
-def ours(app: Celery, clock: FakeClock, entries: Mapping[str, Any]) -> tuple[Any, Sent]:
-    """Return our own scheduler by this clock, without a broker, and the list of what it sends."""
+def ours(
+    app: Celery, clock: FakeClock, entries: Mapping[str, Any], kept: Mapping[str, LastRun] | None = None
+) -> tuple[Any, Sent]:
+    """Return our own scheduler by this clock, in charge and without a broker, and the list of what it sends.
+
+    `kept` is what the broker keeps of the entries.
+    """
     sent: Sent = []
 
-    class Alone(Scheduler):
-        def _is_in_charge(self) -> bool:
-            return True
-
     def send(ticks: Sequence[Tick], ids: Sequence[str]) -> float:
-        sent.extend((tick.after.name, clock.at) for tick in ticks)
+        sent.extend((tick.after.name, clock.at) for tick in ticks if tick.call is not None)
         return 0.0
 
+    def take_charge(begin: Callable[..., LastRun], names: Iterable[str]) -> dict[str, LastRun]:
+        return {name: begin(name, (kept or {}).get(name)) for name in names}
+
     app.conf.result_expires = None
-    app.conf.beat_schedule = {name: {"task": "task", "schedule": each} for name, each in entries.items()}
+    fields = {name: each if isinstance(each, dict) else {"schedule": each} for name, each in entries.items()}
+    app.conf.beat_schedule = {name: {"task": "task", **each} for name, each in fields.items()}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tasktools.beat.scheduler.Clock", lambda zone: clock)
-        made: Any = Alone(app)
-    made.ledger.send = send
-    made.leadership.pause = lambda: 300.0
-    for entry in made.schedule.values():
-        entry.last_run_at = clock.now()
+        made: Any = Scheduler(app)
+    made.ledger.send, made.ledger.take_charge = send, take_charge
+    made.leadership.is_due, made.leadership.pause = (lambda: False), (lambda: 300.0)
     return made, sent
 
 

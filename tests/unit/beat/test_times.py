@@ -10,7 +10,8 @@ import pytest
 from celery.beat import ScheduleEntry
 from celery.schedules import BaseSchedule, crontab, maybe_schedule, schedule
 
-from tasktools.beat.times import Dial, Time, collected, next_times
+from tasktools.beat.records import LastRun
+from tasktools.beat.times import Dial, collected, next_times
 from tests.unit.beat.schedules import CHANGES, UTC, FakeClock, app_in, celerys, ours, schedules, simulate
 
 #: Those that run so often that two days of them take long.
@@ -208,14 +209,18 @@ def test_next__of_a_rare_day() -> None:
     assert [time.at.date().isoformat() for time in found.times] == ["2044-02-29"]
 
 
-def test_next__leaves_out_what_our_scheduler_does_not_send() -> None:
-    app, now = app_in("UTC"), datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
-    entry = ScheduleEntry(
-        "night", "task", now - timedelta(days=1), schedule=crontab("0", "3"), options={"expires": 60}, app=app
-    )
-    sent = collected(Dial(entry, app), now, 1)
-    dropped = collected(Dial(entry, app, drops_missed=True), now, 1)
-    assert [times.times for times in (sent, dropped)] == [
-        (Time(at=now),),
-        (Time(at=now.replace(day=2, hour=3)),),
-    ]
+@pytest.mark.parametrize("each", [30, crontab(), crontab("0", "3"), schedule(3600, relative=True)])
+@pytest.mark.parametrize("ago", [35, 57, 3601, 86400])
+def test_next__leaves_out_what_our_scheduler_does_not_send(each: Any, ago: int) -> None:
+    """A run whose expires has passed while no beat was in charge is not sent."""
+    app, now = app_in("Europe/Berlin"), datetime(2026, 6, 1, 12, 0, 20, tzinfo=UTC)
+    clock, last = FakeClock(now, BERLIN), now - timedelta(seconds=ago)
+    fields = {"x": {"schedule": each, "options": {"expires": 10}}}
+    scheduler, sent = ours(app, clock, fields, {"x": LastRun(at=last, count=1)})
+    simulate(scheduler, clock, now + timedelta(hours=2))
+    entry = ScheduleEntry("x", "task", last.astimezone(BERLIN), schedule=each, options={"expires": 10}, app=app)
+    found = collected(Dial(entry, app, drops_missed=True), now, len(sent) + 1)
+    assert len(found.times) == len(sent) + 1
+    for time, (_, at) in zip(found.times, sent, strict=False):
+        assert abs((time.at - at).total_seconds()) < 1
+    assert found.times[-1].at > clock.at - timedelta(seconds=1)
