@@ -16,7 +16,7 @@ import importlib
 import os
 import pwd
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +63,6 @@ def with_passwords() -> dict[str, Any]:
     """Return the settings of the project, and the variables of the environment, that may hold passwords."""
     chosen = {name: getattr(settings, name, None) for name in dir(settings) if _PASSWORDS.search(name)}
     return {**chosen, "environment": {name: value for name, value in os.environ.items() if _PASSWORDS.search(name)}}
-
-
-def scheduled() -> frozenset[str]:
-    """Return the names of the entries in CELERY_BEAT_SCHEDULE, as Django's settings have it."""
-    schedule = getattr(settings, "CELERY_BEAT_SCHEDULE", None)
-    return frozenset(map(str, schedule)) if isinstance(schedule, Mapping) else frozenset()
 
 
 def app() -> str | None:
