@@ -193,8 +193,7 @@ class Scheduler(celery.beat.Scheduler):
             return False, FAILED
 
     def _event(self, entry: Any, is_due: bool, seconds: float) -> event_t:
-        adjust: Any = self.adjust
-        return event_t(self.clock.time() + (0 if is_due else adjust(seconds)), 5, entry)
+        return event_t(self.clock.time() + (0 if is_due else seconds), 5, entry)
 
     def _send(self, due: list[tuple[Any, float]]) -> None:
         ticks = [self._tick(entry) for entry, _ in due]

@@ -72,18 +72,24 @@ class RedisLease(Lease):
                     self._is_held = True
                     self.terms += 1
                     return None
-            elif self._is_own(held):
-                self._is_held = True
-                self._keep(milliseconds)
-                return None
-            else:
+            elif not self._is_own(held):
                 return holder(held, left)
+            elif self._keep(milliseconds):  # an answer was lost
+                self._is_held = True
+                self.terms += 1
+                return None
 
     def _keep(self, milliseconds: int) -> bool:
-        """Extend the lease. If it has passed to another process since the look, that one's lease is extended: no harm."""
-        held, kept, server = self._ask(["GET", self.name], ["PEXPIRE", self.name, milliseconds], ["TIME"])
+        """Extend the lease. If it has passed to another process since the look, that one's lease is extended: no harm.
+
+        What else may be at the key is not touched: it would expire.
+        """
+        held, server = self._ask(["GET", self.name], ["TIME"])
         self._note(server)
-        return bool(kept) and isinstance(held, bytes) and self._is_own(held)
+        if not isinstance(held, bytes) or not self._is_own(held):
+            return False
+        [kept] = self._ask(["PEXPIRE", self.name, milliseconds])
+        return bool(kept)
 
     def _look(self) -> tuple[bytes | None, int]:
         """Return the value of the lease and its milliseconds; None if nobody holds it. Move aside what is no lease."""
@@ -91,10 +97,16 @@ class RedisLease(Lease):
         self._note(server)
         if isinstance(held, ResponseError) or (held is not None and left == -1):
             self.foreign = str(held) if isinstance(held, ResponseError) else "a text that does not expire"
-            with contextlib.suppress(ResponseError):
-                self.keys.move_aside(self.name)
+            self._move_aside()
             return None, 0
         return held, int(left)
+
+    def _move_aside(self) -> None:
+        try:
+            self.keys.move_aside(self.name)
+        except ResponseError as error:
+            if "no such key" not in str(error):  # another process has done it
+                raise
 
     def _ask(self, *commands: Sequence[Any]) -> list[Any]:
         """Return the answers to the commands; an error of one command is its answer, unless it is one of permission."""

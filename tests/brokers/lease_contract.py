@@ -1,0 +1,204 @@
+"""What every lease keeps. A module that imports these tests has a fixture `place` (see lease_process)."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tasktools.brokers.lease import Lease
+from tests.brokers.lease_process import open_lease
+from tests.support import Running, Site, wait_for
+
+Place = dict[str, Any]
+Make = Callable[..., Lease]
+
+#: How long a lease is asked for, in seconds: only one in a Redis ends by it.
+SECONDS = 2.0
+
+#: How long a take-over may take besides, in seconds; the machine may be busy.
+LATE = 3.0
+
+__all__ = [
+    "make_lease",
+    "name",
+    "test_close__twice_is_once",
+    "test_close__without_giving_up_ends_it_in_time",
+    "test_give_up__by_another_process_ends_nothing",
+    "test_give_up__wakes_one_that_waits",
+    "test_hold__is_refused_while_another_process_holds_it",
+    "test_hold__keeps_it_and_its_text",
+    "test_lease__has_a_guarantee",
+    "test_lease__of_another_name_is_another_one",
+    "test_lease__with_a_long_and_odd_name",
+    "test_processes__one_holds_it_and_the_next_takes_over_from_one_that_is_killed",
+    "test_terms__count_how_often_it_was_taken",
+    "test_wait__ends_in_time",
+]
+
+
+@pytest.fixture
+def name() -> str:
+    return f"tasktools:beat:{uuid.uuid4()}:lease"
+
+
+@pytest.fixture
+def make_lease(place: Place, name: str) -> Iterator[Make]:
+    """Make leases, each as another process has it; they are closed after the test."""
+    made: list[Lease] = []
+
+    def make(other_name: str = "") -> Lease:
+        made.append(open_lease(place, other_name or name, uuid.uuid4().hex))
+        return made[-1]
+
+    yield make
+    for each in made:
+        with contextlib.suppress(Exception):
+            each.close()
+
+
+def test_lease__has_a_guarantee(make_lease: Make) -> None:
+    assert make_lease().guarantee.startswith("one beat at a time")
+
+
+def test_hold__is_refused_while_another_process_holds_it(make_lease: Make) -> None:
+    first, second, third = make_lease(), make_lease(), make_lease()
+    assert first.hold("one", SECONDS) is None
+    for _ in range(2):
+        for other in (second, third):
+            held = other.hold("two", SECONDS)
+            assert held is not None
+            assert held.text == "one"
+            assert held.seconds > 0
+    assert first.hold("one", SECONDS) is None
+
+
+def test_hold__keeps_it_and_its_text(make_lease: Make) -> None:
+    first, second = make_lease(), make_lease()
+    end = time.monotonic() + 1
+    while time.monotonic() < end:
+        assert first.hold(f"at {time.monotonic()}" if first.terms else "größer", 0.5) is None
+        held = second.hold("two", 0.5)
+        assert held is not None
+        assert held.text == "größer"
+        second.wait("two", 0.1)
+
+
+def test_lease__of_another_name_is_another_one(make_lease: Make, name: str) -> None:
+    assert make_lease().hold("one", SECONDS) is None
+    assert make_lease(f"{name}2").hold("two", SECONDS) is None
+
+
+@pytest.mark.parametrize("length", [100, 90])
+def test_lease__with_a_long_and_odd_name(make_lease: Make, name: str, length: int) -> None:
+    """A name of AMQP has at most 255 bytes, and one of a file as well."""
+    odd = f"{name} 'ü' {'x' * length}"
+    first, second = make_lease(odd), make_lease(odd)
+    assert first.hold("one", SECONDS) is None
+    held = second.hold("two", SECONDS)
+    assert held is not None
+    assert held.text == "one"
+    assert make_lease(f"{odd}y").hold("three", SECONDS) is None
+
+
+def test_terms__count_how_often_it_was_taken(make_lease: Make) -> None:
+    first, second = make_lease(), make_lease()
+    assert first.terms == 0
+    for _ in range(3):
+        first.hold("one", SECONDS)
+    second.hold("two", SECONDS)
+    assert (first.terms, second.terms) == (1, 0)
+    first.give_up("one")
+    wait_for(lambda: second.hold("two", SECONDS) is None, LATE)
+    assert (first.terms, second.terms) == (1, 1)
+
+
+def test_give_up__wakes_one_that_waits(make_lease: Make) -> None:
+    first, second = make_lease(), make_lease()
+    first.hold("one", 10)
+    taken: list[float] = []
+
+    def stand_by() -> None:
+        while (other := second.hold("two", 10)) is not None:
+            second.wait("two", other.seconds)
+        taken.append(time.monotonic())
+
+    thread = threading.Thread(target=stand_by)
+    thread.start()
+    try:
+        thread.join(0.6)
+        assert thread.is_alive()
+    finally:
+        first.give_up("one")
+        given = time.monotonic()
+        thread.join(15)
+    assert taken[0] - given < 0.5
+
+
+def test_give_up__by_another_process_ends_nothing(make_lease: Make) -> None:
+    first, second, third = make_lease(), make_lease(), make_lease()
+    first.hold("one", SECONDS)
+    assert second.hold("two", SECONDS) is not None
+    second.give_up("two")
+    held = third.hold("three", SECONDS)
+    assert held is not None
+    assert held.text == "one"
+    assert first.hold("one", SECONDS) is None
+    assert first.terms == 1
+
+
+def test_wait__ends_in_time(make_lease: Make) -> None:
+    first, second = make_lease(), make_lease()
+    first.hold("one", 10)
+    second.hold("two", 10)
+    for seconds in (0.0, 0.15):
+        began = time.monotonic()
+        second.wait("two", seconds)
+        assert seconds * 0.9 <= time.monotonic() - began < seconds + 0.3
+
+
+def test_close__twice_is_once(make_lease: Make) -> None:
+    lease = make_lease()
+    lease.hold("one", SECONDS)
+    lease.close()
+    lease.close()
+    assert lease.terms == 1
+
+
+def test_close__without_giving_up_ends_it_in_time(make_lease: Make) -> None:
+    first, second = make_lease(), make_lease()
+    first.hold("one", 0.5)
+    first.close()
+    wait_for(lambda: second.hold("two", 0.5) is None, 0.5 + LATE)
+
+
+def test_processes__one_holds_it_and_the_next_takes_over_from_one_that_is_killed(
+    site: Site, place: Place, name: str
+) -> None:
+    left = {who: start(site, place, name, who) for who in ("one", "two", "three")}
+    held: list[str] = []
+    while left:
+        [holder] = wait_for(lambda: [who for who, each in left.items() if " held" in each.output], SECONDS + LATE)
+        others = [each for who, each in left.items() if who != holder]
+        for each in others:
+            each.wait_for_output(f" by {holder}\n")
+            assert " held" not in each.output
+        held.append(holder)
+        left.pop(holder).end(signal.SIGKILL)
+    assert sorted(held) == ["one", "three", "two"]
+
+
+def start(site: Site, place: Place, name: str, who: str) -> Running:
+    """Start a process that asks for the lease, and return it when it has looked at it."""
+    words = ("-m", "tests.brokers.lease_process", json.dumps(place), name, who, str(SECONDS))
+    started = site.start(sys.executable, *words)
+    wait_for(lambda: " held" in started.output or " by " in started.output, what=f"{who}: {started.output}")
+    return started
