@@ -153,8 +153,8 @@ class Ledger:
                 refused.append((tick, error))
         if len(refused) == len(ticks):
             raise refused[0][1]
-        for tick, error in refused:
-            logger.error('beat: the entry "%s" could not be sent: %s', line(str(tick.after.name)), reason(error))
+        for tick, why in refused:
+            logger.error('beat: the entry "%s" could not be sent: %s', line(str(tick.after.name)), reason(why))
         self._send([Tick(after=tick.after) for tick, _ in refused], [""] * len(refused))
 
     def _send(self, ticks: Sequence[Tick], ids: Sequence[str]) -> None:

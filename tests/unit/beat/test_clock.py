@@ -66,7 +66,7 @@ def test_follow__a_copy_goes_by_this_clock() -> None:
     clock = Machine().clock()
     theirs = crontab(minute="*/5", hour=3)
     mine = clock.follow(theirs)
-    assert mine == theirs
+    assert (mine.minute, mine.hour) == (theirs.minute, theirs.hour)
     assert mine is not theirs
     assert mine.now() == clock.now()
     assert theirs.nowfun is None

@@ -300,7 +300,12 @@ KEY = "beat: The broker's user may not"
     ids=["all", "no TIME", "no BLPOP", "no RENAME", "no key", "no SET", "no WATCH"],
 )
 def test_user_of_the_broker_with_few_rights(
-    beats: Make, forward: Forward, client: redis.Redis, caplog: pytest.LogCaptureFixture, rules: list[str], sends: bool,
+    beats: Make,
+    forward: Forward,
+    client: redis.Redis,
+    caplog: pytest.LogCaptureFixture,
+    rules: list[str],
+    sends: bool,
     sentence: str,
 ) -> None:
     site = refused(beats({"a": every(60, "a")}), client, rules)
@@ -312,7 +317,9 @@ def test_user_of_the_broker_with_few_rights(
         beat.tick()
         beat.tick()
         assert site.sent() == (["a"] if sends else [])
-        errors = [each for each in caplog.messages if "NoPermission" in each or "permission" in each or "may not" in each]
+        errors = [
+            each for each in caplog.messages if "NoPermission" in each or "permission" in each or "may not" in each
+        ]
         assert bool(errors) is not sends
         if errors:
             assert sentence in errors[0]

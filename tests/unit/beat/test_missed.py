@@ -15,8 +15,7 @@ LAST = datetime(2026, 3, 2, 12, 0, tzinfo=timezone.utc)
 
 def entry(app: Celery, every: Any, now: datetime, **options: Any) -> ScheduleEntry:
     """Return an entry that last ran at LAST."""
-    if isinstance(every, schedule):
-        every.nowfun = lambda: now
+    every.nowfun = lambda: now
     return ScheduleEntry(name="e", schedule=every, last_run_at=LAST, options=options, app=app)
 
 

@@ -442,9 +442,7 @@ def test_all_entries_fail__their_times_go_on(beats: Make, forward: Forward) -> N
     assert [site.kept(name)["count"] for name in ("bad", "worse")] == [1, 1]
 
 
-def test_many_entries_due__each_is_sent_once(
-    beats: Make, forward: Forward, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_entries_due__each_is_sent_once(beats: Make, forward: Forward, monkeypatch: pytest.MonkeyPatch) -> None:
     site = beats({f"entry {n}": every(60, str(n)) for n in range(1000)})
     beat = site.start()
     site.go(beat)

@@ -56,8 +56,10 @@ def test_report__where_it_was_raised_is_in_the_debug_log(now: list[float], caplo
     assert caplog.records[1].exc_info[1] is error
 
 
-def test_report__control_characters_do_not_reach_the_terminal(now: list[float], caplog: pytest.LogCaptureFixture) -> None:
-    Trouble().report(ValueError("\x1b[2Jredis://u:secret@host/0"), "x")
+def test_report__control_characters_do_not_reach_the_terminal(
+    now: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    Trouble().report(ValueError("\x1b[2J redis://u:secret@host/0"), "x")
     [said] = caplog.messages
     assert "\x1b" not in said
     assert "secret" not in said
