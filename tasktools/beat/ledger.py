@@ -18,10 +18,9 @@ from tasktools.beat.records import CHARGE, LastRun, field_of, key_of, lease_of
 from tasktools.brokers.reach import chain, reason
 from tasktools.brokers.redis_lease import RedisLease
 from tasktools.brokers.transactions import Mark, Overtaken
-from tasktools.exceptions import InDoubt, TasktoolsError, Unreachable
+from tasktools.exceptions import TasktoolsError, Unreachable
 from tasktools.publishing.batch import Publisher
 from tasktools.publishing.message_maker import ELSEWHERE
-from tasktools.publishing.one_by_one import Tally
 from tasktools.terminal import line
 
 if TYPE_CHECKING:
@@ -38,6 +37,7 @@ class Tick:
     after: Any
     #: What is sent; None if only the entry's last run is written.
     call: Call | None = None
+    task_id: str = ""
     #: Whether its last run is now; else it is in the past.
     is_now: bool = True
 
@@ -121,64 +121,45 @@ class Ledger:
             )
         return run
 
-    def send(self, ticks: Sequence[Tick], ids: Sequence[str]) -> float:
+    def send(self, ticks: Sequence[Tick]) -> float:
         """Send what is due and note it in one transaction; return how many seconds that took.
 
-        A tick that cannot be sent because of the project's code is reported, and noted as if it had been sent: so does Celery.
+        A tick that cannot be sent, because of the project's code or because the server refuses its queue, is reported, and noted
+        as if it had been sent: so does Celery. It is not noted if the server refuses all of them, as one without memory does.
 
         Raises Overtaken when another beat has sent one of the ticks or taken charge, and what `Publisher.send` raises for the
         broker.
         """
         began = time.monotonic()
-        try:
-            self._send(ticks, ids)
-        except Unreachable as error:
-            if len(ticks) == 1 or not _is_refused(error):
-                raise
-            self._send_apart(ticks, ids)
+        sent = [tick for tick in ticks if tick.call is not None]
+        failed: dict[int, Exception] = {}
+        texts: dict[str, str] = {}
+
+        def skip(number: int, error: Exception) -> bool:
+            if _concerns_one(error):
+                failed[number] = error
+            return number in failed
+
+        def mark() -> Mark:
+            if len(failed) == len(sent) and all(_is_refused(each) for each in failed.values()):
+                raise failed[0]
+            lost = {id(sent[number]) for number in failed}
+            for tick in ticks:
+                texts[tick.after.name] = _last_run(tick, "" if id(tick) in lost else tick.task_id).text()
+            return self._mark(texts)
+
+        self._send(sent, mark, skip) if sent else self._opened().write(mark())
+        for number, error in failed.items():
+            logger.error(
+                'beat: the entry "%s" could not be sent: %s', line(str(sent[number].after.name)), reason(error)
+            )
+        self.kept |= texts
         return time.monotonic() - began
 
-    def _send_apart(self, ticks: Sequence[Tick], ids: Sequence[str]) -> None:
-        """Send each tick in a transaction of its own: what the server refuses, such as one queue, must not stop the others.
-
-        Raises as `send` does, and Unreachable if the server refuses all of them.
-        """
-        refused: list[tuple[Tick, Unreachable]] = []
-        for tick, task_id in zip(ticks, ids, strict=True):
-            try:
-                self._send([tick], [task_id])
-            except Unreachable as error:
-                if not _is_refused(error):
-                    raise
-                refused.append((tick, error))
-        if len(refused) == len(ticks):
-            raise refused[0][1]
-        for tick, why in refused:
-            logger.error('beat: the entry "%s" could not be sent: %s', line(str(tick.after.name)), reason(why))
-        self._send([Tick(after=tick.after) for tick, _ in refused], [""] * len(refused))
-
-    def _send(self, ticks: Sequence[Tick], ids: Sequence[str]) -> None:
-        publisher = self._opened()
-        sent = [(tick, task_id) for tick, task_id in zip(ticks, ids, strict=True) if tick.call is not None]
-        texts = {tick.after.name: _last_run(tick).text() for tick in ticks}
-        while sent:
-            texts |= {tick.after.name: _last_run(tick, task_id).text() for tick, task_id in sent}
-            tally = Tally()
-            calls = [tick.call for tick, _ in sent if tick.call is not None]
-            try:
-                batch = publisher.send(calls, self._mark(texts), ids=[each for _, each in sent], tally=tally)
-            except (Unreachable, Overtaken):
-                raise
-            except (EncodeError, TasktoolsError) as error:
-                tick, _ = sent.pop(tally.failed)
-                texts[tick.after.name] = _last_run(tick).text()
-                logger.error('beat: the entry "%s" could not be sent: %s', line(str(tick.after.name)), reason(error))
-            else:
-                self._report(batch.slow)
-                break
-        else:
-            publisher.write(self._mark(texts))
-        self.kept |= texts
+    def _send(self, ticks: Sequence[Tick], mark: Callable[[], Mark], skip: Callable[[int, Exception], bool]) -> None:
+        calls = [tick.call for tick in ticks if tick.call is not None]
+        batch = self._opened().send(calls, mark, ids=[tick.task_id for tick in ticks], skip=skip)
+        self._report(batch.slow)
 
     def _mark(self, texts: Mapping[str, str]) -> Mark:
         expected = {field_of(name): self.kept.get(name, "") for name in texts}
@@ -204,9 +185,14 @@ class Ledger:
             logger.warning(sentence, line(task))
 
 
-def _is_refused(error: Unreachable) -> bool:
-    """Whether the server has refused a command, and sent nothing."""
-    return not isinstance(error, InDoubt) and any(isinstance(each, ResponseError) for each in chain(error))
+def _is_refused(error: Exception) -> bool:
+    return any(isinstance(each, ResponseError) for each in chain(error))
+
+
+def _concerns_one(error: Exception) -> bool:
+    """Whether what was raised when a message was made need not keep other messages from being sent."""
+    is_ours = isinstance(error, (EncodeError, TasktoolsError)) and not isinstance(error, Unreachable)
+    return is_ours or _is_refused(error)
 
 
 def _last_run(tick: Tick, task_id: str = "") -> LastRun:

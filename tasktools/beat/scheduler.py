@@ -10,6 +10,7 @@ import heapq
 import os
 import socket
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -63,7 +64,7 @@ class Scheduler(celery.beat.Scheduler):
         self.trouble = Trouble()
         self.ledger = Ledger(app, uuid4().hex)
         self._is_loaded = self._was_in_charge = False
-        self._calls: list[Call] = []
+        self._calls: list[tuple[Call, str]] = []
         #: The entries whose last runs are loaded.
         self._names: set[str] = set()
         super().__init__(app, *args, **options)
@@ -197,8 +198,7 @@ class Scheduler(celery.beat.Scheduler):
 
     def _send(self, due: list[tuple[Any, float]]) -> None:
         ticks = [self._tick(entry) for entry, _ in due]
-        ids = Publisher.new_ids([tick.call or Call(task="") for tick in ticks])
-        self.leadership.busy = self.ledger.send(ticks, ids)
+        self.leadership.busy = self.ledger.send(ticks)
         for tick, (_, seconds) in zip(ticks, due, strict=True):
             self.schedule[tick.after.name] = tick.after
             is_due, seconds = (False, seconds) if tick.is_now else self._ask(tick.after)
@@ -216,14 +216,19 @@ class Scheduler(celery.beat.Scheduler):
             self.apply_entry(entry, producer=None)  # Celery's: others put their own code around it
         except Exception as error:  # noqa: BLE001 - such code may fail
             self.trouble.report(error, f'the entry "{entry.name}" cannot be sent')
-        return Tick(after=next(entry), call=self._calls[0] if self._calls else None)
+        call, task_id = self._calls[0] if self._calls else (None, "")
+        return Tick(after=next(entry), call=call, task_id=task_id)
 
-    def apply_async(self, entry: Any, producer: Any = None, advance: bool = True, **_: Any) -> None:
-        """Note what `entry` sends: it leaves with all that is due."""
+    def apply_async(self, entry: Any, producer: Any = None, advance: bool = True, **_: Any) -> Any:
+        """Note what `entry` sends: it leaves with all that is due. Return what has its id, which Celery logs."""
         try:
-            self._calls.append(call_of(entry))
+            call = call_of(entry)
+            [task_id] = Publisher.new_ids([call])
+            self._calls.append((call, task_id))
+            return SimpleNamespace(id=task_id)
         except Exception as error:  # noqa: BLE001 - lazy arguments are code of the project
             self.trouble.report(error, f'the arguments of "{entry.name}" cannot be made')
+            return None
 
     def close(self) -> None:
         """Give up the lease, and the connection."""

@@ -160,6 +160,28 @@ def test_apply_async_over_a_connection_of_its_own__is_reported_once(
     ]
 
 
+@pytest.mark.parametrize("fails", ["the project", "the server"])
+def test_entry_that_fails__the_others_are_not_made_again(beats: Make, forward: Forward, fails: str) -> None:
+    """What the project does in apply_async must not happen twice because of another entry."""
+    called: list[str] = []
+
+    class Counting(Task):
+        abstract = True
+
+        def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
+            called.append(args[0])
+            return super().apply_async(args, kwargs, **options)
+
+    bad = every(60, "bad", options={"queue": "odd"}) if fails == "the server" else every(60, object())
+    site = beats({"own": SCHEDULE["own"], "bad": bad, "z": every(60, "last", task="shop.own")})
+    beat = with_own(site, Counting)
+    site.client.set("odd", "no list")
+    forward(61)
+    site.go(beat)
+    assert sorted(site.sent()) == ["last", "own"]
+    assert sorted(called) == ["last", "own"]
+
+
 def test_patched_apply_entry__is_called_and_its_headers_arrive(
     beats: Make, forward: Forward, monkeypatch: pytest.MonkeyPatch
 ) -> None:

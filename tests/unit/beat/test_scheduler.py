@@ -448,7 +448,7 @@ def test_many_entries_due__each_is_sent_once(beats: Make, forward: Forward, monk
     site.go(beat)
     forward(61)
     send, sizes = beat.ledger.send, []
-    monkeypatch.setattr(beat.ledger, "send", lambda ticks, ids: sizes.append(len(ticks)) or send(ticks, ids))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(beat.ledger, "send", lambda ticks: sizes.append(len(ticks)) or send(ticks))  # type: ignore[func-returns-value]
     site.go(beat)
     assert sizes == [500, 500]
     assert sorted(map(int, site.sent())) == list(range(1000))
