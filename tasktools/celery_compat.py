@@ -218,6 +218,9 @@ SYNC_HANDLER = Private(
     ("service",),
 )
 TICK = Private("celery.beat:Scheduler", "tick", "a beat that ends between two ticks", "the same")
+ENTRY_NOW = Private(
+    "celery.beat:ScheduleEntry", "_default_now", "showschedule with entries of a database", "a clock of entries", ()
+)
 CELERY_COMMAND = Private(
     "celery.bin.celery", "celery", "manage.py celery", "a documented entry point that takes an app"
 )

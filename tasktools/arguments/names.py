@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterable
+from fnmatch import fnmatchcase
 
 from tasktools.exceptions import TaskNameError, UsageError
 
@@ -13,12 +14,20 @@ MOST_LISTED = 10
 #: How similar two last parts must be to count as a typing error; 1 means equal (difflib's ratio).
 LIKE = 0.7
 
+_MANY = {"task": "tasks", "entry": "entries"}
+
+#: The hint if there is nothing that a name could stand for.
+_NONE = {
+    "task": "this project registers no task; write one with @shared_task in the tasks.py of an installed app",
+    "entry": "this schedule has no entries; write one into CELERY_BEAT_SCHEDULE",
+}
+
 #: Longest id that a task can have; Celery's own have 36 characters.
 LONGEST_ID = 255
 
 
-def resolve(typed: str, names: Collection[str]) -> str:
-    """Return the registered name that `typed` stands for.
+def resolve(typed: str, names: Collection[str], noun: str = "task") -> str:
+    """Return the registered name that `typed` stands for. `noun` says in an error what has the names: "task" or "entry".
 
     A full name stands for itself. Otherwise the dotted parts of `typed` must occur in a name in this order, and the last
     parts must be the same: `add`, `tasks.add` and `demo.add` all stand for `project.demo.tasks.add`. If several names match,
@@ -34,15 +43,22 @@ def resolve(typed: str, names: Collection[str]) -> str:
     if len(matches) == 1:
         return matches[0]
     if matches:
-        raise TaskNameError(f'"{shown(typed)}" can mean {len(matches)} tasks.', hint=f"type one of: {_listed(matches)}")
-    raise unknown(typed, names, "is called")
+        raise TaskNameError(
+            f'"{shown(typed)}" can mean {len(matches)} {_MANY[noun]}.', hint=f"type one of: {_listed(matches, noun)}"
+        )
+    raise unknown(typed, names, "is called", noun)
 
 
-def unknown(typed: str, names: Collection[str], verb: str) -> TaskNameError:
+def unknown(typed: str, names: Collection[str], verb: str, noun: str = "task") -> TaskNameError:
     """Return the error for a name, or for a pattern (`verb` is "matches"), that stands for none of `names`."""
-    error = TaskNameError(f'No task {verb} "{shown(typed)}".', hint=_suggestion(typed, names))
+    error = TaskNameError(f'No {noun} {verb} "{shown(typed)}".', hint=_suggestion(typed, names, noun))
     error.typed = typed
     return error
+
+
+def matches(name: str, pattern: str) -> bool:
+    """Whether `pattern` is a part of the name; if it holds * or ?, it is a shell pattern for the whole name."""
+    return fnmatchcase(name, pattern) if set(pattern) & set("*?") else pattern in name
 
 
 def is_known(typed: str, names: Collection[str]) -> bool:
@@ -103,19 +119,20 @@ def _leads_to(end: str, name: str, rivals: Collection[str]) -> bool:
     return [rival for rival in rivals if rival.endswith("." + end)] == [name]
 
 
-def _suggestion(typed: str, names: Collection[str]) -> str:
+def _suggestion(typed: str, names: Collection[str], noun: str) -> str:
     names = [name for name in names if not name.startswith("celery.")]
     close = close_matches(typed, names)
     if close:
         return f"did you mean {' or '.join(close)}?"
     if not names:
-        return "this project registers no task; write one with @shared_task in the tasks.py of an installed app"
-    return f"these are registered: {_listed(sorted(names))}"
+        return _NONE[noun]
+    return f"these {'are registered' if noun == 'task' else 'are there'}: {_listed(sorted(names), noun)}"
 
 
-def _listed(names: list[str]) -> str:
+def _listed(names: list[str], noun: str) -> str:
     more = len(names) - MOST_LISTED
-    return ", ".join(names[:MOST_LISTED]) + (f" and {more} more (manage.py showtasks)" if more > 0 else "")
+    listing = "manage.py showtasks" if noun == "task" else "manage.py showschedule"
+    return ", ".join(map(shown, names[:MOST_LISTED])) + (f" and {more} more ({listing})" if more > 0 else "")
 
 
 def check_id(task_id: str) -> str:

@@ -37,9 +37,16 @@ def scheduler_of(app: Celery, typed: str | None = None, *, file: str | None = No
         return chosen
 
 
-def holds_itself(scheduler: str) -> bool:
-    """Whether a scheduler has a lock of its own, which lets one beat at a time send: RedBeat."""
-    return hasattr(class_of(scheduler), "lock_key")
+def is_redbeat(scheduler: str) -> bool:
+    """Whether a scheduler is RedBeat, or made from it: it has a lock of its own, which lets one beat at a time send."""
+    found = class_of(scheduler)
+    return found is not None and any(each.__module__.partition(".")[0] == "redbeat" for each in found.__mro__)
+
+
+def redbeat_setting(app: Celery, name: str, default: Any) -> Any:
+    """Return a setting of RedBeat, which Celery does not know (redbeat.schedulers.RedBeatConfig.either_or)."""
+    conf: Any = app.conf
+    return next((conf[key] for key in (f"redbeat_{name}", f"REDBEAT_{name.upper()}") if key in conf), default)
 
 
 def is_set(app: Celery, name: str) -> bool:

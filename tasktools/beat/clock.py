@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable
 from datetime import datetime, tzinfo
@@ -59,8 +58,8 @@ class Clock:
         if getattr(schedule, "nowfun", None) is not None:
             return schedule
         try:
-            mine = copy.copy(schedule)
-            mine.nowfun = self.now
+            mine = object.__new__(type(schedule))  # copy.copy loses its app, and what a subclass has besides
+            vars(mine).update(vars(schedule), nowfun=self.now)
         except Exception:  # noqa: BLE001 - a class of the project may not allow that
             return schedule
         return mine

@@ -23,6 +23,9 @@ logger = get_logger("celery.beat")
 #: The part of the lease after which the beat in charge says that it still is.
 RENEWAL = 0.6
 
+#: How many times as long as the last sending the lease lasts at least: when sending begins, 0.4 of it may be left.
+MARGIN = 3
+
 #: How long a beat that ends tries to give up its lease, in seconds.
 FAREWELL = 0.4
 
@@ -77,7 +80,7 @@ class Leadership:
             lease.ask_time()
             self.clock.adopt(lease.server_time)
         self.lease = lease
-        seconds = self.seconds + 2 * self.busy
+        seconds = max(self.seconds, MARGIN * self.busy)
         began = time.monotonic()
         text = self.me.text() if self.in_charge else replace(self.me, since=self.clock.now()).text()
         other = lease.hold(text, seconds)

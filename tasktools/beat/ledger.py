@@ -13,7 +13,7 @@ from celery.utils.log import get_logger
 from kombu.exceptions import EncodeError
 
 from tasktools.arguments.call import Call
-from tasktools.beat.records import CHARGE, ENTRY, LastRun, key_of, lease_of
+from tasktools.beat.records import CHARGE, LastRun, field_of, key_of, lease_of
 from tasktools.brokers.reach import chain, reason
 from tasktools.brokers.redis_lease import RedisLease
 from tasktools.brokers.transactions import Mark, Overtaken
@@ -37,6 +37,8 @@ class Tick:
     after: Any
     #: What is sent; None if only the entry's last run is written.
     call: Call | None = None
+    #: Whether its last run is now; else it is in the past.
+    is_now: bool = True
 
 
 class Ledger:
@@ -78,7 +80,7 @@ class Ledger:
         """
         texts = self._read()
         runs = {name: begin(name, self._kept_run(name, texts)) for name in entries}
-        wanted = {ENTRY + name: run.text() for name, run in runs.items()}
+        wanted = {field_of(name): run.text() for name, run in runs.items()}
         values = {name: text for name, text in wanted.items() if texts.get(name) != text} | {CHARGE: self.token}
         mark = Mark(
             key=self.key,
@@ -88,7 +90,7 @@ class Ledger:
             lease=(self._opened().keys.full(lease_of(self.app)), self.token),
         )
         self._opened().write(mark)
-        self.kept = {name: wanted[ENTRY + name] for name in runs}
+        self.kept = {name: wanted[field_of(name)] for name in runs}
         return runs
 
     def _opened(self) -> Publisher:
@@ -108,7 +110,7 @@ class Ledger:
         return {}
 
     def _kept_run(self, name: str, texts: Mapping[str, str]) -> LastRun | None:
-        text = texts.get(ENTRY + name)
+        text = texts.get(field_of(name))
         run = LastRun.of(text) if text else None
         if text and run is None:
             logger.error(
@@ -128,18 +130,18 @@ class Ledger:
         """
         began = time.monotonic()
         publisher = self._opened()
-        sent = {task_id: tick for tick, task_id in zip(ticks, ids, strict=True) if tick.call is not None}
+        sent = [(tick, task_id) for tick, task_id in zip(ticks, ids, strict=True) if tick.call is not None]
         texts = {tick.after.name: _last_run(tick).text() for tick in ticks}
         while sent:
-            texts |= {tick.after.name: _last_run(tick, task_id).text() for task_id, tick in sent.items()}
+            texts |= {tick.after.name: _last_run(tick, task_id).text() for tick, task_id in sent}
             tally = Tally()
-            calls = [tick.call for tick in sent.values() if tick.call is not None]
+            calls = [tick.call for tick, _ in sent if tick.call is not None]
             try:
-                batch = publisher.send(calls, self._mark(texts), ids=[*sent], tally=tally)
+                batch = publisher.send(calls, self._mark(texts), ids=[each for _, each in sent], tally=tally)
             except (Unreachable, Overtaken):
                 raise
             except (EncodeError, TasktoolsError) as error:
-                tick = sent.pop([*sent][tally.failed])
+                tick, _ = sent.pop(tally.failed)
                 texts[tick.after.name] = _last_run(tick).text()
                 logger.error('beat: the entry "%s" could not be sent: %s', line(tick.after.name), reason(error))
             else:
@@ -151,8 +153,8 @@ class Ledger:
         return time.monotonic() - began
 
     def _mark(self, texts: Mapping[str, str]) -> Mark:
-        expected = {ENTRY + name: self.kept.get(name, "") for name in texts}
-        values = {ENTRY + name: text for name, text in texts.items()}
+        expected = {field_of(name): self.kept.get(name, "") for name in texts}
+        values = {field_of(name): text for name, text in texts.items()}
         return Mark(key=self.key, values=values, expected={**expected, CHARGE: self.token})
 
     def _report(self, slow: Mapping[str, str]) -> None:
@@ -175,8 +177,10 @@ class Ledger:
 
 
 def _last_run(tick: Tick, task_id: str = "") -> LastRun:
-    after = tick.after
-    at: datetime = after.last_run_at
-    if at.tzinfo is None:
-        at = after.schedule.maybe_make_aware(at)
-    return LastRun(at=at, count=after.total_run_count, task_id=task_id)
+    return LastRun(at=aware(tick.after), count=tick.after.total_run_count, task_id=task_id)
+
+
+def aware(entry: Any) -> datetime:
+    """Return when an entry ran last, with its time zone."""
+    at: datetime = entry.last_run_at
+    return at if at.tzinfo is not None else entry.schedule.maybe_make_aware(at)

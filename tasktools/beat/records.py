@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 #: The field of the hash that holds the token of the beat in charge, and the beginning of those that hold entries.
 CHARGE, ENTRY = "charge", "entry:"
 
+#: What reading something else than our own JSON raises.
+UNREADABLE = (ValueError, TypeError, KeyError, OverflowError, RecursionError)
+
+#: The years of a last run with which schedules can calculate in every time zone.
+YEARS = range(1970, 9999)
+
 
 def key_of(app: Celery) -> str:
     """Return the name of the hash. The key of the lease begins with it."""
@@ -28,6 +34,11 @@ def key_of(app: Celery) -> str:
 def lease_of(app: Celery) -> str:
     """Return the name of the lease."""
     return f"{key_of(app)}:lease"
+
+
+def field_of(name: object) -> str:
+    """Return the field of the hash for an entry by its name, which may be anything that can be a key of a dictionary."""
+    return f"{ENTRY}{name if isinstance(name, str) else f'({name!r})'}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +63,10 @@ class LastRun:
             found: Any = json.loads(text)
             at = datetime.fromisoformat(found["at"])
             count, task_id = int(found["count"]), str(found["id"])
-        except (ValueError, TypeError, KeyError, RecursionError):
+        except UNREADABLE:
             return None
-        return cls(at=at, count=count, task_id=task_id) if at.tzinfo is not None and count >= 0 else None
+        is_sane = at.tzinfo is not None and at.year in YEARS and count >= 0
+        return cls(at=at, count=count, task_id=task_id) if is_sane else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +95,7 @@ class Beat:
             since = datetime.fromisoformat(found["since"]) if found["since"] else None
             texts = {name: str(found[name]) for name in ("host", "code", "schedule", "scheduler")}
             return cls(pid=int(found["pid"]), since=since, **texts)
-        except (ValueError, TypeError, KeyError, RecursionError):
+        except UNREADABLE:
             return None
 
     def __str__(self) -> str:

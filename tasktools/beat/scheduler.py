@@ -21,7 +21,7 @@ from tasktools.arguments.call import Call
 from tasktools.beat.calls import call_of
 from tasktools.beat.clock import Clock
 from tasktools.beat.leadership import Leadership
-from tasktools.beat.ledger import Ledger, Tick
+from tasktools.beat.ledger import Ledger, Tick, aware
 from tasktools.beat.missed import expired_at
 from tasktools.beat.records import Beat, LastRun
 from tasktools.beat.trouble import Trouble
@@ -49,6 +49,9 @@ FUTURE = 5.0
 #: How long to wait before a schedule that fails is asked again, in seconds.
 FAILED = 60.0
 
+#: How long to wait at least before a schedule that is not due is asked again, in seconds.
+SOON = 0.005
+
 
 class Scheduler(celery.beat.Scheduler):
     """Celery's scheduler, with its state in a Redis or Valkey, and one beat in charge."""
@@ -61,6 +64,8 @@ class Scheduler(celery.beat.Scheduler):
         self.ledger = Ledger(app, uuid4().hex)
         self._is_loaded = self._was_in_charge = False
         self._calls: list[Call] = []
+        #: The entries whose last runs are loaded.
+        self._names: set[str] = set()
         super().__init__(app, *args, **options)
         plan = current_project().beat
         me = Beat(
@@ -79,9 +84,8 @@ class Scheduler(celery.beat.Scheduler):
         return "    . schedule -> when entries last ran is kept in the broker"
 
     def setup_schedule(self) -> None:
-        super().setup_schedule()
-        for entry in self.schedule.values():
-            entry.schedule = self.clock.follow(entry.schedule)
+        self.merge_inplace(self.app.conf.beat_schedule)  # it removes what is not there, and so comes first
+        self.install_default_entries(self.schedule)
 
     # One round
 
@@ -95,8 +99,8 @@ class Scheduler(celery.beat.Scheduler):
         except HeldElsewhere as error:
             raise SystemExit(error.exit_code) from error
         except Overtaken:
-            logger.warning("beat: another beat has taken charge, or has sent what was due.")
-            self._is_loaded = self._was_in_charge = False
+            logger.warning("beat: another beat has taken charge, or the broker has lost what beat keeps there.")
+            self._is_loaded = False  # and what this beat knows is compared with what is there
             self.leadership.ask_again()
             return 0.05
         except Exception as error:  # noqa: BLE001 - nothing may stop the schedule
@@ -115,27 +119,29 @@ class Scheduler(celery.beat.Scheduler):
                     return False
             if abs(self.leadership.jump) > 1:
                 self._is_loaded = False
-        if not self._is_loaded:
+        if not self._is_loaded or self.schedule.keys() != self._names:
             self._load()
         return True
 
     def _load(self) -> None:
         """Take charge of the schedule: read when the entries last ran, and write what is new."""
+        for entry in self.schedule.values():
+            entry.schedule = self.clock.follow(entry.schedule)
         runs = self.ledger.take_charge(self._begin, self.schedule)
         for name, run in runs.items():
             entry = self.schedule[name]
             at = run.at.astimezone(self.app.timezone)
             entry.last_run_at = at if entry.default_now().tzinfo else at.replace(tzinfo=None)
             entry.total_run_count = run.count
-        self._heap = None
+        self._heap, self._names = None, set(runs)
         self._is_loaded = self._was_in_charge = True
 
     def _begin(self, name: str, kept: LastRun | None) -> LastRun:
         """Return the last run of an entry to go on from."""
         entry: Any = self.schedule[name]
         now = self.clock.now()
-        if self._was_in_charge:  # this beat knows more than a server that has lost its data
-            own = LastRun(at=entry.schedule.maybe_make_aware(entry.last_run_at), count=entry.total_run_count)
+        if self._was_in_charge and name in self._names:  # this beat knows more than a server that has lost its data
+            own = LastRun(at=aware(entry), count=entry.total_run_count)
             kept = own if kept is None or (own.at > kept.at and own.count > kept.count) else kept
         if kept is None:
             return LastRun(at=now, count=0)
@@ -172,20 +178,22 @@ class Scheduler(celery.beat.Scheduler):
                 found += 1
                 yield entry, seconds
             else:
-                heapq.heappush(heap, self._event(entry, False, max(seconds, 0.001)))
+                heapq.heappush(heap, event_t(self.clock.time() + max(seconds, SOON), 5, entry))
 
     def _ask(self, entry: Any) -> tuple[bool, float]:
         """Ask a schedule whether it is due, and for the seconds to its next run."""
         try:
             is_due, seconds = self.is_due(entry)
-            return bool(is_due), min(max(float(seconds), 0.0), 1e9)
+            pause = float(seconds)
+            if pause != pause:
+                raise ValueError("it answers NaN")
+            return bool(is_due), min(max(pause, 0.0), 1e9)
         except Exception as error:  # noqa: BLE001 - one schedule that fails must not stop the others
             self.trouble.report(error, f'the schedule of "{entry.name}" cannot say when it is due')
             return False, FAILED
 
     def _event(self, entry: Any, is_due: bool, seconds: float) -> event_t:
-        adjust: Any = self.adjust
-        return event_t(self.clock.time() + (0 if is_due else adjust(seconds)), 5, entry)
+        return event_t(self.clock.time() + (0 if is_due else seconds), 5, entry)
 
     def _send(self, due: list[tuple[Any, float]]) -> None:
         ticks = [self._tick(entry) for entry, _ in due]
@@ -193,7 +201,8 @@ class Scheduler(celery.beat.Scheduler):
         self.leadership.busy = self.ledger.send(ticks, ids)
         for tick, (_, seconds) in zip(ticks, due, strict=True):
             self.schedule[tick.after.name] = tick.after
-            heapq.heappush(self._heap, self._event(tick.after, False, seconds))
+            is_due, seconds = (False, seconds) if tick.is_now else self._ask(tick.after)
+            heapq.heappush(self._heap, self._event(tick.after, is_due, seconds))
 
     def _tick(self, entry: Any) -> Tick:
         late = expired_at(entry, entry.default_now())
@@ -201,9 +210,12 @@ class Scheduler(celery.beat.Scheduler):
             logger.warning('beat: "%s" is not sent: its expires has passed.', line(entry.name))
             after = entry.next(late)
             after.total_run_count = entry.total_run_count
-            return Tick(after=after)
+            return Tick(after=after, is_now=False)
         self._calls = []
-        self.apply_entry(entry)  # Celery's: others put their own code around it
+        try:
+            self.apply_entry(entry, producer=None)  # Celery's: others put their own code around it
+        except Exception as error:  # noqa: BLE001 - such code may fail
+            self.trouble.report(error, f'the entry "{entry.name}" cannot be sent')
         return Tick(after=next(entry), call=self._calls[0] if self._calls else None)
 
     def apply_async(self, entry: Any, producer: Any = None, advance: bool = True, **_: Any) -> None:

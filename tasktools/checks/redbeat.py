@@ -24,10 +24,14 @@ def check() -> list[CheckMessage]:
         return []
     startup.read_settings(found)
     conf: Any = found.app.conf
-    if "redbeat" not in str(conf.beat_scheduler).lower() or _value(conf, "lock_key", "redbeat::lock") is None:
+    if "redbeat" not in str(conf.beat_scheduler).lower():
+        return []
+    from tasktools.beat.choice import redbeat_setting  # imports celery.beat
+
+    if redbeat_setting(found.app, "lock_key", "redbeat::lock") is None:
         return []
     look = float(conf.beat_max_loop_interval or _LOOK)
-    lock = float(_value(conf, "lock_timeout", 0) or _LOCK * look)
+    lock = float(redbeat_setting(found.app, "lock_timeout", 0) or _LOCK * look)
     if lock + look <= LONG:
         return []
     return [
@@ -38,11 +42,3 @@ def check() -> list[CheckMessage]:
             id="tasktools.W014",
         )
     ]
-
-
-def _value(conf: Any, name: str, default: Any) -> Any:
-    """Return a setting of RedBeat, which Celery does not know (redbeat.schedulers.RedBeatConfig.either_or)."""
-    for key in (f"redbeat_{name}", f"REDBEAT_{name.upper()}"):
-        if key in conf:
-            return conf[key]
-    return default

@@ -42,12 +42,13 @@ class BeatSetup:
 
     def guarantee(self) -> str:
         """Return in a few words which guarantee there is that one beat alone sends."""
-        from tasktools.beat.choice import holds_itself
+        from tasktools.beat.choice import is_redbeat, redbeat_setting
 
         if self.is_ours:
             return EXACT
-        if holds_itself(self.scheduler):
-            return "one beat at a time, by the scheduler's own lock"
+        if is_redbeat(self.scheduler):
+            has_lock = redbeat_setting(self.app, "lock_key", "redbeat::lock") is not None
+            return "one beat at a time, by RedBeat's own lock" if has_lock else "several beats would all send"
         if broker_of(self.app).supports_leases:
             return "one beat at a time, by a lease in the broker"
         return "one beat at a time on this machine"
@@ -57,13 +58,13 @@ class BeatSetup:
 
         Raises ConfigurationError or UsageError if there is no place for the schedule, or if a setting is wrong.
         """
-        from tasktools.beat.choice import GUARDED, OURS, holds_itself, keeps_file
+        from tasktools.beat.choice import GUARDED, OURS, is_redbeat, keeps_file
         from tasktools.beat.version import code_digest
 
         words, lock = [], ""
         if self.is_ours:
             words = ["--scheduler", OURS]
-        elif not holds_itself(self.scheduler):
+        elif not is_redbeat(self.scheduler):
             words = ["--scheduler", GUARDED]
             needs_lock = not broker_of(self.app).supports_leases
             if keeps_file(self.scheduler) or needs_lock:

@@ -17,8 +17,9 @@ from tasktools.management.batch_sender import BatchSender
 from tasktools.management.batches import batches
 from tasktools.management.bulk_options import number
 from tasktools.management.bulk_report import print_sum, spared, stopped_at, unwritten, warn_declined
-from tasktools.management.call_options import calling_options
+from tasktools.management.call_options import calling_options, sender_of
 from tasktools.management.call_reader import Fed, Feeder
+from tasktools.management.first_lines import require_broker
 from tasktools.management.input_lines import Source
 from tasktools.management.pacing import Pace
 from tasktools.management.progress import Meter
@@ -180,13 +181,15 @@ class Bulk:
         }
 
 
-def send_file(
-    command: TasktoolsCommand, app: Celery, name: str | None, options: dict[str, Any], *, listen: bool
-) -> None:
+def send_file(command: TasktoolsCommand, name: str | None, options: dict[str, Any], *, listen: bool) -> None:
     """Do what `enqueue [NAME] --from FILE` asks for.
 
     Raises ArgumentError for wrong options and for the first bad line, Unreachable and InDoubt.
     """
+    command.load_tasks(found := command.find_app(options["app"]), name)
+    found = sender_of(command, found, name)
+    require_broker(command, found)
+    app = found.app
     task = resolve(name, names(app, builtin=True)) if name else None
     feeder = Feeder(app, task, calling_options(app, options), command.load_rest_for)
     if not listen:  # the process is our own: the objects of a line have no reference cycles

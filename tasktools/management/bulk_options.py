@@ -34,6 +34,8 @@ def add_bulk_options(parser: CommandParser) -> None:
 
 def require_consistent(name: str | None, words: list[str], options: dict[str, Any]) -> None:
     """Raise ArgumentError for options that cannot be used with --from, or that need it."""
+    if options.get("entry") is not None:
+        _require_entry_alone(name, options)
     many = options["from_file"] is not None
     given = [each for each in (_OF_ONE if many else _OF_FILES) if options.get(each) not in (None, False)]
     if given:
@@ -47,6 +49,17 @@ def require_consistent(name: str | None, words: list[str], options: dict[str, An
         raise ArgumentError("--check sends nothing: it takes no --resume, --skip-bad or --ids.", hint="leave them out")
     if options["resume"] is not None and options["start"] is not None:
         raise ArgumentError("--resume knows where to begin: it takes no --start.", hint="leave one of them out")
+
+
+def _require_entry_alone(name: str | None, options: dict[str, Any]) -> None:
+    """Raise ArgumentError if a task is named beside --entry, or options that an entry has itself."""
+    if name is not None:
+        sentence = f'--entry names what is sent: "{shown(name)}" is one word too many.'
+        raise ArgumentError(sentence, hint="an entry has its own task and arguments")
+    own = {"from_file": "--from", "args_json": "--args", "kwargs_json": "--kwargs", "unregistered": "--unregistered"}
+    for dest, option in own.items():
+        if options[dest] not in (None, False):
+            raise ArgumentError(f"{option} does not go with --entry.", hint=f"leave out {option}")
 
 
 def number(options: dict[str, Any], name: str) -> int | None:

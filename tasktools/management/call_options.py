@@ -15,7 +15,7 @@ from tasktools.brokers import broker_of
 from tasktools.discovery.celery_app import Found
 from tasktools.exceptions import ArgumentError, TaskNameError
 from tasktools.management.base import TasktoolsCommand
-from tasktools.management.completion import completed_by, keywords, queue_names, task_names
+from tasktools.management.completion import completed_by, entry_names, keywords, queue_names, task_names
 from tasktools.publishing.single import app_of
 from tasktools.registry.registry import names
 from tasktools.startup import read_settings, require_timezone
@@ -49,6 +49,11 @@ def add_calling_options(parser: CommandParser) -> None:
     add("--expires", metavar="DURATION|TIME", help="drop it if it has not begun by then")
     add("--priority", metavar="N", help="0 to 255; what it means is the broker's affair (Redis: 0 is first)")
     add("--ignore-result", action="store_true", help="have the worker keep no result")
+
+
+def add_entry_option(parser: CommandParser) -> None:
+    text = "send what beat would send now for this entry of the schedule; no task and no arguments are named"
+    completed_by(parser.add_argument("--entry", metavar="NAME", help=text), entry_names)
 
 
 def calling_options(app: Celery, options: dict[str, Any]) -> dict[str, Any]:

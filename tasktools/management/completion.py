@@ -58,6 +58,11 @@ def queue_names(line: Line) -> Iterable[str]:
     return candidates.queue_names(line.app)
 
 
+def entry_names(line: Line) -> Iterable[str]:
+    """Return the names of the entries of the schedule that the settings and the code have."""
+    return [str(name) for name in line.app.conf.beat_schedule or ()]
+
+
 def keywords(line: Line) -> Iterable[str]:
     """Return the keywords of the task that the first word names."""
     if not line.words:

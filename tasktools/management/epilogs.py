@@ -122,6 +122,15 @@ EPILOGS = {
         {**RUN_CODES, 75: ""},
         other=_RUN_OTHER,
     ),
+    "showschedule": _epilog(
+        (
+            ("showschedule", "each entry, and which beat is in charge"),
+            ("showschedule nightly --next 5", "five times of the entries with nightly in their name or task"),
+            ("showschedule --at 2030-03-31T00:00", "as seen from then"),
+            ("showschedule --overdue", "for a monitor: exit code 1 if beat has not sent what it should have"),
+        ),
+        {0: "", 1: f"--overdue has found entries, or {_UNIMPORTABLE}", **dict.fromkeys((2, 69, 74), "")},
+    ),
     "rundev": _epilog(
         (
             ("rundev", "web server, worker and beat"),

@@ -13,7 +13,7 @@ from tasktools.environment.interrupts import heed_signals
 from tasktools.exceptions import TaskNameError, TasktoolsError
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.bulk_options import add_bulk_options, require_consistent
-from tasktools.management.call_options import add_calling_options, calling_options, listens, sender_of
+from tasktools.management.call_options import add_calling_options, add_entry_option, calling_options, listens, sender_of
 from tasktools.management.first_lines import require_broker
 from tasktools.management.wait_options import add_wait_options, require_result, waiting_time
 from tasktools.publishing import single
@@ -27,6 +27,7 @@ class Command(TasktoolsCommand):
         add_calling_options(parser)
         add_bulk_options(parser)
         add = add_wait_options(parser.add_argument_group("what is done with it"), "wait for the result and print it")
+        add_entry_option(parser)
         add("--dry-run", action="store_true", help="check the call, print it, send nothing")
         add("--unregistered", action="store_true", help="take the name as it is: another project's worker knows it")
 
@@ -37,10 +38,10 @@ class Command(TasktoolsCommand):
     def run(self, *, name: str | None, words: list[str], **options: Any) -> None:
         require_consistent(name, words, options)
         if options["from_file"] is not None:
-            self._run_many(name, options)
+            from tasktools.management.bulk import send_file
+
+            send_file(self, name, options, listen=not self._called_from_command_line)
             return
-        if name is None:
-            raise TaskNameError("No task is named.", hint="manage.py enqueue NAME; manage.py showtasks lists the names")
         found = self.find_app(options["app"])
         timeout = waiting_time(options)
         found, call = self._prepare(found, name, words, options)
@@ -70,16 +71,14 @@ class Command(TasktoolsCommand):
             self.note("task_always_eager is set: the task ran here, no worker was asked.")
         return sent
 
-    def _run_many(self, name: str | None, options: dict[str, Any]) -> None:
-        from tasktools.management.bulk import send_file
-
-        self.load_tasks(found := self.find_app(options["app"]), name)
-        found = sender_of(self, found, name)
-        require_broker(self, found)
-        send_file(self, found.app, name, options, listen=not self._called_from_command_line)
-
-    def _prepare(self, found: Found, name: str, words: list[str], options: dict[str, Any]) -> tuple[Found, Call]:
+    def _prepare(self, found: Found, name: str | None, words: list[str], options: dict[str, Any]) -> tuple[Found, Call]:
         """Return the app that sends, and the call."""
+        if options["entry"] is not None:
+            from tasktools.management.entry_call import entry_call
+
+            return entry_call(self, found, options)
+        if name is None:
+            raise TaskNameError("No task is named.", hint="manage.py enqueue NAME; manage.py showtasks lists the names")
         if not options["unregistered"]:
             self.load_tasks(found, name)
         chosen = {key: options[key] for key in ("args_json", "kwargs_json", "unregistered")}

@@ -1,0 +1,231 @@
+"""When an entry of the schedule runs: the entry itself is asked, as a scheduler asks it, by a clock that is handed in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from copy import copy
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+from celery.beat import ScheduleEntry
+from celery.schedules import crontab
+
+from tasktools import render
+from tasktools.arguments.names import shown
+from tasktools.beat.missed import expired_at
+from tasktools.brokers.reach import reason
+from tasktools.celery_compat import ENTRY_NOW
+from tasktools.exceptions import TasktoolsError, tried
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+#: How often a schedule is asked at most, and how far ahead, in years: 29 February is a Monday every 28 years, 40 at the most.
+MOST_QUESTIONS, FARTHEST = 10_000, 50
+
+#: How far two times may be apart that count as the same, in seconds.
+SAME = 1.0
+
+
+class Unanswered(TasktoolsError):
+    """A schedule does not say when it is due."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Time:
+    """A time at which an entry runs."""
+
+    #: Aware, in the app's time zone.
+    at: datetime
+    #: What a change of the clocks does to it; "" for nothing.
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Times:
+    """When an entry runs."""
+
+    times: tuple[Time, ...] = ()
+    #: Why there are no (further) times, "" if that is known.
+    fault: str = ""
+
+
+def next_times(schedule: Any, last_run: datetime | None, now: datetime, app: Celery, count: int) -> Times:
+    """Return the next `count` times of a schedule that ran last at `last_run`; with None, the schedule begins at `now`."""
+    try:
+        dial = Dial(tried(lambda: ScheduleEntry(schedule=schedule, last_run_at=now, app=app), _failed), app)
+    except Unanswered as error:
+        return Times(fault=error.sentence)
+    dial.set_back(last_run or now)
+    return collected(dial, now, count)
+
+
+def collected(dial: Dial, now: datetime, count: int, *, since: datetime | None = None) -> Times:
+    """Return the first `count` times from `now` on. With `since`, the entry is asked from then on.
+
+    Of a schedule that fails, the times that it has said are returned, and its fault.
+    """
+    found: list[Time] = []
+    try:
+        for time in runs(dial, since or now):
+            if len(found) >= count:
+                break
+            if time.at >= now:
+                found.append(time)
+    except Unanswered as error:
+        return Times(times=tuple(found), fault=error.sentence)
+    return Times(times=tuple(found))
+
+
+def runs(dial: Dial, now: datetime) -> Iterator[Time]:
+    """Yield the times at which a scheduler runs an entry from `now` on, as long as nothing keeps it from that.
+
+    A scheduler asks the entry, waits for as many seconds as the entry says, and asks again.
+
+    Raises Unanswered.
+    """
+    at, last = now.astimezone(timezone.utc), now.year + FARTHEST
+    for _ in range(MOST_QUESTIONS):
+        is_due, seconds = dial.ask(at)
+        if is_due and dial.is_dropped():
+            seconds = 0.0  # it is asked anew
+        elif is_due:
+            yield dial.time(at)
+            dial.ran()
+        if not is_due and not dial.was_asked and seconds is not None:
+            yield from _own_clock(dial, at, seconds)
+        if seconds is None or seconds > FARTHEST * 366 * 86400:
+            return
+        at += timedelta(microseconds=max(1, math.ceil(seconds * 1e6)))
+        if at.year > last:
+            return
+    raise Unanswered(f"it is not due before {at.astimezone(dial.app.timezone):%Y-%m-%d %H:%M}, as often as it is asked")
+
+
+def _own_clock(dial: Dial, at: datetime, seconds: float) -> Iterator[Time]:
+    """Yield the only time that a schedule can say that reads a clock of its own. Raises Unanswered."""
+    if abs((at - datetime.now(timezone.utc)).total_seconds()) < SAME:
+        yield dial.time(at + timedelta(seconds=seconds))
+    raise Unanswered("its class goes by a clock of its own: no more than its next time is known")
+
+
+class Dial:
+    """A copy of an entry, whose clock can be set. The entry, its schedule and its row in a database stay as they are."""
+
+    def __init__(self, entry: Any, app: Celery, *, drops_missed: bool = False) -> None:
+        """With `drops_missed`, a run is left out whose expires has passed, as our scheduler does.
+
+        Raises Unanswered.
+        """
+        self.app = app
+        #: Whether the last answer depends on the clock.
+        self.was_asked = False
+        self._at = datetime.now(timezone.utc)
+        self._drops_missed = drops_missed
+        self._form = tried(lambda: _form_of(entry.schedule, app), _failed)
+        self.entry = tried(lambda: _likeness(entry), _failed)
+        self.entry.schedule = tried(lambda: self._following(entry.schedule), _failed)
+        ENTRY_NOW.put(self.entry, self.now)
+        if hasattr(entry, "model"):
+            self.entry.model = copy(entry.model)
+            self.entry.model.save = lambda *_, **__: None  # an entry that is over disables itself
+
+    def now(self) -> datetime:
+        """Return what the clock shows, in the form of the schedule's own clock."""
+        self.was_asked = True
+        return self._form(self._at)
+
+    def ask(self, at: datetime) -> tuple[bool, float | None]:
+        """Return whether the entry is due at `at`, and in how many seconds to ask again; None for never.
+
+        Raises Unanswered.
+        """
+        self._at, self.was_asked = at, False
+        answer: Any = tried(lambda: self.entry.is_due(), _failed)
+        seconds = tried(lambda: _seconds(answer), lambda _: math.nan)
+        if seconds is not None and math.isnan(seconds):
+            what = shown(render.repr_of(answer))
+            raise Unanswered(f"its is_due returns {what}, not whether it is due and the seconds to its next time")
+        return bool(answer[0]), None if seconds is None else max(seconds, 0.0)
+
+    def is_dropped(self) -> bool:
+        """Whether the run that is due is not sent; the entry then goes on from the time that it has missed."""
+        late = expired_at(self.entry, self.now()) if self._drops_missed else None
+        if late is not None:
+            self.entry.last_run_at = late
+        return late is not None
+
+    def set_back(self, last_run: datetime) -> None:
+        """Note when the entry ran last."""
+        self.entry.last_run_at = self._form(last_run)
+
+    def ran(self) -> None:
+        """Note that the entry has run, as a scheduler notes it."""
+        self.entry.last_run_at = self.now()
+        self.entry.total_run_count += 1
+        if hasattr(self.entry, "model"):
+            self.entry.model.total_run_count += 1
+
+    def time(self, at: datetime) -> Time:
+        """Return the time of a run, with what a change of the clocks does to it."""
+        return Time(at=at.astimezone(self.app.timezone), note=tried(lambda: self._note(at), lambda _: ""))
+
+    def _note(self, at: datetime) -> str:
+        schedule = self.entry.schedule
+        if not isinstance(schedule, crontab):
+            return ""  # it does not go by the hands of a clock
+        last, delta, now = schedule.remaining_delta(self.entry.last_run_at)
+        wanted: datetime = last.replace(tzinfo=None) + delta
+        first, second = (wanted.replace(tzinfo=now.tzinfo, fold=fold).astimezone(timezone.utc) for fold in (0, 1))
+        if first < at < second and not _is_near(at, first, second):
+            return f"{wanted:%H:%M} comes twice on that day: it is sent again and again until the second one"
+        if first == second or not _is_near(at, first, second):
+            return ""
+        if first.astimezone(now.tzinfo).replace(tzinfo=None, fold=0) != wanted:
+            return f"{wanted:%H:%M} does not exist on that day"
+        return f"{wanted:%H:%M} comes twice on that day: the {'first' if _is_near(at, first) else 'second'} one"
+
+    def _following(self, schedule: Any) -> Any:
+        """Return a copy of a schedule that goes by this clock."""
+        mine = _likeness(schedule)
+        mine.nowfun = mine.now = self.now
+        mine.app = self.app
+        return mine
+
+
+def _is_near(at: datetime, *others: datetime) -> bool:
+    return any(abs((at - each).total_seconds()) < SAME for each in others)
+
+
+def _likeness(each: Any) -> Any:
+    """Return a copy that shares all attributes. copy() would make a schedule anew, with some of its arguments."""
+    made = object.__new__(type(each))
+    vars(made).update(vars(each))
+    return made
+
+
+def _form_of(schedule: Any, app: Celery) -> Callable[[datetime], datetime]:
+    """Return what makes of a time what the schedule's own clock would return."""
+    own = getattr(schedule, "nowfun", None)
+    example: datetime | None = own() if own else None
+    if example is None:
+        return lambda at: at.astimezone(app.timezone)
+    zone = example.tzinfo
+    if zone is not None:
+        return lambda at: at.astimezone(zone)
+    is_local = abs(example - datetime.now()) < timedelta(minutes=1)  # noqa: DTZ005 - as a naive clock does
+    return lambda at: at.astimezone(None if is_local else timezone.utc).replace(tzinfo=None)
+
+
+def _seconds(answer: Any) -> float | None:
+    """Return the second part of the answer of is_due. Raises what a wrong answer leads to."""
+    _, seconds = answer
+    return None if seconds is None else float(seconds)
+
+
+def _failed(error: BaseException) -> Any:
+    if isinstance(error, Unanswered):
+        raise error
+    raise Unanswered(f"it cannot say when it is due: {type(error).__name__}: {reason(error)}") from error
