@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from celery.utils.log import get_logger
 from kombu.exceptions import EncodeError
+from redis.exceptions import ResponseError
 
 from tasktools.arguments.call import Call
 from tasktools.beat.records import CHARGE, LastRun, field_of, key_of, lease_of
 from tasktools.brokers.reach import chain, reason
 from tasktools.brokers.redis_lease import RedisLease
 from tasktools.brokers.transactions import Mark, Overtaken
-from tasktools.exceptions import TasktoolsError, Unreachable
+from tasktools.exceptions import InDoubt, TasktoolsError, Unreachable
 from tasktools.publishing.batch import Publisher
 from tasktools.publishing.message_maker import ELSEWHERE
 from tasktools.publishing.one_by_one import Tally
@@ -115,7 +116,7 @@ class Ledger:
         if text and run is None:
             logger.error(
                 'beat: what the broker keeps of the entry "%s" cannot be read, and is written new: %s',
-                line(name),
+                line(str(name)),
                 line(text[:100]),
             )
         return run
@@ -129,6 +130,34 @@ class Ledger:
         broker.
         """
         began = time.monotonic()
+        try:
+            self._send(ticks, ids)
+        except Unreachable as error:
+            if len(ticks) == 1 or not _is_refused(error):
+                raise
+            self._send_apart(ticks, ids)
+        return time.monotonic() - began
+
+    def _send_apart(self, ticks: Sequence[Tick], ids: Sequence[str]) -> None:
+        """Send each tick in a transaction of its own: what the server refuses, such as one queue, must not stop the others.
+
+        Raises as `send` does, and Unreachable if the server refuses all of them.
+        """
+        refused: list[tuple[Tick, Unreachable]] = []
+        for tick, task_id in zip(ticks, ids, strict=True):
+            try:
+                self._send([tick], [task_id])
+            except Unreachable as error:
+                if not _is_refused(error):
+                    raise
+                refused.append((tick, error))
+        if len(refused) == len(ticks):
+            raise refused[0][1]
+        for tick, why in refused:
+            logger.error('beat: the entry "%s" could not be sent: %s', line(str(tick.after.name)), reason(why))
+        self._send([Tick(after=tick.after) for tick, _ in refused], [""] * len(refused))
+
+    def _send(self, ticks: Sequence[Tick], ids: Sequence[str]) -> None:
         publisher = self._opened()
         sent = [(tick, task_id) for tick, task_id in zip(ticks, ids, strict=True) if tick.call is not None]
         texts = {tick.after.name: _last_run(tick).text() for tick in ticks}
@@ -143,14 +172,13 @@ class Ledger:
             except (EncodeError, TasktoolsError) as error:
                 tick, _ = sent.pop(tally.failed)
                 texts[tick.after.name] = _last_run(tick).text()
-                logger.error('beat: the entry "%s" could not be sent: %s', line(tick.after.name), reason(error))
+                logger.error('beat: the entry "%s" could not be sent: %s', line(str(tick.after.name)), reason(error))
             else:
                 self._report(batch.slow)
                 break
         else:
             publisher.write(self._mark(texts))
         self.kept |= texts
-        return time.monotonic() - began
 
     def _mark(self, texts: Mapping[str, str]) -> Mark:
         expected = {field_of(name): self.kept.get(name, "") for name in texts}
@@ -174,6 +202,11 @@ class Ledger:
         if f"{task} {sentence}" not in self._said:
             self._said.add(f"{task} {sentence}")
             logger.warning(sentence, line(task))
+
+
+def _is_refused(error: Unreachable) -> bool:
+    """Whether the server has refused a command, and sent nothing."""
+    return not isinstance(error, InDoubt) and any(isinstance(each, ResponseError) for each in chain(error))
 
 
 def _last_run(tick: Tick, task_id: str = "") -> LastRun:

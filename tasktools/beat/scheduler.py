@@ -148,7 +148,7 @@ class Scheduler(celery.beat.Scheduler):
         if (kept.at - now).total_seconds() > FUTURE:
             logger.error(
                 'beat: the entry "%s" last ran at %s, which is in the future: a clock was wrong. It goes on from now.',
-                line(name),
+                line(str(name)),
                 kept.at.isoformat(sep=" ", timespec="seconds"),
             )
             return LastRun(at=now, count=kept.count, task_id=kept.task_id)
@@ -207,7 +207,7 @@ class Scheduler(celery.beat.Scheduler):
     def _tick(self, entry: Any) -> Tick:
         late = expired_at(entry, entry.default_now())
         if late is not None:
-            logger.warning('beat: "%s" is not sent: its expires has passed.', line(entry.name))
+            logger.warning('beat: "%s" is not sent: its expires has passed.', line(str(entry.name)))
             after = entry.next(late)
             after.total_run_count = entry.total_run_count
             return Tick(after=after, is_now=False)
