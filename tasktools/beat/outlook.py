@@ -69,7 +69,7 @@ class EntryInfo:
 class View:
     """How the schedule is looked at."""
 
-    #: The time it is (aware).
+    #: The time it is, in the app's time zone.
     now: datetime
     #: From when on times are wanted; None for now.
     at: datetime | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandParser
@@ -45,7 +45,7 @@ class Command(TasktoolsCommand):
         entries = self._chosen(reading.outlook(view), pattern)
         if options["overdue"]:
             entries = [entry for entry in entries if entry.overdue_since is not None]
-        introduce(self, reading.state, reading.digest())
+        introduce(self, reading.state, reading.digest(), view)
         document = Document(
             in_charge=reading.state.in_charge,
             standing_by=reading.state.standing_by,
@@ -64,7 +64,7 @@ class Command(TasktoolsCommand):
         if options["overdue"] and options["at"] is not None:
             raise ArgumentError("--overdue is about now, and --at about another time.", hint="leave one of them out")
         at = None if options["at"] is None else parse_time(options["at"], found.app.timezone)
-        return View(now=datetime.now(timezone.utc), at=at, count=_count(options["count"]))
+        return View(now=datetime.now(found.app.timezone), at=at, count=_count(options["count"]))
 
     def _chosen(self, entries: list[EntryInfo], pattern: str) -> list[EntryInfo]:
         if not entries:
