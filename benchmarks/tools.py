@@ -1,10 +1,13 @@
-"""The tools that others use: watchfiles stands beside this Python, watchmedo and rq get virtual environments of their own."""
+"""The tools that others use: watchfiles stands beside this Python, the others get virtual environments of their own."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+
+import celery
+import django
 
 from benchmarks.common import PYTHON, program, timed
 
@@ -38,13 +41,19 @@ def rq_python() -> Path:
     return _installed("rq", "rq").with_name("python")
 
 
-def _installed(program_name: str, requirement: str) -> Path:
-    """Return the path of a program in the virtual environment that is named after it; the first time it is made."""
-    home = HOMES / program_name
-    path = home / "bin" / program_name
+def redbeat_celery() -> Path:
+    """Return the `celery` that has RedBeat beside it, in the versions of this Python; the first time it is installed."""
+    same = (f"celery[redis]=={celery.__version__}", f"django=={django.__version__}")
+    return _installed("redbeat", "celery-redbeat", *same, program_name="celery")
+
+
+def _installed(name: str, *requirements: str, program_name: str = "") -> Path:
+    """Return the path of a program in the virtual environment `name`; the first time it is made."""
+    home = HOMES / name
+    path = home / "bin" / (program_name or name)
     if not path.exists():
         home.mkdir(parents=True, exist_ok=True)
         timed([PYTHON, "-m", "venv", "--clear", str(home)], REPOSITORY)
         pip = [str(home / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        timed([*pip, requirement], REPOSITORY)
+        timed([*pip, *requirements], REPOSITORY)
     return path

@@ -1,9 +1,9 @@
 """The only reader of the TASKTOOLS_* settings.
 
-    TASKTOOLS_APP       the Celery app as `module:attribute`, if discovery would find another one or several
-    TASKTOOLS_DATA_DIR  folder of the private Valkey; default <BASE_DIR>/.tasktools, for an installed project one in ~
+    TASKTOOLS_APP         the Celery app as `module:attribute`, if discovery would find another one or several
     TASKTOOLS_BEAT_LEASE  seconds (or a duration) after which another beat takes over from one that is gone; default 2.7
-    TASKTOOLS_LINGER    seconds (or a duration such as "5s") that the private Valkey stays on after its last client; default 10
+    TASKTOOLS_DATA_DIR    folder of the private Valkey; default <BASE_DIR>/.tasktools, for an installed project one in ~
+    TASKTOOLS_LINGER      seconds (or a duration, "5s") that the private Valkey stays on after its last client; default 10
 
 They are read when they are used. The app and its broker are chosen once, at start-up.
 """
