@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from tasktools import render
 from tasktools.arguments.names import shown
 from tasktools.beat.outlook import EntryInfo, View
 from tasktools.beat.records import Beat
-from tasktools.beat.state import State
 from tasktools.beat.words import span
 from tasktools.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from tasktools.management.base import TasktoolsCommand
+    from tasktools.management.schedule_reading import Reading
 
 COLUMNS = ("ENTRY", "WHEN", "NEXT", "LAST RUN", "RUNS", "CALLS", "QUEUE", "EXPIRES", "SOURCE", "LAST ID")
 
@@ -50,8 +50,9 @@ def show(command: TasktoolsCommand, document: Document, view: View, *, no_color:
             command.warn(ConfigurationError(sentence, hint=entry.hint))
 
 
-def introduce(command: TasktoolsCommand, state: State, digest: str, view: View) -> None:
-    """Say on stderr who sends the schedule. `digest` is that of the schedule of this code."""
+def introduce(command: TasktoolsCommand, reading: Reading, view: View) -> None:
+    """Say on stderr who sends the schedule."""
+    state, zone = reading.state, reading.app.timezone
     if state.is_foreign:
         command.warn(
             ConfigurationError(
@@ -63,18 +64,18 @@ def introduce(command: TasktoolsCommand, state: State, digest: str, view: View) 
         return
     beat = state.in_charge
     if beat is not None:
-        command.note(f"In charge: {_introduced(beat, view)}.")
-        if beat.schedule and beat.schedule != digest:
+        command.note(f"In charge: {_introduced(beat, view, zone)}.")
+        if beat.schedule and beat.schedule != reading.digest():
             command.note("Its schedule is not that of this code: it is of another version, or has other settings.")
     elif not state.is_foreign:
         command.note("No beat is in charge: nothing is sent.")
     for other in state.standing_by:
-        command.note(f"Standing by: {_introduced(other, view, beat)}.")
+        command.note(f"Standing by: {_introduced(other, view, zone, beat)}.")
 
 
-def _introduced(beat: Beat, view: View, in_charge: Beat | None = None) -> str:
+def _introduced(beat: Beat, view: View, zone: tzinfo, in_charge: Beat | None = None) -> str:
     """Return who a beat is, and how it differs from the one in charge."""
-    since = f", since {_moment(beat.since.astimezone(view.now.tzinfo), view.now)}" if beat.since else ""
+    since = f", since {_moment(beat.since.astimezone(zone), view.now)}" if beat.since else ""
     names = {"code": "other code", "schedule": "another schedule"}
     differs = [text for name, text in names.items() if in_charge and getattr(beat, name) != getattr(in_charge, name)]
     return f"{beat}{since}{', with ' if differs else ''}{' and '.join(differs)}"
