@@ -16,8 +16,8 @@ from math import floor
 
 from benchmarks.beat_messages import Message
 
-#: How much later than its slot begins a message may be made before that is a gap, in seconds.
-SLACK = 0.5
+#: How long sending what is due in one second may take, in seconds: a beat fails in the middle of it, or takes over with it.
+SLACK = 1.0
 
 #: How far a message may be from the slot for which it was sent, in seconds, where senders are late.
 EDGE = 0.05
@@ -160,8 +160,8 @@ def _gaps(made: Iterable[float], begin: int, end: int, away: Sequence[tuple[floa
 
 
 def _explained(slot: Slot, found: dict[Slot, list[Message]], gaps: Iterable[Gap]) -> bool:
-    """Whether a gap began before the slot was due, and went on until its end."""
-    return any(gap.begin <= _due(slot, found) + SLACK and slot.end <= gap.end for gap in gaps)
+    """Whether a gap began before the slot was sent, and went on until its end, give or take one sending."""
+    return any(gap.begin <= _due(slot, found) + SLACK and slot.end <= gap.end + SLACK for gap in gaps)
 
 
 def _due(slot: Slot, found: dict[Slot, list[Message]]) -> float:

@@ -63,6 +63,14 @@ def test_tabulate__a_gap_explains_a_slot_of_five_seconds_only_from_its_due_time_
     assert found.unexplained == [Slot(entry="5s-0", begin=T + 5)]
 
 
+def test_tabulate__a_sending_that_a_failover_cuts_in_two_is_explained() -> None:
+    # The beat that takes over begins with the first entry just before the slot ends, and comes to the second just after.
+    others = [message(0.01, "1s-1"), message(2.9, "1s-1"), message(3.2, "1s-1")]
+    found = table(*others, message(0.02), message(3.01), end=4, entries=("1s-0", "1s-1"))
+    assert Slot(entry="1s-0", begin=T + 2) in found.missing
+    assert found.unexplained == []
+
+
 def test_tabulate__one_of_two_messages_at_the_edge_of_an_empty_slot_belongs_to_that_one() -> None:
     found = table(message(0.01), message(2.004), message(2.3), message(3.01), end=4)
     assert (found.twice, found.missing) == ({}, [])
