@@ -1,9 +1,9 @@
 """The only reader of the TASKTOOLS_* settings.
 
-    TASKTOOLS_APP       the Celery app as `module:attribute`, if discovery would find another one or several
-    TASKTOOLS_DATA_DIR  folder of the private Valkey; default <BASE_DIR>/.tasktools, for an installed project one in ~
+    TASKTOOLS_APP         the Celery app as `module:attribute`, if discovery would find another one or several
     TASKTOOLS_BEAT_LEASE  seconds (or a duration) after which another beat takes over from one that is gone; default 2.7
-    TASKTOOLS_LINGER    seconds (or a duration such as "5s") that the private Valkey stays on after its last client; default 10
+    TASKTOOLS_DATA_DIR    folder of the private Valkey; default <BASE_DIR>/.tasktools, for an installed project one in ~
+    TASKTOOLS_LINGER      seconds (or a duration, "5s") that the private Valkey stays on after its last client; default 10
 
 They are read when they are used. The app and its broker are chosen once, at start-up.
 """
@@ -16,7 +16,7 @@ import importlib
 import os
 import pwd
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +63,6 @@ def with_passwords() -> dict[str, Any]:
     """Return the settings of the project, and the variables of the environment, that may hold passwords."""
     chosen = {name: getattr(settings, name, None) for name in dir(settings) if _PASSWORDS.search(name)}
     return {**chosen, "environment": {name: value for name, value in os.environ.items() if _PASSWORDS.search(name)}}
-
-
-def scheduled() -> frozenset[str]:
-    """Return the names of the entries in CELERY_BEAT_SCHEDULE, as Django's settings have it."""
-    schedule = getattr(settings, "CELERY_BEAT_SCHEDULE", None)
-    return frozenset(map(str, schedule)) if isinstance(schedule, Mapping) else frozenset()
 
 
 def app() -> str | None:

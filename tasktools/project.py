@@ -43,8 +43,6 @@ class Project:
     home: Home | None = None
     #: Why there is no broker; every use of one raises it.
     refusal: TasktoolsError | None = None
-    #: The names of the entries that Django's settings had before code could add more.
-    scheduled: frozenset[str] = frozenset()
     beat: BeatPlan = field(default_factory=BeatPlan)
     #: Why beat has ended by itself; None if it has not.
     beat_end: TasktoolsError | None = None

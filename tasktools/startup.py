@@ -50,7 +50,6 @@ def run(**_: Any) -> None:
     project = current_project()
     project.found = None
     project.problems.clear()
-    project.scheduled = conf.scheduled()
     try:
         with project_code(_unforeseen):
             project.found = _settle(project.problems)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterable
+from fnmatch import fnmatchcase
 
 from tasktools.exceptions import TaskNameError, UsageError
 
@@ -53,6 +54,11 @@ def unknown(typed: str, names: Collection[str], verb: str, noun: str = "task") -
     error = TaskNameError(f'No {noun} {verb} "{shown(typed)}".', hint=_suggestion(typed, names, noun))
     error.typed = typed
     return error
+
+
+def matches(name: str, pattern: str) -> bool:
+    """Whether `pattern` is a part of the name; if it holds * or ?, it is a shell pattern for the whole name."""
+    return fnmatchcase(name, pattern) if set(pattern) & set("*?") else pattern in name
 
 
 def is_known(typed: str, names: Collection[str]) -> bool:

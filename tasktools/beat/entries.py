@@ -16,6 +16,7 @@ from tasktools.beat.choice import class_of, is_redbeat, load
 from tasktools.beat.schedule import faults
 from tasktools.brokers.reach import chain, reason
 from tasktools.exceptions import ConfigurationError, ProjectError, TasktoolsError, Unreachable, project_code, tried
+from tasktools.registry.registry import finalize
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -41,6 +42,7 @@ def entries_of(app: Celery, scheduler: str, in_settings: Collection[str] = ()) -
 
     Raises Unreachable when the store of the scheduler does not answer, and ConfigurationError when it cannot be read.
     """
+    finalize(app)  # which runs code of the project that adds entries
     with project_code(lambda error: _unreadable(scheduler, error)):
         return sorted(_read(app, scheduler, in_settings), key=lambda each: each.name)
 

@@ -41,7 +41,7 @@ def place_beside(configured: str, folder: Path) -> Path | None:
 
     That is so if the configured file exists, if it is not Celery's default, or if the folder cannot be used.
     """
-    if configured != _DEFAULT or any(os.path.exists(f"{configured}{suffix}") for suffix in ("", *_SUFFIXES)):
+    if configured != _DEFAULT or any(os.path.exists(f"{configured}{suffix}") for suffix in ("", *SUFFIXES)):
         return None
     try:
         make_private(folder)
@@ -60,7 +60,7 @@ def why_no_schedule(path: str, *, typed: bool = True) -> str | None:
     folder = os.path.dirname(path) or "."
     if typed and not os.path.isdir(folder):
         return f'cannot be written: there is no folder "{folder}".'
-    for name in (path, *(f"{path}{suffix}" for suffix in _SUFFIXES)):
+    for name in (path, *(f"{path}{suffix}" for suffix in SUFFIXES)):
         if os.path.exists(name) and not os.path.isfile(name):  # to open a pipe would block
             return "is no file, and beat would remove it." if name == path else f'is taken: "{name}" is no file.'
     if not os.path.isfile(path) or dbm.whichdb(path) != "":
@@ -74,7 +74,7 @@ def why_no_schedule(path: str, *, typed: bool = True) -> str | None:
 _DEFAULT = "celerybeat-schedule"
 
 #: The suffixes that the modules of dbm append to the name.
-_SUFFIXES = (".db", ".dat", ".dir", ".bak", ".pag")
+SUFFIXES = (".db", ".dat", ".dir", ".bak", ".pag")
 
 
 def _is_writable(folder: Path) -> bool:

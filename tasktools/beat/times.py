@@ -89,7 +89,9 @@ def runs(dial: Dial, now: datetime) -> Iterator[Time]:
     at, last = now.astimezone(timezone.utc), now.year + FARTHEST
     for _ in range(MOST_QUESTIONS):
         is_due, seconds = dial.ask(at)
-        if is_due and not dial.is_dropped():
+        if is_due and dial.is_dropped():
+            seconds = 0.0  # it is asked anew
+        elif is_due:
             yield dial.time(at)
             dial.ran()
         if not is_due and not dial.was_asked and seconds is not None:

@@ -102,7 +102,7 @@ class FileLease(Lease):
             os.pwrite(self._file, MARK + text.encode(errors="surrogateescape"), 0)
 
     def _unusable(self, error: OSError) -> OSError:
-        why = {errno.ELOOP: "it is a symbolic link"}.get(error.errno or 0, error.strerror or str(error))
+        why = "it is a symbolic link" if error.errno == errno.ELOOP else error.strerror
         return type(error)(f'the lock "{self.path}" cannot be used: {why}')
 
     def give_up(self, text: str) -> None:

@@ -111,8 +111,7 @@ class QueueLease(Lease):
         with self._talking() as channel:
             self._declare_about(channel)
             found = channel.basic_get(self._about)
-            if found is not None:
-                channel.basic_reject(found.delivery_tag, requeue=True)
+            if found is not None:  # it goes back when the channel is closed
                 return bytes(found.body).decode(errors="replace")
         return ""
 

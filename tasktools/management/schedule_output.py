@@ -1,128 +1,141 @@
-"""What showschedule prints."""
+"""What showschedule prints: the entries as a table or as JSON, and who sends them."""
 
 from __future__ import annotations
 
-import dataclasses
-import math
 from collections.abc import Iterator, Sequence
-from datetime import datetime
-from typing import Any
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from tasktools import render
 from tasktools.arguments.names import shown
-from tasktools.beat.overview import Row
+from tasktools.beat.outlook import EntryInfo, View
 from tasktools.beat.records import Beat
 from tasktools.beat.state import State
-from tasktools.exceptions import TasktoolsError
-from tasktools.management.base import TasktoolsCommand
+from tasktools.beat.words import span
+from tasktools.exceptions import ConfigurationError
 
-COLUMNS = (
-    "ENTRY",
-    "NEXT",
-    "SCHEDULE",
-    "LAST RUN",
-    "RUNS",
-    "TASK",
-    "ARGUMENTS",
-    "QUEUE",
-    "EXPIRES",
-    "SOURCE",
-    "LAST ID",
-)
+if TYPE_CHECKING:
+    from tasktools.management.base import TasktoolsCommand
+
+COLUMNS = ("ENTRY", "WHEN", "NEXT", "LAST RUN", "RUNS", "CALLS", "QUEUE", "EXPIRES", "SOURCE", "LAST ID")
 
 #: What a narrow terminal does without, the first one first.
-SPARE = ("LAST ID", "SOURCE", "EXPIRES", "QUEUE", "RUNS", "ARGUMENTS", "TASK", "LAST RUN")
+SPARE = ("LAST ID", "SOURCE", "EXPIRES", "QUEUE", "RUNS", "CALLS", "LAST RUN", "WHEN")
 
 
-#: A unit, its seconds, and below how many seconds it is used.
-_UNITS = (("s", 1, 100), ("min", 60, 6000), ("h", 3600, 48 * 3600), ("d", 86400, math.inf))
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """What --json prints."""
+
+    in_charge: Beat | None
+    standing_by: list[Beat]
+    #: Whether the broker knows the beats.
+    is_known: bool
+    scheduler: str
+    entries: list[EntryInfo]
 
 
-def document(rows: Sequence[Row], state: State) -> dict[str, Any]:
-    """Return what --json prints."""
-    return {
-        "in_charge": state.in_charge and _beat(state.in_charge),
-        "standing_by": [_beat(beat) for beat in state.standing_by],
-        "is_known": state.is_known,
-        "entries": [dataclasses.asdict(row) for row in rows],
-    }
+def show(command: TasktoolsCommand, document: Document, view: View, *, no_color: bool) -> None:
+    """Print the entries; what is wrong with them goes to stderr."""
+    if command.as_json:
+        command.print_json(document)
+    elif document.entries:
+        rows = [row for entry in document.entries for row in _rows(entry, view)]
+        command.print_table(COLUMNS, rows, spare=SPARE, no_color=no_color)
+    for entry in document.entries:
+        if entry.fault or entry.doubt:
+            verdict = "cannot run" if entry.fault else "is sent, but may not do what is meant"
+            sentence = f'The entry "{shown(entry.name)}" {verdict}: {entry.fault or entry.doubt}.'
+            command.warn(ConfigurationError(sentence, hint=entry.hint))
 
 
-def _beat(beat: Beat) -> dict[str, Any]:
-    return dataclasses.asdict(beat)
-
-
-def print_rows(command: TasktoolsCommand, rows: Sequence[Row], now: datetime, *, no_color: bool) -> None:
-    """Print the table, and report the entries that cannot run."""
-    if rows:
-        command.print_table(COLUMNS, list(table(rows, now)), spare=SPARE, no_color=no_color)
-    for row in rows:
-        if row.fault:
-            command.warn(TasktoolsError(f'"{shown(row.name)}" cannot run: {row.fault}.'))
-
-
-def table(rows: Sequence[Row], now: datetime) -> Iterator[tuple[str, ...]]:
-    """Yield the cells of the table, a line for each time."""
-    for row in rows:
-        yield (
-            row.name,
-            _following(row, now),
-            row.schedule,
-            _time(row.last_run, now) if row.last_run else "",
-            "" if row.runs is None else f"{row.runs:,}",
-            row.task,
-            _arguments(row),
-            row.queue,
-            "" if row.expires is None else str(row.expires),
-            row.source,
-            row.last_id,
+def introduce(command: TasktoolsCommand, state: State, digest: str) -> None:
+    """Say on stderr who sends the schedule. `digest` is that of the schedule of this code."""
+    if state.is_foreign:
+        command.warn(
+            ConfigurationError(
+                "What is where beats keep their lease and last runs was not written by a beat.",
+                hint="the next beat that starts moves it aside",
+            )
         )
-        for time in row.next[1:]:
-            yield ("", _time(time.at, now, time.note), *[""] * (len(COLUMNS) - 2))
+    if not state.is_known or command.as_json:
+        return
+    beat = state.in_charge
+    if beat is not None:
+        command.note(f"In charge: {_introduced(beat)}.")
+        if beat.schedule and beat.schedule != digest:
+            command.note("Its schedule is not that of this code: it is of another version, or has other settings.")
+    elif not state.is_foreign:
+        command.note("No beat is in charge: nothing is sent.")
+    for other in state.standing_by:
+        command.note(f"Standing by: {_introduced(other, beat)}.")
 
 
-def _following(row: Row, now: datetime) -> str:
-    if row.fault:
-        return "cannot run"
-    if row.is_overdue:
-        return "overdue"
-    return _time(row.next[0].at, now, row.next[0].note) if row.next else "never"
-
-
-def _arguments(row: Row) -> str:
-    words = [*map(render.repr_of, row.args), *(f"{name}={render.repr_of(value)}" for name, value in row.kwargs.items())]
-    return ", ".join(words)
-
-
-def _time(at: datetime, now: datetime, note: str = "") -> str:
-    local = f"{at:%H:%M:%S}" if at.date() == now.astimezone(at.tzinfo).date() else f"{at:%Y-%m-%d %H:%M:%S}"
-    return f"{local} {at:%Z}, {distance((at - now).total_seconds())}{f' ({note})' if note else ''}"
-
-
-def distance(seconds: float) -> str:
-    """Return "in 3 min" or "3 min ago"."""
-    length = abs(seconds)
-    unit, size = next((unit, size) for unit, size, most in _UNITS if length < most)
-    count = f"{length / size:.0f} {unit}"
-    return "now" if count == "0 s" else f"in {count}" if seconds > 0 else f"{count} ago"
-
-
-def say_who(command: TasktoolsCommand, state: State, here: datetime) -> None:
-    """Say which beat is in charge, and which stand by."""
-    if not state.is_known:
-        command.note("Which beat is in charge is not known: this broker does not tell.")
-    elif state.is_foreign:
-        sentence = "Something else is at the key at which beats say who is in charge."
-        command.warn(TasktoolsError(sentence, hint="a beat that starts moves it aside"))
-    elif state.in_charge is None:
-        command.note("No beat is in charge: nothing is sent. Start one: manage.py runbeat")
-    else:
-        standing = f" Standing by: {', '.join(_who(beat, here, state.in_charge) for beat in state.standing_by)}."
-        command.note(f"In charge: {_who(state.in_charge, here)}.{standing if state.standing_by else ''}")
-
-
-def _who(beat: Beat, here: datetime, in_charge: Beat | None = None) -> str:
-    since = f" since {beat.since.astimezone(here.tzinfo):%Y-%m-%d %H:%M:%S %Z}" if beat.since else ""
+def _introduced(beat: Beat, in_charge: Beat | None = None) -> str:
+    """Return who a beat is, and how it differs from the one in charge."""
+    since = f", since {_moment(beat.since.astimezone())}" if beat.since else ""
     names = {"code": "other code", "schedule": "another schedule"}
-    differs = [said for name, said in names.items() if in_charge and getattr(beat, name) != getattr(in_charge, name)]
-    return f"{beat}{since}{' with ' if differs else ''}{' and '.join(differs)}"
+    differs = [text for name, text in names.items() if in_charge and getattr(beat, name) != getattr(in_charge, name)]
+    return f"{beat}{since}{', with ' if differs else ''}{' and '.join(differs)}"
+
+
+def _rows(entry: EntryInfo, view: View) -> Iterator[Sequence[str]]:
+    """Yield a row for each time of an entry; all but the first have only its name and the time."""
+    now = view.at or view.now
+    last = f"{_moment(entry.last_run)}, {_distance(entry.last_run - view.now)}" if entry.last_run else _never(entry)
+    calls = shown(f"{entry.task}({', '.join(_arguments(entry))})", 60)
+    rest = (calls, entry.queue, _expires(entry.expires), entry.source, entry.last_id)
+    nexts = [f"{_moment(time.at)}, {_distance(time.at - now)}{_marked(time.note)}" for time in entry.next]
+    if entry.overdue_since is not None and nexts:
+        nexts[0] = f"now, overdue since {_moment(entry.overdue_since)}"
+    first, *more = nexts or [_no_time(entry)]
+    yield entry.name, entry.when, first, last, "" if entry.runs is None else str(entry.runs), *rest
+    for each in more:
+        yield entry.name, "", each, *[""] * (len(COLUMNS) - 3)
+
+
+def _no_time(entry: EntryInfo) -> str:
+    if entry.fault:
+        return f"cannot run: {entry.fault}"
+    return "never again" if entry.enabled else "switched off"
+
+
+def _never(entry: EntryInfo) -> str:
+    return "unknown" if entry.runs is None else "never"
+
+
+def _arguments(entry: EntryInfo) -> Iterator[str]:
+    if isinstance(entry.args, (list, tuple)):
+        yield from map(render.repr_of, entry.args)
+    if isinstance(entry.kwargs, dict):
+        yield from (f"{render.text_of(key)}={render.repr_of(value)}" for key, value in entry.kwargs.items())
+
+
+def _expires(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ", timespec="seconds")
+    if isinstance(value, timedelta):
+        return span(value)
+    is_number = isinstance(value, (int, float)) and abs(value) < 1e9
+    return span(timedelta(seconds=value)) if is_number else shown(render.text_of(value))
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S %Z}"
+
+
+def _marked(note: str) -> str:
+    return f" ({note})" if note else ""
+
+
+def _distance(length: timedelta) -> str:
+    """Return how far a time is: "in 3 min", "2 d 4 h ago". It has two units at most."""
+    seconds = abs(length.total_seconds())
+    if seconds < 1:
+        return "now"
+    unit = 1 if seconds < 3600 else 60 if seconds < 86400 else 3600
+    text = span(timedelta(seconds=seconds // unit * unit))
+    return f"in {text}" if length > timedelta(0) else f"{text} ago"

@@ -6,14 +6,13 @@ import inspect
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from tasktools.arguments import signatures
-from tasktools.arguments.names import short_names
+from tasktools.arguments.names import matches, short_names
 from tasktools.arguments.signatures import TaskSignature, task_signature
 from tasktools.arguments.target import describe
 from tasktools.discovery.celery_app import described
@@ -93,7 +92,7 @@ def tasks(app: Celery, *, pattern: str = "", builtin: bool = False) -> Iterator[
     """Yield the registered tasks by name; `pattern` is a part of the name, or a shell pattern if it holds * or ?."""
     short = short_names(names(app, builtin=builtin))
     for name in sorted(short):
-        if _matches(name, pattern):
+        if matches(name, pattern):
             yield _info(app, name, short[name])
 
 
@@ -137,10 +136,6 @@ def _importable(pairs: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     import sys
 
     return (pair for pair in pairs if hasattr(sys.modules.get(pair[0]), pair[1]))
-
-
-def _matches(name: str, pattern: str) -> bool:
-    return fnmatchcase(name, pattern) if set(pattern) & set("*?") else pattern in name
 
 
 def _info(app: Celery, name: str, short_name: str) -> TaskInfo:

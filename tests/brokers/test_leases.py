@@ -309,6 +309,22 @@ def test_redis__wait_ends_when_the_lease_is_given_up(client: Any, keys: Keys, le
     assert not client.exists(f"{name}:given-up")
 
 
+def test_redis__the_lease_passes_to_another_while_it_is_given_up(
+    client: Any, lease: RedisLease, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease.hold("one", 5)
+    is_own = lease._is_own
+
+    def and_pass(held: bytes) -> bool:
+        client.set(name, "other two", px=60_000)
+        return is_own(held)
+
+    monkeypatch.setattr(lease, "_is_own", and_pass)
+    lease.give_up("one")
+    assert client.get(name) == b"other two"
+    assert not client.exists(f"{name}:given-up")
+
+
 def test_look__nobody(keys: Keys, name: str) -> None:
     assert look(keys, name) == (None, [])
 
@@ -438,6 +454,7 @@ def test_file__a_holder_that_is_killed_frees_it_at_once(site: Site, tmp_path: Pa
 @pytest.mark.parametrize("other", [True, False])
 def test_file__that_somebody_has_removed(lock: Path, other: bool) -> None:
     first, second = FileLease(str(lock)), FileLease(str(lock))
+    open_files = len(os.listdir("/dev/fd"))
     first.hold("one", SECONDS)
     lock.unlink()
     if other:
@@ -449,6 +466,7 @@ def test_file__that_somebody_has_removed(lock: Path, other: bool) -> None:
         assert first.hold("one", SECONDS) is None
         assert first.terms == 2
         assert second.hold("two", SECONDS) == Holder(text="one", seconds=math.inf)
+    assert len(os.listdir("/dev/fd")) == open_files + 1
     first.close()
     second.close()
 

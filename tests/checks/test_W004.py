@@ -73,7 +73,7 @@ def test_W004__is_silent(other: Any, source: str, command: str, first: bool) -> 
     assert run_checks(tags=[checks.TAG]) == []
 
 
-def test_W004__nine_commands_are_looked_at() -> None:
+def test_W004__ten_commands_are_looked_at() -> None:
     expected = [
         "celery",
         "completion",
@@ -82,6 +82,7 @@ def test_W004__nine_commands_are_looked_at() -> None:
         "rundev",
         "runtask",
         "runworker",
+        "showschedule",
         "showtasks",
         "taskresult",
     ]

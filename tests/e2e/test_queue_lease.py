@@ -191,6 +191,43 @@ def test_queue__of_the_holder_s_name_that_is_another(make_lease: Make, channel: 
         assert held.text == ""
 
 
+def test_holder_s_text__does_not_expire_while_nobody_asks(make_lease: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasktools.brokers.queue_lease._KEPT", 600)
+    first, second = make_lease(), make_lease()
+    first.hold("one", SECONDS)
+    end = time.monotonic() + 2
+    while time.monotonic() < end:
+        assert first.hold("one", SECONDS) is None
+        first.wait("one", 0.2)
+    held = second.hold("two", SECONDS)
+    assert held is not None
+    assert held.text == "one"
+
+
+def test_holder_s_text__that_is_not_there_leaves_no_error_in_the_log(
+    make_lease: Make, rabbitmq: RabbitMQ, channel: amqp.Channel, name: str
+) -> None:
+    first, second = make_lease(), make_lease()
+    first.hold("one", SECONDS)
+    channel.queue_delete(f"{name}:holder")
+    before = log_of(rabbitmq)
+    for _ in range(2):
+        held = second.hold("two", SECONDS)
+        assert held is not None
+        assert held.text == ""
+    assert "error" not in log_of(rabbitmq)[len(before) :]
+
+
+def test_hold__names_an_error_without_a_text(make_lease: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> bool:
+        raise TimeoutError
+
+    lease = make_lease()
+    monkeypatch.setattr(lease, "_is_free", fail)
+    with pytest.raises(ConnectionError, match=r"^the connection of the lease is lost: TimeoutError$"):
+        lease.hold("one", SECONDS)
+
+
 def test_take__two_that_have_both_found_it_free(make_lease: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = make_lease(), make_lease()
     first.hold("one", SECONDS)

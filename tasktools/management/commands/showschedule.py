@@ -2,83 +2,88 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandParser
 
 from tasktools.arguments.durations import parse_time
-from tasktools.arguments.names import shown, unknown
+from tasktools.arguments.names import matches, shown, unknown
 from tasktools.arguments.numbers import whole_number
+from tasktools.discovery.celery_app import Found
 from tasktools.exceptions import ArgumentError
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.completion import completed_by, entry_names
-from tasktools.project import current_project
+from tasktools.startup import require_timezone
 
-#: The most times of an entry that --next shows.
-MOST = 1000
+if TYPE_CHECKING:
+    from tasktools.beat.outlook import EntryInfo, View
 
 
 class Command(TasktoolsCommand):
-    help = "Show the entries of the beat schedule: when each runs, when it last ran, and which beat is in charge."
+    help = "Show the entries of the beat schedule: when each runs next, when it last ran, and which beat is in charge."
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         pattern = "part of the name of an entry or of its task, or a pattern with * and ?"
         completed_by(parser.add_argument("pattern", nargs="?", default="", help=pattern), entry_names)
-        add = parser.add_argument
-        add("--next", metavar="N", default="1", help="that many next times of each entry (1)")
-        add("--at", metavar="TIME", help="as seen from that time: ISO 8601, without offset in the project's time zone")
-        add(
-            "--overdue",
-            action="store_true",
-            help="only entries that should have run and have not; exit 1 if there are any",
+        parser.add_argument("--next", metavar="N", dest="count", help="how many times of each entry (1)")
+        parser.add_argument("--at", metavar="TIME", help="the times from then on: ISO 8601, as --eta of enqueue")
+        parser.add_argument(
+            "--overdue", action="store_true", help="only what should have run; exit code 1 if there is any"
         )
-        add("-S", "--scheduler", metavar="CLASS", help="the class of the scheduler, if it is chosen with runbeat -S")
+        parser.add_argument("-S", "--scheduler", help="the class of the scheduler, if beat is started with this option")
 
-    def run(self, *, pattern: str, overdue: bool, **options: Any) -> None:
-        from tasktools.beat.overview import matching
-        from tasktools.beat.state import read_state
-        from tasktools.management import schedule_output as output
+    def run(self, *, pattern: str, **options: Any) -> None:
+        from tasktools.management.schedule_output import Document, introduce, show
+        from tasktools.management.schedule_reading import Reading
 
-        count = _count(options["next"])
         found = self.find_app(options["app"])
+        view = self._view(found, options)
         self.load_tasks(found)
-        now = datetime.now(found.app.timezone)
-        at = parse_time(options["at"], found.app.timezone) if options["at"] else None
-        scheduler = self._scheduler(found.app, options["scheduler"])
-        state = read_state(found.app)
-        everything = self._rows(found.app, scheduler, state, {"now": now, "at": at, "count": count})
-        rows = [row for row in matching(everything, pattern) if row.is_overdue or not overdue]
-        if options["as_json"]:
-            self.print_json(output.document(rows, state))
-        else:
-            output.say_who(self, state, now)
-            output.print_rows(self, rows, at or now, no_color=options["no_color"])
-        if not everything:
+        reading = Reading(self, found, options["scheduler"])
+        entries = self._chosen(reading.outlook(view), pattern)
+        if options["overdue"]:
+            entries = [entry for entry in entries if entry.overdue_since is not None]
+        introduce(self, reading.state, reading.digest())
+        document = Document(
+            in_charge=reading.state.in_charge,
+            standing_by=reading.state.standing_by,
+            is_known=reading.state.is_known,
+            scheduler=reading.scheduler,
+            entries=entries,
+        )
+        show(self, document, view, no_color=options["no_color"])
+        if options["overdue"] and entries:
+            self.end_with(1, f"{len(entries)} entries should have run and have not.")
+
+    def _view(self, found: Found, options: dict[str, Any]) -> View:
+        from tasktools.beat.outlook import View
+
+        require_timezone(found.app)
+        if options["overdue"] and options["at"] is not None:
+            raise ArgumentError("--overdue is about now, and --at about another time.", hint="leave one of them out")
+        at = None if options["at"] is None else parse_time(options["at"], found.app.timezone)
+        return View(now=datetime.now(timezone.utc), at=at, count=_count(options["count"]))
+
+    def _chosen(self, entries: list[EntryInfo], pattern: str) -> list[EntryInfo]:
+        if not entries:
             self.note("The schedule has no entries. Write one into CELERY_BEAT_SCHEDULE.")
-        if pattern and not matching(everything, pattern):
-            raise unknown(pattern, [row.name for row in everything], "matches", "entry")
-        if overdue:
-            self.end_with(1 if rows else 0, f"{len(rows)} of the entries are overdue.")
-
-    def _scheduler(self, app: Any, typed: str | None) -> str:
-        from tasktools.beat.choice import class_of, require_scheduler, scheduler_of
-        from tasktools.management.first_lines import require_tables
-
-        scheduler = scheduler_of(app, typed)
-        require_scheduler(scheduler, typed=bool(typed))
-        require_tables("The scheduler", class_of(scheduler))
-        return scheduler
-
-    def _rows(self, app: Any, scheduler: str, state: Any, seen: dict[str, Any]) -> list[Any]:
-        from tasktools.beat.overview import overview
-
-        return list(overview(app, scheduler, state.runs, in_settings=current_project().scheduled, **seen))
+            return entries
+        chosen = [each for each in entries if matches(each.name, pattern) or matches(each.task, pattern)]
+        if not chosen:
+            raise unknown(pattern, [entry.name for entry in entries], "matches", "entry")
+        return chosen
 
 
-def _count(typed: object) -> int:
-    count = whole_number(str(typed), least=1, most=MOST)
-    if count is None:
-        raise ArgumentError(f'--next "{shown(str(typed))}" is no number from 1 to {MOST}.', hint="--next 5")
-    return count
+def _count(typed: Any) -> int:
+    number = 1 if typed is None else whole_number(str(typed), most=MOST)
+    if number is not None:
+        return number
+    raise ArgumentError(
+        f'--next "{shown(str(typed))}" is no number from 1 to {MOST}.', hint="give how many times to show"
+    )
+
+
+#: How many times of an entry are shown at the most.
+MOST = 1000

@@ -79,7 +79,9 @@ def test_missed_runs__are_made_up_for_by_one(beats: Make, forward: Forward) -> N
 def test_missed_run_whose_expires_has_passed__is_not_sent_and_its_time_goes_on(
     beats: Make, forward: Forward, caplog: pytest.LogCaptureFixture
 ) -> None:
-    site = beats({"often": every(3600, options={"expires": 60}), "wanted": every(3600, "two", options={"expires": 3000})})
+    site = beats(
+        {"often": every(3600, options={"expires": 60}), "wanted": every(3600, "two", options={"expires": 3000})}
+    )
     first = site.start()
     site.go(first)
     first.close()
@@ -129,7 +131,9 @@ def test_data_of_the_server_lost__what_is_due_is_sent_once(beats: Make, forward:
     assert site.kept("often")["count"] == 2
 
 
-def test_data_of_the_server_lost_between_ticks__the_time_since_the_last_run_is_not(beats: Make, forward: Forward) -> None:
+def test_data_of_the_server_lost_between_ticks__the_time_since_the_last_run_is_not(
+    beats: Make, forward: Forward
+) -> None:
     site = beats({"often": every(60)})
     beat = site.start()
     site.go(beat)
@@ -178,7 +182,10 @@ def test_hash_that_is_a_text__is_moved_aside(beats: Make, forward: Forward, capl
     beat = site.start()
     site.go(beat)
     assert site.client.get(f"{site.hash}:moved-aside") == b"mine"
-    assert f'beat: the key "{site.hash}" held something else, which is now at "{site.hash}:moved-aside".' in caplog.messages
+    assert (
+        f'beat: the key "{site.hash}" held something else, which is now at "{site.hash}:moved-aside".'
+        in caplog.messages
+    )
     forward(61)
     site.go(beat)
     assert site.sent() == ["one"]
@@ -258,7 +265,9 @@ def test_clock_of_the_machine_set_while_it_runs__changes_nothing(
     site.go(beat)
     assert site.sent() == []
     side = "ahead of" if hours > 0 else "behind"
-    assert f"beat: the clock of this machine is 3600 s {side} that of the broker, which beat goes by." in caplog.messages
+    assert (
+        f"beat: the clock of this machine is 3600 s {side} that of the broker, which beat goes by." in caplog.messages
+    )
     forward(61)
     site.go(beat)
     assert site.sent() == ["one"]
@@ -423,7 +432,9 @@ def test_many_entries_due__each_is_sent_once(beats: Make, forward: Forward) -> N
 
 
 def test_names__may_be_any_key_that_celery_takes(beats: Make, forward: Forward) -> None:
-    site = beats({1: every(60, "one"), "1": every(60, "text"), ("a", 2): every(60, "pair"), "ü\n\x1b": every(60, "odd")})
+    site = beats(
+        {1: every(60, "one"), "1": every(60, "text"), ("a", 2): every(60, "pair"), "ü\n\x1b": every(60, "odd")}
+    )
     beat = site.start()
     site.go(beat)
     forward(61)

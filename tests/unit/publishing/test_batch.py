@@ -120,7 +120,7 @@ def test_write__a_mark_that_is_not_written(publisher: Publisher, monkeypatch: py
     )
 
 
-@pytest.mark.parametrize("ask", [lambda each: each.read("key"), lambda each: each.length("queue")])
+@pytest.mark.parametrize("ask", [lambda each: each.read("key", "it is kept"), lambda each: each.length("queue")])
 def test_read__a_broker_that_breaks_off(publisher: Publisher, monkeypatch: pytest.MonkeyPatch, ask: Any) -> None:
     for name in ("read_mark", "queue_length"):
         monkeypatch.setattr(batch, name, fail(OSError("gone")))

@@ -23,7 +23,7 @@ class Redis:
     def __init__(self) -> None:
         self.marks: dict[str, dict[str, str]] = {}
 
-    def read(self, key: str) -> dict[str, str]:
+    def read(self, key: str, purpose: str) -> dict[str, str]:
         return self.marks.get(key, {})
 
     def write(self, mark: Mark) -> None:
