@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from celery.beat import PersistentScheduler
 from celery.utils.imports import symbol_by_name
+from django.apps import apps
 
 from tasktools.arguments.names import shown
 from tasktools.brokers import broker_of
 from tasktools.celery_compat import DEFAULTS
-from tasktools.exceptions import ConfigurationError, UsageError
+from tasktools.exceptions import ConfigurationError, UsageError, tried
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -56,6 +58,19 @@ def is_set(app: Celery, name: str) -> bool:
         return True
     keys = {name, name.upper(), f"{getattr(conf, 'prefix', None) or ''}{name.upper()}"}
     return any(key in each for each in conf.maps[:-1] for key in keys)
+
+
+def may_be_another() -> bool:
+    """Whether another scheduler is installed, which somebody may choose on the command line of beat.
+
+    One that is a Django app cannot be used if it is not in INSTALLED_APPS.
+    """
+    return any(_is_usable(each.value.partition(":")[0].partition(".")[0]) for each in entry_points(group=SCHEDULERS))
+
+
+def _is_usable(package: str) -> bool:
+    installed = any(each.name.partition(".")[0] == package for each in apps.get_app_configs())
+    return installed or tried(lambda: find_spec(f"{package}.apps"), lambda _: None) is None
 
 
 def keeps_file(scheduler: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from celery.utils.time import maybe_make_aware
@@ -67,9 +67,9 @@ class EntryInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """How the schedule is looked at."""
+    """How the schedule is looked at. Its times are in UTC: those of one zone are compared without a change of the clocks."""
 
-    #: The time it is (aware).
+    #: The time it is.
     now: datetime
     #: From when on times are wanted; None for now.
     at: datetime | None = None
@@ -206,7 +206,7 @@ class _Look:
         if last is None or last.at > self.view.now:
             return None
         start = getattr(getattr(entry, "model", None), "start_time", None)
-        begin = max(last.at, start) if start else last.at
+        begin = max(last.at.astimezone(timezone.utc), start) if start else last.at
         return next((time.at for time in runs(self._dial(entry, last), begin)), None)
 
     def _seen_from(self, entry: Any, last: LastRun | None, at: datetime) -> Times:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from redis.exceptions import ResponseError
 
@@ -14,6 +14,8 @@ from tasktools.brokers.reach import connect, reach
 
 if TYPE_CHECKING:
     from celery import Celery
+
+T = TypeVar("T")
 
 #: How long connecting, and each answer, may take, in seconds.
 LIMIT = 4.0
@@ -26,7 +28,7 @@ class State:
     #: Whether the broker knows: Redis and Valkey do.
     is_known: bool = True
     in_charge: Beat | None = None
-    #: Whether something is at the key of the lease that no beat has written.
+    #: Whether something is at the key of the lease, or of the last runs, that no beat has written.
     is_foreign: bool = False
     standing_by: list[Beat] = field(default_factory=list)
     #: By the entry's name.
@@ -54,19 +56,26 @@ def _read(app: Celery, connection: object) -> State:
     from tasktools.brokers.redis_lease import look
 
     keys = Keys(connection.default_channel)  # type: ignore[attr-defined]
-    try:
-        holder, standing = look(keys, lease_of(app))
-        texts = keys.client.hgetall(keys.full(key_of(app)))
-    except ResponseError as error:
-        if not str(error).startswith("WRONGTYPE"):
-            raise
-        return State(is_foreign=True)
+    foreign: list[str] = []
+    holder, standing = _unless_foreign(foreign, (None, []), look, keys, lease_of(app))
+    texts: dict[bytes, bytes] = _unless_foreign(foreign, {}, keys.client.hgetall, keys.full(key_of(app)))
     fields = {name.decode(errors="replace"): value.decode(errors="replace") for name, value in texts.items()}
     runs = {name[len(ENTRY) :]: LastRun.of(text) for name, text in fields.items() if name.startswith(ENTRY)}
     in_charge = Beat.of(holder.text) if holder else None
     return State(
         in_charge=in_charge,
-        is_foreign=holder is not None and in_charge is None,
+        is_foreign=bool(foreign) or (holder is not None and in_charge is None),
         standing_by=[beat for each in standing if (beat := Beat.of(each.text))],
         runs={name: run for name, run in runs.items() if run},
     )
+
+
+def _unless_foreign(foreign: list[str], otherwise: T, call: Callable[..., T], *args: Any) -> T:
+    """Return `call(*args)`; if a key holds another type, note that in `foreign` and return `otherwise`."""
+    try:
+        return call(*args)
+    except ResponseError as error:  # that of a pipeline says first which command failed
+        if "WRONGTYPE" not in str(error):
+            raise
+        foreign.append(str(error))
+        return otherwise

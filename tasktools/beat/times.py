@@ -68,6 +68,7 @@ def collected(dial: Dial, now: datetime, count: int, *, since: datetime | None =
     Of a schedule that fails, the times that it has said are returned, and its fault.
     """
     found: list[Time] = []
+    now = now.astimezone(timezone.utc)  # two times of one zone are compared by their hands alone
     try:
         for time in runs(dial, since or now):
             if len(found) >= count:

@@ -25,6 +25,9 @@ from tasktools.exceptions import ConfigurationError
 #: How long one wait may take, in seconds: shorter than the limit for an answer.
 LONGEST_WAIT = 3.0
 
+#: How often the beat in charge asks the server for its time, in seconds.
+TIME_AGAIN = 5.0
+
 #: How much longer than its wait a standby is believed to stand by, in seconds.
 BELIEVED = 2.0
 
@@ -45,6 +48,7 @@ class RedisLease(Lease):
         self._is_held = False
         self._release = release
         self._asked = (0.0, 0.0)
+        self._has_getex = True
 
     def ask_time(self) -> None:
         [server] = self._ask(["TIME"])
@@ -80,16 +84,25 @@ class RedisLease(Lease):
                 return None
 
     def _keep(self, milliseconds: int) -> bool:
-        """Extend the lease. If it has passed to another process since the look, that one's lease is extended: no harm.
+        """Extend the lease. If it has passed to another process, that one's lease is extended: no harm."""
+        if time.monotonic() - self._asked[1] >= TIME_AGAIN:
+            self.ask_time()
+        held = self._extended(milliseconds)
+        return isinstance(held, bytes) and self._is_own(held)
 
-        What else may be at the key is not touched: it would expire.
-        """
-        held, server = self._ask(["GET", self.name], ["TIME"])
-        self._note(server)
-        if not isinstance(held, bytes) or not self._is_own(held):
-            return False
-        [kept] = self._ask(["PEXPIRE", self.name, milliseconds])
-        return bool(kept)
+    def _extended(self, milliseconds: int) -> Any:
+        """Return what is at the key, which expires in `milliseconds` then; one command does it from Redis 6.2 on."""
+        if self._has_getex:
+            try:
+                [held] = self._ask(["GETEX", self.name, "PX", milliseconds], timed=False)
+            except ResponseError as error:
+                if not isinstance(error, NoPermissionError) and "unknown command" not in str(error).lower():
+                    raise
+                self._has_getex = False
+            else:
+                return held
+        held, _ = self._ask(["GET", self.name], ["PEXPIRE", self.name, milliseconds], timed=False)
+        return held
 
     def _look(self) -> tuple[bytes | None, int]:
         """Return the value of the lease and its milliseconds; None if nobody holds it. Move aside what is no lease."""
@@ -108,14 +121,18 @@ class RedisLease(Lease):
             if "no such key" not in str(error):  # another process has done it
                 raise
 
-    def _ask(self, *commands: Sequence[Any]) -> list[Any]:
-        """Return the answers to the commands; an error of one command is its answer, unless it is one of permission."""
+    def _ask(self, *commands: Sequence[Any], timed: bool = True) -> list[Any]:
+        """Return the answers to the commands; an error of a wrong type is the answer of its command, and so is any of TIME.
+
+        With `timed`, note when the server was asked.
+        """
         began = time.monotonic()
         with self.keys.client.pipeline(transaction=False) as pipe:
             for command in commands:
                 pipe.execute_command(*command)
             answers: list[Any] = pipe.execute(raise_on_error=False)
-        self._asked = began, time.monotonic()
+        if timed:
+            self._asked = began, time.monotonic()
         for command, answer in zip(commands, answers, strict=True):
             if isinstance(answer, RedisError) and not str(answer).startswith("WRONGTYPE") and command[0] != "TIME":
                 raise answer

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from tasktools import render
 from tasktools.arguments.names import shown
 from tasktools.beat.outlook import EntryInfo, View
 from tasktools.beat.records import Beat
-from tasktools.beat.state import State
 from tasktools.beat.words import span
 from tasktools.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from tasktools.management.base import TasktoolsCommand
+    from tasktools.management.schedule_reading import Reading
 
 COLUMNS = ("ENTRY", "WHEN", "NEXT", "LAST RUN", "RUNS", "CALLS", "QUEUE", "EXPIRES", "SOURCE", "LAST ID")
 
 #: What a narrow terminal does without, the first one first.
-SPARE = ("LAST ID", "SOURCE", "EXPIRES", "QUEUE", "RUNS", "CALLS", "LAST RUN", "WHEN")
+SPARE = ("LAST ID", "SOURCE", "EXPIRES", "QUEUE", "RUNS", "CALLS", "LAST RUN")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +50,9 @@ def show(command: TasktoolsCommand, document: Document, view: View, *, no_color:
             command.warn(ConfigurationError(sentence, hint=entry.hint))
 
 
-def introduce(command: TasktoolsCommand, state: State, digest: str) -> None:
-    """Say on stderr who sends the schedule. `digest` is that of the schedule of this code."""
+def introduce(command: TasktoolsCommand, reading: Reading, view: View) -> None:
+    """Say on stderr who sends the schedule."""
+    state, zone = reading.state, reading.app.timezone
     if state.is_foreign:
         command.warn(
             ConfigurationError(
@@ -63,18 +64,18 @@ def introduce(command: TasktoolsCommand, state: State, digest: str) -> None:
         return
     beat = state.in_charge
     if beat is not None:
-        command.note(f"In charge: {_introduced(beat)}.")
-        if beat.schedule and beat.schedule != digest:
+        command.note(f"In charge: {_introduced(beat, view, zone)}.")
+        if beat.schedule and beat.schedule != reading.digest():
             command.note("Its schedule is not that of this code: it is of another version, or has other settings.")
     elif not state.is_foreign:
         command.note("No beat is in charge: nothing is sent.")
     for other in state.standing_by:
-        command.note(f"Standing by: {_introduced(other, beat)}.")
+        command.note(f"Standing by: {_introduced(other, view, zone, beat)}.")
 
 
-def _introduced(beat: Beat, in_charge: Beat | None = None) -> str:
+def _introduced(beat: Beat, view: View, zone: tzinfo, in_charge: Beat | None = None) -> str:
     """Return who a beat is, and how it differs from the one in charge."""
-    since = f", since {_moment(beat.since.astimezone())}" if beat.since else ""
+    since = f", since {_moment(beat.since.astimezone(zone), view.now)}" if beat.since else ""
     names = {"code": "other code", "schedule": "another schedule"}
     differs = [text for name, text in names.items() if in_charge and getattr(beat, name) != getattr(in_charge, name)]
     return f"{beat}{since}{', with ' if differs else ''}{' and '.join(differs)}"
@@ -83,12 +84,14 @@ def _introduced(beat: Beat, in_charge: Beat | None = None) -> str:
 def _rows(entry: EntryInfo, view: View) -> Iterator[Sequence[str]]:
     """Yield a row for each time of an entry; all but the first have only its name and the time."""
     now = view.at or view.now
-    last = f"{_moment(entry.last_run)}, {_distance(entry.last_run - view.now)}" if entry.last_run else _never(entry)
+    last = (
+        f"{_moment(entry.last_run, now)}, {_distance(entry.last_run - view.now)}" if entry.last_run else _never(entry)
+    )
     calls = shown(f"{entry.task}({', '.join(_arguments(entry))})", 60)
     rest = (calls, entry.queue, _expires(entry.expires), entry.source, entry.last_id)
-    nexts = [f"{_moment(time.at)}, {_distance(time.at - now)}{_marked(time.note)}" for time in entry.next]
+    nexts = [f"{_moment(time.at, now)}, {_distance(time.at - now)}{_marked(time.note)}" for time in entry.next]
     if entry.overdue_since is not None and nexts:
-        nexts[0] = f"now, overdue since {_moment(entry.overdue_since)}"
+        nexts[0] = f"now, overdue since {_moment(entry.overdue_since, now)}"
     first, *more = nexts or [_no_time(entry)]
     yield entry.name, entry.when, first, last, "" if entry.runs is None else str(entry.runs), *rest
     for each in more:
@@ -123,8 +126,10 @@ def _expires(value: Any) -> str:
     return span(timedelta(seconds=value)) if is_number else shown(render.text_of(value))
 
 
-def _moment(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M:%S %Z}"
+def _moment(at: datetime, now: datetime) -> str:
+    """Return a time with its zone, and with its day if that is not the day of `now`."""
+    day = "" if at.date() == now.astimezone(at.tzinfo).date() else f"{at:%Y-%m-%d} "
+    return f"{day}{at:%H:%M:%S %Z}"
 
 
 def _marked(note: str) -> str:

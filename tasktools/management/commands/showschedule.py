@@ -45,7 +45,7 @@ class Command(TasktoolsCommand):
         entries = self._chosen(reading.outlook(view), pattern)
         if options["overdue"]:
             entries = [entry for entry in entries if entry.overdue_since is not None]
-        introduce(self, reading.state, reading.digest())
+        introduce(self, reading, view)
         document = Document(
             in_charge=reading.state.in_charge,
             standing_by=reading.state.standing_by,
@@ -55,15 +55,16 @@ class Command(TasktoolsCommand):
         )
         show(self, document, view, no_color=options["no_color"])
         if options["overdue"] and entries:
-            self.end_with(1, f"{len(entries)} entries should have run and have not.")
+            verb = "entry should have run and has" if len(entries) == 1 else "entries should have run and have"
+            self.end_with(1, f"{len(entries)} {verb} not.")
 
     def _view(self, found: Found, options: dict[str, Any]) -> View:
         from tasktools.beat.outlook import View
 
         require_timezone(found.app)
-        if options["overdue"] and options["at"] is not None:
+        if options["overdue"] and options["at"]:
             raise ArgumentError("--overdue is about now, and --at about another time.", hint="leave one of them out")
-        at = None if options["at"] is None else parse_time(options["at"], found.app.timezone)
+        at = options["at"] and parse_time(options["at"], found.app.timezone).astimezone(timezone.utc)
         return View(now=datetime.now(timezone.utc), at=at, count=_count(options["count"]))
 
     def _chosen(self, entries: list[EntryInfo], pattern: str) -> list[EntryInfo]:
