@@ -17,7 +17,7 @@ from tasktools.arguments.call import Call
 from tasktools.beat.records import CHARGE, LastRun, field_of, key_of, lease_of
 from tasktools.brokers.reach import chain, reason
 from tasktools.brokers.redis_lease import RedisLease
-from tasktools.brokers.transactions import Mark, Overtaken
+from tasktools.brokers.transactions import Mark
 from tasktools.exceptions import TasktoolsError, Unreachable
 from tasktools.publishing.batch import Publisher
 from tasktools.publishing.message_maker import ELSEWHERE
