@@ -20,7 +20,6 @@ from redis.exceptions import NoPermissionError, RedisError, ResponseError, Watch
 
 from tasktools.brokers.keys import Keys
 from tasktools.brokers.lease import Holder, Lease, ServerTime
-from tasktools.exceptions import ConfigurationError
 
 #: How long one wait may take, in seconds: shorter than the limit for an answer.
 LONGEST_WAIT = 3.0
@@ -55,15 +54,6 @@ class RedisLease(Lease):
         self._note(server)
 
     def hold(self, text: str, seconds: float) -> Holder | None:
-        try:
-            return self._hold(text, seconds)
-        except NoPermissionError as error:
-            raise ConfigurationError(
-                f'The broker\'s user may not use the key "{self.name}", which says who is in charge. {error}',
-                hint="allow the user all keys that begin so, and commands on them (ACL SETUSER)",
-            ) from error
-
-    def _hold(self, text: str, seconds: float) -> Holder | None:
         milliseconds = int(seconds * 1000)
         if self._is_held and self._keep(milliseconds):
             return None
