@@ -15,6 +15,8 @@ from tasktools.brokers.reach import connect, reach
 if TYPE_CHECKING:
     from celery import Celery
 
+    from tasktools.brokers.lease import Holder
+
 T = TypeVar("T")
 
 #: How long connecting, and each answer, may take, in seconds.
@@ -57,7 +59,8 @@ def _read(app: Celery, connection: object) -> State:
 
     keys = Keys(connection.default_channel)  # type: ignore[attr-defined]
     foreign: list[str] = []
-    holder, standing = _unless_foreign(foreign, (None, []), look, keys, lease_of(app))
+    nobody: tuple[Holder | None, list[Holder]] = (None, [])
+    holder, standing = _unless_foreign(foreign, nobody, look, keys, lease_of(app))
     texts: dict[bytes, bytes] = _unless_foreign(foreign, {}, keys.client.hgetall, keys.full(key_of(app)))
     fields = {name.decode(errors="replace"): value.decode(errors="replace") for name, value in texts.items()}
     runs = {name[len(ENTRY) :]: LastRun.of(text) for name, text in fields.items() if name.startswith(ENTRY)}
