@@ -159,7 +159,7 @@ class Scheduler(celery.beat.Scheduler):
 
     def _send_due(self) -> float:
         if self._heap is None:
-            self._heap = [self._event(entry, *self._ask(entry)) for entry in self.schedule.values()]
+            self._heap = [self._event(entry) for entry in self.schedule.values()]
             heapq.heapify(self._heap)
         due = list(self._due())
         if due:
@@ -169,17 +169,18 @@ class Scheduler(celery.beat.Scheduler):
         pause = float(min(self.leadership.pause(), self.max_interval or FAILED))
         return max(0.0, min(heap[0][0] - self.clock.time(), pause)) if heap else pause
 
-    def _due(self) -> Iterator[tuple[Any, float]]:
-        """Take at most MOST entries that are due from the heap, each with the seconds to its next run."""
+    def _due(self) -> Iterator[Any]:
+        """Take at most MOST entries that are due from the heap."""
         heap, found = self._heap, 0
         while heap and found < MOST and heap[0][0] <= self.clock.time():
             entry = heapq.heappop(heap)[2]
+            asked = self.clock.time()
             is_due, seconds = self._ask(entry)
             if is_due:
                 found += 1
-                yield entry, seconds
+                yield entry
             else:
-                heapq.heappush(heap, event_t(self.clock.time() + max(seconds, SOON), 5, entry))
+                heapq.heappush(heap, event_t(asked + max(seconds, SOON), 5, entry))
 
     def _ask(self, entry: Any) -> tuple[bool, float]:
         """Ask a schedule whether it is due, and for the seconds to its next run."""
@@ -193,16 +194,18 @@ class Scheduler(celery.beat.Scheduler):
             self.trouble.report(error, f'the schedule of "{entry.name}" cannot say when it is due')
             return False, FAILED
 
-    def _event(self, entry: Any, is_due: bool, seconds: float) -> event_t:
-        return event_t(self.clock.time() + (0 if is_due else seconds), 5, entry)
+    def _event(self, entry: Any) -> event_t:
+        """Return when to ask an entry next. Those that are due at the same moment get the same time, and leave together."""
+        asked = self.clock.time()
+        is_due, seconds = self._ask(entry)
+        return event_t(asked + (0 if is_due else seconds), 5, entry)
 
-    def _send(self, due: list[tuple[Any, float]]) -> None:
-        ticks = [self._tick(entry) for entry, _ in due]
+    def _send(self, due: list[Any]) -> None:
+        ticks = [self._tick(entry) for entry in due]
         self.leadership.busy = self.ledger.send(ticks)
-        for tick, (_, seconds) in zip(ticks, due, strict=True):
+        for tick in ticks:
             self.schedule[tick.after.name] = tick.after
-            is_due, seconds = (False, seconds) if tick.is_now else self._ask(tick.after)
-            heapq.heappush(self._heap, self._event(tick.after, is_due, seconds))
+            heapq.heappush(self._heap, self._event(tick.after))
 
     def _tick(self, entry: Any) -> Tick:
         late = expired_at(entry, entry.default_now())
@@ -210,7 +213,7 @@ class Scheduler(celery.beat.Scheduler):
             logger.warning('beat: "%s" is not sent: its expires has passed.', line(str(entry.name)))
             after = entry.next(late)
             after.total_run_count = entry.total_run_count
-            return Tick(after=after, is_now=False)
+            return Tick(after=after)
         self._calls = []
         try:
             self.apply_entry(entry, producer=None)  # Celery's: others put their own code around it
