@@ -10,6 +10,7 @@ from redis.exceptions import ResponseError
 
 from tasktools.beat.records import ENTRY, Beat, LastRun, key_of, lease_of
 from tasktools.brokers import broker_of
+from tasktools.brokers.lease import Holder
 from tasktools.brokers.reach import connect, reach
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ def _read(app: Celery, connection: object) -> State:
 
     keys = Keys(connection.default_channel)  # type: ignore[attr-defined]
     foreign: list[str] = []
-    holder, standing = _unless_foreign(foreign, (None, []), look, keys, lease_of(app))
+    nobody: tuple[Holder | None, list[Holder]] = (None, [])
+    holder, standing = _unless_foreign(foreign, nobody, look, keys, lease_of(app))
     texts: dict[bytes, bytes] = _unless_foreign(foreign, {}, keys.client.hgetall, keys.full(key_of(app)))
     fields = {name.decode(errors="replace"): value.decode(errors="replace") for name, value in texts.items()}
     runs = {name[len(ENTRY) :]: LastRun.of(text) for name, text in fields.items() if name.startswith(ENTRY)}
