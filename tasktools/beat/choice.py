@@ -39,10 +39,19 @@ def scheduler_of(app: Celery, typed: str | None = None, *, file: str | None = No
         return chosen
 
 
+def is_ours(scheduler: str) -> bool:
+    """Whether a scheduler is ours, or made from it."""
+    return scheduler == OURS or _is_from(scheduler, OURS.partition(":")[0])
+
+
 def is_redbeat(scheduler: str) -> bool:
     """Whether a scheduler is RedBeat, or made from it: it has a lock of its own, which lets one beat at a time send."""
+    return _is_from(scheduler, "redbeat")
+
+
+def _is_from(scheduler: str, package: str) -> bool:
     found = class_of(scheduler)
-    return found is not None and any(each.__module__.partition(".")[0] == "redbeat" for each in found.__mro__)
+    return found is not None and any(f"{each.__module__}.".startswith(f"{package}.") for each in found.__mro__)
 
 
 def redbeat_setting(app: Celery, name: str, default: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -119,8 +118,8 @@ class Ledger:
             )
         return run
 
-    def send(self, ticks: Sequence[Tick]) -> float:
-        """Send what is due and note it in one transaction; return how many seconds that took.
+    def send(self, ticks: Sequence[Tick]) -> None:
+        """Send what is due and note it in one transaction.
 
         A tick that cannot be sent, because of the project's code or because the server refuses its queue, is reported, and noted
         as if it had been sent: so does Celery. It is not noted if the server refuses all of them, as one without memory does.
@@ -128,7 +127,6 @@ class Ledger:
         Raises Overtaken when another beat has sent one of the ticks or taken charge, and what `Publisher.send` raises for the
         broker.
         """
-        began = time.monotonic()
         sent = [tick for tick in ticks if tick.call is not None]
         failed: dict[int, Exception] = {}
         texts: dict[str, str] = {}
@@ -152,7 +150,6 @@ class Ledger:
                 'beat: the entry "%s" could not be sent: %s', line(str(sent[number].after.name)), reason(error)
             )
         self.kept |= texts
-        return time.monotonic() - began
 
     def _send(self, ticks: Sequence[Tick], mark: Callable[[], Mark], skip: Callable[[int, Exception], bool]) -> None:
         calls = [tick.call for tick in ticks if tick.call is not None]

@@ -34,8 +34,6 @@ BELIEVED = 2.0
 class RedisLease(Lease):
     """A lease in a Redis or Valkey."""
 
-    guarantee = "one beat at a time, by a lease in the broker"
-
     def __init__(self, keys: Keys, name: str, token: str, *, release: Callable[[], object] | None = None) -> None:
         """`name` has no prefix of the broker's keys; `token` has no space, and no other process has the same.
 
@@ -158,7 +156,9 @@ class RedisLease(Lease):
         try:
             self._stand_by(text, seconds)
             self.keys.client.blpop([f"{self.name}:given-up"], timeout=seconds)
-        except NoPermissionError:
+        except ResponseError as error:  # the user may not do it, or something else is at one of the two keys
+            if not isinstance(error, NoPermissionError) and not str(error).startswith("WRONGTYPE"):
+                raise
             time.sleep(min(seconds, 0.2))
 
     def _stand_by(self, text: str, seconds: float) -> None:
@@ -172,7 +172,8 @@ class RedisLease(Lease):
 
     def close(self) -> None:
         if self._release is not None:
-            self._release()
+            with contextlib.suppress(RedisError, OSError):
+                self._release()
 
 
 def look(keys: Keys, name: str) -> tuple[Holder | None, list[Holder]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasktools import conf
-from tasktools.arguments.names import shown_path
+from tasktools.arguments.names import shown, shown_path
 from tasktools.brokers import broker_of, private
 from tasktools.exceptions import ConfigurationError, PrivateServerError, UsageError
 from tasktools.project import BeatPlan, current_project
@@ -38,9 +38,9 @@ class BeatSetup:
 
     @property
     def is_ours(self) -> bool:
-        from tasktools.beat.choice import OURS
+        from tasktools.beat.choice import is_ours
 
-        return self.scheduler == OURS
+        return is_ours(self.scheduler)
 
     def _require_permission(self) -> None:
         """Use Celery's scheduler, as before, if the broker's user may not keep what ours keeps there."""
@@ -69,12 +69,17 @@ class BeatSetup:
 
         Raises ConfigurationError or UsageError if there is no place for the schedule, or if a setting is wrong.
         """
-        from tasktools.beat.choice import GUARDED, OURS, is_redbeat, keeps_file
+        from tasktools.beat.choice import GUARDED, is_redbeat, keeps_file
         from tasktools.beat.version import code_digest
 
         words, lock = [], str(_runtime_place() / "beat.lock")
         if self.is_ours:
-            words = ["--scheduler", OURS]
+            if not broker_of(self.app).supports_transactions:
+                raise UsageError(
+                    f'The scheduler "{shown(self.scheduler)}" needs Redis or Valkey as the broker.',
+                    hint="leave -S and CELERY_BEAT_SCHEDULER out: beat then takes one that fits the broker",
+                )
+            words = ["--scheduler", self.scheduler]
         elif not is_redbeat(self.scheduler):
             words = ["--scheduler", GUARDED]
             needs_lock = not broker_of(self.app).supports_leases
