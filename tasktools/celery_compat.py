@@ -224,6 +224,14 @@ STORE = Private(
     "a beat that has lost its lease and does not overwrite the schedule of the next one",
     "a close without a sync",
 )
+FINALIZE = Private(
+    "celery.beat:Scheduler",  # that of django-celery-beat has it
+    "_finalize",
+    "the same",
+    "the same",
+    optional=True,
+    on_objects=True,
+)
 ENTRY_NOW = Private(
     "celery.beat:ScheduleEntry", "_default_now", "showschedule with entries of a database", "a clock of entries", ()
 )

@@ -1,14 +1,16 @@
 """One beat at a time, for a scheduler that the project has chosen: a lease around it.
 
 The scheduler is made when this beat takes charge and dropped when another one does, so that a beat that stands by reads and
-writes nothing of it.
+writes nothing of it. A tick that has begun is not broken off: if it lasts longer than the lease, another beat begins meanwhile.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shelve
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +30,7 @@ from tasktools.beat.version import schedule_digest
 from tasktools.brokers import broker_of
 from tasktools.brokers.file_lease import FileLease
 from tasktools.brokers.lease import Lease
-from tasktools.celery_compat import STORE
+from tasktools.celery_compat import FINALIZE, STORE
 from tasktools.exceptions import ConfigurationError, HeldElsewhere, TasktoolsError
 from tasktools.project import current_project
 from tasktools.valkey.folders import make_private
@@ -44,13 +46,18 @@ AGAIN = 0.5
 #: What a broker that is away raises, besides the errors of tasktools.
 _AWAY = (TasktoolsError, OSError, KombuError, RedisError)
 
+#: What a tick of the chosen scheduler raises if the broker is away. Its other errors end beat, as with Celery.
+_BROKER_AWAY = (TasktoolsError, ConnectionError, TimeoutError, KombuError, RedisError)
+
 
 def scheduler(app: Celery, *, lazy: bool = False, **options: Any) -> Any:
     """Return what beat uses in place of the chosen scheduler; with `lazy`, the chosen one, of which beat shows the name."""
     chosen = load(current_project().beat.scheduler)
-    return (
-        chosen(app=app, lazy=True, **options) if lazy else Guarded(app, lambda: chosen(app=app, **options), **options)
-    )
+    if lazy:
+        return chosen(app=app, lazy=True, **options)
+    guarded = Guarded(app, lambda: chosen(app=app, **options), **options)
+    guarded.begin()
+    return guarded
 
 
 def lease_for(app: Celery, token: str) -> Lease:
@@ -80,7 +87,7 @@ class Guarded:
         self.app = app
         self.max_interval = max_interval or app.conf.beat_max_loop_interval or celery.beat.Scheduler.max_interval
         self.inner: Any = None
-        self.trouble = Trouble()
+        self.trouble = Trouble(lambda: broker_of(app).name)
         self._make = make
         self._token = uuid4().hex
         self._term = 0
@@ -101,20 +108,45 @@ class Guarded:
             if not self._is_in_charge():
                 self._forget()
                 return 0
-            if self.inner is None or self._term != self.leadership.terms:
-                self._forget()
-                self._term = self.leadership.terms
-                self.inner = self._make()
-                self.max_interval = self.inner.max_interval
-            interval = self.inner.tick(*args, **options)
-            self.trouble.over()
         except HeldElsewhere as error:
             raise SystemExit(error.exit_code) from error
         except _AWAY as error:
-            self.trouble.report(error)
-            self._drop()
-            return AGAIN
+            return self._lose(error)
+        if self.inner is None or self._term != self.leadership.terms:
+            self._begin()
+            return 0
+        began = time.monotonic()
+        try:
+            with self.leadership.at_work():
+                interval = self.inner.tick(*args, **options)
+        except Exception as error:
+            lasted = time.monotonic() - began
+            if isinstance(error, _BROKER_AWAY) or lasted > self.leadership.seconds:  # another beat may have begun
+                return self._lose(error)
+            raise
+        self.trouble.over()
         return float(min(interval or 0, self.leadership.pause()))
+
+    def begin(self) -> None:
+        """Make the scheduler now if no other beat is in charge: receivers of beat_init may ask for it."""
+        with contextlib.suppress(*_AWAY, HeldElsewhere):
+            if self._is_in_charge():
+                self._begin()
+
+    def _begin(self) -> None:
+        """Make the scheduler. That may take longer than the lease: the next tick looks first whether this beat is in charge."""
+        self._forget()
+        self._term = self.leadership.terms
+        with self.leadership.at_work():
+            self.inner = self._make()
+        self.inner.sync_every_tasks = 1  # else the next beat would send again what was sent since the last sync
+        self.max_interval = self.inner.max_interval
+        self.leadership.ask_again()
+
+    def _lose(self, error: Exception) -> float:
+        self.trouble.report(error)
+        self._drop()
+        return AGAIN
 
     def _is_in_charge(self) -> bool:
         if not self.leadership.is_due():
@@ -138,9 +170,12 @@ class Guarded:
 
     def _forget(self) -> None:
         """Drop the scheduler without saving its schedule: that of another beat may be in its file by now."""
-        store = STORE.get(self.inner) if self.inner is not None else None
-        if isinstance(store, shelve.Shelf):
-            store.cache.clear()  # type: ignore[attr-defined]
+        if self.inner is not None:
+            store, finalize = STORE.get(self.inner), FINALIZE.get(self.inner)
+            if isinstance(store, shelve.Shelf):
+                store.cache.clear()  # type: ignore[attr-defined]
+            if finalize is not None:
+                finalize.cancel()
         self.inner = None
 
     def _drop(self) -> None:

@@ -38,7 +38,8 @@ def lease_of(app: Celery) -> str:
 
 def field_of(name: object) -> str:
     """Return the field of the hash for an entry by its name, which may be anything that can be a key of a dictionary."""
-    return f"{ENTRY}{name if isinstance(name, str) else f'({name!r})'}"
+    text = name if isinstance(name, str) else f"({name!r})"
+    return f"{ENTRY}{text.encode(errors='backslashreplace').decode()}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,6 +27,7 @@ from tasktools.beat.missed import expired_at
 from tasktools.beat.records import Beat, LastRun
 from tasktools.beat.trouble import Trouble
 from tasktools.beat.version import schedule_digest
+from tasktools.brokers import broker_of
 from tasktools.brokers.transactions import Overtaken
 from tasktools.exceptions import HeldElsewhere
 from tasktools.project import current_project
@@ -59,7 +60,7 @@ class Scheduler(celery.beat.Scheduler):
 
     def __init__(self, app: Celery, *args: Any, **options: Any) -> None:
         self.clock = Clock(app.timezone)
-        self.trouble = Trouble()
+        self.trouble = Trouble(lambda: broker_of(app).name)
         self.ledger = Ledger(app, uuid4().hex)
         self._is_loaded = self._was_in_charge = False
         #: When the entries are to be asked: a heap of the time, a number that no other has, and the entry.
@@ -172,6 +173,7 @@ class Scheduler(celery.beat.Scheduler):
     def _due(self) -> Iterator[Any]:
         """Take at most MOST entries that are due from the heap."""
         heap, found = self._events, 0
+        later = []  # each entry is asked once
         while heap and found < MOST and heap[0][0] <= self.clock.time():
             entry = heapq.heappop(heap)[2]
             if self.schedule.get(entry.name) is not entry:  # somebody has replaced it
@@ -183,7 +185,9 @@ class Scheduler(celery.beat.Scheduler):
                 found += 1
                 yield entry
             else:
-                heapq.heappush(heap, (asked + max(seconds, SOON), next(self._numbers), entry))
+                later.append((asked + max(seconds, SOON), next(self._numbers), entry))
+        for event in later:
+            heapq.heappush(heap, event)
 
     def _ask(self, entry: Any) -> tuple[bool, float]:
         """Ask a schedule whether it is due, and for the seconds to its next run."""
@@ -193,7 +197,9 @@ class Scheduler(celery.beat.Scheduler):
             if pause != pause:
                 raise ValueError("it answers NaN")
             return bool(is_due), min(max(pause, 0.0), 1e9)
-        except Exception as error:  # noqa: BLE001 - one schedule that fails must not stop the others
+        except (Exception, SystemExit) as error:  # one schedule that fails must not stop the others
+            if isinstance(error, SystemExit) and error.code == 0:  # that of a second signal
+                raise
             self.trouble.report(error, f'the schedule of "{entry.name}" cannot say when it is due')
             return False, FAILED
 

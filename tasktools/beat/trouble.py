@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import time
+from collections.abc import Callable
 
 from celery.utils.log import get_logger
-from redis.exceptions import NoPermissionError
+from redis.exceptions import NoPermissionError, RedisError
 
-from tasktools.brokers.reach import reason
-from tasktools.exceptions import TasktoolsError
+from tasktools.brokers.reach import reason, remedy
+from tasktools.exceptions import TasktoolsError, Unreachable, tried
 from tasktools.terminal import line
 
 logger = get_logger("celery.beat")
@@ -20,15 +22,24 @@ SILENCE = 60.0
 RIGHTS = 'allow the broker\'s user the keys "tasktools:beat:*", with the prefix of its keys (ACL SETUSER)'
 
 
+#: What may differ in the text of the same error: a time, the number of a command.
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+
+
 class Trouble:
     """Reports errors. Each text is reported once a minute."""
 
-    def __init__(self) -> None:
+    def __init__(self, broker: Callable[[], str] = lambda: "The broker") -> None:
+        """`broker` returns what the broker is called at the beginning of a sentence."""
+        self._broker = broker
         self._said: dict[str, float] = {}
         self._is_lost = False
 
-    def report(self, error: Exception, what: str = "") -> None:
+    def report(self, error: BaseException, what: str = "") -> None:
         """Log an error that does not stop beat; without `what`, nothing is sent until `over` is called."""
+        if not what and isinstance(error, (OSError, RedisError)) and not isinstance(error, NoPermissionError):
+            name = tried(self._broker, lambda _: "The broker")
+            error = Unreachable(f"{name} broke off or refuses: {reason(error)}.", hint=remedy(name, error))
         told = (
             error.hint if isinstance(error, TasktoolsError) else RIGHTS if isinstance(error, NoPermissionError) else ""
         )
@@ -36,9 +47,9 @@ class Trouble:
         kind = "" if isinstance(error, TasktoolsError) else f"{type(error).__name__}: "
         text = line(f"{what}{': ' if what else ''}{kind}{reason(error)}.{hint}")
         self._is_lost = self._is_lost or not what
-        now = time.monotonic()
-        if now - self._said.get(text, -SILENCE) >= SILENCE:
-            self._said[text] = now
+        now, shape = time.monotonic(), _NUMBER.sub("", text)
+        if now - self._said.get(shape, -SILENCE) >= SILENCE:
+            self._said[shape] = now
             logger.error("beat: %s", text)
             logger.debug("beat: where that was raised", exc_info=error)
 

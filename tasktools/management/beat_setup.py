@@ -25,7 +25,7 @@ class BeatSetup:
     """How beat starts. `options` are those that were typed for Celery's beat or worker."""
 
     def __init__(self, command: TasktoolsCommand, found: Found, options: Mapping[str, Any]) -> None:
-        from tasktools.beat.choice import scheduler_of
+        from tasktools.beat.choice import is_redbeat, scheduler_of
 
         self.command = command
         self.app = found.app
@@ -35,6 +35,9 @@ class BeatSetup:
         self.scheduler = scheduler_of(found.app, options.get("scheduler"), file=self.typed)
         if self.is_ours and not options.get("scheduler"):
             self._require_permission()
+        if not self.stands_by and is_redbeat(self.scheduler):
+            sentence = "--no-standby does not work with RedBeat, which waits for its own lock."
+            raise UsageError(sentence, hint="leave it out, or choose no scheduler")
 
     @property
     def is_ours(self) -> bool:
@@ -72,7 +75,7 @@ class BeatSetup:
         from tasktools.beat.choice import GUARDED, is_redbeat, keeps_file
         from tasktools.beat.version import code_digest
 
-        words, lock = [], str(_runtime_place() / "beat.lock")
+        words, lock = [], ""
         if self.is_ours:
             if not broker_of(self.app).supports_transactions:
                 raise UsageError(
@@ -81,12 +84,14 @@ class BeatSetup:
                 )
             words = ["--scheduler", self.scheduler]
         elif not is_redbeat(self.scheduler):
-            words = ["--scheduler", GUARDED]
+            words, lock = ["--scheduler", GUARDED], _spare_lock()
             needs_lock = not broker_of(self.app).supports_leases
             if keeps_file(self.scheduler) or needs_lock:
                 path = self._file()
                 words += ["--schedule", path] if path else []
-                lock = f"{Path(path or self._configured).absolute()}.lock" if needs_lock else lock
+                if needs_lock:
+                    lock = f"{Path(path or self._configured).absolute()}.lock"
+                    _require_lock(lock)
         current_project().beat = BeatPlan(
             lease=conf.beat_lease(),
             stands_by=self.stands_by,
@@ -114,8 +119,8 @@ class BeatSetup:
         beside = place_beside(self._configured, conf.data_dir()) if private.is_private(self.app.conf) else None
         if beside is not None and why_no_schedule(str(beside)) is None:
             return str(beside)
-        places = [conf.data_dir(), _runtime_place()]
         try:
+            places = [conf.data_dir(), _runtime_place()]
             path = schedule_file(self._configured, places)
         except (OSError, PrivateServerError) as error:
             why = f"{error.strerror}." if isinstance(error, OSError) else error.sentence
@@ -128,6 +133,28 @@ class BeatSetup:
         where = Path(self._configured).absolute()
         self.command.note(f'"{where}" cannot be written: beat keeps its schedule in "{path}".')
         return str(path)
+
+
+def _spare_lock() -> str:
+    """Return the file that is locked if the broker gives its user no lease; "" if there is no temporary folder."""
+    try:
+        return str(_runtime_place() / "beat.lock")
+    except OSError:
+        return ""
+
+
+def _require_lock(path: str) -> None:
+    """Raise ConfigurationError if a file cannot be the lock of beat: beat would wait for it without an end."""
+    from tasktools.brokers.file_lease import FileLease
+
+    lease = FileLease(path)
+    try:
+        lease.hold("", 1)
+    except OSError as error:
+        sentence = f"Beat cannot keep other beats out: {error}."
+        raise ConfigurationError(sentence, hint="remove that file, or name another schedule with --schedule") from error
+    finally:
+        lease.close()
 
 
 def _runtime_place() -> Path:
