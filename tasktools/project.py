@@ -25,7 +25,7 @@ class BeatPlan:
     stands_by: bool = True
     #: The dotted name of the scheduler that the project has chosen; "" for ours.
     scheduler: str = ""
-    #: The file that is locked if the broker has no leases.
+    #: The file that is locked if the broker has no leases, or gives its user none.
     lock: str = ""
     #: The digest of the project's code.
     code: str = ""

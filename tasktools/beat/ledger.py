@@ -38,8 +38,6 @@ class Tick:
     #: What is sent; None if only the entry's last run is written.
     call: Call | None = None
     task_id: str = ""
-    #: Whether its last run is now; else it is in the past.
-    is_now: bool = True
 
 
 class Ledger:

@@ -136,8 +136,9 @@ class Scheduler(celery.beat.Scheduler):
             entry.last_run_at = at if entry.default_now().tzinfo else at.replace(tzinfo=None)
             entry.total_run_count = run.count
         self._names = set(runs)
-        self._events = [self._event(entry, *self._ask(entry)) for entry in self.schedule.values()]
-        heapq.heapify(self._events)
+        self._events = []
+        for entry in self.schedule.values():
+            self._ask_when_due(entry, self.clock.time())
         self._is_loaded = self._was_in_charge = True
 
     def _begin(self, name: str, kept: LastRun | None) -> LastRun:
@@ -165,21 +166,22 @@ class Scheduler(celery.beat.Scheduler):
         if due:
             self._send(due)
             return 0
-        heap = self._events
+        events = self._events
         pause = float(min(self.leadership.pause(), self.max_interval or FAILED))
-        return max(0.0, min(heap[0][0] - self.clock.time(), pause)) if heap else pause
+        return max(0.0, min(events[0][0] - self.clock.time(), pause)) if events else pause
 
     def _due(self) -> Iterator[tuple[Any, float]]:
-        """Take at most MOST entries that are due from the heap, each with the seconds to its next run."""
-        heap, found = self._events, 0
-        while heap and found < MOST and heap[0][0] <= self.clock.time():
-            entry = heapq.heappop(heap)[2]
+        """Take at most MOST entries that are due from the heap, each with the time of its next run."""
+        events, found = self._events, 0
+        while events and found < MOST and events[0][0] <= self.clock.time():
+            entry = heapq.heappop(events)[2]
+            asked = self.clock.time()
             is_due, seconds = self._ask(entry)
             if is_due:
                 found += 1
-                yield entry, seconds
+                yield entry, asked + seconds
             else:
-                heapq.heappush(heap, self._event(entry, False, max(seconds, SOON)))
+                self._ask_at(asked + max(seconds, SOON), entry)
 
     def _ask(self, entry: Any) -> tuple[bool, float]:
         """Ask a schedule whether it is due, and for the seconds to its next run."""
@@ -193,16 +195,24 @@ class Scheduler(celery.beat.Scheduler):
             self.trouble.report(error, f'the schedule of "{entry.name}" cannot say when it is due')
             return False, FAILED
 
-    def _event(self, entry: Any, is_due: bool, seconds: float) -> tuple[float, int, Any]:
-        return self.clock.time() + (0 if is_due else seconds), next(self._numbers), entry
+    def _ask_at(self, time: float, entry: Any) -> None:
+        heapq.heappush(self._events, (time, next(self._numbers), entry))
+
+    def _ask_when_due(self, entry: Any, otherwise: float) -> None:
+        """Ask an entry when it says that it is due; at the time `otherwise` if it says that it is due now.
+
+        Entries that are due at the same moment get the same time, and leave together.
+        """
+        asked = self.clock.time()
+        is_due, seconds = self._ask(entry)
+        self._ask_at(otherwise if is_due else asked + seconds, entry)
 
     def _send(self, due: list[tuple[Any, float]]) -> None:
         ticks = [self._tick(entry) for entry, _ in due]
         self.leadership.busy = self.ledger.send(ticks)
-        for tick, (_, seconds) in zip(ticks, due, strict=True):
+        for tick, (_, time) in zip(ticks, due, strict=True):
             self.schedule[tick.after.name] = tick.after
-            is_due, seconds = (False, seconds) if tick.is_now else self._ask(tick.after)
-            heapq.heappush(self._events, self._event(tick.after, is_due, seconds))
+            self._ask_when_due(tick.after, time)
 
     def _tick(self, entry: Any) -> Tick:
         late = expired_at(entry, entry.default_now())
@@ -210,7 +220,7 @@ class Scheduler(celery.beat.Scheduler):
             logger.warning('beat: "%s" is not sent: its expires has passed.', line(str(entry.name)))
             after = entry.next(late)
             after.total_run_count = entry.total_run_count
-            return Tick(after=after, is_now=False)
+            return Tick(after=after)
         self._calls = []
         try:
             self.apply_entry(entry, producer=None)  # Celery's: others put their own code around it

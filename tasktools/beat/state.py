@@ -16,6 +16,8 @@ from tasktools.brokers.reach import connect, reach
 if TYPE_CHECKING:
     from celery import Celery
 
+    from tasktools.brokers.lease import Holder
+
 T = TypeVar("T")
 
 #: How long connecting, and each answer, may take, in seconds.

@@ -91,7 +91,7 @@ def _rows(entry: EntryInfo, view: View) -> Iterator[Sequence[str]]:
     rest = (calls, entry.queue, _expires(entry.expires), entry.source, entry.last_id)
     nexts = [f"{_moment(time.at, now)}, {_distance(time.at - now)}{_marked(time.note)}" for time in entry.next]
     if entry.overdue_since is not None and nexts:
-        nexts[0] = f"now, overdue since {_moment(entry.overdue_since, now)}"
+        nexts[0] += f", overdue since {_moment(entry.overdue_since, now)}"
     first, *more = nexts or [_no_time(entry)]
     yield entry.name, entry.when, first, last, "" if entry.runs is None else str(entry.runs), *rest
     for each in more:

@@ -14,7 +14,17 @@ Run = Callable[..., Ran]
 
 FULL = "stdout cannot be written: No space left on device.\nHint: make room, or send it somewhere else\n"
 
-COMMANDS = ["completion", "enqueue", "runbeat", "rundev", "runtask", "runworker", "showtasks", "taskresult"]
+COMMANDS = [
+    "completion",
+    "enqueue",
+    "runbeat",
+    "rundev",
+    "runtask",
+    "runworker",
+    "showschedule",
+    "showtasks",
+    "taskresult",
+]
 
 
 @contextlib.contextmanager
@@ -41,6 +51,7 @@ def test_help__of_manage_py_on_a_full_disk(capsys: pytest.CaptureFixture[str]) -
     [
         ("enqueue", "--args --kwargs --queue --countdown --eta --expires --priority --task-id"),
         ("showtasks", "--all --json --app"),
+        ("showschedule", "--next --at --overdue --scheduler --json --app"),
         ("taskresult", "--wait --timeout --interval --json --app"),
     ],
 )
