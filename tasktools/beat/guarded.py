@@ -7,9 +7,7 @@ writes nothing of it. A tick that has begun is not broken off: if it lasts longe
 from __future__ import annotations
 
 import contextlib
-import os
 import shelve
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -92,14 +90,7 @@ class Guarded:
         self._token = uuid4().hex
         self._term = 0
         self._lease: Lease | None = None
-        me = Beat(
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            since=None,
-            code=plan.code,
-            schedule=schedule_digest(app.conf.beat_schedule),
-            scheduler=plan.scheduler,
-        )
+        me = Beat.here(plan.code, schedule_digest(app.conf.beat_schedule), plan.scheduler)
         self.leadership = Leadership(me, Clock(app.timezone), seconds=plan.lease, stands_by=plan.stands_by)
 
     def tick(self, *args: Any, **options: Any) -> float:

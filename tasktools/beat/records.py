@@ -9,6 +9,8 @@ On Redis and Valkey, NAME being the name of the app and its default queue:
 from __future__ import annotations
 
 import json
+import os
+import socket
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -83,6 +85,12 @@ class Beat:
     schedule: str = ""
     #: The dotted name of its scheduler.
     scheduler: str = ""
+
+    @classmethod
+    def here(cls, code: str, schedule: str, scheduler: str) -> Beat:
+        """Return the beat of this process."""
+        host = socket.gethostname()
+        return cls(host=host, pid=os.getpid(), since=None, code=code, schedule=schedule, scheduler=scheduler)
 
     def text(self) -> str:
         """Return it as it is kept."""

@@ -7,8 +7,6 @@ charge and nobody has sent these ticks. So no tick is sent twice, whoever believ
 from __future__ import annotations
 
 import heapq
-import os
-import socket
 from collections.abc import Iterator
 from itertools import count
 from types import SimpleNamespace
@@ -71,14 +69,7 @@ class Scheduler(celery.beat.Scheduler):
         self._names: set[str] = set()
         super().__init__(app, *args, **options)
         plan = current_project().beat
-        me = Beat(
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            since=None,
-            code=plan.code,
-            schedule=schedule_digest(app.conf.beat_schedule),
-            scheduler=f"{__name__}:{type(self).__name__}",
-        )
+        me = Beat.here(plan.code, schedule_digest(app.conf.beat_schedule), f"{__name__}:{type(self).__name__}")
         self.leadership = Leadership(me, self.clock, seconds=plan.lease, stands_by=plan.stands_by)
 
     @property
@@ -137,8 +128,9 @@ class Scheduler(celery.beat.Scheduler):
             entry.last_run_at = at if entry.default_now().tzinfo else at.replace(tzinfo=None)
             entry.total_run_count = run.count
         self._names = set(runs)
-        self._events = [self._event(entry) for entry in self.schedule.values()]
-        heapq.heapify(self._events)
+        self._events = []
+        for entry in self.schedule.values():
+            self._ask_when_due(entry, self.clock.time())
         self._is_loaded = self._was_in_charge = True
 
     def _begin(self, name: str, kept: LastRun | None) -> LastRun:
@@ -166,16 +158,16 @@ class Scheduler(celery.beat.Scheduler):
         if due:
             self._send(due)
             return 0
-        heap = self._events
+        events = self._events
         pause = float(min(self.leadership.pause(), self.max_interval or FAILED))
-        return max(0.0, min(heap[0][0] - self.clock.time(), pause)) if heap else pause
+        return max(0.0, min(events[0][0] - self.clock.time(), pause)) if events else pause
 
-    def _due(self) -> Iterator[Any]:
-        """Take at most MOST entries that are due from the heap."""
-        heap, found = self._events, 0
+    def _due(self) -> Iterator[tuple[Any, float]]:
+        """Take at most MOST entries that are due from the heap, each with the time of its next run."""
+        events, found = self._events, 0
         later = []  # each entry is asked once
-        while heap and found < MOST and heap[0][0] <= self.clock.time():
-            entry = heapq.heappop(heap)[2]
+        while events and found < MOST and events[0][0] <= self.clock.time():
+            entry = heapq.heappop(events)[2]
             if self.schedule.get(entry.name) is not entry:  # somebody has replaced it
                 self._is_loaded = False
                 continue
@@ -183,11 +175,11 @@ class Scheduler(celery.beat.Scheduler):
             is_due, seconds = self._ask(entry)
             if is_due:
                 found += 1
-                yield entry
+                yield entry, asked + seconds
             else:
-                later.append((asked + max(seconds, SOON), next(self._numbers), entry))
-        for event in later:
-            heapq.heappush(heap, event)
+                later.append((asked + max(seconds, SOON), entry))
+        for time, entry in later:
+            self._ask_at(time, entry)
 
     def _ask(self, entry: Any) -> tuple[bool, float]:
         """Ask a schedule whether it is due, and for the seconds to its next run."""
@@ -203,19 +195,25 @@ class Scheduler(celery.beat.Scheduler):
             self.trouble.report(error, f'the schedule of "{entry.name}" cannot say when it is due')
             return False, FAILED
 
-    def _event(self, entry: Any) -> tuple[float, int, Any]:
-        """Return when to ask an entry next. Those that are due at the same moment get the same time, and leave together."""
+    def _ask_at(self, time: float, entry: Any) -> None:
+        heapq.heappush(self._events, (time, next(self._numbers), entry))
+
+    def _ask_when_due(self, entry: Any, otherwise: float) -> None:
+        """Ask an entry when it says that it is due; at the time `otherwise` if it says that it is due now.
+
+        Entries that are due at the same moment get the same time, and leave together.
+        """
         asked = self.clock.time()
         is_due, seconds = self._ask(entry)
-        return asked + (0 if is_due else seconds), next(self._numbers), entry
+        self._ask_at(otherwise if is_due else asked + seconds, entry)
 
-    def _send(self, due: list[Any]) -> None:
+    def _send(self, due: list[tuple[Any, float]]) -> None:
         with self.leadership.at_work():
-            ticks = [self._tick(entry) for entry in due]
+            ticks = [self._tick(entry) for entry, _ in due]
             self.ledger.send(ticks)
-        for tick in ticks:
+        for tick, (_, time) in zip(ticks, due, strict=True):
             self.schedule[tick.after.name] = tick.after
-            heapq.heappush(self._events, self._event(tick.after))
+            self._ask_when_due(tick.after, time)
 
     def _tick(self, entry: Any) -> Tick:
         late = expired_at(entry, entry.default_now())

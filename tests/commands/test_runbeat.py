@@ -59,7 +59,7 @@ def test_redis__our_scheduler_and_what_it_guarantees(planned: Any) -> None:
     assert "--schedule" not in words
     [first] = [each for each in ran.err.splitlines() if each.startswith("app ")]
     assert first.endswith(" | one beat at a time, each tick sent once")
-    assert (plan.stands_by, plan.scheduler, plan.lock) == (True, "", "")
+    assert (plan.stands_by, plan.scheduler) == (True, "")
     assert plan.lease == 1.4
     assert len(plan.code) == 12
 
@@ -80,7 +80,6 @@ def test_scheduler_that_the_project_has_set__is_kept_with_a_lease_around_it(
     assert ran.code == 0, ran.err
     assert scheduler(words) == GUARDED
     assert plan.scheduler == chosen
-    assert plan.lock == ""
     assert " | one beat at a time, by a lease in the broker" in ran.err
 
 

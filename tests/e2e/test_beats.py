@@ -175,7 +175,7 @@ def test_reload__with_a_standby_nothing_is_sent_twice(site: Site) -> None:
     reloading.wait_for_output("Sending due task often")
     other = start(site)
     other.wait_for_output("beat: standing by. In charge: ")
-    site.write("mysite/schedule.py", LONG.replace("0.3", "0.4"))
+    site.write("mysite/schedule.py", LONG.replace("0.3", "0.45"))
     reloading.wait_for_output("new code runs")
     reloading.wait_for_output(", with other code and another schedule.")
     with broker(site) as client:
@@ -186,7 +186,7 @@ def test_reload__with_a_standby_nothing_is_sent_twice(site: Site) -> None:
 
 def test_other_version__is_named(site: Site) -> None:
     first, _ = pair(site, LONG)
-    site.minimal(settings=LONG.replace("0.3", "0.4"))
+    site.minimal(settings=LONG.replace("0.3", "0.45"))
     newer = start(site)
     said = newer.wait_for_output(", with other code and another schedule.")
     assert "beat: standing by. In charge: " in said

@@ -353,6 +353,20 @@ def test_schedule_class_with_an_odd_answer__the_others_are_sent(beats: Make, for
     assert sorted(site.sent()) == ["after", "before", "middle"]
 
 
+@pytest.mark.usefixtures("no_hang")
+def test_schedule_class_that_is_always_due__is_sent_when_it_said(beats: Make, forward: Forward) -> None:
+    """Celery does not ask it again before that."""
+    site = beats({"odd": {**every(1, "odd"), "schedule": Odd((True, 60))}, "other": every(30, "other")})
+    beat = site.start()
+    site.go(beat)
+    assert site.sent() == ["odd"]
+    forward(31)
+    site.go(beat)
+    forward(31)
+    site.go(beat)
+    assert site.sent() == ["odd", "other", "odd", "other"]
+
+
 def test_schedule_class_that_raises__is_named(beats: Make, caplog: pytest.LogCaptureFixture) -> None:
     site = beats({"odd": {**every(1), "schedule": Odd(ZeroDivisionError("mine"))}})
     site.go(site.start())

@@ -1,0 +1,148 @@
+"""What takes longer than the lease: two beats must not keep each other from sending."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from celery.schedules import schedule
+from celery.signals import before_task_publish
+
+from tasktools.beat import scheduler as module
+from tasktools.beat.scheduler import Scheduler
+from tasktools.project import BeatPlan, Project
+from tests.unit.beat.conftest import Beats, every
+
+pytestmark = pytest.mark.usefixtures("server_that_ends_with_the_suite")
+
+Make = Callable[..., Beats]
+Forward = Callable[[float], None]
+
+
+@pytest.fixture
+def slow_receiver() -> Iterator[list[Callable[[], None]]]:
+    """Call what is in the list whenever a task is published."""
+    calls: list[Callable[[], None]] = []
+
+    def receive(**_: Any) -> None:
+        for call in calls:
+            call()
+
+    before_task_publish.connect(receive, weak=False)
+    yield calls
+    before_task_publish.disconnect(receive)
+
+
+def test_receiver_that_outlasts_the_lease__two_beats_send(
+    beats: Make, forward: Forward, project: Project, slow_receiver: Any
+) -> None:
+    """Each learns how long it takes, and holds the lease for longer. They overtook each other for ever."""
+    project.beat = BeatPlan(lease=0.5)
+    site = beats({"a": every(60, "a")})
+    first, second = site.start(), site.start()
+    site.go(first)
+    rivals = [second, first]
+
+    def outlast() -> None:
+        time.sleep(0.6)
+        rivals[0].tick()  # the other one looks in the meantime
+
+    slow_receiver.append(outlast)
+    forward(61)
+    for _ in range(6):
+        for beat in (first, second):
+            rivals[0] = second if beat is first else first
+            calls, slow_receiver[:] = slow_receiver[:], [outlast]
+            beat.tick()
+            slow_receiver[:] = calls
+    assert site.sent() == ["a"]
+
+
+class NeverDue(schedule):
+    """Is not due, says that it is in 0 s, and takes its time for that."""
+
+    asked = 0
+
+    def is_due(self, last_run_at: Any) -> tuple[bool, float]:
+        type(self).asked += 1
+        time.sleep(0.006)
+        return False, 0.0
+
+
+def test_schedules_that_are_never_due__are_asked_once_a_round(beats: Make, forward: Forward) -> None:
+    site = beats({name: {"task": "shop.add", "schedule": NeverDue(1)} for name in "abc"} | {"one": every(60)})
+    beat = site.start()
+    site.go(beat) if False else [beat.tick() for _ in range(3)]
+    NeverDue.asked = 0
+    forward(61)
+    beat.tick()
+    assert NeverDue.asked <= 3
+    assert site.sent() == ["one"]
+
+
+def test_entries_of_one_moment__leave_in_one_transaction(
+    beats: Make, forward: Forward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = beats({str(n): every(1, str(n), schedule=schedule(1, relative=True)) for n in range(50)})
+    beat = site.start()
+    site.go(beat)
+    sizes: list[int] = []
+    send = beat.ledger.send
+    monkeypatch.setattr(beat.ledger, "send", lambda ticks: (sizes.append(len(ticks)), send(ticks))[1])
+    deadline = time.monotonic() + 2.5
+    while time.monotonic() < deadline:
+        time.sleep(max(0.0, min(beat.tick(), 0.2)))
+    assert set(sizes) == {50}
+    assert 1 <= len(sizes) <= 3
+
+
+def test_entry_that_is_replaced_while_it_runs__is_the_one_that_is_sent(beats: Make, forward: Forward) -> None:
+    site = beats({"a": every(60, "old")})
+    beat = site.start()
+    site.go(beat)
+    beat.schedule["a"] = beat.Entry(**every(60, "new"), name="a", app=site.app)
+    forward(61)
+    site.go(beat)
+    forward(61)
+    site.go(beat)
+    assert "new" in site.sent()
+    assert "old" not in site.sent()
+
+
+def test_name_that_no_encoding_has__is_an_entry_as_any(beats: Make, forward: Forward) -> None:
+    site = beats({"\ud800": every(60, "a"), "b": every(60, "b")})
+    beat = site.start()
+    site.go(beat)
+    forward(61)
+    site.go(beat)
+    assert sorted(site.sent()) == ["a", "b"]
+
+
+class Leaving(schedule):
+    code: Any = 3
+
+    def is_due(self, last_run_at: Any) -> Any:
+        raise SystemExit(self.code)
+
+
+def test_schedule_that_exits__does_not_end_beat(
+    beats: Make, forward: Forward, caplog: pytest.LogCaptureFixture
+) -> None:
+    site = beats({"a": {"task": "shop.add", "schedule": Leaving(1)}, "b": every(60, "b")})
+    beat = site.start()
+    site.go(beat)
+    forward(61)
+    site.go(beat)
+    assert site.sent() == ["b"]
+    assert 'beat: the schedule of "a" cannot say when it is due: SystemExit: 3.' in caplog.messages
+
+
+def test_second_signal__ends_it_in_the_middle(beats: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The handler of signals raises SystemExit(0), wherever beat is."""
+    monkeypatch.setattr(Leaving, "code", 0)
+    beat: Scheduler = beats({"a": {"task": "shop.add", "schedule": Leaving(1)}}).start()
+    with pytest.raises(SystemExit):
+        beat.tick()
+    assert module.FAILED == 60
