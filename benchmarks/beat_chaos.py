@@ -76,6 +76,8 @@ class Outcome:
     events: Counter[str]
     ended: list[Ended]
     stubborn: int
+    #: What happened when: Unix time, kind, and the process that was hit.
+    log: list[tuple[float, str]]
     #: Messages of an entry that the code of their beat does not know.
     unknown: int
 
@@ -96,6 +98,7 @@ def chaos(maker: Maker, *, minutes: float, number: int, seed: int, aim: float) -
             beats=number,
             table=table,
             events=run.done,
+            log=run.log,
             ended=running.ended,
             stubborn=running.stubborn,
             unknown=len(unknown),
@@ -118,6 +121,7 @@ class Run:
     #: Where the newer version of the project is.
     newer: Path
     done: Counter[str] = field(default_factory=Counter)
+    log: list[tuple[float, str]] = field(default_factory=list)
     #: What is to be done later: when, a number that keeps the order, and what.
     _later: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
@@ -144,13 +148,13 @@ class Run:
     def _happen(self, event: Event) -> None:
         if event.kind.startswith("server"):
             if not self.broker.is_away:
-                self.done[event.kind] += 1
+                self._note(event.kind, f"for {event.seconds:.1f} s")
                 self._to_server(event)
             return
         victim = self._victim(event.victim)
         if victim is None:
             return
-        self.done[event.kind] += 1
+        self._note(event.kind, f"to {victim.process.pid}, {event.seconds:.1f} s if it is SIGSTOP")
         if event.kind == "SIGKILL":
             victim.kill()
         elif event.kind == "SIGTERM":
@@ -159,6 +163,10 @@ class Run:
             victim.stop()
             process = victim.process
             self._at(time.monotonic() + event.seconds, lambda: victim.resume() if victim.process is process else None)
+
+    def _note(self, kind: str, more: str) -> None:
+        self.done[kind] += 1
+        self.log.append((time.time(), f"{kind} {more}"))
 
     def _victim(self, number: int | None) -> Beat | None:
         """Return the beat that is meant; if it does not run, the next one that does."""
@@ -183,7 +191,7 @@ class Run:
 
     def _deploy(self) -> None:
         """Have two beats leave, and two of the newer version come."""
-        self.done["deploy"] += 1
+        self._note("deploy", "of two beats")
         for beat in self.beats.all[:2]:
             beat.root = self.newer
             beat.terminate()

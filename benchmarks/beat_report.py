@@ -11,8 +11,9 @@ from benchmarks.beat_chaos import Outcome
 from benchmarks.beat_container import Minutes
 from benchmarks.beat_cost import Idle
 from benchmarks.beat_failover import Failovers
+from benchmarks.beat_messages import Message
 from benchmarks.beat_outage import Outage
-from benchmarks.beat_slots import multiplicity, shown
+from benchmarks.beat_slots import Slot, multiplicity, shown
 from benchmarks.report import Side, Target, print_conditions, report_ratio, verdict
 
 #: Failover of ours by that of RedBeat.
@@ -36,12 +37,16 @@ def print_details(outcome: Outcome) -> None:
         f"\n{outcome.maker.title()}: {', '.join(f'{kind} {number}' for kind, number in outcome.events.most_common())}"
     )
     for slot, messages in [*table.twice.items()][:SHOWN]:
-        made = ", ".join(f"{each.made - slot.begin:.3f} s by {each.pid}" for each in messages)
-        print(f"  sent {len(messages)} times: {slot.entry} of {slot.begin}: {made}")
+        print(f"  sent {len(messages)} times: {slot.entry} of {slot.begin}: {_made(slot, messages)}")
     if table.twice:
         print(f"  slots sent {multiplicity(table)}")
     for slot in table.unexplained[:SHOWN]:
-        print(f"  missing outside a failover: {slot.entry} of {slot.begin}")
+        print(
+            f"  missing outside a failover: {slot.entry} of {slot.begin}; around it {_made(slot, table.around[slot])}"
+        )
+    for at in sorted({slot.begin for slot in (*table.twice, *table.unexplained)})[: SHOWN // 2]:
+        near = [f"{when - at:.3f} s {what}" for when, what in outcome.log if at - 30 < when < at + 3]
+        print(f"  what happened near {at}: {'; '.join(near)}")
     for late in table.late[:SHOWN]:
         print(
             f"  late: {late.entry} of {late.made:.3f} came {(late.arrived or 0) - late.made:.1f} s later, by {late.pid}"
@@ -49,6 +54,11 @@ def print_details(outcome: Outcome) -> None:
     for said, number in Counter(f"{each.code}: {each.said[:200]}" for each in outcome.ended).most_common(SHOWN):
         print(f"  beats that ended by themselves with {said} ({number})")
     sys.stdout.flush()
+
+
+def _made(slot: Slot, messages: Sequence[Message]) -> str:
+    """Return when messages were made, in seconds after the slot began, and by which process."""
+    return ", ".join(f"{each.made - slot.begin:.4f} s by {each.pid}" for each in messages)
 
 
 def print_chaos(minutes: float, seed: int, outcomes: Sequence[Outcome]) -> int:

@@ -16,8 +16,11 @@ from math import floor
 
 from benchmarks.beat_messages import Message
 
-#: How much later than its slot begins a message may be made before that is a gap, in seconds.
-SLACK = 0.5
+#: How long sending what is due in one second may take, in seconds: a beat fails in the middle of it, or takes over with it.
+SLACK = 1.0
+
+#: Longer than this, in seconds, no message comes only if a beat has failed, perhaps in the middle of a second's entries.
+SILENCE = 1.3
 
 #: How far a message may be from the slot for which it was sent, in seconds, where senders are late.
 EDGE = 0.05
@@ -46,7 +49,7 @@ class Slot:
 
 @dataclass(frozen=True, kw_only=True)
 class Gap:
-    """A time without messages of the entries that are due every second, at least one whole slot."""
+    """A time without any message of the entries that are due every second: a whole slot, or longer than SILENCE."""
 
     #: When the last message before and the first one after it were made.
     begin: float
@@ -76,6 +79,8 @@ class Table:
     missing: list[Slot] = field(default_factory=list)
     #: Those of the missing ones that no gap explains.
     unexplained: list[Slot] = field(default_factory=list)
+    #: For each of these the last message of its entry before it, and the first one after it.
+    around: dict[Slot, list[Message]] = field(default_factory=dict)
     gaps: list[Gap] = field(default_factory=list)
     #: Messages that came long after they were made, although the server was there: of a beat that had been stopped meanwhile.
     late: list[Message] = field(default_factory=list)
@@ -115,6 +120,7 @@ def tabulate(
     table.gaps = _gaps([each.made for each in messages if period_of(each.entry) == 1], begin, end, away)
     table.missing = sorted((slot for slot in wanted if slot not in found), key=_order)
     table.unexplained = [slot for slot in table.missing if not _explained(slot, found, table.gaps)]
+    table.around = {slot: _around(slot, messages) for slot in table.unexplained}
     table.late = [each for each in messages if begin <= each.made < end and _is_late(each, away)]
     return table
 
@@ -149,19 +155,26 @@ def _slots(entry: str, begin: int, end: int) -> list[Slot]:
 
 
 def _gaps(made: Iterable[float], begin: int, end: int, away: Sequence[tuple[float, float]]) -> list[Gap]:
-    """Return the times in which whole seconds saw no message."""
+    """Return the times in which nobody sent."""
     times = sorted(each for each in made if begin - 1 <= each < end + 1)
     gaps = []
     for before, after in zip([float(begin) - 1e-6, *times], [*times, float(end)], strict=True):
-        if floor(after) - floor(before) > 1:
+        if floor(after) - floor(before) > 1 or after - before > SILENCE:
             backs = [to for since, to in away if since <= after and to >= before]
             gaps.append(Gap(begin=before, end=after, back=max(backs, default=None)))
     return gaps
 
 
 def _explained(slot: Slot, found: dict[Slot, list[Message]], gaps: Iterable[Gap]) -> bool:
-    """Whether a gap began before the slot was due, and went on until its end."""
-    return any(gap.begin <= _due(slot, found) + SLACK and slot.end <= gap.end for gap in gaps)
+    """Whether a gap began before the slot was sent, and went on until its end, give or take one sending."""
+    return any(gap.begin <= _due(slot, found) + SLACK and slot.end <= gap.end + SLACK for gap in gaps)
+
+
+def _around(slot: Slot, messages: Iterable[Message]) -> list[Message]:
+    own = sorted((each for each in messages if each.entry == slot.entry), key=lambda each: each.made)
+    before = [each for each in own if each.made < slot.begin]
+    after = [each for each in own if each.made >= slot.begin]
+    return [*before[-1:], *after[:1]]
 
 
 def _due(slot: Slot, found: dict[Slot, list[Message]]) -> float:

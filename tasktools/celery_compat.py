@@ -218,6 +218,12 @@ SYNC_HANDLER = Private(
     ("service",),
 )
 TICK = Private("celery.beat:Scheduler", "tick", "a beat that ends between two ticks", "the same")
+STORE = Private(
+    "celery.beat:PersistentScheduler",
+    "_store",
+    "a beat that has lost its lease and does not overwrite the schedule of the next one",
+    "a close without a sync",
+)
 ENTRY_NOW = Private(
     "celery.beat:ScheduleEntry", "_default_now", "showschedule with entries of a database", "a clock of entries", ()
 )

@@ -1,7 +1,7 @@
 """The only reader of the TASKTOOLS_* settings.
 
     TASKTOOLS_APP         the Celery app as `module:attribute`, if discovery would find another one or several
-    TASKTOOLS_BEAT_LEASE  seconds (or a duration) after which another beat takes over from one that is gone; default 2.7
+    TASKTOOLS_BEAT_LEASE  seconds (or a duration) after which another beat takes over from one that is gone; default 1.4
     TASKTOOLS_DATA_DIR    folder of the private Valkey; default <BASE_DIR>/.tasktools, for an installed project one in ~
     TASKTOOLS_LINGER      seconds (or a duration, "5s") that the private Valkey stays on after its last client; default 10
 
@@ -118,7 +118,7 @@ def beat_lease() -> float:
 
     Raises ConfigurationError when the setting is not a duration from 0.5 s to 1 h.
     """
-    chosen = getattr(settings, "TASKTOOLS_BEAT_LEASE", 2.7)
+    chosen = getattr(settings, "TASKTOOLS_BEAT_LEASE", 1.4)
     seconds = _seconds("TASKTOOLS_BEAT_LEASE", chosen)
     if not 0.5 <= seconds <= 3600:
         raise ConfigurationError(

@@ -20,12 +20,12 @@ class BeatPlan:
     """How beat runs in this process."""
 
     #: How long a beat is in charge unless it says that it still is, in seconds.
-    lease: float = 2.7
+    lease: float = 1.4
     #: Whether it waits if another beat is in charge.
     stands_by: bool = True
     #: The dotted name of the scheduler that the project has chosen; "" for ours.
     scheduler: str = ""
-    #: The file that is locked if the broker has no leases.
+    #: The file that is locked if the broker has no leases, or gives its user none.
     lock: str = ""
     #: The digest of the project's code.
     code: str = ""

@@ -63,12 +63,6 @@ def run_command() -> Callable[..., Ran]:
     return run
 
 
-@pytest.fixture(autouse=True)
-def no_installed_schedulers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hide the entry point of django-celery-beat, which is installed for a few tests: with it, checks allow more fields."""
-    monkeypatch.setattr("tasktools.beat.schedule.entry_points", lambda group: [])
-
-
 @pytest.fixture(scope="session")
 def fork_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer | None]:
     """What starts manage.py quickly, for this test process; None where the system has no such sockets (macOS)."""

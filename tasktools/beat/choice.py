@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from celery.beat import PersistentScheduler
 from celery.utils.imports import symbol_by_name
+from django.apps import apps
 
 from tasktools.arguments.names import shown
 from tasktools.brokers import broker_of
 from tasktools.celery_compat import DEFAULTS
-from tasktools.exceptions import ConfigurationError, UsageError
+from tasktools.exceptions import ConfigurationError, UsageError, tried
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -37,10 +39,19 @@ def scheduler_of(app: Celery, typed: str | None = None, *, file: str | None = No
         return chosen
 
 
+def is_ours(scheduler: str) -> bool:
+    """Whether a scheduler is ours, or made from it."""
+    return scheduler == OURS or _is_from(scheduler, OURS.partition(":")[0])
+
+
 def is_redbeat(scheduler: str) -> bool:
     """Whether a scheduler is RedBeat, or made from it: it has a lock of its own, which lets one beat at a time send."""
+    return _is_from(scheduler, "redbeat")
+
+
+def _is_from(scheduler: str, package: str) -> bool:
     found = class_of(scheduler)
-    return found is not None and any(each.__module__.partition(".")[0] == "redbeat" for each in found.__mro__)
+    return found is not None and any(f"{each.__module__}.".startswith(f"{package}.") for each in found.__mro__)
 
 
 def redbeat_setting(app: Celery, name: str, default: Any) -> Any:
@@ -56,6 +67,19 @@ def is_set(app: Celery, name: str) -> bool:
         return True
     keys = {name, name.upper(), f"{getattr(conf, 'prefix', None) or ''}{name.upper()}"}
     return any(key in each for each in conf.maps[:-1] for key in keys)
+
+
+def may_be_another() -> bool:
+    """Whether another scheduler is installed, which somebody may choose on the command line of beat.
+
+    One that is a Django app cannot be used if it is not in INSTALLED_APPS.
+    """
+    return any(_is_usable(each.value.partition(":")[0].partition(".")[0]) for each in entry_points(group=SCHEDULERS))
+
+
+def _is_usable(package: str) -> bool:
+    installed = any(each.name.partition(".")[0] == package for each in apps.get_app_configs())
+    return installed or tried(lambda: find_spec(f"{package}.apps"), lambda _: None) is None
 
 
 def keeps_file(scheduler: str) -> bool:

@@ -7,15 +7,17 @@ writes nothing of it.
 from __future__ import annotations
 
 import os
+import shelve
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import celery.beat
 from celery.utils.log import get_logger
 from kombu.exceptions import KombuError
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, RedisError
 
 from tasktools.beat.choice import load
 from tasktools.beat.clock import Clock
@@ -24,9 +26,12 @@ from tasktools.beat.records import Beat, lease_of
 from tasktools.beat.trouble import Trouble
 from tasktools.beat.version import schedule_digest
 from tasktools.brokers import broker_of
+from tasktools.brokers.file_lease import FileLease
 from tasktools.brokers.lease import Lease
-from tasktools.exceptions import HeldElsewhere, TasktoolsError
+from tasktools.celery_compat import STORE
+from tasktools.exceptions import ConfigurationError, HeldElsewhere, TasktoolsError
 from tasktools.project import current_project
+from tasktools.valkey.folders import make_private
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -51,15 +56,20 @@ def scheduler(app: Celery, *, lazy: bool = False, **options: Any) -> Any:
 def lease_for(app: Celery, token: str) -> Lease:
     """Return the lease of the beats of `app`: of its broker, or a file if the broker has none.
 
-    Raises what the broker raises, and OSError for a file that cannot be used.
+    Raises what the broker raises.
     """
     broker = broker_of(app)
     if broker.supports_leases:
         broker.prepare()
         return broker.lease(lease_of(app), token)
-    from tasktools.brokers.file_lease import FileLease
-
     return FileLease(current_project().beat.lock)
+
+
+def file_lease() -> FileLease:
+    """Return the lease of this machine, for a broker that gives its user none. Raises OSError and PrivateServerError."""
+    path = Path(current_project().beat.lock)
+    make_private(path.parent)
+    return FileLease(str(path))
 
 
 class Guarded:
@@ -89,9 +99,10 @@ class Guarded:
         """Tick if this beat is in charge; return how long nothing is to be done, in seconds."""
         try:
             if not self._is_in_charge():
-                self.inner = None
+                self._forget()
                 return 0
             if self.inner is None or self._term != self.leadership.terms:
+                self._forget()
                 self._term = self.leadership.terms
                 self.inner = self._make()
                 self.max_interval = self.inner.max_interval
@@ -109,12 +120,31 @@ class Guarded:
         if not self.leadership.is_due():
             return True
         with self.leadership.idle():
-            if self._lease is None:
-                self._lease = lease_for(self.app, self._token)
-            return self.leadership.ensure(self._lease)
+            try:
+                if self._lease is None:
+                    self._lease = lease_for(self.app, self._token)
+                return self.leadership.ensure(self._lease)
+            except (ConfigurationError, NoPermissionError) as error:
+                if isinstance(self._lease, FileLease):
+                    raise
+                self.trouble.report(
+                    error,
+                    "one beat at a time on this machine only: the broker's user gets no lease",
+                )
+                if self._lease is not None:
+                    self._lease.close()
+                self._lease = file_lease()
+                return self.leadership.ensure(self._lease)
+
+    def _forget(self) -> None:
+        """Drop the scheduler without saving its schedule: that of another beat may be in its file by now."""
+        store = STORE.get(self.inner) if self.inner is not None else None
+        if isinstance(store, shelve.Shelf):
+            store.cache.clear()  # type: ignore[attr-defined]
+        self.inner = None
 
     def _drop(self) -> None:
-        self.inner = None
+        self._forget()
         self.leadership.lost()
         if self._lease is not None:
             self._lease.close()

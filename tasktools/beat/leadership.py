@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -25,6 +25,9 @@ RENEWAL = 0.6
 
 #: How many times as long as the last sending the lease lasts at least: when sending begins, 0.4 of it may be left.
 MARGIN = 3
+
+#: What is left of the longest work after another round that sends.
+FORGOTTEN = 0.97
 
 #: How long a beat that ends tries to give up its lease, in seconds.
 FAREWELL = 0.4
@@ -48,7 +51,7 @@ class Leadership:
         self.terms = 0
         #: By how much the clock has changed at the last look at the lease, in seconds.
         self.jump = 0.0
-        #: How long the last sending took, in seconds. The lease must outlast the next one.
+        #: How long the work of one round may take, in seconds, by those before. The lease must outlast it.
         self.busy = 0.0
         #: What is entered while nothing is being done that must not be interrupted.
         self.idle: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
@@ -88,7 +91,7 @@ class Leadership:
         if other is not None:
             self._stand_by(lease, other)
             return False
-        self._renew_at = began + RENEWAL * seconds
+        self._renew_at = began + min(RENEWAL * seconds, lease.longest_pause)
         if not self.in_charge:
             self._take_charge(lease)
         if lease.terms != self._term:
@@ -133,6 +136,15 @@ class Leadership:
             self._reported = ahead
         elif abs(ahead) <= WRONG:
             self._reported = 0.0
+
+    @contextlib.contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Measure how long a round works without a look at the lease. The longest counts, and is forgotten slowly."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.busy = max(time.monotonic() - began, self.busy * FORGOTTEN)
 
     def lost(self) -> None:
         """Note that the connection is gone: the lease may end before there is another."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from celery.utils.log import get_logger
 from kombu.exceptions import EncodeError
+from redis.exceptions import ResponseError
 
 from tasktools.arguments.call import Call
 from tasktools.beat.records import CHARGE, LastRun, field_of, key_of, lease_of
 from tasktools.brokers.reach import chain, reason
 from tasktools.brokers.redis_lease import RedisLease
-from tasktools.brokers.transactions import Mark, Overtaken
+from tasktools.brokers.transactions import Mark
 from tasktools.exceptions import TasktoolsError, Unreachable
 from tasktools.publishing.batch import Publisher
 from tasktools.publishing.message_maker import ELSEWHERE
-from tasktools.publishing.one_by_one import Tally
 from tasktools.terminal import line
 
 if TYPE_CHECKING:
@@ -37,8 +36,7 @@ class Tick:
     after: Any
     #: What is sent; None if only the entry's last run is written.
     call: Call | None = None
-    #: Whether its last run is now; else it is in the past.
-    is_now: bool = True
+    task_id: str = ""
 
 
 class Ledger:
@@ -115,42 +113,48 @@ class Ledger:
         if text and run is None:
             logger.error(
                 'beat: what the broker keeps of the entry "%s" cannot be read, and is written new: %s',
-                line(name),
+                line(str(name)),
                 line(text[:100]),
             )
         return run
 
-    def send(self, ticks: Sequence[Tick], ids: Sequence[str]) -> float:
-        """Send what is due and note it in one transaction; return how many seconds that took.
+    def send(self, ticks: Sequence[Tick]) -> None:
+        """Send what is due and note it in one transaction.
 
-        A tick that cannot be sent because of the project's code is reported, and noted as if it had been sent: so does Celery.
+        A tick that cannot be sent, because of the project's code or because the server refuses its queue, is reported, and noted
+        as if it had been sent: so does Celery. It is not noted if the server refuses all of them, as one without memory does.
 
         Raises Overtaken when another beat has sent one of the ticks or taken charge, and what `Publisher.send` raises for the
         broker.
         """
-        began = time.monotonic()
-        publisher = self._opened()
-        sent = [(tick, task_id) for tick, task_id in zip(ticks, ids, strict=True) if tick.call is not None]
-        texts = {tick.after.name: _last_run(tick).text() for tick in ticks}
-        while sent:
-            texts |= {tick.after.name: _last_run(tick, task_id).text() for tick, task_id in sent}
-            tally = Tally()
-            calls = [tick.call for tick, _ in sent if tick.call is not None]
-            try:
-                batch = publisher.send(calls, self._mark(texts), ids=[each for _, each in sent], tally=tally)
-            except (Unreachable, Overtaken):
-                raise
-            except (EncodeError, TasktoolsError) as error:
-                tick, _ = sent.pop(tally.failed)
-                texts[tick.after.name] = _last_run(tick).text()
-                logger.error('beat: the entry "%s" could not be sent: %s', line(tick.after.name), reason(error))
-            else:
-                self._report(batch.slow)
-                break
-        else:
-            publisher.write(self._mark(texts))
+        sent = [tick for tick in ticks if tick.call is not None]
+        failed: dict[int, Exception] = {}
+        texts: dict[str, str] = {}
+
+        def skip(number: int, error: Exception) -> bool:
+            if _concerns_one(error):
+                failed[number] = error
+            return number in failed
+
+        def mark() -> Mark:
+            if len(failed) == len(sent) and all(_is_refused(each) for each in failed.values()):
+                raise failed[0]
+            lost = {id(sent[number]) for number in failed}
+            for tick in ticks:
+                texts[tick.after.name] = _last_run(tick, "" if id(tick) in lost else tick.task_id).text()
+            return self._mark(texts)
+
+        self._send(sent, mark, skip) if sent else self._opened().write(mark())
+        for number, error in failed.items():
+            logger.error(
+                'beat: the entry "%s" could not be sent: %s', line(str(sent[number].after.name)), reason(error)
+            )
         self.kept |= texts
-        return time.monotonic() - began
+
+    def _send(self, ticks: Sequence[Tick], mark: Callable[[], Mark], skip: Callable[[int, Exception], bool]) -> None:
+        calls = [tick.call for tick in ticks if tick.call is not None]
+        batch = self._opened().send(calls, mark, ids=[tick.task_id for tick in ticks], skip=skip)
+        self._report(batch.slow)
 
     def _mark(self, texts: Mapping[str, str]) -> Mark:
         expected = {field_of(name): self.kept.get(name, "") for name in texts}
@@ -174,6 +178,16 @@ class Ledger:
         if f"{task} {sentence}" not in self._said:
             self._said.add(f"{task} {sentence}")
             logger.warning(sentence, line(task))
+
+
+def _is_refused(error: Exception) -> bool:
+    return any(isinstance(each, ResponseError) for each in chain(error))
+
+
+def _concerns_one(error: Exception) -> bool:
+    """Whether what was raised when a message was made need not keep other messages from being sent."""
+    is_ours = isinstance(error, (EncodeError, TasktoolsError)) and not isinstance(error, Unreachable)
+    return is_ours or _is_refused(error)
 
 
 def _last_run(tick: Tick, task_id: str = "") -> LastRun:

@@ -11,7 +11,7 @@ from celery.utils.time import maybe_make_aware
 
 from tasktools.arguments.call import Call
 from tasktools.beat.calls import LAZY
-from tasktools.beat.choice import OURS, class_of, is_redbeat
+from tasktools.beat.choice import class_of, is_ours, is_redbeat
 from tasktools.beat.entries import Planned
 from tasktools.beat.records import LastRun
 from tasktools.beat.schedule import faults
@@ -93,7 +93,7 @@ def outlook(
 
 def grace_of(app: Celery, scheduler: str) -> float:
     """Return how late the last run of an entry may be known, in seconds: some schedulers write it every few minutes."""
-    if scheduler == OURS or is_redbeat(scheduler) or app.conf.beat_sync_every == 1:
+    if is_ours(scheduler) or is_redbeat(scheduler) or app.conf.beat_sync_every == 1:
         return GRACE
     return GRACE + float(getattr(class_of(scheduler), "sync_every", 0))
 
@@ -126,7 +126,7 @@ class _Look:
         self.app = app
         self.kept = kept
         self.view = view
-        self.is_ours = scheduler == OURS
+        self.is_ours = is_ours(scheduler)
         self.grace = timedelta(seconds=grace_of(app, scheduler))
 
     def at(self, planned: Planned, faults: list[Fault]) -> EntryInfo:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from celery.beat import ScheduleEntry
 
-from tasktools.beat.choice import SCHEDULERS, class_of, keeps_file, scheduler_of
+from tasktools.beat.choice import class_of, keeps_file, may_be_another, scheduler_of
 from tasktools.beat.validation import Entry, Fault
 from tasktools.registry.registry import finalize
 
@@ -50,4 +49,4 @@ def _is_celerys(scheduler: str, *, sure: bool) -> bool:
     found = class_of(scheduler)
     if found is None or getattr(found, "Entry", None) is not ScheduleEntry:
         return False
-    return sure or not entry_points(group=SCHEDULERS)
+    return sure or not may_be_another()

@@ -10,11 +10,12 @@ import heapq
 import os
 import socket
 from collections.abc import Iterator
+from itertools import count
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import celery.beat
-from celery.beat import event_t
 from celery.utils.log import get_logger
 
 from tasktools.arguments.call import Call
@@ -56,14 +57,15 @@ SOON = 0.005
 class Scheduler(celery.beat.Scheduler):
     """Celery's scheduler, with its state in a Redis or Valkey, and one beat in charge."""
 
-    _heap: Any
-
     def __init__(self, app: Celery, *args: Any, **options: Any) -> None:
         self.clock = Clock(app.timezone)
         self.trouble = Trouble()
         self.ledger = Ledger(app, uuid4().hex)
         self._is_loaded = self._was_in_charge = False
-        self._calls: list[Call] = []
+        #: When the entries are to be asked: a heap of the time, a number that no other has, and the entry.
+        self._events: list[tuple[float, int, Any]] = []
+        self._numbers = count()
+        self._calls: list[tuple[Call, str]] = []
         #: The entries whose last runs are loaded.
         self._names: set[str] = set()
         super().__init__(app, *args, **options)
@@ -133,7 +135,9 @@ class Scheduler(celery.beat.Scheduler):
             at = run.at.astimezone(self.app.timezone)
             entry.last_run_at = at if entry.default_now().tzinfo else at.replace(tzinfo=None)
             entry.total_run_count = run.count
-        self._heap, self._names = None, set(runs)
+        self._names = set(runs)
+        self._events = [self._event(entry) for entry in self.schedule.values()]
+        heapq.heapify(self._events)
         self._is_loaded = self._was_in_charge = True
 
     def _begin(self, name: str, kept: LastRun | None) -> LastRun:
@@ -148,7 +152,7 @@ class Scheduler(celery.beat.Scheduler):
         if (kept.at - now).total_seconds() > FUTURE:
             logger.error(
                 'beat: the entry "%s" last ran at %s, which is in the future: a clock was wrong. It goes on from now.',
-                line(name),
+                line(str(name)),
                 kept.at.isoformat(sep=" ", timespec="seconds"),
             )
             return LastRun(at=now, count=kept.count, task_id=kept.task_id)
@@ -157,28 +161,29 @@ class Scheduler(celery.beat.Scheduler):
     # What is due
 
     def _send_due(self) -> float:
-        if self._heap is None:
-            self._heap = [self._event(entry, *self._ask(entry)) for entry in self.schedule.values()]
-            heapq.heapify(self._heap)
         due = list(self._due())
         if due:
             self._send(due)
             return 0
-        heap = self._heap
+        heap = self._events
         pause = float(min(self.leadership.pause(), self.max_interval or FAILED))
         return max(0.0, min(heap[0][0] - self.clock.time(), pause)) if heap else pause
 
-    def _due(self) -> Iterator[tuple[Any, float]]:
-        """Take at most MOST entries that are due from the heap, each with the seconds to its next run."""
-        heap, found = self._heap, 0
+    def _due(self) -> Iterator[Any]:
+        """Take at most MOST entries that are due from the heap."""
+        heap, found = self._events, 0
         while heap and found < MOST and heap[0][0] <= self.clock.time():
             entry = heapq.heappop(heap)[2]
+            if self.schedule.get(entry.name) is not entry:  # somebody has replaced it
+                self._is_loaded = False
+                continue
+            asked = self.clock.time()
             is_due, seconds = self._ask(entry)
             if is_due:
                 found += 1
-                yield entry, seconds
+                yield entry
             else:
-                heapq.heappush(heap, event_t(self.clock.time() + max(seconds, SOON), 5, entry))
+                heapq.heappush(heap, (asked + max(seconds, SOON), next(self._numbers), entry))
 
     def _ask(self, entry: Any) -> tuple[bool, float]:
         """Ask a schedule whether it is due, and for the seconds to its next run."""
@@ -192,38 +197,45 @@ class Scheduler(celery.beat.Scheduler):
             self.trouble.report(error, f'the schedule of "{entry.name}" cannot say when it is due')
             return False, FAILED
 
-    def _event(self, entry: Any, is_due: bool, seconds: float) -> event_t:
-        return event_t(self.clock.time() + (0 if is_due else seconds), 5, entry)
+    def _event(self, entry: Any) -> tuple[float, int, Any]:
+        """Return when to ask an entry next. Those that are due at the same moment get the same time, and leave together."""
+        asked = self.clock.time()
+        is_due, seconds = self._ask(entry)
+        return asked + (0 if is_due else seconds), next(self._numbers), entry
 
-    def _send(self, due: list[tuple[Any, float]]) -> None:
-        ticks = [self._tick(entry) for entry, _ in due]
-        ids = Publisher.new_ids([tick.call or Call(task="") for tick in ticks])
-        self.leadership.busy = self.ledger.send(ticks, ids)
-        for tick, (_, seconds) in zip(ticks, due, strict=True):
+    def _send(self, due: list[Any]) -> None:
+        with self.leadership.at_work():
+            ticks = [self._tick(entry) for entry in due]
+            self.ledger.send(ticks)
+        for tick in ticks:
             self.schedule[tick.after.name] = tick.after
-            is_due, seconds = (False, seconds) if tick.is_now else self._ask(tick.after)
-            heapq.heappush(self._heap, self._event(tick.after, is_due, seconds))
+            heapq.heappush(self._events, self._event(tick.after))
 
     def _tick(self, entry: Any) -> Tick:
         late = expired_at(entry, entry.default_now())
         if late is not None:
-            logger.warning('beat: "%s" is not sent: its expires has passed.', line(entry.name))
+            logger.warning('beat: "%s" is not sent: its expires has passed.', line(str(entry.name)))
             after = entry.next(late)
             after.total_run_count = entry.total_run_count
-            return Tick(after=after, is_now=False)
+            return Tick(after=after)
         self._calls = []
         try:
             self.apply_entry(entry, producer=None)  # Celery's: others put their own code around it
         except Exception as error:  # noqa: BLE001 - such code may fail
             self.trouble.report(error, f'the entry "{entry.name}" cannot be sent')
-        return Tick(after=next(entry), call=self._calls[0] if self._calls else None)
+        call, task_id = self._calls[0] if self._calls else (None, "")
+        return Tick(after=next(entry), call=call, task_id=task_id)
 
-    def apply_async(self, entry: Any, producer: Any = None, advance: bool = True, **_: Any) -> None:
-        """Note what `entry` sends: it leaves with all that is due."""
+    def apply_async(self, entry: Any, producer: Any = None, advance: bool = True, **_: Any) -> Any:
+        """Note what `entry` sends: it leaves with all that is due. Return what has its id, which Celery logs."""
         try:
-            self._calls.append(call_of(entry))
+            call = call_of(entry)
+            [task_id] = Publisher.new_ids([call])
+            self._calls.append((call, task_id))
+            return SimpleNamespace(id=task_id)
         except Exception as error:  # noqa: BLE001 - lazy arguments are code of the project
             self.trouble.report(error, f'the arguments of "{entry.name}" cannot be made')
+            return None
 
     def close(self) -> None:
         """Give up the lease, and the connection."""

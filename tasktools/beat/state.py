@@ -10,6 +10,7 @@ from redis.exceptions import ResponseError
 
 from tasktools.beat.records import ENTRY, Beat, LastRun, key_of, lease_of
 from tasktools.brokers import broker_of
+from tasktools.brokers.lease import Holder
 from tasktools.brokers.reach import connect, reach
 
 if TYPE_CHECKING:

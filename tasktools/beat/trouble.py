@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from celery.utils.log import get_logger
+from redis.exceptions import NoPermissionError
 
 from tasktools.brokers.reach import reason
 from tasktools.exceptions import TasktoolsError
@@ -14,6 +15,9 @@ logger = get_logger("celery.beat")
 
 #: How long the same error is not reported again, in seconds.
 SILENCE = 60.0
+
+#: The hint for a user of Redis who may not do what beat does there. The server's own error may not name the key.
+RIGHTS = 'allow the broker\'s user the keys "tasktools:beat:*", with the prefix of its keys (ACL SETUSER)'
 
 
 class Trouble:
@@ -25,7 +29,10 @@ class Trouble:
 
     def report(self, error: Exception, what: str = "") -> None:
         """Log an error that does not stop beat; without `what`, nothing is sent until `over` is called."""
-        hint = f" Hint: {error.hint}" if isinstance(error, TasktoolsError) and error.hint else ""
+        told = (
+            error.hint if isinstance(error, TasktoolsError) else RIGHTS if isinstance(error, NoPermissionError) else ""
+        )
+        hint = f" Hint: {told}" if told else ""
         kind = "" if isinstance(error, TasktoolsError) else f"{type(error).__name__}: "
         text = line(f"{what}{': ' if what else ''}{kind}{reason(error)}.{hint}")
         self._is_lost = self._is_lost or not what

@@ -29,8 +29,6 @@ class FileLease(Lease):
     not count between machines.
     """
 
-    guarantee = "one beat at a time on this machine, by a lock on a file"
-
     def __init__(self, path: str) -> None:
         self.path = path
         #: The open file that this process has locked.

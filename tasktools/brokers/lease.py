@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import math
 from dataclasses import dataclass
 
 #: How long the connection of a lease may take to be made, in seconds, and an answer on it.
@@ -33,8 +34,8 @@ class ServerTime:
 class Lease(abc.ABC):
     """A lease as one process asks for it. Errors are those of the broker's library."""
 
-    #: What the guarantee of this kind of lease is, in a few words.
-    guarantee = ""
+    #: After this many seconds at the latest, the holder must call `hold` again, however long the lease is to last.
+    longest_pause = math.inf
     #: The clock of the server as it answered last; None if unknown.
     server_time: ServerTime | None = None
     #: What was found in place of the lease and is no lease, for whoever wants to report it.

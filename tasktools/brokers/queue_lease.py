@@ -43,7 +43,7 @@ _LOST = (AMQPError, MessageNacked, OSError, AttributeError)
 class QueueLease(Lease):
     """A lease in RabbitMQ. It lasts as long as its connection, however many seconds are asked for."""
 
-    guarantee = "one beat at a time, by an exclusive queue"
+    longest_pause = HEARTBEAT / 2
 
     def __init__(self, connection: Any, name: str) -> None:
         """`connection` (kombu's) has a heartbeat of HEARTBEAT seconds, and is used for the lease alone."""
@@ -51,11 +51,15 @@ class QueueLease(Lease):
         self._about = f"{self.name}:holder"
         self._connection = connection
         self._is_held = self._is_lost = self._is_returned = False
-        with self._told():
-            connection.connection.sock.settimeout(ANSWER)
-            self._channel = connection.channel()
-            self._asking = connection.channel()
-            self._asking.events["basic_return"].add(self._on_return)
+        try:
+            with self._told():
+                connection.connection.sock.settimeout(ANSWER)
+                self._channel = connection.channel()
+                self._asking = connection.channel()
+                self._asking.events["basic_return"].add(self._on_return)
+        except BaseException:
+            self.close()
+            raise
 
     def hold(self, text: str, seconds: float) -> Holder | None:
         """Take the lease, or ask the server whether it still knows that this process holds it.

@@ -8,6 +8,8 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from tasktools.brokers.base import PRIVATE_SOCKET, Trace
 from tasktools.brokers.keys import Keys
@@ -36,7 +38,9 @@ class RedisBroker(PortableBroker):
         from tasktools.brokers.reach import connect
 
         connection = connect(self, LIMIT)
-        return RedisLease(Keys(connection.default_channel), name, token, release=connection.release)
+        keys = Keys(connection.default_channel)
+        keys.client.set_retry(Retry(NoBackoff(), 0))  # beat itself tries again, and must not wait for long
+        return RedisLease(keys, name, token, release=connection.release)
 
     def find(self, task_ids: Collection[str]) -> dict[str, Trace]:
         """Look first at the messages that workers have reserved, then in the queues of the app and of any producer.

@@ -24,14 +24,15 @@ from tasktools.brokers.lease import Holder, Lease, ServerTime
 #: How long one wait may take, in seconds: shorter than the limit for an answer.
 LONGEST_WAIT = 3.0
 
+#: How often the beat in charge asks the server for its time, in seconds.
+TIME_AGAIN = 5.0
+
 #: How much longer than its wait a standby is believed to stand by, in seconds.
 BELIEVED = 2.0
 
 
 class RedisLease(Lease):
     """A lease in a Redis or Valkey."""
-
-    guarantee = "one beat at a time, by a lease in the broker"
 
     def __init__(self, keys: Keys, name: str, token: str, *, release: Callable[[], object] | None = None) -> None:
         """`name` has no prefix of the broker's keys; `token` has no space, and no other process has the same.
@@ -44,6 +45,7 @@ class RedisLease(Lease):
         self._is_held = False
         self._release = release
         self._asked = (0.0, 0.0)
+        self._has_getex = True
 
     def ask_time(self) -> None:
         [server] = self._ask(["TIME"])
@@ -70,16 +72,25 @@ class RedisLease(Lease):
                 return None
 
     def _keep(self, milliseconds: int) -> bool:
-        """Extend the lease. If it has passed to another process since the look, that one's lease is extended: no harm.
+        """Extend the lease. If it has passed to another process, that one's lease is extended: no harm."""
+        if time.monotonic() - self._asked[1] >= TIME_AGAIN:
+            self.ask_time()
+        held = self._extended(milliseconds)
+        return isinstance(held, bytes) and self._is_own(held)
 
-        What else may be at the key is not touched: it would expire.
-        """
-        held, server = self._ask(["GET", self.name], ["TIME"])
-        self._note(server)
-        if not isinstance(held, bytes) or not self._is_own(held):
-            return False
-        [kept] = self._ask(["PEXPIRE", self.name, milliseconds])
-        return bool(kept)
+    def _extended(self, milliseconds: int) -> Any:
+        """Return what is at the key, which expires in `milliseconds` then; one command does it from Redis 6.2 on."""
+        if self._has_getex:
+            try:
+                [held] = self._ask(["GETEX", self.name, "PX", milliseconds], timed=False)
+            except ResponseError as error:
+                if not isinstance(error, NoPermissionError) and "unknown command" not in str(error).lower():
+                    raise
+                self._has_getex = False
+            else:
+                return held
+        held, _ = self._ask(["GET", self.name], ["PEXPIRE", self.name, milliseconds], timed=False)
+        return held
 
     def _look(self) -> tuple[bytes | None, int]:
         """Return the value of the lease and its milliseconds; None if nobody holds it. Move aside what is no lease."""
@@ -98,14 +109,18 @@ class RedisLease(Lease):
             if "no such key" not in str(error):  # another process has done it
                 raise
 
-    def _ask(self, *commands: Sequence[Any]) -> list[Any]:
-        """Return the answers to the commands; an error of one command is its answer, unless it is one of permission."""
+    def _ask(self, *commands: Sequence[Any], timed: bool = True) -> list[Any]:
+        """Return the answers to the commands; an error of a wrong type is the answer of its command, and so is any of TIME.
+
+        With `timed`, note when the server was asked.
+        """
         began = time.monotonic()
         with self.keys.client.pipeline(transaction=False) as pipe:
             for command in commands:
                 pipe.execute_command(*command)
             answers: list[Any] = pipe.execute(raise_on_error=False)
-        self._asked = began, time.monotonic()
+        if timed:
+            self._asked = began, time.monotonic()
         for command, answer in zip(commands, answers, strict=True):
             if isinstance(answer, RedisError) and not str(answer).startswith("WRONGTYPE") and command[0] != "TIME":
                 raise answer
@@ -141,7 +156,9 @@ class RedisLease(Lease):
         try:
             self._stand_by(text, seconds)
             self.keys.client.blpop([f"{self.name}:given-up"], timeout=seconds)
-        except NoPermissionError:
+        except ResponseError as error:  # the user may not do it, or something else is at one of the two keys
+            if not isinstance(error, NoPermissionError) and not str(error).startswith("WRONGTYPE"):
+                raise
             time.sleep(min(seconds, 0.2))
 
     def _stand_by(self, text: str, seconds: float) -> None:
@@ -155,7 +172,8 @@ class RedisLease(Lease):
 
     def close(self) -> None:
         if self._release is not None:
-            self._release()
+            with contextlib.suppress(RedisError, OSError):
+                self._release()
 
 
 def look(keys: Keys, name: str) -> tuple[Holder | None, list[Holder]]:

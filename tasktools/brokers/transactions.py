@@ -82,7 +82,7 @@ def transact(keys: Keys, outgoing: Outgoing, mark: Mark | None) -> None:
         raise SentInPart(list(refused), reason)
     if mark and key not in refused:
         try:
-            _put_back(keys, key, before)
+            _put_back(keys, key, before, mark)
         except (RedisError, OSError):
             raise SentInPart(list(refused), reason) from None
     raise reason
@@ -108,9 +108,16 @@ def announce(keys: Keys, events: Sequence[tuple[str, str]]) -> None:
                 connection.read_response()
 
 
-def _put_back(keys: Keys, key: str, before: Mapping[bytes, bytes]) -> None:
-    """Restore what a mark held: its batch was not sent."""
-    with keys.client.pipeline(transaction=True) as pipe:
+def _put_back(keys: Keys, key: str, before: Mapping[bytes, bytes], mark: Mark) -> None:
+    """Restore what a mark held: its batch was not sent. Leave it if another process has written it since then."""
+    written = {**before, **{_packed(name): _packed(value) for name, value in mark.values.items()}}
+    for name in mark.removed:
+        written.pop(_packed(name), None)
+    with keys.client.pipeline(transaction=True) as pipe, contextlib.suppress(WatchError):
+        pipe.watch(key)
+        if pipe.hgetall(key) != written:
+            return
+        pipe.multi()
         pipe.delete(key)
         if before:
             pipe.hset(key, mapping=dict(before))

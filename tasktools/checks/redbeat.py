@@ -8,6 +8,7 @@ from django.core.checks import CheckMessage
 from django.core.checks import Warning as CheckWarning
 
 from tasktools import startup
+from tasktools.celery_compat import DEFAULTS
 from tasktools.project import current_project
 
 #: A time without any beat that is reported, in seconds.
@@ -24,14 +25,17 @@ def check() -> list[CheckMessage]:
         return []
     startup.read_settings(found)
     conf: Any = found.app.conf
-    if "redbeat" not in str(conf.beat_scheduler).lower():
+    if conf.beat_scheduler == DEFAULTS.here()["beat_scheduler"]:
         return []
-    from tasktools.beat.choice import redbeat_setting  # imports celery.beat
+    from tasktools.beat.choice import is_redbeat, redbeat_setting  # imports celery.beat
 
-    if redbeat_setting(found.app, "lock_key", "redbeat::lock") is None:
+    if not is_redbeat(str(conf.beat_scheduler)) or redbeat_setting(found.app, "lock_key", "redbeat::lock") is None:
         return []
-    look = float(conf.beat_max_loop_interval or _LOOK)
-    lock = float(redbeat_setting(found.app, "lock_timeout", 0) or _LOCK * look)
+    try:
+        look = float(conf.beat_max_loop_interval or _LOOK)
+        lock = float(redbeat_setting(found.app, "lock_timeout", 0) or _LOCK * look)
+    except (TypeError, ValueError):  # RedBeat itself reports it
+        return []
     if lock + look <= LONG:
         return []
     return [

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasktools import conf
-from tasktools.arguments.names import shown_path
+from tasktools.arguments.names import shown, shown_path
 from tasktools.brokers import broker_of, private
 from tasktools.exceptions import ConfigurationError, PrivateServerError, UsageError
 from tasktools.project import BeatPlan, current_project
@@ -33,12 +33,23 @@ class BeatSetup:
         self.stands_by = not options.get("no_standby")
         #: The dotted name of the scheduler that the project has chosen, or of ours.
         self.scheduler = scheduler_of(found.app, options.get("scheduler"), file=self.typed)
+        if self.is_ours and not options.get("scheduler"):
+            self._require_permission()
 
     @property
     def is_ours(self) -> bool:
-        from tasktools.beat.choice import OURS
+        from tasktools.beat.choice import is_ours
 
-        return self.scheduler == OURS
+        return is_ours(self.scheduler)
+
+    def _require_permission(self) -> None:
+        """Use Celery's scheduler, as before, if the broker's user may not keep what ours keeps there."""
+        from tasktools.beat.permission import refusal
+
+        refused = refusal(self.app)
+        if refused:
+            self.command.warn(refused)
+            self.scheduler = str(self.app.conf.beat_scheduler)
 
     def guarantee(self) -> str:
         """Return in a few words which guarantee there is that one beat alone sends."""
@@ -58,19 +69,24 @@ class BeatSetup:
 
         Raises ConfigurationError or UsageError if there is no place for the schedule, or if a setting is wrong.
         """
-        from tasktools.beat.choice import GUARDED, OURS, is_redbeat, keeps_file
+        from tasktools.beat.choice import GUARDED, is_redbeat, keeps_file
         from tasktools.beat.version import code_digest
 
-        words, lock = [], ""
+        words, lock = [], str(_runtime_place() / "beat.lock")
         if self.is_ours:
-            words = ["--scheduler", OURS]
+            if not broker_of(self.app).supports_transactions:
+                raise UsageError(
+                    f'The scheduler "{shown(self.scheduler)}" needs Redis or Valkey as the broker.',
+                    hint="leave -S and CELERY_BEAT_SCHEDULER out: beat then takes one that fits the broker",
+                )
+            words = ["--scheduler", self.scheduler]
         elif not is_redbeat(self.scheduler):
             words = ["--scheduler", GUARDED]
             needs_lock = not broker_of(self.app).supports_leases
             if keeps_file(self.scheduler) or needs_lock:
                 path = self._file()
                 words += ["--schedule", path] if path else []
-                lock = f"{Path(path or self._configured).absolute()}.lock" if needs_lock else ""
+                lock = f"{Path(path or self._configured).absolute()}.lock" if needs_lock else lock
         current_project().beat = BeatPlan(
             lease=conf.beat_lease(),
             stands_by=self.stands_by,
@@ -87,7 +103,7 @@ class BeatSetup:
 
     def _file(self) -> str | None:
         """Return another file for the schedule than the configured one; None to use that."""
-        from tasktools.beat.state_file import place_beside, runtime_place, schedule_file, why_no_schedule
+        from tasktools.beat.state_file import place_beside, schedule_file, why_no_schedule
 
         no_schedule = why_no_schedule(self._configured, typed=bool(self.typed))
         if no_schedule:
@@ -98,7 +114,7 @@ class BeatSetup:
         beside = place_beside(self._configured, conf.data_dir()) if private.is_private(self.app.conf) else None
         if beside is not None and why_no_schedule(str(beside)) is None:
             return str(beside)
-        places = [conf.data_dir(), runtime_place(conf.data_dir(), Path(tempfile.gettempdir()))]
+        places = [conf.data_dir(), _runtime_place()]
         try:
             path = schedule_file(self._configured, places)
         except (OSError, PrivateServerError) as error:
@@ -112,3 +128,9 @@ class BeatSetup:
         where = Path(self._configured).absolute()
         self.command.note(f'"{where}" cannot be written: beat keeps its schedule in "{path}".')
         return str(path)
+
+
+def _runtime_place() -> Path:
+    from tasktools.beat.state_file import runtime_place
+
+    return runtime_place(conf.data_dir(), Path(tempfile.gettempdir()))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 
 from tasktools import conf
-from tasktools.beat.choice import OURS, class_of, keeps_file, require_scheduler, scheduler_of
+from tasktools.beat.choice import class_of, is_ours, keeps_file, require_scheduler, scheduler_of
 from tasktools.beat.entries import entries_of
 from tasktools.beat.outlook import EntryInfo, View, outlook
 from tasktools.beat.records import LastRun
@@ -57,7 +57,7 @@ class Reading:
 
     def _kept(self) -> Mapping[str, LastRun] | None:
         """Return when the entries last ran; None if the scheduler's own entries say it."""
-        if self.scheduler == OURS:
+        if is_ours(self.scheduler):
             return self.state.runs
         if keeps_file(self.scheduler):
             return self._kept_in_file()

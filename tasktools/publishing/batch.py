@@ -135,15 +135,18 @@ class Publisher:
     def send(
         self,
         calls: Sequence[Call],
-        mark: Mark | None = None,
+        mark: Mark | Callable[[], Mark] | None = None,
         *,
         ids: list[str] | None = None,
         tally: Tally | None = None,
+        skip: Callable[[int, Exception], bool] | None = None,
     ) -> Batch:
         """Send one batch, and the mark with it. The ids are new ones unless given (`new_ids`).
 
         Raises Unreachable, InDoubt, ProjectError when the project's own code fails during that, and EncodeError. `tally` then
-        says how many of the calls have been sent nevertheless: none, if batches are sent as a whole.
+        says how many of the calls have been sent nevertheless: none, if batches are sent as a whole. There, `skip` gets the
+        number of a call and the error that it raised, and says whether the others are sent; a mark that is made after that
+        is a function.
         """
         self.open()
         ids = self.new_ids(calls) if ids is None else ids
@@ -152,7 +155,8 @@ class Publisher:
             if not self.is_atomic:
                 return self._send_each(calls, ids, tally)
             try:
-                outgoing = self._maker.make(calls, ids, tally)
+                outgoing = self._maker.make(calls, ids, tally, skip)
+                mark = mark() if callable(mark) else mark
             except (EncodeError, TasktoolsError):
                 raise
             except self._errors as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tasktools.arguments.call import Call
@@ -44,16 +44,25 @@ class MessageMaker:
         self._plan: Plan | None = None
         self._options: Any = None
 
-    def make(self, calls: Sequence[Call], ids: Sequence[str], tally: Tally) -> Outgoing:
-        """Return what the calls send. Raises what `one` does; `tally` then says which call failed."""
-        number = 0
+    def make(
+        self,
+        calls: Sequence[Call],
+        ids: Sequence[str],
+        tally: Tally,
+        skip: Callable[[int, Exception], bool] | None = None,
+    ) -> Outgoing:
+        """Return what the calls send. Raises what `one` does; `tally` then says which call failed.
+
+        `skip` gets the number of a call and its error, and says whether the others are made nevertheless.
+        """
         with self.batch():
-            try:
-                for number, call in enumerate(calls):
+            for number, call in enumerate(calls):
+                try:
                     self.one(call, ids[number])
-            except BaseException:
-                tally.failed = number
-                raise
+                except Exception as error:
+                    tally.failed = number
+                    if skip is None or not skip(number, error):
+                        raise
         return self._outgoing
 
     @contextlib.contextmanager

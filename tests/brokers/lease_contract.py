@@ -36,7 +36,6 @@ __all__ = [
     "test_give_up__wakes_one_that_waits",
     "test_hold__is_refused_while_another_process_holds_it",
     "test_hold__keeps_it_and_its_text",
-    "test_lease__has_a_guarantee",
     "test_lease__of_another_name_is_another_one",
     "test_lease__with_a_long_and_odd_name",
     "test_processes__one_holds_it_and_the_next_takes_over_from_one_that_is_killed",
@@ -63,10 +62,6 @@ def make_lease(place: Place, name: str) -> Iterator[Make]:
     for each in made:
         with contextlib.suppress(Exception):
             each.close()
-
-
-def test_lease__has_a_guarantee(make_lease: Make) -> None:
-    assert make_lease().guarantee.startswith("one beat at a time")
 
 
 def test_hold__is_refused_while_another_process_holds_it(make_lease: Make) -> None:

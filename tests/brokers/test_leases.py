@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 import redis
 from celery import Celery
+from redis.exceptions import NoPermissionError, ResponseError
 
 from tasktools import conf
-from tasktools.brokers import broker_of
+from tasktools.brokers import broker_of, redis_lease
 from tasktools.brokers.file_lease import MARK, FileLease
 from tasktools.brokers.keys import Keys
 from tasktools.brokers.lease import Holder
@@ -142,8 +143,8 @@ def test_redis__ends_between_the_look_and_the_keeping(
     client.set(name, "me one", px=60_000)
     ask = lease._ask
 
-    def and_end(*commands: Any) -> list[Any]:
-        answers = ask(*commands)
+    def and_end(*commands: Any, **options: Any) -> list[Any]:
+        answers = ask(*commands, **options)
         if ["PTTL", name] in commands and answers[0] == b"me one":
             client.set(name, "other two", px=60_000)
         return answers
@@ -171,8 +172,9 @@ def test_redis__two_that_have_both_found_it_free(
     assert lease.terms == 0
 
 
-def test_redis__the_time_is_the_server_s(client: Any, lease: RedisLease) -> None:
+def test_redis__the_time_is_the_server_s(client: Any, lease: RedisLease, monkeypatch: pytest.MonkeyPatch) -> None:
     assert lease.server_time is None
+    monkeypatch.setattr(redis_lease, "TIME_AGAIN", 0)
     for asked in (lease.ask_time, lambda: lease.hold("one", 5), lambda: lease.hold("one", 5)):
         lease.server_time = None
         before, began = client.time(), time.monotonic()
@@ -187,8 +189,47 @@ def test_redis__the_time_is_the_server_s(client: Any, lease: RedisLease) -> None
 # --- Redis: something else at the key
 
 
-@pytest.mark.parametrize("holding", [True, False])
-@pytest.mark.parametrize("kind", ["list", "text"])
+def test_redis__the_time_is_not_asked_each_time(lease: RedisLease) -> None:
+    lease.hold("one", 5)
+    asked = lease.server_time
+    assert lease.hold("one", 5) is None
+    assert lease.server_time is asked
+
+
+@pytest.mark.parametrize("unable", ["unknown command 'GETEX'", "NOPERM"])
+def test_redis__is_kept_by_two_commands_where_one_is_not_there(
+    client: Any, lease: RedisLease, name: str, monkeypatch: pytest.MonkeyPatch, unable: str
+) -> None:
+    """Before Redis 6.2, and for a user who may not use it."""
+    ask, used = lease._ask, []
+
+    def without(*commands: Any, **options: Any) -> list[Any]:
+        used.append([command[0] for command in commands])
+        if commands[0][0] == "GETEX":
+            raise NoPermissionError(unable) if unable == "NOPERM" else ResponseError(unable)
+        return ask(*commands, **options)
+
+    monkeypatch.setattr(lease, "_ask", without)
+    lease.hold("one", 0.5)
+    used.clear()
+    assert lease.hold("one", 60) is None
+    assert lease.hold("one", 60) is None
+    assert used == [["GETEX"], ["GET", "PEXPIRE"], ["GET", "PEXPIRE"]]
+    assert client.pttl(name) > 50_000
+
+
+def test_redis__another_error_of_that_command_is_an_error(lease: RedisLease, monkeypatch: pytest.MonkeyPatch) -> None:
+    lease.hold("one", 5)
+
+    def refuse(*_: Any, **__: Any) -> list[Any]:
+        raise ResponseError("READONLY")
+
+    monkeypatch.setattr(lease, "_ask", refuse)
+    with pytest.raises(ResponseError, match="READONLY"):
+        lease.hold("one", 5)
+
+
+@pytest.mark.parametrize(("kind", "holding"), [("list", True), ("list", False), ("text", False)])
 def test_redis__what_is_no_lease_is_moved_aside(
     client: Any, lease: RedisLease, name: str, kind: str, holding: bool
 ) -> None:
@@ -206,6 +247,18 @@ def test_redis__what_is_no_lease_is_moved_aside(
     assert client.type(f"{name}:moved-aside") == (b"list" if kind == "list" else b"string")
     assert client.ttl(f"{name}:moved-aside") == -1
     client.delete(f"{name}:moved-aside")
+
+
+def test_redis__a_text_in_place_of_its_own_lease_is_somebody_s_until_that_would_end(
+    client: Any, lease: RedisLease, name: str
+) -> None:
+    lease.hold("one", 0.3)
+    client.set(name, "a text of somebody")
+    held = lease.hold("one", 0.3)
+    assert held is not None
+    assert held.text == "text of somebody"
+    wait_for(lambda: lease.hold("one", 0.3) is None, LATE)
+    assert lease.terms == 2
 
 
 def test_redis__what_expires_is_held_by_somebody_until_then(client: Any, lease: RedisLease, name: str) -> None:

@@ -1,11 +1,22 @@
 from __future__ import annotations
 
+import sys
+from types import ModuleType
 from typing import Any
 
 import pytest
+from celery.beat import Scheduler
 from django.core.checks import run_checks
 
 from tasktools import checks
+
+
+@pytest.fixture(autouse=True)
+def redbeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A class as RedBeat's: the library may be missing here."""
+    module: Any = ModuleType("redbeat")
+    module.RedBeatScheduler = type("RedBeatScheduler", (Scheduler,), {"__module__": "redbeat.schedulers"})
+    monkeypatch.setitem(sys.modules, "redbeat", module)
 
 
 def ids(app: Any, **settings: Any) -> list[str]:
@@ -35,6 +46,7 @@ def test_W014__fires_for_more_than_a_minute(shop: Any, lock: int, look: int) -> 
         {"REDBEAT_LOCK_TIMEOUT": 5, "beat_max_loop_interval": 1},
         {"beat_max_loop_interval": 10},
         {"redbeat_lock_key": None},
+        {"redbeat_lock_timeout": "soon"},
     ],
 )
 def test_W014__is_silent(shop: Any, settings: dict[str, Any]) -> None:

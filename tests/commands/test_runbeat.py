@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from celery.beat import Scheduler
 
+from tasktools.beat import shutdown
+from tasktools.beat.choice import GUARDED, OURS
+from tasktools.beat.scheduler import Scheduler as OurScheduler
 from tasktools.management import first_lines
+from tasktools.management.run_base import RunCommand
+from tasktools.project import BeatPlan, current_project
 
 
 class Stored(Scheduler):
@@ -25,3 +31,124 @@ def test_scheduler__whose_tables_are_missing(run_command: Any, monkeypatch: pyte
         "Hint: manage.py migrate beat_app",
     ]
     assert ran.code == 2
+
+
+@pytest.fixture
+def planned(elsewhere: Any, run_command: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Run runbeat up to the start of Celery's beat; return what it printed, Celery's words, and the plan."""
+
+    def plan(*words: str, **changes: Any) -> tuple[Any, list[str], BeatPlan]:
+        name = elsewhere(**{"broker_url": "redis://127.0.0.1:1/0", **changes})
+        given: list[str] = []
+        monkeypatch.setattr(RunCommand, "start", lambda self, found, words, options: given.extend(words) or 0)  # type: ignore[func-returns-value]
+        monkeypatch.setattr(shutdown, "end_between_ticks", lambda app: None)
+        ran = run_command("runbeat", "--noreload", "-A", name, *words, skip_checks=True)
+        return ran, given, current_project().beat
+
+    return plan
+
+
+def scheduler(words: list[str]) -> str:
+    return words[words.index("--scheduler") + 1]
+
+
+def test_redis__our_scheduler_and_what_it_guarantees(planned: Any) -> None:
+    ran, words, plan = planned()
+    assert ran.code == 0, ran.err
+    assert scheduler(words) == OURS
+    assert "--schedule" not in words
+    [first] = [each for each in ran.err.splitlines() if each.startswith("app ")]
+    assert first.endswith(" | one beat at a time, each tick sent once")
+    assert (plan.stands_by, plan.scheduler, plan.lock) == (True, "", "")
+    assert plan.lease == 1.4
+    assert len(plan.code) == 12
+
+
+def test_no_standby(planned: Any) -> None:
+    ran, words, plan = planned("--no-standby")
+    assert ran.code == 0, ran.err
+    assert "--no-standby" not in words
+    assert not plan.stands_by
+
+
+@pytest.mark.parametrize("chosen", ["celery.beat:PersistentScheduler", f"{__name__}:Stored"])
+def test_scheduler_that_the_project_has_set__is_kept_with_a_lease_around_it(
+    planned: Any, chosen: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran, words, plan = planned(beat_scheduler=chosen)
+    assert ran.code == 0, ran.err
+    assert scheduler(words) == GUARDED
+    assert plan.scheduler == chosen
+    assert plan.lock == ""
+    assert " | one beat at a time, by a lease in the broker" in ran.err
+
+
+def test_schedule_option__is_celery_s_scheduler(planned: Any, tmp_path: Path) -> None:
+    ran, words, plan = planned("--schedule", str(tmp_path / "beat"))
+    assert ran.code == 0, ran.err
+    assert scheduler(words) == GUARDED
+    assert plan.scheduler == "celery.beat:PersistentScheduler"
+
+
+def test_broker_without_leases__a_lock_beside_the_schedule(
+    planned: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran, words, plan = planned(broker_url="memory://")
+    assert ran.code == 0, ran.err
+    assert scheduler(words) == GUARDED
+    assert plan.lock.endswith("celerybeat-schedule.lock")
+    assert " | one beat at a time on this machine" in ran.err
+
+
+def test_our_scheduler__on_a_broker_that_cannot_have_it_is_refused(planned: Any) -> None:
+    ran, words, _ = planned("-S", OURS, broker_url="memory://")
+    assert ran.code == 2, ran.err
+    assert "needs Redis or Valkey as the broker" in ran.err
+    assert "Hint: " in ran.err
+    assert words == []
+
+
+class Made(OurScheduler):
+    """A scheduler that a project makes from ours."""
+
+
+def test_scheduler_made_from_ours__has_no_second_lease_around_it(planned: Any) -> None:
+    """Of the same name, and so it would stand by for ever."""
+    ran, words, plan = planned(beat_scheduler=f"{__name__}:Made")
+    assert ran.code == 0, ran.err
+    assert scheduler(words) == f"{__name__}:Made"
+    assert plan.scheduler == ""
+    assert " | one beat at a time, each tick sent once" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("lease", "sentence"),
+    [
+        ("0.1", 'TASKTOOLS_BEAT_LEASE is "0.1", which is too short.'),
+        (0.1, 'TASKTOOLS_BEAT_LEASE is "0.1", which is too short.'),
+        ("2h", 'TASKTOOLS_BEAT_LEASE is "2h", which is too long.'),
+        ("soon", "TASKTOOLS_BEAT_LEASE"),
+        (object, "TASKTOOLS_BEAT_LEASE"),
+        (float("nan"), "TASKTOOLS_BEAT_LEASE"),
+        (float("inf"), "TASKTOOLS_BEAT_LEASE"),
+        (-1, "TASKTOOLS_BEAT_LEASE"),
+    ],
+    ids=repr,
+)
+def test_lease__that_is_wrong(planned: Any, settings: Any, lease: Any, sentence: str) -> None:
+    settings.TASKTOOLS_BEAT_LEASE = lease
+    ran, words, _ = planned()
+    assert ran.code == 2, ran.err
+    assert sentence in ran.err
+    assert "Hint: " in ran.err
+    assert words == []
+
+
+@pytest.mark.parametrize(("lease", "seconds"), [("500ms", 0.5), ("1h", 3600), (10, 10), ("1m30s", 90)])
+def test_lease__that_is_right(planned: Any, settings: Any, lease: Any, seconds: float) -> None:
+    settings.TASKTOOLS_BEAT_LEASE = lease
+    ran, _, plan = planned()
+    assert ran.code == 0, ran.err
+    assert plan.lease == seconds

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 import amqp
 import pytest
 
+from tasktools.brokers.lease import Lease
 from tasktools.brokers.queue_lease import HEARTBEAT, QueueLease
 from tasktools.exceptions import ConfigurationError, Unreachable
 from tests.brokers.lease_contract import *  # noqa: F403 - the tests of every lease
@@ -39,6 +42,24 @@ def channel(rabbitmq: RabbitMQ) -> Iterator[amqp.Channel]:
 
 def log_of(rabbitmq: RabbitMQ) -> str:
     return (rabbitmq.folder / "log").read_text(errors="replace")
+
+
+@contextlib.contextmanager
+def kept(lease: Lease) -> Iterator[None]:
+    """Keep a lease while something takes longer than the server waits for a sign of life: rabbitmqctl on a busy machine."""
+    done = threading.Event()
+
+    def keep() -> None:
+        while not done.wait(0.5):
+            assert lease.hold("one", SECONDS) is None
+
+    thread = threading.Thread(target=keep)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def test_wait__leaves_no_error_in_the_log_of_the_server(make_lease: Make, rabbitmq: RabbitMQ, name: str) -> None:
@@ -72,8 +93,9 @@ def test_queues__hold_no_message_of_those_that_wait_and_go_with_the_lease(
     first.hold("one", SECONDS)
     for _ in range(3):
         second.hold("two", SECONDS)
-    assert rabbitmq.lengths()[name] == (0, 0)
-    assert rabbitmq.lengths()[f"{name}:holder"] == (1, 0)
+    with kept(first):
+        lengths = rabbitmq.lengths()
+    assert (lengths[name], lengths[f"{name}:holder"]) == ((0, 0), (1, 0))
     first.give_up("one")
     assert not [each for each in rabbitmq.lengths() if each.startswith(name)]
 
@@ -96,7 +118,7 @@ def test_hold__after_the_server_has_ended_the_connection(make_lease: Make, rabbi
     first = make_lease()
     first.hold("one", SECONDS)
     rabbitmq.control("close_all_connections", "enough")
-    with pytest.raises(ConnectionError, match=r"the connection of the lease is lost: .*enough"):
+    with pytest.raises(ConnectionError, match=r"^the connection of the lease is lost: .+"):
         first.hold("one", SECONDS)
     with pytest.raises(ConnectionError, match="the connection of the lease is lost"):
         first.hold("one", SECONDS)

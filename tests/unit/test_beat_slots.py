@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from benchmarks.beat_messages import Message
 from benchmarks.beat_slots import Slot, Table, tabulate
 
@@ -43,6 +45,7 @@ def test_tabulate__a_slot_missing_while_others_are_sent_is_not_explained() -> No
     found = table(*others, message(0.01), message(2.01), end=3, entries=("1s-0", "1s-1"))
     assert found.unexplained == [Slot(entry="1s-0", begin=T + 1)]
     assert found.gaps == []
+    assert [each.made - T for each in found.around[found.unexplained[0]]] == pytest.approx([0.01, 2.01])
 
 
 def test_tabulate__a_gap_while_the_server_is_away_counts_from_its_return() -> None:
@@ -61,6 +64,22 @@ def test_tabulate__a_gap_explains_a_slot_of_five_seconds_only_from_its_due_time_
     going_on = [message(n + 0.01) for n in range(20)]
     found = table(*going_on, *sent, end=20, entries=entries)
     assert found.unexplained == [Slot(entry="5s-0", begin=T + 5)]
+
+
+def test_tabulate__a_sending_that_a_failover_cuts_in_two_is_explained() -> None:
+    # The beat that takes over begins with the first entry just before the slot ends, and comes to the second just after.
+    others = [message(0.01, "1s-1"), message(2.9, "1s-1"), message(3.2, "1s-1")]
+    found = table(*others, message(0.02), message(3.01), end=4, entries=("1s-0", "1s-1"))
+    assert Slot(entry="1s-0", begin=T + 2) in found.missing
+    assert found.unexplained == []
+
+
+def test_tabulate__a_failover_in_the_middle_of_a_second_s_entries_explains_the_others() -> None:
+    others = [message(0.01, "1s-1"), message(1.01, "1s-1"), message(2.68, "1s-1")]
+    found = table(*others, message(0.02), message(2.69), end=3, entries=("1s-0", "1s-1"))
+    assert found.missing == [Slot(entry="1s-0", begin=T + 1)]
+    assert found.unexplained == []
+    assert found.failovers == pytest.approx([0.68])
 
 
 def test_tabulate__one_of_two_messages_at_the_edge_of_an_empty_slot_belongs_to_that_one() -> None:

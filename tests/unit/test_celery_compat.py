@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from celery import beat
 
 import tasktools
 from tasktools import celery_compat
@@ -58,6 +59,27 @@ def test_names__one_of_the_two_that_cancel() -> None:
 def owner_of(private: Private) -> object:
     module, _, inner = private.owner.partition(":")
     return getattr(importlib.import_module(module), inner)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "takes"),
+    [
+        (beat.Scheduler, "setup_schedule", "(self)"),
+        (beat.Scheduler, "merge_inplace", "(self, b)"),
+        (beat.Scheduler, "install_default_entries", "(self, data)"),
+        (beat.Scheduler, "is_due", "(self, entry)"),
+        (beat.Scheduler, "apply_entry", "(self, entry, producer=None)"),
+        (beat.Scheduler, "apply_async", "(self, entry, producer=None, advance=True, **kwargs)"),
+        (beat.Scheduler, "should_sync", "(self)"),
+        (beat.Scheduler, "close", "(self)"),
+        (beat.ScheduleEntry, "next", "(self, last_run_at=None)"),
+        (beat.ScheduleEntry, "default_now", "(self)"),
+    ],
+    ids=lambda each: each if isinstance(each, str) else None,
+)
+def test_scheduler__what_ours_uses_and_overrides_is_there(owner: type, name: str, takes: str) -> None:
+    """Celery's reference lists these names, and says little of them."""
+    assert str(inspect.signature(getattr(owner, name))) == takes
 
 
 def test_missing__names_the_feature_that_breaks() -> None:

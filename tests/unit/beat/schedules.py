@@ -127,7 +127,7 @@ def ours(
     """
     sent: Sent = []
 
-    def send(ticks: Sequence[Tick], ids: Sequence[str]) -> float:
+    def send(ticks: Sequence[Tick]) -> float:
         sent.extend((tick.after.name, clock.at) for tick in ticks if tick.call is not None)
         return 0.0
 

@@ -313,6 +313,16 @@ def test_faults__of_another_scheduler_its_own_fields_are_none(shop: Any, monkeyp
 
 
 def test_faults__a_scheduler_that_is_installed_may_be_the_one(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasktools.beat.schedule.entry_points", lambda group: [EntryPoint("django", "a:B", group)])
+    monkeypatch.setattr("tasktools.beat.choice.entry_points", lambda group: [EntryPoint("django", "a:B", group)])
     assert found(shop, enabled=True) == []
     assert len(list(faults(shop, scheduler="celery.beat:Scheduler"))) == 1
+
+
+def test_faults__a_scheduler_that_is_a_django_app_and_not_in_installed_apps_is_not_the_one(
+    shop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    value = "django_extensions.schedulers:Scheduler"  # a package with apps.py
+    monkeypatch.setattr("tasktools.beat.choice.entry_points", lambda group: [EntryPoint("django", value, group)])
+    assert found(shop, enabled=True) == []
+    monkeypatch.setattr("tasktools.beat.choice.apps.get_app_configs", list)
+    assert len(found(shop, enabled=True)) == 1
