@@ -6,6 +6,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import celery
 import pytest
 from celery.beat import ScheduleEntry
 from celery.schedules import BaseSchedule, crontab, maybe_schedule, schedule
@@ -22,7 +23,11 @@ OFTEN = {"number", "fraction", "timedelta", "relative minutes"} | {
 BERLIN = ZoneInfo("Europe/Berlin")
 
 
-@pytest.mark.parametrize("make", [celerys, ours])
+#: Before Celery 5.7, an entry that is asked before it is due keeps Celery's scheduler from those behind it (celery#7649).
+IN_ORDER = pytest.mark.skipif(celery.__version__ < "5.7", reason="Celery's scheduler makes entries wait for others")
+
+
+@pytest.mark.parametrize("make", [pytest.param(celerys, marks=IN_ORDER), ours])
 @pytest.mark.parametrize("span", ["hours", "days"])
 @pytest.mark.parametrize(("zone", "moment"), [(zone, moment) for zone, both in CHANGES.items() for moment in both])
 def test_next__equals_what_a_scheduler_does(make: Callable[..., Any], span: str, zone: str, moment: str) -> None:
