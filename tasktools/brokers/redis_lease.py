@@ -157,7 +157,7 @@ class RedisLease(Lease):
             self._stand_by(text, seconds)
             self.keys.client.blpop([f"{self.name}:given-up"], timeout=seconds)
         except ResponseError as error:  # the user may not do it, or something else is at one of the two keys
-            if not isinstance(error, NoPermissionError) and not str(error).startswith("WRONGTYPE"):
+            if not isinstance(error, NoPermissionError) and "WRONGTYPE" not in str(error):
                 raise
             time.sleep(min(seconds, 0.2))
 

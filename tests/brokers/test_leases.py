@@ -261,6 +261,16 @@ def test_redis__a_text_in_place_of_its_own_lease_is_somebody_s_until_that_would_
     assert lease.terms == 2
 
 
+@pytest.mark.parametrize("part", ["standing-by", "given-up"])
+def test_redis__something_else_at_a_key_of_those_that_wait(
+    client: Any, lease: RedisLease, name: str, part: str
+) -> None:
+    client.set(f"{name}:{part}", "something")
+    lease.wait("one", 5)  # for a moment, and by looking again and again
+    assert client.get(f"{name}:{part}") == b"something"
+    client.delete(f"{name}:{part}")
+
+
 def test_redis__what_expires_is_held_by_somebody_until_then(client: Any, lease: RedisLease, name: str) -> None:
     client.set(name, b"\xff\xfe garb\xffage", px=300)
     held = lease.hold("one", 5)

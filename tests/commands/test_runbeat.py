@@ -10,6 +10,7 @@ from celery.beat import Scheduler
 from tasktools.beat import shutdown
 from tasktools.beat.choice import GUARDED, OURS
 from tasktools.beat.scheduler import Scheduler as OurScheduler
+from tasktools.exceptions import ConfigurationError
 from tasktools.management import first_lines
 from tasktools.management.run_base import RunCommand
 from tasktools.project import BeatPlan, current_project
@@ -151,3 +152,34 @@ def test_lease__that_is_right(planned: Any, settings: Any, lease: Any, seconds: 
     ran, _, plan = planned()
     assert ran.code == 0, ran.err
     assert plan.lease == seconds
+
+
+def test_no_standby__is_refused_with_redbeat(planned: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasktools.beat.choice.is_redbeat", lambda scheduler: True)
+    ran, _, _ = planned("--no-standby", "-S", f"{__name__}:Stored")
+    assert ran.code == 2
+    assert "--no-standby does not work with RedBeat, which waits for its own lock." in ran.err
+
+
+def test_lock_that_cannot_be_used__is_refused_at_the_start(
+    planned: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beat ran, and sent nothing."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "celerybeat-schedule.lock").mkdir()
+    ran, _, _ = planned(broker_url="filesystem://")
+    assert ran.code == 2
+    assert "Beat cannot keep other beats out: the lock" in ran.err
+    assert "cannot be used: Is a directory." in ran.err
+
+
+def test_user_without_permission__gets_celery_s_scheduler(
+    planned: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tasktools.beat.permission.refusal", lambda app: ConfigurationError("No.", hint="allow it"))
+    ran, words, plan = planned()
+    assert ran.code == 0, ran.err
+    assert scheduler(words) == GUARDED
+    assert plan.scheduler == "celery.beat:PersistentScheduler"
+    assert "No." in ran.err

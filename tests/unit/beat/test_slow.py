@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,7 +13,9 @@ from celery.signals import before_task_publish
 
 from tasktools.beat import scheduler as module
 from tasktools.beat.scheduler import Scheduler
+from tasktools.brokers.redis_lease import RedisLease
 from tasktools.project import BeatPlan, Project
+from tests.support import wait_for
 from tests.unit.beat.conftest import Beats, every
 
 pytestmark = pytest.mark.usefixtures("server_that_ends_with_the_suite")
@@ -22,41 +25,43 @@ Forward = Callable[[float], None]
 
 
 @pytest.fixture
-def slow_receiver() -> Iterator[list[Callable[[], None]]]:
-    """Call what is in the list whenever a task is published."""
-    calls: list[Callable[[], None]] = []
+def slow_receiver() -> Iterator[None]:
+    """Something that takes longer than the lease, whenever a task is sent."""
 
     def receive(**_: Any) -> None:
-        for call in calls:
-            call()
+        time.sleep(0.9)
 
     before_task_publish.connect(receive, weak=False)
-    yield calls
+    yield
     before_task_publish.disconnect(receive)
 
 
+@pytest.mark.usefixtures("slow_receiver")
 def test_receiver_that_outlasts_the_lease__two_beats_send(
-    beats: Make, forward: Forward, project: Project, slow_receiver: Any
+    beats: Make, forward: Forward, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each learns how long it takes, and holds the lease for longer. They overtook each other for ever."""
+    monkeypatch.setattr(RedisLease, "wait", lambda self, text, seconds: time.sleep(0.02))
     project.beat = BeatPlan(lease=0.5)
-    site = beats({"a": every(60, "a")})
-    first, second = site.start(), site.start()
-    site.go(first)
-    rivals = [second, first]
+    site = beats({"a": every(3600, "a")})
+    pair = site.start(), site.start()
+    site.go(pair[0])
+    forward(3601)
+    over = threading.Event()
 
-    def outlast() -> None:
-        time.sleep(0.6)
-        rivals[0].tick()  # the other one looks in the meantime
+    def run(beat: Scheduler) -> None:
+        while not over.is_set():
+            time.sleep(min(beat.tick(), 0.02))
 
-    slow_receiver.append(outlast)
-    forward(61)
-    for _ in range(6):
-        for beat in (first, second):
-            rivals[0] = second if beat is first else first
-            calls, slow_receiver[:] = slow_receiver[:], [outlast]
-            beat.tick()
-            slow_receiver[:] = calls
+    threads = [threading.Thread(target=run, args=(beat,)) for beat in pair]
+    for thread in threads:
+        thread.start()
+    try:
+        wait_for(lambda: site.sent() == ["a"], 15)
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
     assert site.sent() == ["a"]
 
 
@@ -74,7 +79,8 @@ class NeverDue(schedule):
 def test_schedules_that_are_never_due__are_asked_once_a_round(beats: Make, forward: Forward) -> None:
     site = beats({name: {"task": "shop.add", "schedule": NeverDue(1)} for name in "abc"} | {"one": every(60)})
     beat = site.start()
-    site.go(beat) if False else [beat.tick() for _ in range(3)]
+    for _ in range(3):
+        beat.tick()
     NeverDue.asked = 0
     forward(61)
     beat.tick()
