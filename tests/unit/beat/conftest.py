@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -20,6 +21,15 @@ from tests.brokers.bulk import client, make
 from tests.commands.conftest import server_that_ends_with_the_suite
 
 __all__ = ["client", "make", "server_that_ends_with_the_suite"]
+
+
+@pytest.fixture(autouse=True)
+def log_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let records of beat reach pytest, whatever other tests have done to the loggers."""
+    for name in ("celery", "celery.beat"):
+        logger = logging.getLogger(name)
+        monkeypatch.setattr(logger, "propagate", True)
+        monkeypatch.setattr(logger, "disabled", False)
 
 
 class Moved(Clock):
