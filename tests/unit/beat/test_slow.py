@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from celery.schedules import schedule
-from celery.signals import before_task_publish
 
 from tasktools.beat import scheduler as module
 from tasktools.beat.scheduler import Scheduler
 from tasktools.brokers.redis_lease import RedisLease
+from tasktools.brokers.transactions import Overtaken
 from tasktools.project import BeatPlan, Project
-from tests.support import wait_for
 from tests.unit.beat.conftest import Beats, every
 
 pytestmark = pytest.mark.usefixtures("server_that_ends_with_the_suite")
@@ -24,44 +22,33 @@ Make = Callable[..., Beats]
 Forward = Callable[[float], None]
 
 
-@pytest.fixture
-def slow_receiver() -> Iterator[None]:
-    """Something that takes longer than the lease, whenever a task is sent."""
-
-    def receive(**_: Any) -> None:
-        time.sleep(0.9)
-
-    before_task_publish.connect(receive, weak=False)
-    yield
-    before_task_publish.disconnect(receive)
-
-
-@pytest.mark.usefixtures("slow_receiver")
-def test_receiver_that_outlasts_the_lease__two_beats_send(
+def test_work_that_outlasts_the_lease__lengthens_the_next_one(
     beats: Make, forward: Forward, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each learns how long it takes, and holds the lease for longer. They overtook each other for ever."""
-    monkeypatch.setattr(RedisLease, "wait", lambda self, text, seconds: time.sleep(0.02))
+    """Also if another beat has overtaken it meanwhile: two beats overtook each other for ever."""
     project.beat = BeatPlan(lease=0.5)
-    site = beats({"a": every(0.1, "a")})
-    pair = site.start(), site.start()
-    site.go(pair[0])
-    over = threading.Event()
+    site = beats({"a": every(60, "a")})
+    beat = site.start()
+    site.go(beat)
+    held: list[float] = []
+    hold = RedisLease.hold
 
-    def run(beat: Scheduler) -> None:
-        while not over.is_set():
-            time.sleep(min(beat.tick(), 0.02))
+    def note(self: RedisLease, text: str, seconds: float) -> Any:
+        held.append(seconds)
+        return hold(self, text, seconds)
 
-    threads = [threading.Thread(target=run, args=(beat,)) for beat in pair]
-    for thread in threads:
-        thread.start()
-    try:
-        wait_for(lambda: len(site.sent()) >= 4, 20)
-    finally:
-        over.set()
-        for thread in threads:
-            thread.join()
-    assert site.kept("a")["count"] == len(site.sent())
+    def outlast(ticks: Any) -> None:
+        time.sleep(0.3)
+        raise Overtaken("Another beat is in charge.")
+
+    monkeypatch.setattr(RedisLease, "hold", note)
+    with monkeypatch.context() as slow:
+        slow.setattr(beat.ledger, "send", outlast)
+        forward(61)
+        beat.tick()
+    site.go(beat)
+    assert held[-1] >= 0.8
+    assert site.sent() == ["a"]
 
 
 class NeverDue(schedule):
