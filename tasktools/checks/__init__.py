@@ -2,73 +2,83 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.core.checks import CheckMessage
 from django.core.checks import register as register_check
 
-from tasktools.checks import broker, commands, eager, project, queues, redbeat, schedule, serialization, tasks, timezone
+from tasktools import startup, terminal
+from tasktools.checks import (
+    broker,
+    commands,
+    eager,
+    project,
+    queues,
+    redbeat,
+    registration,
+    schedule,
+    serialization,
+    tasks,
+    timezone,
+)
+from tasktools.discovery.celery_app import Found
 from tasktools.project import current_project
+
+_Check = Callable[[], list[CheckMessage]]
 
 #: The tag under which `manage.py check --tag tasktools` runs them.
 TAG = "tasktools"
 
-#: Every id that the checks can give.
-IDS = (
-    "tasktools.E002",
-    "tasktools.E003",
-    "tasktools.W001",
-    "tasktools.W002",
-    "tasktools.W003",
-    "tasktools.W004",
-    "tasktools.W005",
-    "tasktools.W006",
-    "tasktools.W010",
-    "tasktools.E011",
-    "tasktools.W011",
-    "tasktools.E012",
-    "tasktools.E013",
-    "tasktools.W013",
-    "tasktools.W014",
-    "tasktools.W020",
-    "tasktools.W021",
-    "tasktools.E030",
-    "tasktools.W030",
-)
+#: The checks of the site: they take nothing.
+_SITE_MODULES: tuple[Any, ...] = (project, commands)
 
-#: In this order: `schedule` may load the tasks that `tasks` looks at.
-_CHECKS = (
-    project.check,
-    project.check_tasks,
-    commands.check,
-    broker.check,
-    eager.check,
-    timezone.check,
-    schedule.check,
-    redbeat.check,
-    tasks.check,
-    serialization.check,
-    queues.check,
-)
+#: Those of the Celery app, which they take with its settings read. `schedule` may load the tasks that `tasks` looks at.
+_APP_MODULES: tuple[Any, ...] = (registration, broker, eager, timezone, schedule, redbeat, tasks, serialization, queues)
+
+#: Every id that the checks can give.
+IDS: tuple[str, ...] = tuple(sorted({each for module in _SITE_MODULES + _APP_MODULES for each in module.IDS}))
 
 
 def register() -> None:
     """Register the checks with Django. The app config calls this each time INSTALLED_APPS is set."""
     register_check(check, TAG)
+    register_check(check_deploy, TAG, deploy=True)
 
 
 def check(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Run all checks. An error in code of the project becomes a message, which is given only once."""
+    """Run `check` of all modules. An error in code of the project becomes a message, which is given only once."""
+    return _run([module.check for module in _SITE_MODULES], _named("check"))
+
+
+def check_deploy(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Run `check_deploy` of the modules that have it: checks that not every machine of the project can pass."""
+    return _run([], _named("check_deploy"))
+
+
+def _named(name: str) -> list[Callable[[Found], list[CheckMessage]]]:
+    return [getattr(module, name) for module in _APP_MODULES if hasattr(module, name)]
+
+
+def _run(of_site: list[_Check], of_app: list[Callable[[Found], list[CheckMessage]]]) -> list[CheckMessage]:
+    found = current_project().found
+    checks = list(of_site)
+    if found is not None:
+        checks += [partial(_with_settings, each, found) for each in of_app]
     messages: list[CheckMessage] = []
-    for each in _CHECKS:
+    for each in checks:
         messages += (message for message in project.guarded(each) if message not in messages)
     return _for_a_person(messages)
 
 
+def _with_settings(check: Callable[[Found], list[CheckMessage]], found: Found) -> list[CheckMessage]:
+    startup.read_settings(found)
+    return check(found)
+
+
 def _for_a_person(messages: list[CheckMessage]) -> list[CheckMessage]:
     """Remove passwords and escape terminal control characters in the messages: Django prints them unchanged."""
-    from tasktools import startup, terminal
-
     if messages:
         found = current_project().found
         hide = startup.hider(None if found is None else found.app)

@@ -10,20 +10,19 @@ from django.core.checks import Warning as CheckWarning
 from tasktools import conf, startup
 from tasktools.brokers import broker_of, private
 from tasktools.discovery import celery_app
+from tasktools.discovery.celery_app import Found
 from tasktools.exceptions import ConfigurationError
-from tasktools.project import current_project
 from tasktools.registry.registry import names
 
 if TYPE_CHECKING:
     from celery import Celery
 
+#: The ids that this module can give.
+IDS = ("tasktools.W001",)
 
-def check() -> list[CheckMessage]:
+
+def check(found: Found) -> list[CheckMessage]:
     """Warn if no broker is configured; the commands that need one refuse to run without it."""
-    found = current_project().found
-    if found is None:
-        return []
-    startup.read_settings(found)
     if found.ready_made:
         try:
             startup.require_broker(found)

@@ -11,6 +11,9 @@ from django.core.management import find_commands, get_commands, load_command_cla
 
 from tasktools.exceptions import tried
 
+#: The ids that this module can give.
+IDS = ("tasktools.W004",)
+
 _OURS = "tasktools"
 
 

@@ -8,19 +8,19 @@ from django.conf import settings
 from django.core.checks import CheckMessage
 from django.core.checks import Warning as CheckWarning
 
-from tasktools import startup
-from tasktools.project import current_project
+from tasktools.discovery.celery_app import Found
+
+#: The ids that this module can give.
+IDS = ("tasktools.W006",)
 
 #: What the setting means for whoever calls `.delay()`.
 EAGER = ".delay() runs each task in the process that calls it, and no worker gets it"
 
 
-def check() -> list[CheckMessage]:
+def check(found: Found) -> list[CheckMessage]:
     """Warn of CELERY_TASK_ALWAYS_EAGER outside tests and development."""
-    found = current_project().found
-    if found is None or settings.DEBUG or _tests_run():
+    if settings.DEBUG or _tests_run():
         return []
-    startup.read_settings(found)
     if not found.app.conf.task_always_eager:
         return []
     sentence = f"CELERY_TASK_ALWAYS_EAGER is set, and DEBUG is off: {EAGER}."

@@ -11,21 +11,15 @@ from tasktools import unimportable
 from tasktools.discovery import celery_app
 from tasktools.exceptions import ProjectError, SeveralAppsError, TasktoolsError, project_code
 from tasktools.project import current_project
-from tasktools.registry import registry
 from tasktools.registry.routes import RoutingError
+
+#: The ids that this module can give.
+IDS = ("tasktools.E002", "tasktools.W002", "tasktools.W003", "tasktools.E030")
 
 
 def check() -> list[CheckMessage]:
     """Report again what went wrong at start-up. In a part of rundev, rundev reports code that cannot be imported."""
     return [_message(problem) for problem in current_project().problems if not unimportable.reported(problem)]
-
-
-def check_tasks() -> list[CheckMessage]:
-    """Make Celery create the tasks that start-up has imported. The tasks of the project's own app are imported later."""
-    found = current_project().found
-    if found is not None and found.ready_made:
-        registry.finalize(found.app)
-    return []
 
 
 def guarded(check: Callable[[], list[CheckMessage]]) -> list[CheckMessage]:

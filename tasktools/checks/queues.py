@@ -5,18 +5,16 @@ from __future__ import annotations
 from django.core.checks import CheckMessage
 from django.core.checks import Warning as CheckWarning
 
-from tasktools import startup
-from tasktools.project import current_project
+from tasktools.discovery.celery_app import Found
 from tasktools.registry import routes
 from tasktools.registry.registry import names
 
+#: The ids that this module can give.
+IDS = ("tasktools.W030",)
 
-def check() -> list[CheckMessage]:
+
+def check(found: Found) -> list[CheckMessage]:
     """Look up the queue of each task that is known. Routers that are code are not asked: they may read the database."""
-    found = current_project().found
-    if found is None:
-        return []
-    startup.read_settings(found)
     if not routes.can_fail(found.app) or routes.runs_code(found.app):
         return []
     faults = routes.faults(found.app, names(found.app))

@@ -7,9 +7,11 @@ from typing import Any
 from django.core.checks import CheckMessage
 from django.core.checks import Warning as CheckWarning
 
-from tasktools import startup
 from tasktools.celery_compat import DEFAULTS
-from tasktools.project import current_project
+from tasktools.discovery.celery_app import Found
+
+#: The ids that this module can give.
+IDS = ("tasktools.W014",)
 
 #: A time without any beat that is reported, in seconds.
 LONG = 60.0
@@ -18,12 +20,8 @@ LONG = 60.0
 _LOCK, _LOOK = 5, 300.0
 
 
-def check() -> list[CheckMessage]:
+def check(found: Found) -> list[CheckMessage]:
     """Check the lock of RedBeat against the pause in which a beat that stands by looks at it."""
-    found = current_project().found
-    if found is None:
-        return []
-    startup.read_settings(found)
     conf: Any = found.app.conf
     if conf.beat_scheduler == DEFAULTS.here()["beat_scheduler"]:
         return []

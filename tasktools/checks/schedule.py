@@ -11,12 +11,15 @@ from django.core.checks import Warning as CheckWarning
 
 from tasktools import startup
 from tasktools.discovery import django_fixup
-from tasktools.project import current_project
+from tasktools.discovery.celery_app import Found
 
 if TYPE_CHECKING:
     from celery import Celery
 
     from tasktools.beat.validation import Fault
+
+#: The ids that this module can give.
+IDS = ("tasktools.W010", "tasktools.E011", "tasktools.W011", "tasktools.E012", "tasktools.E013", "tasktools.W013")
 
 
 class _Kind(NamedTuple):
@@ -38,12 +41,8 @@ _KINDS = {
 }
 
 
-def check() -> list[CheckMessage]:
+def check(found: Found) -> list[CheckMessage]:
     """Check the schedule of the project's app. It costs nothing if the app has no schedule."""
-    found = current_project().found
-    if found is None:
-        return []
-    startup.read_settings(found)
     if not found.app.conf.beat_schedule or startup.load_tasks(found):
         return []
     from tasktools.beat.schedule import faults  # imports celery.beat, which a site without a schedule does not need

@@ -5,19 +5,17 @@ from __future__ import annotations
 from django.core.checks import CheckMessage
 from django.core.checks import Warning as CheckWarning
 
-from tasktools import startup
-from tasktools.project import current_project
+from tasktools.discovery.celery_app import Found
+
+#: The ids that this module can give.
+IDS = ("tasktools.W020", "tasktools.W021")
 
 #: The serializer of an app whose settings nobody has changed.
 _USUAL = "json"
 
 
-def check() -> list[CheckMessage]:
+def check(found: Found) -> list[CheckMessage]:
     """Warn of a serializer that no worker or client of this project reads. Others may read it, so it does not stop `migrate`."""
-    found = current_project().found
-    if found is None:
-        return []
-    startup.read_settings(found)
     conf = found.app.conf
     tasks, results = (conf.task_serializer, conf.accept_content), (conf.result_serializer, conf.result_accept_content)
     if tasks[0] == results[0] == _USUAL and _USUAL in (tasks[1] or ()) and results[1] is None:

@@ -9,23 +9,21 @@ from typing import Any
 from django.core.checks import CheckMessage
 from django.core.checks import Warning as CheckWarning
 
-from tasktools import startup
-from tasktools.project import current_project
+from tasktools.discovery.celery_app import Found
 from tasktools.registry.registry import function_of, names, place_of, why_idle
+
+#: The ids that this module can give.
+IDS = ("tasktools.W005",)
 
 #: Packages with a pool that awaits tasks. A worker may get it on its command line, which this process does not see.
 _ASYNC_POOLS = ("celery_aio_pool", "celery_pool_asyncio")
 
 
-def check() -> list[CheckMessage]:
+def check(found: Found) -> list[CheckMessage]:
     """Warn of async functions and generators that are tasks. Of the project's own app, only tasks that exist are checked."""
-    found = current_project().found
-    if found is None:
-        return []
     app: Any = found.app
     if not (found.ready_made or app.finalized):
         return []
-    startup.read_settings(found)
     tasks = (app.tasks[name] for name in sorted(names(app)))
     idle = [(task, why) for task in tasks if (why := why_idle(app, task))]
     if not idle or any(map(importlib.util.find_spec, _ASYNC_POOLS)):

@@ -5,16 +5,15 @@ from __future__ import annotations
 from django.core.checks import CheckMessage, Error
 
 from tasktools import startup
+from tasktools.discovery.celery_app import Found
 from tasktools.exceptions import ConfigurationError
-from tasktools.project import current_project
+
+#: The ids that this module can give.
+IDS = ("tasktools.E003",)
 
 
-def check() -> list[CheckMessage]:
+def check(found: Found) -> list[CheckMessage]:
     """Check CELERY_TIMEZONE. Celery reads it when a call has a time, and at the first tick of beat."""
-    found = current_project().found
-    if found is None:
-        return []
-    startup.read_settings(found)
     try:
         startup.require_timezone(found.app)
     except ConfigurationError as error:
