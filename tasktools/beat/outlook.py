@@ -196,7 +196,7 @@ class _Look:
             return Times(fault=error.sentence), None
 
     def _dial(self, entry: Any, last: LastRun | None) -> Dial:
-        dial = Dial(entry, self.app, drops_missed=self.is_ours)
+        dial = Dial(entry, self.app, is_ours=self.is_ours)
         if self.kept is not None:
             dial.set_back(last.at if last is not None else self.view.now)
         return dial

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from celery.beat import ScheduleEntry
 from celery.schedules import crontab
 
 from tasktools import render
 from tasktools.arguments.names import shown
+from tasktools.beat import doubled_hour
 from tasktools.beat.missed import expired_at
 from tasktools.brokers.reach import reason
 from tasktools.celery_compat import ENTRY_NOW
@@ -50,16 +50,6 @@ class Times:
     times: tuple[Time, ...] = ()
     #: Why there are no (further) times, "" if that is known.
     fault: str = ""
-
-
-def next_times(schedule: Any, last_run: datetime | None, now: datetime, app: Celery, count: int) -> Times:
-    """Return the next `count` times of a schedule that ran last at `last_run`; with None, the schedule begins at `now`."""
-    try:
-        dial = Dial(tried(lambda: ScheduleEntry(schedule=schedule, last_run_at=now, app=app), _failed), app)
-    except Unanswered as error:
-        return Times(fault=error.sentence)
-    dial.set_back(last_run or now)
-    return collected(dial, now, count)
 
 
 def collected(dial: Dial, now: datetime, count: int, *, since: datetime | None = None) -> Times:
@@ -115,8 +105,8 @@ def _own_clock(dial: Dial, at: datetime, seconds: float) -> Iterator[Time]:
 class Dial:
     """A copy of an entry, whose clock can be set. The entry, its schedule and its row in a database stay as they are."""
 
-    def __init__(self, entry: Any, app: Celery, *, drops_missed: bool = False) -> None:
-        """With `drops_missed`, a run is left out whose expires has passed, as our scheduler does.
+    def __init__(self, entry: Any, app: Celery, *, is_ours: bool = False) -> None:
+        """With `is_ours`, the entry is asked as our scheduler does it; a run is left out whose expires has passed.
 
         Raises Unanswered.
         """
@@ -124,7 +114,7 @@ class Dial:
         #: Whether the last answer depends on the clock.
         self.was_asked = False
         self._at = datetime.now(timezone.utc)
-        self._drops_missed = drops_missed
+        self._is_ours = is_ours
         self._form = tried(lambda: _form_of(entry.schedule, app), _failed)
         self.entry = tried(lambda: _likeness(entry), _failed)
         self.entry.schedule = tried(lambda: self._following(entry.schedule), _failed)
@@ -144,7 +134,7 @@ class Dial:
         Raises Unanswered.
         """
         self._at, self.was_asked = at, False
-        answer: Any = tried(lambda: self.entry.is_due(), _failed)
+        answer: Any = tried(lambda: doubled_hour.ask(self.entry) if self._is_ours else self.entry.is_due(), _failed)
         seconds = tried(lambda: _seconds(answer), lambda _: math.nan)
         if seconds is not None and math.isnan(seconds):
             what = shown(render.repr_of(answer))
@@ -153,7 +143,7 @@ class Dial:
 
     def is_dropped(self) -> bool:
         """Whether the run that is due is not sent; the entry then goes on from the time that it has missed."""
-        late = expired_at(self.entry, self.now()) if self._drops_missed else None
+        late = expired_at(self.entry, self.now()) if self._is_ours else None
         if late is not None:
             self.entry.last_run_at = late
         return late is not None

@@ -14,6 +14,7 @@ from celery.schedules import BaseSchedule, crontab, maybe_schedule, schedstate, 
 from tasktools.beat.ledger import Tick
 from tasktools.beat.records import LastRun
 from tasktools.beat.scheduler import Scheduler
+from tasktools.beat.times import Dial, Times, Unanswered, collected
 
 UTC = timezone.utc
 
@@ -149,3 +150,13 @@ def simulate(made: Any, clock: FakeClock, until: datetime) -> None:
     """Run a scheduler as celery.beat.Service does, up to `until`."""
     while clock.at < until:
         clock.at += timedelta(seconds=max(made.tick() or 0, 0.01))
+
+
+def next_times(schedule: Any, last_run: datetime | None, now: datetime, app: Celery, count: int) -> Times:
+    """Return the next `count` times of a schedule that ran last at `last_run`; with None, the schedule begins at `now`."""
+    try:
+        dial = Dial(celery.beat.ScheduleEntry(schedule=schedule, last_run_at=now, app=app), app)
+    except Unanswered as error:
+        return Times(fault=error.sentence)
+    dial.set_back(last_run or now)
+    return collected(dial, now, count)

@@ -12,8 +12,8 @@ from celery.beat import ScheduleEntry
 from celery.schedules import BaseSchedule, crontab, maybe_schedule, schedule
 
 from tasktools.beat.records import LastRun
-from tasktools.beat.times import Dial, collected, next_times
-from tests.unit.beat.schedules import CHANGES, UTC, FakeClock, app_in, celerys, ours, schedules, simulate
+from tasktools.beat.times import Dial, collected
+from tests.unit.beat.schedules import CHANGES, UTC, FakeClock, app_in, celerys, next_times, ours, schedules, simulate
 
 #: Those that run so often that two days of them take long.
 OFTEN = {"number", "fraction", "timedelta", "relative minutes"} | {
@@ -94,6 +94,33 @@ def test_next__marks_what_celery_sends_without_a_pause() -> None:
     found = next_times(crontab(minute="*/10"), now, now, app, 100)
     note = "02:10 comes twice on that day: it is sent again and again until the second one"
     assert {(time.at - now < timedelta(seconds=0.1), time.note) for time in found.times} == {(True, note)}
+
+
+@pytest.mark.parametrize(
+    ("each", "expected"),
+    [
+        (
+            crontab(minute="*/10"),
+            ["02:10+01:00", "02:20+01:00", "02:30+01:00", "02:40+01:00", "02:50+01:00", "03:00+01:00"],
+        ),
+        (crontab(minute=30, hour=2), ["02:30+01:00"]),
+        (crontab(minute=0), ["03:00+01:00"]),
+        (crontab(minute=5, hour="2,3"), ["03:05+01:00"]),
+    ],
+)
+@pytest.mark.parametrize("begin", ["new", "late"])
+def test_ours__goes_on_in_an_hour_that_comes_twice(each: Any, expected: list[str], begin: str) -> None:
+    """Celery's would send thousands of messages, up to the end of that hour."""
+    app, now = app_in("Europe/Berlin"), datetime(2026, 10, 25, 1, 5, tzinfo=UTC)  # 02:05 for the second time
+    clock, last = FakeClock(now, BERLIN), now - timedelta(days=2)
+    kept = {"x": LastRun(at=last, count=1)} if begin == "late" else None
+    scheduler, sent = ours(app, clock, {"x": each}, kept)
+    simulate(scheduler, clock, now + timedelta(minutes=61))
+    entry = ScheduleEntry("x", "task", (last if kept else now).astimezone(BERLIN), schedule=each, app=app)
+    found = collected(Dial(entry, app, is_ours=True), now, len(sent))
+    times = [f"{at.astimezone(BERLIN):%H:%M}{at.astimezone(BERLIN).isoformat()[-6:]}" for _, at in sent]
+    assert times == (["02:05+01:00"] if kept else []) + expected
+    assert [int(time.at.timestamp()) for time in found.times] == [int(at.timestamp()) for _, at in sent]
 
 
 def test_next__does_not_mark_an_interval() -> None:
@@ -224,7 +251,7 @@ def test_next__leaves_out_what_our_scheduler_does_not_send(each: Any, ago: int) 
     scheduler, sent = ours(app, clock, fields, {"x": LastRun(at=last, count=1)})
     simulate(scheduler, clock, now + timedelta(hours=2))
     entry = ScheduleEntry("x", "task", last.astimezone(BERLIN), schedule=each, options={"expires": 10}, app=app)
-    found = collected(Dial(entry, app, drops_missed=True), now, len(sent) + 1)
+    found = collected(Dial(entry, app, is_ours=True), now, len(sent) + 1)
     assert len(found.times) == len(sent) + 1
     for time, (_, at) in zip(found.times, sent, strict=False):
         assert abs((time.at - at).total_seconds()) < 1
