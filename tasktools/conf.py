@@ -4,6 +4,8 @@
     TASKTOOLS_BEAT_LEASE  seconds (or a duration) after which another beat takes over from one that is gone; default 1.4
     TASKTOOLS_DATA_DIR    folder of the private Valkey; default <BASE_DIR>/.tasktools, for an installed project one in ~
     TASKTOOLS_LINGER      seconds (or a duration, "5s") that the private Valkey stays on after its last client; default 10
+    TASKTOOLS_WARN_MODEL_ARGUMENTS, TASKTOOLS_WARN_TRANSACTION, TASKTOOLS_WARN_WAITING
+                          whether to warn of what goes wrong in production; default DEBUG
 
 They are read when they are used. The app and its broker are chosen once, at start-up.
 """
@@ -25,11 +27,33 @@ from django.conf import settings
 from tasktools.arguments.durations import parse_duration
 from tasktools.celery_compat import DEFAULTS
 from tasktools.environment.installed import is_installed
-from tasktools.exceptions import ArgumentError, ConfigurationError
+from tasktools.exceptions import (
+    ArgumentError,
+    ConfigurationError,
+    ModelArgumentWarning,
+    TasktoolsWarning,
+    TransactionWarning,
+    WaitingWarning,
+)
 from tasktools.valkey.folders import runtime_folder
 
 #: Every setting, for the test of the docs.
-NAMES = ("TASKTOOLS_APP", "TASKTOOLS_BEAT_LEASE", "TASKTOOLS_DATA_DIR", "TASKTOOLS_LINGER")
+NAMES = (
+    "TASKTOOLS_APP",
+    "TASKTOOLS_BEAT_LEASE",
+    "TASKTOOLS_DATA_DIR",
+    "TASKTOOLS_LINGER",
+    "TASKTOOLS_WARN_MODEL_ARGUMENTS",
+    "TASKTOOLS_WARN_TRANSACTION",
+    "TASKTOOLS_WARN_WAITING",
+)
+
+#: The setting that turns each warning on or off.
+_WARN: dict[type[TasktoolsWarning], str] = {
+    ModelArgumentWarning: "TASKTOOLS_WARN_MODEL_ARGUMENTS",
+    TransactionWarning: "TASKTOOLS_WARN_TRANSACTION",
+    WaitingWarning: "TASKTOOLS_WARN_WAITING",
+}
 
 #: Settings whose values are or contain passwords of brokers, backends and databases.
 _PASSWORDS = re.compile(r"^(?!.*(?:SCHEDULE|ROUTES)).*(?:BROKER|BACKEND|CELERY|CACHES|DATABASE|REDIS)")
@@ -140,6 +164,16 @@ def linger() -> float:
             f'TASKTOOLS_LINGER is "{chosen}", which is too long.', hint=f"set it to at most {MOST_LINGER:g} s"
         )
     return seconds
+
+
+def warns(category: type[TasktoolsWarning]) -> bool:
+    """Whether to give the warnings of a class: as its setting says, else with DEBUG."""
+    return bool(getattr(settings, _WARN[category], settings.DEBUG))
+
+
+def warns_at_all() -> bool:
+    """Whether a warning of any class may be given."""
+    return any(map(warns, _WARN))
 
 
 def _seconds(name: str, chosen: object) -> float:

@@ -158,3 +158,19 @@ def _reopen_stdin() -> None:
     """Open stdin again if exit() has closed it: libraries ask whether it is a terminal."""
     if sys.stdin is not None and sys.stdin.closed:
         sys.stdin = open(os.devnull)  # noqa: SIM115 - as long as the process
+
+
+class TasktoolsWarning(UserWarning):
+    """Base of the warnings of what works on a developer's machine and fails in production."""
+
+
+class ModelArgumentWarning(TasktoolsWarning):
+    """A model instance or a queryset is among the arguments of a task."""
+
+
+class TransactionWarning(TasktoolsWarning):
+    """A task is sent inside an open transaction of a database."""
+
+
+class WaitingWarning(TasktoolsWarning):
+    """A task waits for the result of another task."""

@@ -22,7 +22,7 @@ from django.core.signals import request_started
 from django.utils.autoreload import autoreload_started
 from django.utils.module_loading import module_has_submodule
 
-from tasktools import celery_compat, conf, render, terminal
+from tasktools import celery_compat, conf, misuse, render, terminal
 from tasktools.arguments.names import close_matches, shown
 from tasktools.brokers import masking
 from tasktools.discovery import celery_app, django_fixup
@@ -73,6 +73,7 @@ def _settle(problems: list[TasktoolsError]) -> celery_app.Found | None:
         _refuse(error, chosen)
         return None
     celery_app.make_default(chosen.app)
+    misuse.start()
     if chosen.ready_made:
         problems.extend(_import_tasks(chosen.app))
     return chosen

@@ -16,6 +16,7 @@ from kombu import Producer
 
 from tasktools.arguments.call import CALL_OPTIONS, Call
 from tasktools.celery_compat import DUMP_MODELS, EXEC_OPTIONS
+from tasktools.misuse import is_watched
 from tasktools.publishing.handing_on import Switch
 from tasktools.publishing.message_kind import Kind
 from tasktools.registry.routes import runs_code as runs_routers
@@ -157,7 +158,9 @@ _FILES = {Task: celery.app.task.__file__, Celery: celery.app.base.__file__, AMQP
 
 def _is_celerys(function: Any, owner: type, name: str) -> bool:
     """Whether a method is the one that Celery ships: not overridden, and not patched by a monitoring library."""
-    return type(function) is types.FunctionType and function is getattr(owner, name) and _is_from(function, owner)
+    if type(function) is not types.FunctionType or function is not getattr(owner, name):
+        return False
+    return _is_from(getattr(function, "__wrapped__", None) if is_watched(function) else function, owner)
 
 
 def _is_from(function: Any, owner: type) -> bool:
