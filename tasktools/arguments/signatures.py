@@ -108,7 +108,8 @@ def task_signature(
     `header` is Celery's function for checking a call, None if it checks nothing. `sends` and `calls` say that the class
     of the task has its own `apply_async` or `__call__`, which may add arguments.
     """
-    written, own = signature_of(run), _signature(_past_celery(run), follow_wrapped=False)
+    written = signature_of(run)
+    own = _signature(_past_celery(run), follow_wrapped=False) if hasattr(run, "__wrapped__") else written
     checked = None if header is None or sends else _signature(header, follow_wrapped=False)
     exact = checked is not None and _alike(checked, written)
     if exact or (_alike(own, written) and not sends and not (calls and checked is None)):

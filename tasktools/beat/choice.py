@@ -101,7 +101,11 @@ def require_scheduler(scheduler: str, *, typed: bool) -> None:
 
 def load(scheduler: str) -> Any:
     """Return what beat loads for this name, which is the name of a class or a name that a distribution registers."""
-    return symbol_by_name(scheduler, aliases={each.name: each.value for each in entry_points(group=SCHEDULERS)})
+    is_name = (
+        isinstance(scheduler, str) and ":" not in scheduler
+    )  # what is installed is searched for it, which takes time
+    registered = entry_points(group=SCHEDULERS) if is_name else ()
+    return symbol_by_name(scheduler, aliases={each.name: each.value for each in registered})
 
 
 def class_of(scheduler: str) -> type | None:

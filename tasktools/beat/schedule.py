@@ -9,6 +9,7 @@ from celery.beat import ScheduleEntry
 
 from tasktools.beat.choice import class_of, keeps_file, may_be_another, scheduler_of
 from tasktools.beat.validation import Entry, Fault
+from tasktools.publishing.options import options_of
 from tasktools.registry.registry import finalize
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def faults(app: Celery, *, scheduler: str | None = None) -> Iterator[Fault]:
         yield Fault(kind="schedule", entry="*", sentence=f"the schedule is a {type(schedule).__name__}", hint=hint)
         return
     celerys = _is_celerys(scheduler or app.conf.beat_scheduler, sure=scheduler is not None)
+    known = options_of(app) if celerys else {}
     for key, fields in schedule.items():
         if not isinstance(fields, (Mapping, ScheduleEntry)):
             hint = 'write {"task": ..., "schedule": ...}'
@@ -38,7 +40,7 @@ def faults(app: Celery, *, scheduler: str | None = None) -> Iterator[Fault]:
         entry = Entry(app, str(key), dict(values))
         yield from entry.faults()
         if celerys:
-            yield from entry.faults_of_celerys(kept=lambda: keeps_file(scheduler_of(app, scheduler)))
+            yield from entry.faults_of_celerys(known, kept=lambda: keeps_file(scheduler_of(app, scheduler)))
 
 
 def _is_celerys(scheduler: str, *, sure: bool) -> bool:

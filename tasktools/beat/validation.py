@@ -19,7 +19,7 @@ from tasktools.arguments.target import describe
 from tasktools.brokers.reach import reason
 from tasktools.celery_compat import DUMP_MODELS
 from tasktools.exceptions import ArgumentError, tried
-from tasktools.publishing.options import OPTIONS, Option, is_ignored, option_fault, options_of
+from tasktools.publishing.options import OPTIONS, Option, is_ignored, option_fault
 from tasktools.registry import serialization
 from tasktools.registry.registry import has_own, names, signature_of
 
@@ -67,13 +67,15 @@ class Entry:
         yield from self._arguments()
         yield from self._schedule(self.fields.get("schedule"))
 
-    def faults_of_celerys(self, *, kept: Callable[[], bool]) -> Iterator[Fault]:
-        """Yield the faults that matter to Celery's own schedulers; `kept` says whether beat writes the entry to a file.
+    def faults_of_celerys(self, known: Mapping[str, Option], *, kept: Callable[[], bool]) -> Iterator[Fault]:
+        """Yield the faults that matter to Celery's own schedulers. A message can have the options `known`.
 
-        It is asked only if the entry could not be written, because the answer may take longer than all the rest.
+        `kept` says whether beat writes the entry to a file.
+
+        That is asked only if the entry could not be written, because the answer may take longer than all the rest.
         """
         yield from self._keys()
-        yield from self._options(self.fields.get("options"))
+        yield from self._options(self.fields.get("options"), known)
         yield from self._unstorable(kept)
 
     def _fault(self, kind: str, sentence: str, hint: str) -> Fault:
@@ -134,14 +136,13 @@ class Entry:
                 sentence = f'"{shown(str(key))}" is none of {", ".join(KEYS)}'
                 yield self._fault("schedule", sentence, _place_of(str(key), self.fields[key]))
 
-    def _options(self, options: Any) -> Iterator[Fault]:
+    def _options(self, options: Any, known: Mapping[str, Option]) -> Iterator[Fault]:
         if not options or self.is_changed:
             return
         if not isinstance(options, dict) or not all(isinstance(key, str) for key in options):
             sentence = f"its options are {_short(options)}, which is no dictionary of names"
             yield self._fault("options", sentence, 'write {"queue": ..., "expires": ...}')
             return
-        known = options_of(self.app)
         for name, value in options.items():
             why = option_fault(name, value, known)
             if why:

@@ -12,10 +12,12 @@ from uuid import UUID
 from dateutil.parser import isoparse
 from kombu import Queue, compression
 
-from tasktools.celery_compat import ENCODERS
+from tasktools.celery_compat import ENCODERS, TRANSPORT_ALIASES
 
 if TYPE_CHECKING:
     from celery import Celery
+
+_REDIS = "kombu.transport.redis:Transport"
 
 
 class Option(NamedTuple):
@@ -53,6 +55,9 @@ def is_ignored(name: str, value: Any) -> bool:
 
 def _speaks_amqp(app: Celery) -> bool:
     with contextlib.suppress(Exception):  # a broker that cannot be used is reported elsewhere
+        scheme = str(app.conf.broker_write_url).partition("://")[0].partition("+")[0]
+        if not app.conf.broker_transport and TRANSPORT_ALIASES.here().get(scheme) == _REDIS:
+            return False  # without the import of its library
         return bool(app.connection_for_write().get_transport_cls().driver_type == "amqp")
     return False
 

@@ -19,6 +19,7 @@ from tasktools.discovery.celery_app import described
 from tasktools.environment.installed import is_installed
 from tasktools.exceptions import ProjectError, project_code
 from tasktools.registry.routes import usual_queue
+from tasktools.registry.settings_at_hand import at_hand
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -58,7 +59,7 @@ def finalize(app: Celery) -> None:
 
     if app in _unfinished:
         raise _unfinished[app]
-    with project_code(blame):
+    with project_code(blame), at_hand(app):
         app.finalize(auto=True)
 
 

@@ -1,0 +1,30 @@
+"""The settings that Celery reads for each task when it creates it, read once: from Django they take most of that time."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from celery import Task
+
+
+@contextlib.contextmanager
+def at_hand(app: Any) -> Iterator[None]:
+    """Keep the settings of tasks at hand inside the block (`Task.from_config`), which creates the tasks of `app`.
+
+    Nothing is kept if code of the project runs in the block that could change them (receivers of on_after_finalize).
+    """
+    conf = app.conf
+    if app.finalized or app.on_after_finalize.receivers:
+        yield
+        return
+    kept: dict[str, Any] = {}
+    for _, name in Task.from_config:
+        value = conf[name]
+        kept.update(dict.fromkeys((name, f"{conf.prefix or ''}{name}", f"{conf.prefix or ''}{name}".upper()), value))
+    conf.maps.insert(0, kept)
+    try:
+        yield
+    finally:
+        conf.maps.remove(kept)
