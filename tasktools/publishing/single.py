@@ -230,12 +230,11 @@ def _run_here(task: Any, call: Call) -> Sent:
 
 def _send(app: Celery, call: Call, producer: Any, listen: bool) -> Any:
     task = app.tasks.get(call.task)
+    options = {**call.options, "producer": producer, "retry": False}  # an entry of the schedule may have its own
     with listening(app) if listen else denied_join_result():
         if task is None:
-            return app.send_task(
-                call.task, call.args, dict(call.kwargs), producer=producer, retry=False, **call.options
-            )
-        return task.apply_async(call.args, dict(call.kwargs), producer=producer, retry=False, **call.options)
+            return app.send_task(call.task, call.args, dict(call.kwargs), **options)
+        return task.apply_async(call.args, dict(call.kwargs), **options)
 
 
 def _in_doubt(broker: Broker, what: str, call: Call) -> Unreachable:

@@ -78,6 +78,18 @@ def test_entry__what_is_typed_replaces_its_options(schedule: Any, sent: Any, que
     assert message["properties"]["priority"] == 3
 
 
+@pytest.mark.parametrize(
+    "options", [{"retry": True}, {"retry": False}, {"retry": True, "retry_policy": {"max_retries": 1}}]
+)
+def test_entry__with_an_option_for_retries(
+    schedule: Any, sent: Any, queue: str, run_command: Run, options: Any
+) -> None:
+    """It is sent once and without Celery's retries, as every call."""
+    schedule(nightly={"task": TASK, "schedule": 60, "args": (1,), "options": {"queue": queue, **options}})
+    done = run_command("enqueue", "--entry", "nightly")
+    assert (done.err, done.code, len(sent())) == ("", 0, 1)
+
+
 def test_entry__as_much_of_its_name_as_is_unique(schedule: Any, run_command: Run) -> None:
     entry = {"task": TASK, "schedule": 60, "args": (1,)}
     schedule(**{"shop.nightly": entry, "shop.hourly": entry, "mail.hourly": entry})
