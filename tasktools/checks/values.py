@@ -51,10 +51,13 @@ def _limits(found: Found) -> Iterator[CheckMessage]:
     if not (found.ready_made or app.finalized):
         return
     for name in sorted(names(app)):
-        task = app.tasks[name]
-        if task.soft_time_limit != soft and _is_below(task.time_limit, task.soft_time_limit):
-            subject = f'The time limit of the task "{name}" is {task.time_limit:g} s, and its soft one {task.soft_time_limit:g} s'
-            yield _limit(subject, f"give the task time_limit={task.soft_time_limit + 60:g}, for example")
+        own = app.tasks[name].soft_time_limit
+        ends = (
+            app.tasks[name].time_limit or hard
+        )  # up to Celery 5.6, a task does not take the limits of the settings itself
+        if own != soft and _is_below(ends, own):
+            subject = f'The time limit of the task "{name}" is {ends:g} s, and its soft one {own:g} s'
+            yield _limit(subject, f"give the task time_limit={own + 60:g}, for example")
 
 
 def _is_below(hard: Any, soft: Any) -> bool:

@@ -9,6 +9,7 @@ from django.core.checks import Error, run_checks
 
 from tasktools import checks, conf, startup
 from tasktools.brokers import private
+from tasktools.discovery.celery_app import Found
 from tasktools.project import Project
 from tasktools.valkey.server import Home
 from tests.checks.test_W040 import FATE
@@ -101,10 +102,15 @@ def test_E040__names_what_code_has_set(mysite: Any, settings: Any) -> None:
     assert (message.id, mysite.conf.worker_concurrency) == ("tasktools.E040", 8)
 
 
-@pytest.mark.skipif(celery.VERSION >= (5, 7), reason="Celery reads BROKER_URL")
-def test_E040__delay_names_the_old_broker_too(brokerless: Any, settings: Any, project: Project) -> None:
+def test_E040__leaves_the_broker_of_an_app_with_other_settings_to_W001(brokerless: Any, settings: Any) -> None:
     settings.DEBUG, settings.BROKER_URL = False, "redis://localhost/1"
-    assert project.found is not None
-    startup.choose_broker(project.found)
-    assert project.refusal is not None
-    assert project.refusal.sentence == "No broker is configured: BROKER_URL is no setting."
+    startup.choose_broker(Found(app=brokerless, ready_made=True))
+    (message,) = run_checks(tags=[checks.TAG])
+    assert (message.id, message.msg) == ("tasktools.W001", "No broker is configured: BROKER_URL is no setting.")
+
+
+@pytest.mark.parametrize("url", ["", None])
+def test_E040__leaves_a_broker_that_is_set_to_nothing_to_W001(mysite: Any, settings: Any, url: Any) -> None:
+    """Nobody renames BROKER_URL then: there is a new name already."""
+    settings.CELERY_BROKER_URL, settings.BROKER_URL = url, "redis://localhost/1"
+    assert [message.id for message in run_checks(tags=[checks.TAG])] == ["tasktools.W001"]

@@ -60,6 +60,7 @@ def test_W042__fires_for_an_old_name(mysite: Any, settings: Any) -> None:
         ("CELERY_TASK_TIME_LIMIT", None),
         ("CELERY_WORKER_PREFETCH_MULTIPLIER", "1"),  # Celery converts it
         ("CELERY_RESULT_EXPIRES", "3600"),
+        ("CELERY_EVENT_QUEUE_TTL", "5"),
         ("CELERY_RESULT_EXPIRES", timedelta(days=3)),
         ("CELERY_WORKER_CONCURRENCY", "4"),
         ("CELERY_BROKER_TRANSPORT_OPTIONS", {"visibility_timeout": 60}),
