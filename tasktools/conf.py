@@ -72,6 +72,16 @@ def written(*prefixes: str) -> dict[str, Any]:
     return {name: getattr(settings, name) for name in dir(settings) if name.isupper() and name.startswith(prefixes)}
 
 
+def time_zone() -> str:
+    """Return TIME_ZONE, "" if the project does not set it: Django has one that few sites mean."""
+    return str(settings.TIME_ZONE or "") if settings.is_overridden("TIME_ZONE") else ""
+
+
+def uses_time_zones() -> tuple[bool, bool]:
+    """Return whether Django's times have time zones, and whether those of django-celery-beat have."""
+    return bool(settings.USE_TZ), bool(getattr(settings, "DJANGO_CELERY_BEAT_TZ_AWARE", True))
+
+
 def settings_package() -> str:
     """Return the top-level package of the settings, "" if they are in none."""
     return str(getattr(settings, "SETTINGS_MODULE", None) or "").partition(".")[0]

@@ -19,6 +19,7 @@ from tasktools.checks import (
     queues,
     redbeat,
     registration,
+    results,
     schedule,
     serialization,
     tasks,
@@ -49,6 +50,7 @@ _APP_MODULES: tuple[Any, ...] = (
     schedule,
     redbeat,
     tasks,
+    results,
     serialization,
     queues,
 )
