@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timezone, tzinfo
+from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -90,8 +90,7 @@ def _has_hours(schedule: Any) -> bool:
     return len(schedule.hour) < 24 and schedule.nowfun is None
 
 
-def _offsets(zone: tzinfo) -> list[float]:
-    """Return how far a time zone is from UTC in winter and in summer, in seconds."""
+def _offsets(zone: tzinfo) -> list[timedelta | None]:
+    """Return how far a time zone is from UTC in winter and in summer."""
     year = datetime.now(timezone.utc).year
-    offsets = (datetime(year, month, 1, 12, tzinfo=zone).utcoffset() for month in (1, 7))
-    return [each.total_seconds() if each else 0 for each in offsets]
+    return [datetime(year, month, 1, tzinfo=zone).utcoffset() for month in (1, 7)]

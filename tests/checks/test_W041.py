@@ -52,6 +52,7 @@ def test_W041__fires_for_a_slip(mysite: Any, settings: Any, written: str, meant:
         ("CELERY_BROKER_URL_2", "redis://localhost/2"),
         ("CELERY_RESULT_BACKEND_URL", "none"),
         ("CELERY_RESULT_BAKKENDD", "none"),  # three letters
+        ("CELERY_MITEZONE", "UTC"),  # the letters of another, and no typing error
         ("CELERY_TIME_ZONE", "Europe/Berlin"),  # Celery reads it
         ("CELERY_EMAIL_BACKEND", "a.b"),
         ("CELERY_ALWAYS_EAGER", False),  # an old name

@@ -67,6 +67,13 @@ def test_W044__is_silent_about_a_task(shop: Any, conf: Any, options: Any) -> Non
     assert run_checks(tags=[checks.TAG]) == []
 
 
+def test_W044__names_the_settings_of_an_app_without_a_prefix(shop: Any) -> None:
+    shop.conf.update(task_time_limit=10, task_soft_time_limit=20)
+    (message,) = run_checks(tags=[checks.TAG])
+    assert message.msg.startswith("task_time_limit is 10 s, and task_soft_time_limit 20 s: ")
+    assert message.hint == "task_time_limit = 80, for example"
+
+
 def test_W044__each_fault_is_given_once(shop: Any) -> None:
     shop.conf.update(task_time_limit=10, task_soft_time_limit=20)
     assert [message.id for message in run_checks(tags=[checks.TAG])] == ["tasktools.W044"]

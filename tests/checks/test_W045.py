@@ -78,3 +78,11 @@ def test_W045__is_silent_about_another_broker(mysite: Any, settings: Any, url: A
 def test_W045__asks_for_the_broker_that_tasks_are_sent_to(mysite: Any, settings: Any) -> None:
     settings.CELERY_BROKER_WRITE_URL = "memory://"
     assert ids() == ["tasktools.W045"]
+
+
+def test_W045__names_the_setting_of_an_app_without_a_prefix(shop: Any) -> None:
+    (message,) = run_checks(tags=[checks.TAG])
+    assert (message.msg[:24], message.hint) == (
+        'broker_url is "memory://',
+        'broker_url = "redis://localhost:6379/0", for example',
+    )

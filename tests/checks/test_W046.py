@@ -56,6 +56,11 @@ def test_W046__is_silent_where_nothing_asks_for_results(mysite: Any) -> None:
     assert ids() == []
 
 
+def test_W046__names_the_setting_of_an_app_without_a_prefix(shop: Any, installed: None) -> None:
+    (message,) = run_checks(tags=[checks.TAG])
+    assert message.hint == 'result_backend = "django-db"'
+
+
 def add() -> None: ...
 
 

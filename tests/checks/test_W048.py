@@ -111,3 +111,10 @@ def test_W048__leaves_a_time_zone_that_does_not_exist_to_E003(settings: Any) -> 
 def test_W048__leaves_a_schedule_that_beat_cannot_read_to_E012(settings: Any, broken: Any) -> None:
     settings.CELERY_TIMEZONE, settings.CELERY_BEAT_SCHEDULE = "UTC", broken
     assert ids() == ["tasktools.E012"]
+
+
+def test_W048__names_the_setting_of_an_app_without_a_prefix(shop: Any) -> None:
+    shop.task(name="mysite.send", shared=False)(send)
+    shop.conf.update(timezone="UTC", beat_schedule={"nightly": {"task": "mysite.send", "schedule": crontab(hour=7)}})
+    (message,) = run_checks(tags=[checks.TAG], include_deployment_checks=True)
+    assert message.msg.startswith('timezone is "UTC", and TIME_ZONE is "Europe/Berlin": ')
