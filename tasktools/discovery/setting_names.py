@@ -16,10 +16,9 @@ if TYPE_CHECKING:
 _IN_ENVIRONMENT = {"broker_url": "CELERY_BROKER_URL", "result_backend": "CELERY_RESULT_BACKEND"}
 
 
-def prefix_of(app: Celery) -> str:
+def prefix_of(app: Any) -> str:
     """Return what the names of the app's settings begin with, as "CELERY_"; "" for an app without a namespace."""
-    namespace = getattr(app, "namespace", None)
-    return f"{namespace.rstrip('_')}_" if namespace else ""
+    return f"{app.namespace.rstrip('_')}_" if app.namespace else ""
 
 
 def spelled(app: Celery, name: str) -> str:

@@ -28,6 +28,7 @@ FATE = (
         ("CELERY_ACKS_LATE", "CELERY_TASK_ACKS_LATE", True),
         ("CELERYBEAT_SCHEDULER", "CELERY_BEAT_SCHEDULER", "celery.beat:Scheduler"),
         ("BROKER_POOL_LIMIT", "CELERY_BROKER_POOL_LIMIT", 3),
+        ("CELERY_SEND_TASK_SENT_EVENT", "CELERY_TASK_SEND_SENT_EVENT", True),  # which looks like a slip
     ],
 )
 def test_W040__fires_for_an_old_name(mysite: Any, settings: Any, old: str, new: str, value: Any) -> None:

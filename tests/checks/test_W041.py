@@ -41,6 +41,11 @@ def test_W041__fires_for_a_slip(mysite: Any, settings: Any, written: str, meant:
     ]
 
 
+def test_W041__fires_for_each_slip(mysite: Any, settings: Any) -> None:
+    settings.CELERY_TIMEZNOE = settings.CELERY_IMPORT = settings.TASKTOOLS_LINGR = "UTC"
+    assert [message.id for message in run_checks(tags=[checks.TAG])] == ["tasktools.W041"] * 3
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -79,6 +79,7 @@ KEPT = {"ignore_result": False}
     ("tasks", "subject"),
     [
         ([("mysite.kept", KEPT), ("mysite.usual", {})], '"mysite.kept" has'),
+        ([("mysite.b", KEPT), ("mysite.a", KEPT)], '"mysite.a" and 1 more have'),
         ([("mysite.b", KEPT), ("mysite.c", KEPT), ("mysite.a", KEPT)], '"mysite.a" and 2 more have'),
     ],
 )
