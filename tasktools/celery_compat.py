@@ -56,6 +56,7 @@ PROXIED = Private(
     "celery.local:Proxy", "_get_current_object", "-A with a module that holds a proxy of the app", "a public getter", ()
 )
 DEFAULTS = Private("celery.app.defaults", "DEFAULTS", "hiding passwords in any setting", "a public list of settings")
+NEW_NAMES = Private("celery.app.defaults", "_TO_NEW_KEY", "the check of old names of settings", "the same")
 
 # The broker.
 TRANSPORT_ALIASES = Private(

@@ -25,7 +25,7 @@ from typing import Any
 from django.conf import settings
 
 from tasktools.arguments.durations import parse_duration
-from tasktools.celery_compat import DEFAULTS
+from tasktools.celery_compat import DEFAULTS, TRANSPORT_ALIASES
 from tasktools.environment.installed import is_installed
 from tasktools.exceptions import (
     ArgumentError,
@@ -55,6 +55,9 @@ _WARN: dict[type[TasktoolsWarning], str] = {
     WaitingWarning: "TASKTOOLS_WARN_WAITING",
 }
 
+#: What Celery called CELERY_BROKER_URL before version 4.
+OLD_BROKER = "BROKER_URL"
+
 #: Settings whose values are or contain passwords of brokers, backends and databases.
 _PASSWORDS = re.compile(r"^(?!.*(?:SCHEDULE|ROUTES)).*(?:BROKER|BACKEND|CELERY|CACHES|DATABASE|REDIS)")
 
@@ -70,12 +73,37 @@ def like(name: str, known: Collection[str]) -> str:
 
 
 def broker_slip() -> str:
-    """Return the setting of the project that is likely to be a slip for CELERY_BROKER_URL; "" if there is none.
+    """Return the setting of the project that is likely to be meant for CELERY_BROKER_URL; "" if there is none.
 
     A name such as CELERY2_BROKER_URL or CELERY_BROKER_URL_TEST is no slip: somebody else reads it.
     """
+    if has_old_broker():
+        return OLD_BROKER
     meant = {name for name in dir(settings) if "_BROKER_URL_" in f"_{name}_"}
     return like("CELERY_BROKER_URL", meant | {f"CELERY_{name.upper()}" for name in DEFAULTS.here()})
+
+
+def has_old_broker() -> bool:
+    """Whether BROKER_URL is a URL that kombu can use. Other libraries have settings of this name, as one for mqtt://."""
+    url = getattr(settings, OLD_BROKER, None)
+    return isinstance(url, str) and url.partition("://")[0].partition("+")[0] in (
+        TRANSPORT_ALIASES.here() if url else ()
+    )
+
+
+def written(*prefixes: str) -> dict[str, Any]:
+    """Return the settings of the project and of Django whose names begin with one of the prefixes."""
+    return {name: getattr(settings, name) for name in dir(settings) if name.isupper() and name.startswith(prefixes)}
+
+
+def time_zone() -> str:
+    """Return TIME_ZONE, "" if the project does not set it: Django has one that few sites mean."""
+    return str(settings.TIME_ZONE or "") if settings.is_overridden("TIME_ZONE") else ""
+
+
+def uses_time_zones() -> tuple[bool, bool]:
+    """Return whether Django's times have time zones, and whether those of django-celery-beat have."""
+    return bool(settings.USE_TZ), bool(getattr(settings, "DJANGO_CELERY_BEAT_TZ_AWARE", True))
 
 
 def settings_package() -> str:

@@ -14,14 +14,18 @@ from tasktools.checks import (
     broker,
     commands,
     eager,
+    old_names,
     project,
     queues,
     redbeat,
     registration,
+    results,
     schedule,
     serialization,
     tasks,
     timezone,
+    unknown_names,
+    values,
 )
 from tasktools.discovery.celery_app import Found
 from tasktools.project import current_project
@@ -35,7 +39,21 @@ TAG = "tasktools"
 _SITE_MODULES: tuple[Any, ...] = (project, commands)
 
 #: Those of the Celery app, which they take with its settings read. `schedule` may load the tasks that `tasks` looks at.
-_APP_MODULES: tuple[Any, ...] = (registration, broker, eager, timezone, schedule, redbeat, tasks, serialization, queues)
+_APP_MODULES: tuple[Any, ...] = (
+    old_names,
+    unknown_names,
+    values,
+    registration,
+    broker,
+    eager,
+    timezone,
+    schedule,
+    redbeat,
+    tasks,
+    results,
+    serialization,
+    queues,
+)
 
 #: Every id that the checks can give.
 IDS: tuple[str, ...] = tuple(sorted({each for module in _SITE_MODULES + _APP_MODULES for each in module.IDS}))

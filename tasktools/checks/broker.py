@@ -9,8 +9,10 @@ from django.core.checks import Warning as CheckWarning
 
 from tasktools import conf, startup
 from tasktools.brokers import broker_of, private
+from tasktools.checks import old_names
 from tasktools.discovery import celery_app
 from tasktools.discovery.celery_app import Found
+from tasktools.discovery.setting_names import is_given
 from tasktools.exceptions import ConfigurationError
 from tasktools.registry.registry import names
 
@@ -22,7 +24,9 @@ IDS = ("tasktools.W001",)
 
 
 def check(found: Found) -> list[CheckMessage]:
-    """Warn if no broker is configured; the commands that need one refuse to run without it."""
+    """Warn if no broker is configured; the commands that need one refuse to run without it. E040 reports BROKER_URL."""
+    if conf.has_old_broker() and old_names.applies(found.app) and not is_given(found.app, "broker_url"):
+        return []
     if found.ready_made:
         try:
             startup.require_broker(found)

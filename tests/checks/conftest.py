@@ -35,6 +35,19 @@ def shop(brokerless: Any) -> Any:
     return brokerless
 
 
+@pytest.fixture
+def mysite(project: Project, settings: Any) -> Iterator[Any]:
+    """An app that reads the settings of Django with the prefix CELERY_, which name a broker."""
+    for name in ("CELERY_TASK_ROUTES", "CELERY_TIMEZONE"):
+        delattr(settings, name)
+    settings.CELERY_BROKER_URL = "redis://localhost/0"
+    app = Celery("mysite", set_as_current=False)
+    app.config_from_object("django.conf:settings", namespace="CELERY")
+    project.found = Found(app=app)
+    yield app
+    app.close()
+
+
 def checked(app: Any, entry: Any) -> list[Any]:
     """Return what the checks say of a schedule with one entry."""
     app.conf.beat_schedule = {"nightly": entry}

@@ -43,7 +43,7 @@ def test_W006__is_silent_in_tests(eager: Any, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_W006__is_silent_where_a_worker_gets_the_tasks(eager: Any) -> None:
-    eager.conf.task_always_eager = False
+    eager.conf.update(task_always_eager=False, broker_url="redis://localhost/0")
     assert run_checks(tags=[checks.TAG]) == []
 
 

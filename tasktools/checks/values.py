@@ -1,0 +1,69 @@
+"""W042, W043, W044: the values of settings are of the kind that Celery takes, and the limits of a task fit together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.core.checks import CheckMessage
+from django.core.checks import Warning as CheckWarning
+
+from tasktools import render
+from tasktools.arguments.names import shown
+from tasktools.checks import kinds
+from tasktools.discovery.celery_app import Found
+from tasktools.discovery.setting_names import given, spelled
+from tasktools.registry.registry import names
+
+#: The ids that this module can give.
+IDS = ("tasktools.W042", "tasktools.W043", "tasktools.W044")
+
+
+def check(found: Found) -> list[CheckMessage]:
+    """Check what the project has set. Settings of queues are checked where they are read."""
+    app: Any = found.app
+    wrong = [each for name, value in given(app) if (each := _wrong(spelled(app, name), name, value))]
+    return [*wrong, *_limits(found)]
+
+
+def _wrong(setting: str, name: str, value: Any) -> CheckMessage | None:
+    is_now = f"{setting} is {shown(render.repr_of(value))}"
+    if kinds.has_comma(name, value):
+        hint = f"remove the comma: {setting} = {shown(render.repr_of(value[0]))}"
+        return CheckWarning(f"{is_now}, a tuple: its line ends with a comma.", hint=hint, id="tasktools.W043")
+    why = kinds.why_wrong(name, value)
+    if not why:
+        return None
+    return CheckWarning(
+        f"{is_now}, which {why}.", hint=f"{setting} = {kinds.line_for(name, value)}", id="tasktools.W042"
+    )
+
+
+def _limits(found: Found) -> Iterator[CheckMessage]:
+    """Compare both limits of the settings, and those of each task that sets the soft one itself."""
+    app: Any = found.app
+    hard, soft = app.conf.task_time_limit, app.conf.task_soft_time_limit
+    if _is_below(hard, soft):
+        subject = (
+            f"{spelled(app, 'task_time_limit')} is {hard:g} s, and {spelled(app, 'task_soft_time_limit')} {soft:g} s"
+        )
+        yield _limit(subject, f"{spelled(app, 'task_time_limit')} = {soft + 60:g}, for example")
+    if not (found.ready_made or app.finalized):
+        return
+    for name in sorted(names(app)):
+        own = app.tasks[name].soft_time_limit
+        ends = (
+            app.tasks[name].time_limit or hard
+        )  # up to Celery 5.6, a task does not take the limits of the settings itself
+        if own != soft and _is_below(ends, own):
+            subject = f'The time limit of the task "{name}" is {ends:g} s, and its soft one {own:g} s'
+            yield _limit(subject, f"give the task time_limit={own + 60:g}, for example")
+
+
+def _is_below(hard: Any, soft: Any) -> bool:
+    """Whether there are both limits, and no time between the soft one and the hard one. 0 is no limit."""
+    return all(isinstance(each, (int, float)) and each for each in (hard, soft)) and bool(hard < soft)
+
+
+def _limit(subject: str, hint: str) -> CheckMessage:
+    return CheckWarning(f"{subject}: a worker kills the task with no time to clean up.", hint=hint, id="tasktools.W044")

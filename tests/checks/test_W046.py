@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from celery import Celery
+from django.apps import apps
+from django.core.checks import Warning as CheckWarning
+from django.core.checks import run_checks
+
+from tasktools import checks
+from tasktools.discovery.celery_app import Found
+from tasktools.project import Project
+
+
+def ids() -> list[str | None]:
+    """Return what our checks say."""
+    return [message.id for message in run_checks(tags=[checks.TAG])]
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A site with django-celery-results, which may be missing here."""
+    is_installed = apps.is_installed
+    monkeypatch.setattr(apps, "is_installed", lambda name: name == "django_celery_results" or is_installed(name))
+
+
+@pytest.mark.parametrize("backend", [None, "", "disabled", "disabled://"])
+def test_W046__fires_for_django_celery_results(mysite: Any, settings: Any, installed: None, backend: Any) -> None:
+    settings.CELERY_RESULT_BACKEND = backend
+    assert run_checks(tags=[checks.TAG]) == [
+        CheckWarning(
+            '"django_celery_results" is in INSTALLED_APPS, and CELERY_RESULT_BACKEND is not set: no result is stored.',
+            hint='CELERY_RESULT_BACKEND = "django-db"',
+            id="tasktools.W046",
+        )
+    ]
+
+
+def test_W046__is_silent_with_a_result_backend(mysite: Any, settings: Any, installed: None) -> None:
+    settings.CELERY_RESULT_BACKEND = "redis://localhost/1"
+    assert ids() == []
+
+
+def test_W046__is_silent_with_a_backend_of_the_class(mysite: Any, installed: None) -> None:
+    mysite.backend_cls = "redis://localhost/1"
+    assert ids() == []
+
+
+def test_W046__is_silent_where_tasks_run_at_once(mysite: Any, settings: Any, installed: None) -> None:
+    settings.DEBUG = settings.CELERY_TASK_ALWAYS_EAGER = True
+    assert ids() == []
+
+
+def test_W046__is_silent_where_nothing_asks_for_results(mysite: Any) -> None:
+    assert ids() == []
+
+
+def test_W046__names_the_setting_of_an_app_without_a_prefix(shop: Any, installed: None) -> None:
+    (message,) = run_checks(tags=[checks.TAG])
+    assert message.hint == 'result_backend = "django-db"'
+
+
+def add() -> None: ...
+
+
+def site(app: Any, settings: Any, ignored: bool, *tasks: tuple[str, dict[str, Any]]) -> None:
+    """Give a site that ignores results by default, or not, these tasks."""
+    settings.CELERY_TASK_IGNORE_RESULT = ignored
+    for name, options in tasks:
+        app.task(name=name, shared=False, **options)(add)
+    app.finalize()
+
+
+KEPT = {"ignore_result": False}
+
+
+@pytest.mark.parametrize(
+    ("tasks", "subject"),
+    [
+        ([("mysite.kept", KEPT), ("mysite.usual", {})], '"mysite.kept" has'),
+        ([("mysite.b", KEPT), ("mysite.a", KEPT)], '"mysite.a" and 1 more have'),
+        ([("mysite.b", KEPT), ("mysite.c", KEPT), ("mysite.a", KEPT)], '"mysite.a" and 2 more have'),
+    ],
+)
+def test_W046__fires_for_a_task_that_keeps_its_result(mysite: Any, settings: Any, tasks: Any, subject: str) -> None:
+    site(mysite, settings, True, *tasks)
+    assert run_checks(tags=[checks.TAG]) == [
+        CheckWarning(
+            f"The task {subject} ignore_result=False, and CELERY_RESULT_BACKEND is not set: nobody stores the results.",
+            hint='CELERY_RESULT_BACKEND = "redis://localhost:6379/1", for example',
+            id="tasktools.W046",
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ignored", "options"),
+    [
+        (False, KEPT),  # the default, which most tasks have
+        (True, {"ignore_result": True}),
+        (True, {**KEPT, "backend": "a backend of its own"}),
+    ],
+)
+def test_W046__is_silent_about_a_task(mysite: Any, settings: Any, ignored: bool, options: Any) -> None:
+    site(mysite, settings, ignored, ("mysite.kept", options))
+    assert ids() == []
+
+
+def test_W046__is_silent_about_a_task_with_the_backend_of_the_site(mysite: Any, settings: Any) -> None:
+    settings.CELERY_RESULT_BACKEND = "cache+memory://"
+    site(mysite, settings, True, ("mysite.kept", KEPT))
+    assert ids() == []
+
+
+def test_W046__makes_no_tasks_of_an_app_of_the_project(project: Project) -> None:
+    with Celery("own", broker="redis://localhost/0", set_as_current=False) as app:
+        app.conf.task_ignore_result = True
+        app.task(name="own.kept", shared=False, ignore_result=False)(add)
+        project.found = Found(app=app)
+        assert ids() == []
+        assert not app.finalized
+        app.finalize()
+        assert ids() == ["tasktools.W046"]
