@@ -4,8 +4,9 @@
     TASKTOOLS_BEAT_LEASE  seconds (or a duration) after which another beat takes over from one that is gone; default 1.4
     TASKTOOLS_DATA_DIR    folder of the private Valkey; default <BASE_DIR>/.tasktools, for an installed project one in ~
     TASKTOOLS_LINGER      seconds (or a duration, "5s") that the private Valkey stays on after its last client; default 10
-    TASKTOOLS_WARN_MODEL_ARGUMENTS, TASKTOOLS_WARN_TRANSACTION, TASKTOOLS_WARN_WAITING
-                          whether to warn of what goes wrong in production; default DEBUG
+    TASKTOOLS_WARN_MODEL_ARGUMENTS  whether to warn of model instances among the arguments of a task; default DEBUG
+    TASKTOOLS_WARN_TRANSACTION      whether to warn of a task that is sent inside a transaction; default DEBUG
+    TASKTOOLS_WARN_WAITING          whether to warn of a task that waits for another task; default DEBUG
 
 They are read when they are used. The app and its broker are chosen once, at start-up.
 """
@@ -19,6 +20,7 @@ import os
 import pwd
 import re
 from collections.abc import Collection
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -175,7 +177,7 @@ def beat_lease() -> float:
     if not 0.5 <= seconds <= 3600:
         raise ConfigurationError(
             f'TASKTOOLS_BEAT_LEASE is "{chosen}", which is too {"short" if seconds < 1 else "long"}.',
-            hint="set it to a duration from 500 ms to 1 h, or leave it out",
+            hint='set it to a duration from "500ms" to "1h", or leave it out',
         )
     return seconds
 
@@ -206,6 +208,6 @@ def warns_at_all() -> bool:
 
 def _seconds(name: str, chosen: object) -> float:
     try:
-        return parse_duration(str(chosen)).total_seconds()
+        return parse_duration(chosen if isinstance(chosen, timedelta) else str(chosen)).total_seconds()
     except ArgumentError as error:
         raise ConfigurationError(f"{name}: {error.sentence}", hint=error.hint) from None

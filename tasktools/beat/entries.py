@@ -47,13 +47,14 @@ def entries_of(app: Celery, scheduler: str, in_settings: Collection[str] = ()) -
         return sorted(_read(app, scheduler, in_settings), key=lambda each: each.name)
 
 
-def call_for(app: Celery, planned: Planned, scheduler: str) -> Call:
-    """Return the call that beat would send for an entry now.
+def call_for(app: Celery, planned: Planned, scheduler: str, silenced: Collection[str] = ()) -> Call:
+    """Return the call that beat would send for an entry now. Faults of the kinds `silenced` do not matter.
 
     Raises ConfigurationError when the entry cannot run, and ProjectError when an argument that is made at each tick fails.
     """
     for fault in faults(app, scheduler=scheduler):
-        if fault.entry == planned.name and (planned.entry is None or fault.kind in ("task", "arguments", "options")):
+        matters = planned.entry is None or fault.kind in {"task", "arguments", "options"}.difference(silenced)
+        if fault.entry == planned.name and matters:
             sentence = f'The entry "{shown(planned.name)}" cannot be sent: {fault.sentence}.'
             raise ConfigurationError(sentence, hint=fault.hint)
     with project_code(lambda error: _unmade(planned, error)):

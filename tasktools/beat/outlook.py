@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
@@ -75,6 +75,13 @@ class View:
     at: datetime | None = None
     #: How many times of each entry.
     count: int = 1
+    #: The kinds of faults with which beat sends an entry all the same: their checks are silenced.
+    silenced: Collection[str] = ()
+
+    @property
+    def fatal(self) -> frozenset[str]:
+        """The kinds of faults with which an entry does not run."""
+        return frozenset(_FATAL).difference(self.silenced)
 
 
 def outlook(
@@ -88,7 +95,7 @@ def outlook(
     for fault in faults(app, scheduler=scheduler):
         found.setdefault(fault.entry, []).append(fault)
     look = _Look(app, scheduler, kept, view)
-    return [look.at(each, [*_faults(app, each, found)]) for each in entries]
+    return [look.at(each, [*_faults(app, each, found, view.fatal)]) for each in entries]
 
 
 def grace_of(app: Celery, scheduler: str) -> float:
@@ -98,12 +105,12 @@ def grace_of(app: Celery, scheduler: str) -> float:
     return GRACE + float(getattr(class_of(scheduler), "sync_every", 0))
 
 
-def _faults(app: Celery, planned: Planned, found: Mapping[str, list[Fault]]) -> Iterator[Fault]:
+def _faults(app: Celery, planned: Planned, found: Mapping[str, list[Fault]], fatal: Collection[str]) -> Iterator[Fault]:
     """Yield the faults of an entry, those with which it does not run first."""
     own = found.get(planned.name, [])
     if planned.source not in ("settings", "code") and planned.entry is not None:
         own = [*Entry(app, planned.name, {name: getattr(planned.entry, name, None) for name in _FIELDS}).faults()]
-    yield from sorted(own, key=lambda fault: fault.kind not in _FATAL)
+    yield from sorted(own, key=lambda fault: fault.kind not in fatal)
 
 
 _FIELDS = ("task", "schedule", "args", "kwargs", "options")
@@ -135,7 +142,7 @@ class _Look:
         fields: Any = self._fields(planned)
         options = fields["options"] if isinstance(fields["options"], Mapping) else {}
         first = faults[0] if faults else Fault(kind="", entry=planned.name, sentence="", hint="")
-        is_fatal = first.kind in _FATAL
+        is_fatal = first.kind in (_FATAL if entry is None else self.view.fatal)
         last = self._last_run(planned)
         is_asked = entry is not None and is_enabled(entry) and not is_fatal
         times, due = self._times(entry, last) if is_asked else (Times(), None)

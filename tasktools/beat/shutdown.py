@@ -30,10 +30,10 @@ def end_between_ticks(app: Celery) -> None:
 
 
 def end_embedded_between_ticks() -> None:
-    """Do the same for the beat that a worker starts in a process of its own (-B)."""
+    """Do the same for the beat that a worker starts in a process of its own (-B); it also stops if the worker is gone."""
 
     def install(sender: Any, **_: Any) -> None:
-        _Ending(sender).wrap()
+        _Ending(sender, parent=os.getppid()).wrap()
 
     beat_embedded_init.connect(install, weak=False)
 
@@ -41,8 +41,10 @@ def end_embedded_between_ticks() -> None:
 class _Ending:
     """Handles the signals for the service (celery.beat.Service)."""
 
-    def __init__(self, service: Any) -> None:
+    def __init__(self, service: Any, *, parent: int | None = None) -> None:
         self.service = service
+        #: The process without which this one has no reason to run; None for none.
+        self.parent = parent
         self.ticking = False
         self.asked = False
         beat_init.connect(self.wrap, sender=service, weak=False)
@@ -69,6 +71,8 @@ class _Ending:
 
     def _noting(self, tick: Callable[..., Any]) -> Callable[..., Any]:
         def noted(*args: Any, **options: Any) -> Any:
+            if self.parent not in (None, os.getppid()):
+                raise SystemExit(0)  # the worker was killed
             self.ticking = True
             try:
                 interval = tick(*args, **options)

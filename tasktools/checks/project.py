@@ -7,9 +7,9 @@ from collections.abc import Callable
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
 
-from tasktools import unimportable
+from tasktools import conf, unimportable
 from tasktools.discovery import celery_app
-from tasktools.exceptions import ProjectError, SeveralAppsError, TasktoolsError, project_code
+from tasktools.exceptions import ConfigurationError, ProjectError, SeveralAppsError, TasktoolsError, project_code
 from tasktools.project import current_project
 from tasktools.registry.routes import RoutingError
 
@@ -19,7 +19,12 @@ IDS = ("tasktools.E002", "tasktools.W002", "tasktools.W003", "tasktools.E030")
 
 def check() -> list[CheckMessage]:
     """Report again what went wrong at start-up. In a part of rundev, rundev reports code that cannot be imported."""
-    return [_message(problem) for problem in current_project().problems if not unimportable.reported(problem)]
+    problems = [problem for problem in current_project().problems if not unimportable.reported(problem)]
+    try:
+        conf.beat_lease()
+    except ConfigurationError as error:
+        problems.append(error)
+    return [_message(problem) for problem in problems]
 
 
 def guarded(check: Callable[[], list[CheckMessage]]) -> list[CheckMessage]:

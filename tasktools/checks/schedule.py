@@ -62,6 +62,11 @@ def unsilenced(app: Celery, scheduler: str) -> list[CheckMessage]:
     return [message for message in map(_message, refused) if message.id not in settings.SILENCED_SYSTEM_CHECKS]
 
 
+def silenced_kinds() -> frozenset[str]:
+    """Return the kinds of faults whose check is silenced: beat sends such an entry."""
+    return frozenset(name for name, kind in _KINDS.items() if kind.id in settings.SILENCED_SYSTEM_CHECKS)
+
+
 def _message(fault: Fault) -> CheckMessage:
     kind = _KINDS[fault.kind]
     text = f'The beat schedule\'s entry "{fault.entry}" {kind.verdict}: {fault.sentence}.'

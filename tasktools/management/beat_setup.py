@@ -11,6 +11,7 @@ from tasktools import conf
 from tasktools.arguments.names import shown, shown_path
 from tasktools.brokers import broker_of, private
 from tasktools.exceptions import ConfigurationError, PrivateServerError, UsageError
+from tasktools.management.first_lines import require_tables
 from tasktools.project import BeatPlan, current_project
 
 if TYPE_CHECKING:
@@ -33,11 +34,29 @@ class BeatSetup:
         self.stands_by = not options.get("no_standby")
         #: The dotted name of the scheduler that the project has chosen, or of ours.
         self.scheduler = scheduler_of(found.app, options.get("scheduler"), file=self.typed)
-        if self.is_ours and not options.get("scheduler"):
+        self._is_typed = bool(options.get("scheduler"))
+        if self.is_ours and not self._is_typed:
             self._require_permission()
         if not self.stands_by and is_redbeat(self.scheduler):
             sentence = "--no-standby does not work with RedBeat, which waits for its own lock."
             raise UsageError(sentence, hint="leave it out, or choose no scheduler")
+
+    def require_schedule(self, *, is_first: bool = True) -> None:
+        """Raise ConfigurationError or UsageError if beat could not work with the scheduler or with the schedule.
+
+        `is_first` says that no beat ran before this one in the same supervisor.
+        """
+        from tasktools.beat.choice import class_of, require_scheduler
+        from tasktools.checks.schedule import unsilenced
+
+        require_scheduler(self.scheduler, typed=self._is_typed)
+        if is_first:
+            require_tables("The scheduler", class_of(self.scheduler))
+        refused = unsilenced(self.app, self.scheduler)
+        if refused:
+            more = "".join(f" {message.msg}" for message in refused[1:])
+            hint = f'{refused[0].hint} (to have it all the same: SILENCED_SYSTEM_CHECKS = ["{refused[0].id}"])'
+            raise ConfigurationError(f"{refused[0].msg}{more}", hint=hint)
 
     @property
     def is_ours(self) -> bool:

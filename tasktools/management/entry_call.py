@@ -8,6 +8,7 @@ from typing import Any
 from tasktools.arguments.call import Call
 from tasktools.beat.choice import class_of, require_scheduler, scheduler_of
 from tasktools.beat.entries import call_for, entries_of, find
+from tasktools.checks.schedule import silenced_kinds
 from tasktools.discovery.celery_app import Found
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.call_options import calling_options, sender_of
@@ -26,6 +27,6 @@ def entry_call(command: TasktoolsCommand, found: Found, options: Mapping[str, An
     planned = find(entries_of(found.app, scheduler), options["entry"])
     if planned.entry is not None:
         command.load_rest_for(planned.entry.task)
-    call = call_for(found.app, planned, scheduler)
+    call = call_for(found.app, planned, scheduler, silenced_kinds())
     call = call._replace(options={**call.options, **calling_options(found.app, dict(options))})
     return sender_of(command, found, call.task), call

@@ -60,7 +60,11 @@ def introduce(command: TasktoolsCommand, reading: Reading, view: View) -> None:
                 hint="the next beat that starts moves it aside",
             )
         )
-    if not state.is_known or command.as_json:
+    if command.as_json:
+        return
+    if view.at is not None:
+        command.note(f"As seen from {view.at.astimezone(zone):%Y-%m-%d %H:%M:%S %Z}.")
+    if not state.is_known:
         return
     beat = state.in_charge
     if beat is not None:
@@ -69,7 +73,7 @@ def introduce(command: TasktoolsCommand, reading: Reading, view: View) -> None:
             command.note("Its schedule is not that of this code: it is of another version, or has other settings.")
     elif not state.is_foreign:
         command.note("No beat is in charge: nothing is sent.")
-    for other in state.standing_by:
+    for other in sorted(state.standing_by, key=lambda each: (each.since is None, each.since)):
         command.note(f"Standing by: {_introduced(other, view, zone, beat)}.")
 
 
@@ -85,11 +89,13 @@ def _rows(entry: EntryInfo, view: View) -> Iterator[Sequence[str]]:
     """Yield a row for each time of an entry; all but the first have only its name and the time."""
     now = view.at or view.now
     last = (
-        f"{_moment(entry.last_run, now)}, {_distance(entry.last_run - view.now)}" if entry.last_run else _never(entry)
+        f"{_moment(entry.last_run, view.now)}, {_distance(entry.last_run - view.now)}"
+        if entry.last_run
+        else _never(entry)
     )
     calls = shown(f"{entry.task}({', '.join(_arguments(entry))})", 60)
     rest = (calls, entry.queue, _expires(entry.expires), entry.source, entry.last_id)
-    nexts = [f"{_moment(time.at, now)}, {_distance(time.at - now)}{_marked(time.note)}" for time in entry.next]
+    nexts = [f"{_moment(time.at, view.now)}, {_distance(time.at - now)}{_marked(time.note)}" for time in entry.next]
     if entry.overdue_since is not None and nexts:
         nexts[0] += f", overdue since {_moment(entry.overdue_since, now)}"
     first, *more = nexts or [_no_time(entry)]

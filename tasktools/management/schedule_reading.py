@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from tasktools.beat.outlook import EntryInfo, View, outlook
 from tasktools.beat.records import LastRun
 from tasktools.beat.state import State, read_state
 from tasktools.beat.version import schedule_digest
+from tasktools.checks.schedule import silenced_kinds
 from tasktools.discovery.celery_app import Found
 from tasktools.exceptions import ConfigurationError
 from tasktools.management.first_lines import require_tables
@@ -49,6 +51,7 @@ class Reading:
         """Return the entries by name."""
         for task in {each.entry.task for each in self.planned if each.entry is not None}:
             self.command.load_rest_for(str(task))
+        view = replace(view, silenced=silenced_kinds())
         return outlook(self.app, self.scheduler, self.planned, self._kept(), view)
 
     def digest(self) -> str:

@@ -123,6 +123,17 @@ FAULTS = [
 ]
 
 
+def test_entry__of_another_project_whose_check_is_silenced(
+    schedule: Any, sent: Any, queue: str, run_command: Run, settings: Any
+) -> None:
+    """Beat sends it too."""
+    settings.SILENCED_SYSTEM_CHECKS = ["tasktools.W010"]
+    schedule(nightly={"task": "elsewhere.add", "schedule": 60, "args": (1,), "options": {"queue": queue}})
+    assert run_command("enqueue", "--entry", "nightly").code == 0
+    (message,) = sent()
+    assert message["headers"]["task"] == "elsewhere.add"
+
+
 @pytest.mark.parametrize(("entry", "why"), FAULTS, ids=["task", "arguments", "key"])
 def test_entry__that_cannot_run(schedule: Any, run_command: Run, entry: Any, why: str) -> None:
     schedule(nightly=entry, other={"task": TASK, "schedule": 60, "args": (1,)})

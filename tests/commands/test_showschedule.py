@@ -291,6 +291,39 @@ def test_showschedule__says_who_is_in_charge(app: Any, schedule: Any, keys: Keys
     assert (found["in_charge"]["host"], found["standing_by"][0]["pid"]) == ("gone", 13)
 
 
+def test_showschedule__names_who_stands_by_for_the_longest_first(
+    app: Any, schedule: Any, keys: Keys, run_command: Run
+) -> None:
+    schedule(often=60)
+    since = datetime(2026, 6, 1, 10, 0, tzinfo=timezone.utc)
+    leases = [RedisLease(keys, lease_of(app), token) for token in "abc"]
+    assert leases[0].hold(Beat(host="first", pid=1, since=since, code="", schedule="").text(), 30) is None
+    for lease, pid, seconds in ((leases[1], 2, 9), (leases[2], 3, 3)):
+        lease.wait(
+            Beat(host="next", pid=pid, since=since + timedelta(seconds=seconds), code="", schedule="").text(), 0.001
+        )
+    pids = [line.partition("pid ")[2][0] for line in run_command("showschedule").err.splitlines() if "Standing" in line]
+    assert pids == ["3", "2"]
+
+
+def test_showschedule__of_a_task_of_another_project(schedule: Any, run_command: Run, settings: Any) -> None:
+    """Beat sends such an entry if its check is silenced."""
+    schedule(elsewhere={"task": "other.add", "schedule": 60})
+    assert "cannot run" in run_command("showschedule", "elsewhere").out
+    settings.SILENCED_SYSTEM_CHECKS = ["tasktools.W010"]
+    done = run_command("showschedule", "elsewhere")
+    assert "cannot run" not in done.out
+    assert ", in " in done.out
+    assert 'is sent, but may not do what is meant: its task "other.add" is not registered' in done.err
+
+
+def test_showschedule__at_a_time_says_which_and_shows_the_day(schedule: Any, run_command: Run) -> None:
+    schedule(often=3600)
+    done = run_command("showschedule", "--at", "2031-01-31T18:00")
+    assert "As seen from 2031-01-31 18:00:00 CET.\n" in done.err
+    assert "2031-01-31 1" in done.out
+
+
 def test_showschedule__of_a_beat_of_another_version(app: Any, schedule: Any, keys: Keys, run_command: Run) -> None:
     schedule(often=60)
     lease = RedisLease(keys, lease_of(app), "one")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -134,6 +136,32 @@ def test_embedded_beat__ticks(site: Site) -> None:
     )
     worker = site.start_worker("-B", "-s", str(site.root / "schedule"))
     worker.wait_for_output("succeeded in")
+
+
+@pytest.mark.measured
+def test_embedded_beat__ends_with_its_worker(site: Site) -> None:
+    """Killed, the worker cannot tell its beat to end."""
+    site.minimal(
+        settings="CELERY_BEAT_SCHEDULE = {'often': {'task': 'shop.tasks.add', 'schedule': 0.5, 'args': (2, 2)}}"
+    )
+    worker = site.start_worker("-B")
+    worker.wait_for_output("succeeded in")
+    beat = int(json.loads(site.manage("showschedule", "--json").stdout)["in_charge"]["pid"])
+    assert beat != worker.process.pid
+    worker.process.kill()
+    wait_for(lambda: not Path(f"/proc/{beat}").exists() or is_zombie(beat))
+
+
+def is_zombie(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+@pytest.mark.measured
+def test_embedded_beat__refuses_a_schedule_that_cannot_run(site: Site) -> None:
+    site.minimal(settings="CELERY_BEAT_SCHEDULE = {'often': {'task': 'shop.tasks.ad', 'schedule': 1}}")
+    refused = site.manage("runworker", "-B", "--noreload")
+    assert refused.returncode == 2
+    assert 'The beat schedule\'s entry "often" cannot run' in refused.stderr
 
 
 @pytest.mark.measured

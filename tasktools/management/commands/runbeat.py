@@ -7,11 +7,8 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from tasktools.checks.schedule import unsilenced
 from tasktools.discovery import celery_app
-from tasktools.exceptions import ConfigurationError
 from tasktools.management.beat_setup import BeatSetup
-from tasktools.management.first_lines import require_tables
 from tasktools.management.run_base import RunCommand
 from tasktools.project import current_project
 from tasktools.supervisor.line import Line
@@ -31,7 +28,7 @@ class Command(RunCommand):
 
     def begin(self, found: celery_app.Found, options: dict[str, Any]) -> None:
         self.setup = BeatSetup(self, found, options)
-        self._require_schedule(found, options)
+        self.setup.require_schedule(is_first=self.line is None or not self.line.before)
 
     def summary_end(self) -> str:
         return f" | {self.setup.guarantee()}"
@@ -58,17 +55,3 @@ class Command(RunCommand):
         line.say("ready")
         line.wait_for_go()
         return words
-
-    def _require_schedule(self, found: celery_app.Found, options: dict[str, Any]) -> None:
-        """Raise ConfigurationError if beat could not work with the scheduler or with the schedule."""
-        from tasktools.beat.choice import class_of, require_scheduler
-
-        scheduler = self.setup.scheduler
-        require_scheduler(scheduler, typed=bool(options.get("scheduler")))
-        if self.line is None or not self.line.before:
-            require_tables("The scheduler", class_of(scheduler))
-        refused = unsilenced(found.app, scheduler)
-        if refused:
-            more = "".join(f" {message.msg}" for message in refused[1:])
-            hint = f'{refused[0].hint} (to have it all the same: SILENCED_SYSTEM_CHECKS = ["{refused[0].id}"])'
-            raise ConfigurationError(f"{refused[0].msg}{more}", hint=hint)

@@ -59,6 +59,7 @@ class Command(RunCommand):
 
             end_embedded_between_ticks()
             self.setup = BeatSetup(self, found, options)
+            self.setup.require_schedule()
 
     def summary_end(self) -> str:
         return f" | {self.setup.guarantee()}" if self.setup else ""
