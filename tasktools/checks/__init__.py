@@ -14,14 +14,20 @@ from tasktools.checks import (
     broker,
     commands,
     eager,
+    overlap,
     project,
     queues,
     redbeat,
+    redelivery,
     registration,
     schedule,
+    security,
     serialization,
+    shared_redis,
     tasks,
     timezone,
+    transport_options,
+    urls,
 )
 from tasktools.discovery.celery_app import Found
 from tasktools.project import current_project
@@ -35,7 +41,23 @@ TAG = "tasktools"
 _SITE_MODULES: tuple[Any, ...] = (project, commands)
 
 #: Those of the Celery app, which they take with its settings read. `schedule` may load the tasks that `tasks` looks at.
-_APP_MODULES: tuple[Any, ...] = (registration, broker, eager, timezone, schedule, redbeat, tasks, serialization, queues)
+_APP_MODULES: tuple[Any, ...] = (
+    registration,
+    broker,
+    urls,
+    shared_redis,
+    transport_options,
+    security,
+    eager,
+    timezone,
+    schedule,
+    overlap,
+    redbeat,
+    tasks,
+    redelivery,
+    serialization,
+    queues,
+)
 
 #: Every id that the checks can give.
 IDS: tuple[str, ...] = tuple(sorted({each for module in _SITE_MODULES + _APP_MODULES for each in module.IDS}))
