@@ -32,20 +32,22 @@ def check(found: Found) -> list[CheckMessage]:
     limit = visibility(app.conf, kind)
     if limit is None:
         return []
-    kept: dict[tuple[str, float], list[str]] = {}
+    groups: dict[tuple[str, float], list[str]] = {}
     if found.ready_made or app.finalized:
         for name in sorted(names(app)):
-            for why, seconds in _kept(app.tasks[name]):
-                kept.setdefault((why, seconds), []).append(name)
+            for why, seconds in kept(app.tasks[name], app.conf):
+                groups.setdefault((why, seconds), []).append(name)
     messages = [
-        _of_tasks(tasks, why, seconds, limit, kind) for (why, seconds), tasks in kept.items() if seconds > limit
+        _of_tasks(tasks, why, seconds, limit, kind) for (why, seconds), tasks in groups.items() if seconds > limit
     ]
     return [*messages, *_of_entries(app.conf.beat_schedule, limit, kind)]
 
 
-def _kept(task: Any) -> Iterator[tuple[str, float]]:
+def kept(task: Any, conf: Any) -> Iterator[tuple[str, float]]:
     """Yield for how long a worker may keep a message of a task before it acknowledges it, in seconds, and why."""
-    longest = task.time_limit if task.time_limit is not None else task.soft_time_limit
+    # Up to Celery 5.6, a task without a limit does not have that of the settings; the pool of the worker has it.
+    limits = (task.time_limit, conf.task_time_limit, task.soft_time_limit, conf.task_soft_time_limit)
+    longest = next((limit for limit in limits if limit is not None), None)
     if task.acks_late and _is_number(longest):
         yield "may run for {:g} s with acks_late", longest
     delay = _retry_delay(task)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tasktools.checks import redelivery
 from tasktools.discovery.celery_app import Found
 from tasktools.project import Project
 from tests.checks.conftest import found, ids
@@ -40,13 +41,29 @@ def test_W074__fires_for_a_soft_limit_without_a_hard_one(site: Any) -> None:
     assert hint == 'CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 10800}'
 
 
-def test_W074__fires_once_for_the_limit_of_all_tasks(site: Any) -> None:
+@pytest.mark.parametrize("setting", ["task_time_limit", "task_soft_time_limit"])
+def test_W074__fires_once_for_the_limit_of_all_tasks(site: Any, setting: str) -> None:
     site.conf.task_acks_late = True
-    site.conf.task_time_limit = 7000
+    site.conf[setting] = 7000
     ((_, sentence, _),) = found()
     assert re.match(
         r"Each of the tasks \S+, \S+, \S+ and \d+ more may run for 7000 s with acks_late, and after 3600", sentence
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "conf"),
+    [
+        ({"time_limit": 60}, {"task_time_limit": 7200}),
+        ({"soft_time_limit": 7200}, {"task_time_limit": 60}),
+        ({"soft_time_limit": 60}, {"task_soft_time_limit": 7200}),
+    ],
+)
+def test_W074__the_limit_that_ends_the_task_counts(shop: Any, options: dict[str, Any], conf: dict[str, Any]) -> None:
+    shop.conf.broker_url = "amqp://"
+    shop.conf.update(conf)
+    task(shop, acks_late=True, **options)
+    assert list(redelivery.kept(shop.tasks["shop.report"], shop.conf)) == [("may run for {:g} s with acks_late", 60)]
 
 
 def test_W074__fires_for_the_delay_of_a_retry(site: Any) -> None:
