@@ -16,6 +16,8 @@ from tasktools.registry.registry import has_own
 #: The ids that this module can give.
 IDS = ("tasktools.W015", "tasktools.W016")
 
+_LIMITS = ("time_limit", "soft_time_limit")
+
 _DAY = 24 * 60
 
 
@@ -23,6 +25,10 @@ def check(found: Found) -> list[CheckMessage]:
     """Look at the entries of the settings. The check of the schedule has loaded the tasks, if that is possible."""
     app: Any = found.app
     schedule = app.conf.beat_schedule
+    if not schedule:
+        return []
+    usual = {name: app.conf[f"task_{name}"] for name in _LIMITS}  # a look-up in the settings takes a while
+    makes_queues = app.conf.task_create_missing_queues
     messages: list[CheckMessage] = []
     for name, entry in schedule.items() if isinstance(schedule, Mapping) else ():
         if isinstance(entry, Mapping):
@@ -30,14 +36,15 @@ def check(found: Found) -> list[CheckMessage]:
             options = options if isinstance(options, Mapping) else {}
             task = app.tasks.get(entry.get("task")) if app.finalized else None
             if task is not None and not has_own(task, "apply_async"):
-                messages += _piling_up(str(name), entry.get("schedule"), options, task, app.conf)
-            messages += _undeclared(app, str(name), options)
+                messages += _piling_up(str(name), entry.get("schedule"), options, task, usual)
+            if not makes_queues:
+                messages += _undeclared(app, str(name), options)
     return messages
 
 
 def _undeclared(app: Any, name: str, options: Mapping[str, Any]) -> Iterator[CheckMessage]:
     queue = options.get("queue")
-    if app.conf.task_create_missing_queues or not isinstance(queue, str) or not queue or _is_declared(app, queue):
+    if not isinstance(queue, str) or not queue or _is_declared(app, queue):
         return
     sentence = (
         f'The beat schedule\'s entry "{shown(name)}" is never sent: its queue "{shown(queue)}" is not in '
@@ -52,11 +59,13 @@ def _is_declared(app: Any, queue: str) -> bool:
     return queue in queues or queue in queues.aliases
 
 
-def _piling_up(name: str, schedule: Any, options: Mapping[str, Any], task: Any, conf: Any) -> Iterator[CheckMessage]:
+def _piling_up(
+    name: str, schedule: Any, options: Mapping[str, Any], task: Any, usual: Mapping[str, Any]
+) -> Iterator[CheckMessage]:
     """A limit that all tasks have says nothing of this one: only that of the task or of the entry counts."""
-    limit, expires = _own_limit(options, task, conf), options.get("expires", getattr(task, "expires", None))
-    interval = shortest(schedule)
-    if limit is None or expires or interval is None or interval >= limit:
+    limit, expires = _own_limit(options, task, usual), options.get("expires", getattr(task, "expires", None))
+    interval = shortest(schedule) if limit is not None and not expires else None
+    if limit is None or interval is None or interval >= limit:
         return
     sentence = (
         f'The beat schedule\'s entry "{shown(name)}" is sent every {interval:g} s without "expires", and its task may run '
@@ -65,11 +74,10 @@ def _piling_up(name: str, schedule: Any, options: Mapping[str, Any], task: Any, 
     yield CheckWarning(sentence, hint=f'"options": {{"expires": {interval:g}}}', id="tasktools.W016")
 
 
-def _own_limit(options: Mapping[str, Any], task: Any, conf: Any) -> float | None:
-    for name in ("time_limit", "soft_time_limit"):
-        usual = conf[f"task_{name}"]
+def _own_limit(options: Mapping[str, Any], task: Any, usual: Mapping[str, Any]) -> float | None:
+    for name in _LIMITS:
         limit = options.get(name, getattr(task, name, None))
-        if isinstance(limit, (int, float)) and limit != usual:
+        if isinstance(limit, (int, float)) and limit != usual[name]:
             return limit
     return None
 

@@ -34,8 +34,9 @@ def check(found: Found) -> list[CheckMessage]:
         return []
     groups: dict[tuple[str, float], list[str]] = {}
     if found.ready_made or app.finalized:
+        limits = (app.conf.task_time_limit, app.conf.task_soft_time_limit)  # a look-up in the settings takes a while
         for name in sorted(names(app)):
-            for why, seconds in kept(app.tasks[name], app.conf):
+            for why, seconds in kept(app.tasks[name], *limits):
                 groups.setdefault((why, seconds), []).append(name)
     messages = [
         _of_tasks(tasks, why, seconds, limit, kind) for (why, seconds), tasks in groups.items() if seconds > limit
@@ -43,11 +44,14 @@ def check(found: Found) -> list[CheckMessage]:
     return [*messages, *_of_entries(app.conf.beat_schedule, limit, kind)]
 
 
-def kept(task: Any, conf: Any) -> Iterator[tuple[str, float]]:
-    """Yield for how long a worker may keep a message of a task before it acknowledges it, in seconds, and why."""
+def kept(task: Any, hard: float | None, soft: float | None) -> Iterator[tuple[str, float]]:
+    """Yield for how long a worker may keep a message of a task before it acknowledges it, in seconds, and why.
+
+    `hard` and `soft` are the time limits of all tasks.
+    """
     # Up to Celery 5.6, a task without a limit does not have that of the settings; the pool of the worker has it.
-    limits = (task.time_limit, conf.task_time_limit, task.soft_time_limit, conf.task_soft_time_limit)
-    longest = next((limit for limit in limits if limit is not None), None)
+    limits = (task.time_limit, hard, task.soft_time_limit, soft)
+    longest: Any = next((limit for limit in limits if limit is not None), None)
     if task.acks_late and _is_number(longest):
         yield "may run for {:g} s with acks_late", longest
     delay = _retry_delay(task)
