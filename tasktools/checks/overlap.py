@@ -34,7 +34,7 @@ def check(found: Found) -> list[CheckMessage]:
         if isinstance(entry, Mapping):
             options = entry.get("options")
             options = options if isinstance(options, Mapping) else {}
-            task = app.tasks.get(entry.get("task")) if app.finalized else None
+            task = app.tasks.get(str(entry.get("task"))) if app.finalized else None
             if task is not None and not has_own(task, "apply_async"):
                 messages += _piling_up(str(name), entry.get("schedule"), options, task, usual)
             if not makes_queues:

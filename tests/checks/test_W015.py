@@ -59,7 +59,13 @@ def test_W015__looks_at_each_entry(site: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "schedule", [["nightly"], {"nightly": 5}, {"nightly": {"task": "shop.reckon", "options": ["queue"]}}]
+    "schedule",
+    [
+        ["nightly"],
+        {"nightly": 5},
+        {"nightly": {"task": "shop.reckon", "options": ["queue"]}},
+        {"nightly": {"task": ["shop.reckon"], "schedule": 60}},
+    ],
 )
 def test_W015__leaves_a_schedule_of_a_wrong_kind_to_other_checks(site: Any, schedule: Any) -> None:
     site.conf.beat_schedule = schedule

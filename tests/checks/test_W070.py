@@ -67,7 +67,16 @@ def test_W070__looks_at_each_url(shop: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["redis://localhost/0", "amqp://", "filesystem://", "localhost", "memory://", "sqla+sqlite:///x"]
+    "url",
+    [
+        "redis://localhost/0",
+        "amqp://",
+        "amqp://localhost/a://b",
+        "filesystem://",
+        "localhost",
+        "memory://",
+        "sqla+sqlite:///x",
+    ],
 )
 def test_W070__is_silent_for_what_is_there(shop: Any, url: str, missing: set[str]) -> None:
     shop.conf.broker_url = url
