@@ -83,3 +83,10 @@ def test_W073__is_silent_if_one_of_them_says_nothing(
     monkeypatch.setenv("CELERY_BROKER_URL", told)
     brokerless.conf.broker_url = setting
     assert ids() == []
+
+
+def test_W073__shows_each_url_of_a_list(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CELERY_BROKER_URL", "redis://redis")
+    shop.conf.broker_url = ["memory://", "redis://:secret@a"]
+    ((_, sentence, _),) = found()
+    assert 'and "memory://;redis://:**@a" in the settings' in sentence
