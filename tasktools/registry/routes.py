@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from celery.app.routes import MapRoute
@@ -92,6 +92,12 @@ def runs_code(app: Celery) -> bool:
         return False
 
 
+def matches(pattern: str, names: Iterable[str]) -> bool:
+    """Whether a key of CELERY_TASK_ROUTES is for one of these tasks."""
+    route = MapRoute({pattern: {}})
+    return any(route(name) is not None for name in names)
+
+
 def faults(app: Celery, names: set[str]) -> list[ProjectError]:
     """Return the errors of the tasks for which there is no queue, one for all tasks with the same reason."""
     if not can_fail(app):
@@ -103,8 +109,7 @@ def faults(app: Celery, names: set[str]) -> list[ProjectError]:
             tasks.setdefault((error.sentence.removeprefix(_NO_QUEUE.format(name)), error.hint), []).append(name)
     bare = " without arguments" if runs_code(app) else ""
     return [
-        ProjectError(f"{_NO_QUEUE.format(_listed(found))}{bare}{why}", hint=hint)
-        for (why, hint), found in tasks.items()
+        ProjectError(f"{_NO_QUEUE.format(listed(found))}{bare}{why}", hint=hint) for (why, hint), found in tasks.items()
     ]
 
 
@@ -114,7 +119,8 @@ _NO_QUEUE = "No queue can be found for {}"
 _MISSING = re.compile(r"""Queue ('.*'|".*") missing from task_queues""", re.DOTALL)
 
 
-def _listed(names: list[str], most: int = 3) -> str:
+def listed(names: list[str], most: int = 3) -> str:
+    """Return the first names in a form for a sentence, and how many more there are."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 

@@ -52,3 +52,14 @@ def checked(app: Any, entry: Any) -> list[Any]:
     """Return what the checks say of a schedule with one entry."""
     app.conf.beat_schedule = {"nightly": entry}
     return run_checks(tags=[checks.TAG])
+
+
+def found(*, deploy: bool = False) -> list[tuple[str, str, str]]:
+    """Return the id, the sentence and the hint of all that the checks report now."""
+    messages = run_checks(tags=[checks.TAG], include_deployment_checks=deploy)
+    return [(message.id, message.msg, message.hint) for message in messages]
+
+
+def ids(*, deploy: bool = False) -> list[str]:
+    """Return the ids of all that the checks report now."""
+    return [check_id.removeprefix("tasktools.") for check_id, _, _ in found(deploy=deploy)]

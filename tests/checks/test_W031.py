@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from tasktools import startup
+from tasktools.checks import queues
+from tasktools.discovery.celery_app import Found
+from tasktools.exceptions import ProjectError
+from tasktools.project import Project
+from tests.checks.conftest import found, ids
+
+
+@pytest.fixture
+def site(shop: Any) -> Any:
+    """An app with tasks of two modules."""
+
+    @shop.task(name="shop.tasks.send_mail", shared=False)
+    def send_mail() -> None: ...
+
+    @shop.task(name="shop.reports.tasks.monthly", shared=False)
+    def monthly() -> None: ...
+
+    return shop
+
+
+def test_W031__fires_for_a_task_that_its_module_does_not_have(site: Any) -> None:
+    site.conf.task_routes = {"shop.tasks.old": "mails"}
+    assert found() == [
+        (
+            "tasktools.W031",
+            'The route for "shop.tasks.old" in CELERY_TASK_ROUTES matches no task.',
+            "manage.py showtasks lists the tasks; remove the route if its task is gone",
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "hint"),
+    [
+        ("shop.tasks.send_mial", "did you mean shop.tasks.send_mail?"),
+        ("shop.task.*", "did you mean shop.tasks.*?"),
+        ("shop.report.tasks.*", "did you mean shop.reports.tasks.*?"),
+        ("shop.report.tasks.month*", "did you mean shop.reports.tasks.month*?"),
+    ],
+)
+def test_W031__says_what_is_likely_to_be_meant(site: Any, pattern: str, hint: str) -> None:
+    site.conf.task_routes = {pattern: "mails"}
+    assert [hint for _, _, hint in found()] == [hint]
+
+
+@pytest.mark.parametrize(
+    "routes",
+    [
+        [{"shop.tasks.*": "mails"}, {"shop.tasks.old": "mails"}],
+        [[("shop.tasks.old", "mails")]],
+        (
+            [
+                ("shop.tasks.send_mail", {"queue": "mails"}),
+                ("shop.tasks.old?", "slow"),
+                ("shop.tasks.old", {"queue": "slow"}),
+            ],
+        ),
+        {"shop.tasks.old_*": {"queue": "mails"}, "shop.*": "other"},
+    ],
+)
+def test_W031__knows_each_form_of_routes(site: Any, routes: Any) -> None:
+    site.conf.task_routes = routes
+    assert set(ids()) == {"W031"}
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "shop.tasks.send_mail",
+        "shop.tasks.*",
+        "shop.*",
+        "*.tasks.*",
+        "celery.*",
+        "celery.chord_unlock",
+        "billing.tasks.*",
+        "shop.billing.*",
+        "shop.billing.invoices.send",
+        "*",
+        "send",
+    ],
+)
+def test_W031__is_silent_for_what_matches_or_may_be_of_another_project(site: Any, pattern: str) -> None:
+    site.conf.task_routes = {pattern: "mails"}
+    assert ids() == []
+
+
+@pytest.mark.parametrize(
+    "routes", [None, lambda *_, **__: None, [re.compile("x")], {re.compile(r"shop\.tasks\.old"): "x"}]
+)
+def test_W031__is_silent_for_routes_that_are_no_text(site: Any, routes: Any) -> None:
+    site.conf.task_routes = routes
+    assert not {"W031", "W002"} & set(ids())
+
+
+def test_W031__is_silent_if_it_is_silenced(site: Any, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing more is imported for it."""
+    site.conf.task_routes = {"shop.tasks.old": "mails"}
+    monkeypatch.setattr(startup, "load_tasks", lambda found: pytest.fail("the tasks are loaded"))
+    settings.SILENCED_SYSTEM_CHECKS = ["tasktools.W031"]
+    assert ids() == []
+
+
+def test_W031__is_silent_if_a_worker_knows_the_task(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other modules that a worker imports may have it."""
+
+    def load(found: Found) -> None:
+        found.app.task(name="shop.tasks.late", shared=False)(startup.run)
+
+    site.conf.task_routes = {"shop.tasks.late": "mails"}
+    monkeypatch.setattr(queues.django_fixup, "load_rest", load)
+    assert ids() == []
+
+
+def test_W031__is_silent_if_the_tasks_cannot_be_loaded(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another check reports it."""
+    site.conf.task_routes = {"shop.tasks.old": "mails"}
+    monkeypatch.setattr(startup, "load_tasks", lambda found: [ProjectError("A module is broken.", hint="fix it")])
+    assert ids() == []
+
+
+@pytest.mark.parametrize(("is_finalized", "expected"), [(False, []), (True, ["W031"])])
+def test_W031__of_the_projects_own_app_it_sees_the_tasks_that_exist(
+    site: Any, project: Project, is_finalized: bool, expected: list[str]
+) -> None:
+    site.conf.task_routes = ({"shop.tasks.old": "mails"}, "celery.app.routes.prepare")  # the tasks are not looked up
+    project.found = Found(app=site, ready_made=False)
+    if is_finalized:
+        site.finalize()
+    assert ids() == expected
