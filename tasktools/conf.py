@@ -54,6 +54,22 @@ def broker_slip() -> str:
     return like("CELERY_BROKER_URL", meant | {f"CELERY_{name.upper()}" for name in DEFAULTS.here()})
 
 
+def silences(check_id: str) -> bool:
+    """Whether SILENCED_SYSTEM_CHECKS names a check."""
+    return check_id in settings.SILENCED_SYSTEM_CHECKS
+
+
+def atomic_requests() -> bool:
+    """Whether Django runs views in a transaction of some database."""
+    return any(each.get("ATOMIC_REQUESTS") for each in settings.DATABASES.values())
+
+
+def written(names: Collection[str]) -> dict[str, Any]:
+    """Return the settings CELERY_* of the project whose name, in lower case and without the prefix, is one of `names`."""
+    known = {f"CELERY_{name.upper()}": name for name in names}
+    return {name: getattr(settings, name) for name in known if hasattr(settings, name)}
+
+
 def settings_package() -> str:
     """Return the top-level package of the settings, "" if they are in none."""
     return str(getattr(settings, "SETTINGS_MODULE", None) or "").partition(".")[0]

@@ -12,8 +12,10 @@ from django.core.checks import register as register_check
 from tasktools import startup, terminal
 from tasktools.checks import (
     broker,
+    code,
     commands,
     eager,
+    models,
     project,
     queues,
     redbeat,
@@ -22,6 +24,7 @@ from tasktools.checks import (
     serialization,
     tasks,
     timezone,
+    unread,
 )
 from tasktools.discovery.celery_app import Found
 from tasktools.project import current_project
@@ -35,7 +38,9 @@ TAG = "tasktools"
 _SITE_MODULES: tuple[Any, ...] = (project, commands)
 
 #: Those of the Celery app, which they take with its settings read. `schedule` may load the tasks that `tasks` looks at.
-_APP_MODULES: tuple[Any, ...] = (registration, broker, eager, timezone, schedule, redbeat, tasks, serialization, queues)
+_APP_MODULES: tuple[Any, ...] = (
+    *(registration, broker, unread, eager, timezone, schedule, redbeat, code, tasks, models, serialization, queues),
+)
 
 #: Every id that the checks can give.
 IDS: tuple[str, ...] = tuple(sorted({each for module in _SITE_MODULES + _APP_MODULES for each in module.IDS}))

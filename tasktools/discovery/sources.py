@@ -27,6 +27,7 @@ _SENDS = re.compile(rb"\.(?:delay|apply_async)\(")
 _WAITS = re.compile(rb"\.(?:get|join|wait)\(")
 _RESULT = re.compile(rb"\b(?:delay|apply_async|AsyncResult|GroupResult|group|chord|chain|s|si)\(")
 _ATOMIC = re.compile(rb"^[ \t]*(?:@|with\b).*\batomic\b", re.MULTILINE)
+_DISCOVERS = re.compile(rb"^[ \t]*[\w.]+\.autodiscover_tasks\(\s*(?:\)|lambda\b|settings\.)", re.MULTILINE)
 _GIVEN = re.compile(rb"task\((?:[^()]|\([^()]*\))*?\bname ?= ?(?:\"([^\"\n]+)\"|'([^'\n]+)')")
 _FUNCTION = re.compile(rb"^(?:async )?def (\w+)", re.MULTILINE)
 
@@ -51,9 +52,10 @@ class Look:
     sends: bool = False
     waits: bool = False
     has_atomic: bool = False
+    #: Whether a Celery app imports the tasks.py of all installed apps.
     discovers: bool = False
     #: The names in `@shared_task(name="...")`.
-    given: frozenset[str] = frozenset()
+    given: tuple[str, ...] = ()
     #: Whether two functions have one name.
     repeats: bool = False
 
@@ -77,7 +79,7 @@ def look(path: Path) -> Look:
 def _look(text: bytes) -> Look:
     defines_tasks = b"task" in text and _TASK.search(text) is not None
     sends = _SENDS.search(text) is not None
-    discovers = b"autodiscover_tasks(" in text
+    discovers = b"autodiscover_tasks(" in text and _DISCOVERS.search(text) is not None
     if not (defines_tasks or sends):
         return Look(discovers=discovers)
     functions = _FUNCTION.findall(text) if defines_tasks else []
@@ -88,7 +90,7 @@ def _look(text: bytes) -> Look:
         waits=defines_tasks and _WAITS.search(text) is not None and _RESULT.search(text) is not None,
         has_atomic=sends and b"atomic" in text and _ATOMIC.search(text) is not None,
         discovers=discovers,
-        given=frozenset((one or other).decode(errors="replace") for one, other in _GIVEN.findall(text)),
+        given=tuple((one or other).decode(errors="replace") for one, other in _GIVEN.findall(text)),
         repeats=len(functions) > len(set(functions)),
     )
 

@@ -31,6 +31,11 @@ class Defined:
     #: The words of the decorator, as in base=...
     options: frozenset[str]
 
+    @property
+    def app(self) -> Any:
+        """The app of `@app.task`; None for `@shared_task`, which is for all apps."""
+        return None if self.decorator in _SHARED else value_of(self.decorator.removesuffix(".task"))
+
 
 @dataclass
 class Module:
@@ -56,6 +61,8 @@ class Reader:
 
     def __init__(self, files: Iterable[File]) -> None:
         self.files = {each.module: each for each in files}
+        #: Each file with its quick look.
+        self.looks = [(each, sources.look(each.path)) for each in self.files.values()]
         self._parsed: dict[str, Module | None] = {}
 
     def module(self, name: str) -> Module | None:
@@ -157,8 +164,9 @@ def _imported(node: ast.Import | ast.ImportFrom, file: File) -> Iterator[tuple[s
 
 def _tasks(module: Module) -> list[Defined]:
     found = []
-    for node in module.tree.body:
-        for decorator in node.decorator_list if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) else ():
+    functions = [each for each in module.tree.body if isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    for node in functions:
+        for decorator in node.decorator_list:
             call = decorator if isinstance(decorator, ast.Call) else None
             origin = module.origin(call.func if call else decorator)
             if origin in _SHARED or (origin.endswith(".task") and is_app(origin.removesuffix(".task"))):
@@ -183,4 +191,3 @@ def _given(call: ast.Call | None, options: frozenset[str]) -> str | None:
         return ""
     value = next((each.value for each in call.keywords if each.arg == "name"), None)
     return value.value if isinstance(value, ast.Constant) and isinstance(value.value, str) else None
-

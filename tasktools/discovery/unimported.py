@@ -76,7 +76,9 @@ def _modules() -> Iterator[Unimported]:
         if not (sources.is_imported(file) or str(file.path) in imported or file.path.name == "__init__.py"):
             yield Unimported(file.module, file.path, file.installed)
     installed = {each.name for each in apps.get_app_configs()}
-    for base in {Path(each).parent for each in getattr(sys.modules.get(conf.settings_package()), "__path__", None) or ()}:
+    for base in {
+        Path(each).parent for each in getattr(sys.modules.get(conf.settings_package()), "__path__", None) or ()
+    }:
         for path in sorted((*base.glob("*/tasks.py"), *base.glob("*/*/tasks.py"))):
             parts = [*path.relative_to(base).parts[:-1], "tasks"]
             if ".".join(parts) not in sys.modules and all(map(str.isidentifier, parts)):
