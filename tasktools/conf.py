@@ -70,6 +70,11 @@ def written(names: Collection[str]) -> dict[str, Any]:
     return {name: getattr(settings, name) for name in known if hasattr(settings, name)}
 
 
+def has_prefix(prefix: str) -> bool:
+    """Whether a setting of the project has a name that begins with `prefix`."""
+    return any(each.startswith(prefix) for each in dir(settings))
+
+
 def settings_package() -> str:
     """Return the top-level package of the settings, "" if they are in none."""
     return str(getattr(settings, "SETTINGS_MODULE", None) or "").partition(".")[0]

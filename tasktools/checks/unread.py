@@ -9,7 +9,7 @@ from django.core.checks import Warning as CheckWarning
 
 from tasktools import conf
 from tasktools.brokers import private
-from tasktools.celery_compat import DEFAULTS
+from tasktools.celery_compat import CONFIG_SOURCE, DEFAULTS
 from tasktools.discovery import celery_app
 from tasktools.discovery.celery_app import Found
 from tasktools.discovery.import_names import reads_settings
@@ -23,31 +23,36 @@ _READ_ELSEWHERE = ("timezone", "enable_utc")
 
 def check(found: Found) -> list[CheckMessage]:
     """Warn of settings that the project's own app does not have, although it could: it has Celery's default in their place."""
-    if found.ready_made:
+    why = "" if found.ready_made else _why(found.app)
+    if not why:
         return []
     written = conf.written(set(DEFAULTS.here()) - set(_READ_ELSEWHERE))
     unread = [name for name, value in written.items() if _is_unread(found.app.conf, name, value)]
-    if not unread or any(reads_settings(each.app) for each in celery_app.others(found.app)):
+    # An app that no module holds may be for one call; and another app of the project may read the settings.
+    if not (unread and found.name) or any(reads_settings(each.app) for each in celery_app.others(found.app)):
         return []
     named = unread[0] if len(unread) == 1 else f"{unread[0]} and {len(unread) - 1} more"
+    verb = "is" if len(unread) == 1 else "are"
     return [
         CheckWarning(
-            f"{named} {'is' if len(unread) == 1 else 'are'} set, and the Celery app {found.name} {_why(found)}.",
+            f"{named} {verb} set, and nothing reads {'it' if verb == 'is' else 'them'}: the Celery app {found.name} {why}.",
             hint='app.config_from_object("django.conf:settings", namespace="CELERY")',
             id="tasktools.W053",
         )
     ]
 
 
+def _why(app: Any) -> str:
+    """Return why `app` does not read the settings CELERY_*; "" if it does, or if the project may want that."""
+    if not reads_settings(app):
+        return "" if CONFIG_SOURCE.get(app) else "has no config_from_object"
+    if app.namespace:
+        is_used = app.namespace == "CELERY" or conf.has_prefix(f"{app.namespace}_")
+        return "" if is_used else f'reads the namespace "{app.namespace}", in which there is no setting'
+    return "reads the settings without a namespace"
+
+
 def _is_unread(settings: Any, name: str, value: Any) -> bool:
     key = name.removeprefix("CELERY_").lower()
     default, has = DEFAULTS.here()[key], settings[key]
     return has != value and (has == default or (key == "broker_url" and private.is_private(settings)))
-
-
-def _why(found: Found) -> str:
-    if not reads_settings(found.app):
-        return "does not read the settings of Django"
-    app: Any = found.app
-    namespace = app.namespace
-    return f'reads those of the namespace "{namespace}"' if namespace else "reads them without a namespace"

@@ -126,7 +126,8 @@ def imported_paths() -> dict[str, list[str]]:
 
 def _files() -> Iterator[File]:
     installed = {each.name for each in apps.get_app_configs()}
-    roots = [(each.path, each.name) for each in apps.get_app_configs() if is_own(each)]
+    own = [each for each in apps.get_app_configs() if each.name != "tasktools" and is_own(each)]
+    roots = [(each.path, each.name) for each in own]
     package = conf.settings_package()
     roots += [(each, package) for each in getattr(sys.modules.get(package), "__path__", None) or ()]
     seen: set[str] = set()
