@@ -74,7 +74,7 @@ def _in_view(found: Found, reader: Reader, module: Module, function: Function) -
             continue  # W062
         before = [node for node, _ in nodes if getattr(node, "lineno", call.lineno) < call.lineno]
         if _keys(call) & {each for node in before for each in _saved(node)}:
-            yield from _message(found, reader, module, call, "in a view, with ATOMIC_REQUESTS on,", "tasktools.W063")
+            yield from _message(found, reader, module, call, "in a view, with ATOMIC_REQUESTS on", "tasktools.W063")
 
 
 def _sendings(nodes: list[tuple[ast.AST, tuple[ast.AST, ...]]]) -> Iterator[tuple[ast.Call, tuple[ast.AST, ...]]]:

@@ -25,7 +25,9 @@ _NO_CODE = re.compile(r"tests?\.py$|test_|conftest\.py$")
 _TASK = re.compile(rb"^[ \t]*@[\w.]*task\b", re.MULTILINE)
 _SENDS = re.compile(rb"\.(?:delay|apply_async)\(")
 _WAITS = re.compile(rb"\.(?:get|join|wait)\(")
-_RESULT = re.compile(rb"\b(?:delay|apply_async|AsyncResult|GroupResult|group|chord|chain|s|si)\(")
+_RESULT = re.compile(
+    rb"\b(?:delay|apply_async|AsyncResult|GroupResult|ResultSet|group|chord|chain|s|si|signature|subtask)\("
+)
 _ATOMIC = re.compile(rb"^[ \t]*(?:@|with\b).*\batomic\b", re.MULTILINE)
 _DISCOVERS = re.compile(rb"^[ \t]*[\w.]+\.autodiscover_tasks\(\s*(?:\)|lambda\b|settings\.)", re.MULTILINE)
 _GIVEN = re.compile(rb"task\((?:[^()]|\([^()]*\))*?\bname ?= ?(?:\"([^\"\n]+)\"|'([^'\n]+)')")
