@@ -23,11 +23,13 @@ _PASSED_BY = ("migrations", "tests", "node_modules")
 _NO_CODE = re.compile(r"tests?\.py$|test_|conftest\.py$")
 
 _TASK = re.compile(rb"^[ \t]*@[\w.]*task\b", re.MULTILINE)
-_SENDS = re.compile(rb"\.(?:delay|apply_async)\(")
-_WAITS = re.compile(rb"\.(?:get|join|wait)\(")
-_RESULT = re.compile(
-    rb"\b(?:delay|apply_async|AsyncResult|GroupResult|ResultSet|group|chord|chain|s|si|signature|subtask)\("
-)
+_SENDS = (b".delay(", b".apply_async(")
+_RESULT = rb"\b(?:delay|apply_async|AsyncResult|GroupResult|ResultSet|group|chord|chain|s|si|signature|subtask)\("
+_WAIT = rb"\.(?:get|join|wait)\("
+#: A result that is waited for at once: on one line, or after a call of several lines.
+_WAITS_AT_ONCE = re.compile(_RESULT + rb".*\)" + _WAIT + rb"|^[ \t]*[\])]+" + _WAIT, re.MULTILINE)
+_WAITED_FOR = re.compile(rb"\b(\w+)" + _WAIT)
+_KEPT = re.compile(rb"\b(\w+)[ \t]*=[^=\n].*?" + _RESULT)
 _ATOMIC = re.compile(rb"^[ \t]*(?:@|with\b).*\batomic\b", re.MULTILINE)
 _DISCOVERS = re.compile(rb"^[ \t]*[\w.]+\.autodiscover_tasks\(\s*(?:\)|lambda\b|settings\.)", re.MULTILINE)
 _GIVEN = re.compile(rb"task\((?:[^()]|\([^()]*\))*?\bname ?= ?(?:\"([^\"\n]+)\"|'([^'\n]+)')")
@@ -68,11 +70,12 @@ _looks: dict[Path, tuple[tuple[int, int], Look]] = {}
 def look(path: Path) -> Look:
     """Return what the bytes of a file show. It is read again only if it has changed; an unreadable file is empty."""
     try:
-        state = path.stat()
+        state = os.stat(path)
         stamp = (state.st_mtime_ns, state.st_size)
         kept = _looks.get(path)
         if kept is None or kept[0] != stamp:
-            kept = _looks[path] = (stamp, _look(path.read_bytes()))
+            with open(path, "rb") as file:
+                kept = _looks[path] = (stamp, _look(file.read()))
     except (OSError, ValueError):
         return Look()
     return kept[1]
@@ -80,7 +83,7 @@ def look(path: Path) -> Look:
 
 def _look(text: bytes) -> Look:
     defines_tasks = b"task" in text and _TASK.search(text) is not None
-    sends = _SENDS.search(text) is not None
+    sends = any(each in text for each in _SENDS)
     discovers = b"autodiscover_tasks(" in text and _DISCOVERS.search(text) is not None
     if not (defines_tasks or sends):
         return Look(discovers=discovers)
@@ -89,12 +92,20 @@ def _look(text: bytes) -> Look:
         text=text,
         defines_tasks=defines_tasks,
         sends=sends,
-        waits=defines_tasks and _WAITS.search(text) is not None and _RESULT.search(text) is not None,
+        waits=defines_tasks and _waits(text),
         has_atomic=sends and b"atomic" in text and _ATOMIC.search(text) is not None,
         discovers=discovers,
         given=tuple((one or other).decode(errors="replace") for one, other in _GIVEN.findall(text)),
         repeats=len(functions) > len(set(functions)),
     )
+
+
+def _waits(text: bytes) -> bool:
+    """Whether a file may wait for a result: most tasks that have a `.get(` ask a dictionary."""
+    waited_for = set(_WAITED_FOR.findall(text))
+    if waited_for and not waited_for.isdisjoint(_KEPT.findall(text)):
+        return True
+    return _WAITS_AT_ONCE.search(text) is not None
 
 
 def files() -> Iterator[File]:
