@@ -37,7 +37,7 @@ def check(found: Found, reader: Reader) -> Iterator[CheckMessage]:
         if module is not None:
             for name, function in _functions(module.tree.body):
                 yield from _in_atomic(found, reader, module, function)
-                if views and _is_view(file.module, name, views) and isinstance(function, ast.FunctionDef):
+                if _is_view(file.module, name, views) and isinstance(function, ast.FunctionDef):
                     yield from _in_view(found, reader, module, function)
 
 

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from celery import Celery, Task
 
+from tasktools.discovery import syntax
+from tasktools.discovery.sources import File
 from tests.checks.conftest import Market
 
 HEAD = """\
@@ -182,5 +184,16 @@ def test_W062__the_class_is_that_of_the_app_of_the_task(market: Market) -> None:
         )
 
 
-def test_W062__without_a_word_of_atomic_nothing_is_parsed(market: Market, settings: Any) -> None:
+def test_W062__without_a_word_of_atomic_nothing_is_parsed(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[str] = []
+    original = syntax.parsed
+
+    def record(file: File) -> Any:
+        parsed.append(file.module)
+        return original(file)
+
+    monkeypatch.setattr(syntax, "parsed", record)
     assert order(market, "pay.delay(x.pk)", head="from market.tasks import pay\n") == []
+    assert parsed == []
+    assert ids(order(market, "with atomic(): pay.delay(x.pk)")) == ["tasktools.W062"]
+    assert sorted(parsed) == ["market.tasks", "market.views"]

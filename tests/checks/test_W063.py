@@ -11,6 +11,7 @@ from django.db.transaction import non_atomic_requests
 from django.urls import clear_url_caches, include, path
 from django.views import View
 
+from tasktools.discovery import syntax
 from tests.checks.conftest import Market
 
 HEAD = "from django.db import transaction\nfrom market.tasks import pay\n\n"
@@ -152,8 +153,12 @@ def test_W063__silenced_it_imports_no_urlconf(
     market: Market, urls: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.SILENCED_SYSTEM_CHECKS = ["tasktools.W063"]
-    monkeypatch.setattr("django.urls.get_resolver", lambda: pytest.fail("not needed"))
+    asked: list[int] = []
+    monkeypatch.setattr("django.urls.get_resolver", lambda: asked.append(1))
     assert ids(market, VIEW) == []
+    settings.DATABASES["default"]["ATOMIC_REQUESTS"], settings.SILENCED_SYSTEM_CHECKS = False, []
+    assert ids(market, VIEW) == []
+    assert asked == []
 
 
 def test_W063__is_silent_for_a_urlconf_that_cannot_be_imported(market: Market, urls: Any, settings: Any) -> None:
@@ -161,3 +166,14 @@ def test_W063__is_silent_for_a_urlconf_that_cannot_be_imported(market: Market, u
     settings.ROOT_URLCONF = "bazaar.nowhere"
     clear_url_caches()
     assert ids(market, VIEW) == []
+
+
+def test_W063__a_file_that_sends_nothing_is_not_parsed(
+    market: Market, urls: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[str] = []
+    monkeypatch.setattr(syntax, "parsed", lambda file: parsed.append(file.module))
+    assert ids(market, "def order(request):\n    new.save()\n") == []
+    assert parsed == []
+    assert ids(market, VIEW) == []
+    assert parsed == ["market.views"]
