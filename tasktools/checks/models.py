@@ -34,7 +34,7 @@ _OWN = ("apply_async", "delay", "__call__")
 def check(found: Found) -> list[CheckMessage]:
     """Read the annotations of the tasks. Of the project's own app, only tasks that exist are checked."""
     app: Any = found.app
-    if not (found.ready_made or app.finalized):
+    if not app.finalized:  # `registration` has finalized the ready-made app
         return []
     return [message for name in sorted(names(app)) for message in _of(app, app.tasks[name])]
 
