@@ -41,7 +41,7 @@ def check(found: Found) -> list[CheckMessage]:
 
 def _of(app: Any, task: Any) -> Iterator[CheckMessage]:
     function = getattr(task, "__wrapped__", None)  # what the decorator of Celery was given
-    if function is None or hasattr(function, "__wrapped__"):  # a decorator of the project's own
+    if hasattr(function, "__wrapped__"):  # a decorator of the project's own
         return
     # Python 3.14 evaluates them now, and a name may be missing.
     annotations: dict[str, Any] = tried(lambda: dict(getattr(function, "__annotations__", {})), lambda _: {})

@@ -49,7 +49,7 @@ def _functions(body: Iterable[ast.AST], prefix: str = "") -> Iterator[tuple[str,
             yield from _functions(node.body, f"{prefix}{node.name}.<locals>.")
         elif isinstance(node, ast.ClassDef):
             yield from _functions(node.body, f"{prefix}{node.name}.")
-        else:
+        elif isinstance(node, (ast.stmt, ast.excepthandler, ast.match_case)):  # no expression: those may be deep
             yield from _functions(ast.iter_child_nodes(node), prefix)
 
 

@@ -100,15 +100,18 @@ def parsed(file: File) -> Module | None:
     return module
 
 
-def inside(nodes: Iterable[ast.AST], around: tuple[ast.AST, ...] = ()) -> Iterator[tuple[ast.AST, tuple[ast.AST, ...]]]:
+def inside(nodes: Iterable[ast.AST]) -> Iterator[tuple[ast.AST, tuple[ast.AST, ...]]]:
     """Yield what runs when these nodes run, in the order of the file, each with the nodes around it.
 
     The bodies of functions, lambdas and classes, and generator expressions, run later or not at all: they are left out.
+    It does not call itself: an expression may be nested more deeply than Python allows calls to be.
     """
-    for node in nodes:
+    waiting: list[tuple[ast.AST, tuple[ast.AST, ...]]] = [(each, ()) for each in reversed(list(nodes))]
+    while waiting:
+        node, around = waiting.pop()
         yield node, around
         if not isinstance(node, _SCOPES):
-            yield from inside(ast.iter_child_nodes(node), (*around, node))
+            waiting += [(each, (*around, node)) for each in reversed(list(ast.iter_child_nodes(node)))]
 
 
 def bound(node: ast.AST) -> Iterator[str]:

@@ -134,6 +134,11 @@ def test_W061__fires_for_every_form_of_the_decorator(market: Market, decorator: 
     assert [each[0] for each in total(market, "add.delay(1, 2).get()", decorator=decorator)] == ["tasktools.W061"]
 
 
+def test_W061__reads_a_deep_expression(market: Market) -> None:
+    deep = " + ".join(900 * "x")
+    assert [each[0] for each in total(market, f"x = {deep}\nadd.delay(1, 2).get()")] == ["tasktools.W061"]
+
+
 def test_W061__fires_for_a_task_of_an_app(market: Market) -> None:
     market.write("bazaar/celery.py", "")
     head = "from bazaar.celery import app\n@app.task\ndef add(): ...\n"

@@ -96,6 +96,9 @@ def test_W062__fires_in_a_function_that_is_a_transaction(market: Market, decorat
         "class Order:\n    @atomic\n    def x(self):\n        ",
         "def a():\n    async def x():\n      with atomic(): ",
         "if x:\n    @atomic\n    def x():\n        ",
+        f"y = {' + '.join(900 * 'x')}\n@atomic\ndef x():\n    ",
+        "try:\n    x = 1\nexcept x:\n    @atomic\n    def x():\n        ",
+        "match x:\n    case 1:\n        @atomic\n        def x():\n            ",
     ],
 )
 def test_W062__fires_in_functions_inside_something_else(market: Market, start: str) -> None:
