@@ -36,10 +36,10 @@ def check(found: Found) -> list[CheckMessage]:
     app: Any = found.app
     if not app.finalized:  # `registration` has finalized the ready-made app
         return []
-    return [message for name in sorted(names(app)) for message in _of(app, app.tasks[name])]
+    return [message for name in sorted(names(app)) for message in _of(app.tasks[name])]
 
 
-def _of(app: Any, task: Any) -> Iterator[CheckMessage]:
+def _of(task: Any) -> Iterator[CheckMessage]:
     function = getattr(task, "__wrapped__", None)  # what the decorator of Celery was given
     if hasattr(function, "__wrapped__"):  # a decorator of the project's own
         return
@@ -48,7 +48,7 @@ def _of(app: Any, task: Any) -> Iterator[CheckMessage]:
     annotations.pop("return", None)
     for parameter, annotation in annotations.items():
         model = _model(annotation, getattr(function, "__globals__", {}))
-        if model is not None and _is_refused(app, task, model):
+        if model is not None and _is_refused(task, model):
             yield CheckWarning(
                 f'The task "{task.name}" ({place_of(task)}) takes a model instance, which {_JSON} cannot serialize: '
                 f'its parameter "{parameter}" is annotated as {model.__name__}.',
@@ -57,8 +57,8 @@ def _of(app: Any, task: Any) -> Iterator[CheckMessage]:
             )
 
 
-def _is_refused(app: Any, task: Any, model: type) -> bool:
-    if (task.serializer or app.conf.task_serializer) != _JSON or any(has_own(task, each) for each in _OWN):
+def _is_refused(task: Any, model: type) -> bool:
+    if task.serializer != _JSON or any(has_own(task, each) for each in _OWN):
         return False
     encoded = [each for each in ENCODED_TYPES.here() if isinstance(each, type)]
     return not any(issubclass(model, each) for each in encoded)

@@ -114,6 +114,8 @@ def test_W062__fires_in_functions_inside_something_else(market: Market, start: s
         "pay.delay()",
         "pay.delay(x.key)",
         "pay.delay(1)\nx.save()",
+        "pay.delay(1); x.save()",
+        "pay.delay_on_commit(x.pk)\nx.delay(1)",
         "x.create()\npay.delay(1)",
         "x.update({})\npay.delay(1)",
         "cache.delete(x)\npay.delay(1)",

@@ -83,6 +83,7 @@ def test_W063__fires(market: Market, urls: Any, body: str) -> None:
     [
         "new = Order.objects.get()\n    pay.delay(new.pk)",
         "pay.delay(new.pk)\n    new.save()",
+        "pay.delay(new.pk); new.save()",
         "new.save()\n    pay.delay(other.pk)",
         "new.save()\n    pay.delay(new.key)",
         "new.save\n    pay.delay(new.pk)",
