@@ -27,7 +27,8 @@ _SENDS = (b".delay(", b".apply_async(")
 _RESULT = rb"\b(?:delay|apply_async|AsyncResult|GroupResult|ResultSet|group|chord|chain|s|si|signature|subtask)\("
 _WAIT = rb"\.(?:get|join|wait)\("
 #: A result that is waited for at once: on one line, or after a call of several lines.
-_WAITS_AT_ONCE = re.compile(_RESULT + rb".*\)" + _WAIT + rb"|^[ \t]*[\])]+" + _WAIT, re.MULTILINE)
+_WAITS_AT_ONCE = re.compile(_RESULT + rb".*\)" + _WAIT + rb"|^[ \t]*[\])][()\]]*" + _WAIT, re.MULTILINE)
+_AFTER_A_CALL = (b").get(", b").join(", b").wait(", b"].get(", b"].join(", b"].wait(")
 _WAITED_FOR = re.compile(rb"\b(\w+)" + _WAIT)
 _KEPT = re.compile(rb"\b(\w+)[ \t]*=[^=\n].*?" + _RESULT)
 _ATOMIC = re.compile(rb"^[ \t]*(?:@|with\b).*\batomic\b", re.MULTILINE)
@@ -105,7 +106,7 @@ def _waits(text: bytes) -> bool:
     waited_for = set(_WAITED_FOR.findall(text))
     if waited_for and not waited_for.isdisjoint(_KEPT.findall(text)):
         return True
-    return _WAITS_AT_ONCE.search(text) is not None
+    return any(each in text for each in _AFTER_A_CALL) and _WAITS_AT_ONCE.search(text) is not None
 
 
 def files() -> Iterator[File]:

@@ -72,6 +72,9 @@ def test_W061__fires_for_a_result_that_is_waited_for(market: Market) -> None:
         "result = add.delay(1, 2)\nreturn result.get()",
         "result = add.delay(1, 2)\nif result.ready():\n    return [result.get()]",
         "with open(x) as file:\n    add.delay(1, 2).get()",
+        "add.delay(\n    1, 2\n).wait()",
+        "group([\n    add.s(1, 2)\n])().join()",
+        "result = group(\n    [add.s(1, 2)]\n)()\nresult.join()",
     ],
 )
 def test_W061__fires(market: Market, body: str) -> None:
