@@ -100,6 +100,7 @@ def test_W061__fires(market: Market, body: str) -> None:
         "add.delay(1, 2).state.get()",
         "group(add.s(1, 2)).get()",
         "mine.group([])().get()",
+        "from mine import group as g\ng([])().get()",
         "add.s(1, 2).get('task')",
         "deep.plain.s()().get()",
         "x.s()().get()",
@@ -121,6 +122,8 @@ def test_W061__fires(market: Market, body: str) -> None:
 )
 def test_W061__is_silent(market: Market, body: str) -> None:
     assert total(market, body) == []
+    later = "x = lambda: far.delay().get()"  # which waits when it is called, and has the file parsed
+    assert total(market, f"{body}\n{later}") == []
 
 
 @pytest.mark.parametrize(
