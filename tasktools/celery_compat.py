@@ -81,6 +81,12 @@ BACKEND_PARAMETERS = Private(
 )
 SERIALIZERS = Private("kombu.serialization", "registry", "checking a serializer by its name", "a public look-up")
 ENCODERS = Private("kombu.serialization:registry", "_encoders", "checking a serializer by its name", "a public look-up")
+ENCODED_TYPES = Private(
+    "kombu.utils.json",
+    "_encoders",
+    "knowing that json serializes the models of a project",
+    "a public list of the types that are registered",
+)
 
 # The message.
 PUBLISH = Private(

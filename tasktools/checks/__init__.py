@@ -12,8 +12,10 @@ from django.core.checks import register as register_check
 from tasktools import startup, terminal
 from tasktools.checks import (
     broker,
+    code,
     commands,
     eager,
+    models,
     old_names,
     overlap,
     project,
@@ -30,6 +32,7 @@ from tasktools.checks import (
     timezone,
     transport_options,
     unknown_names,
+    unread,
     urls,
     values,
 )
@@ -51,6 +54,7 @@ _APP_MODULES: tuple[Any, ...] = (
     values,
     registration,
     broker,
+    unread,
     urls,
     shared_redis,
     transport_options,
@@ -60,7 +64,9 @@ _APP_MODULES: tuple[Any, ...] = (
     schedule,
     overlap,
     redbeat,
+    code,
     tasks,
+    models,
     redelivery,
     results,
     serialization,

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+import textwrap
 from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 from celery import Celery
+from django.apps import AppConfig, apps
 from django.core.checks import run_checks
 
 from tasktools import checks
@@ -46,6 +51,45 @@ def mysite(project: Project, settings: Any) -> Iterator[Any]:
     project.found = Found(app=app)
     yield app
     app.close()
+
+
+class Market:
+    """An installed app `market` on disk, and the package of the settings, `bazaar`. No file of them is run."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch, app: Any) -> None:
+        self.root, self._monkeypatch, self.app = root, monkeypatch, app
+
+    def write(self, path: str, text: str, *, imported: bool = True, name: str = "") -> ModuleType:
+        """Write a file, and import it in appearance: its module holds `app`, and nothing else."""
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(textwrap.dedent(text))
+        module: Any = ModuleType(name or path.removesuffix(".py").removesuffix("/__init__").replace("/", "."))
+        module.__file__ = str(file)
+        module.app = self.app
+        if imported:
+            self._monkeypatch.setitem(sys.modules, module.__name__, module)
+        return module
+
+    def found(self, *, deploy: bool = False) -> list[tuple[str | None, str, str | None]]:
+        """Return the id, the sentence and the hint of each message."""
+        messages = run_checks(tags=[checks.TAG], include_deployment_checks=deploy)
+        return [(each.id, each.msg, each.hint) for each in messages]
+
+
+@pytest.fixture
+def market(shop: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any) -> Market:
+    """A ready-made app, with a project on disk whose files the checks read."""
+    monkeypatch.chdir(tmp_path)
+    made = Market(tmp_path, monkeypatch, shop)
+    for name in ("market", "bazaar"):
+        module = made.write(f"{name}/__init__.py", "")
+        module.__path__ = [str(tmp_path / name)]
+    config = AppConfig("market", sys.modules["market"])
+    config.apps, config.models = apps, {}
+    monkeypatch.setattr(apps, "app_configs", {**apps.app_configs, "market": config})
+    settings.SETTINGS_MODULE = "bazaar.settings"
+    return made
 
 
 def checked(app: Any, entry: Any) -> list[Any]:

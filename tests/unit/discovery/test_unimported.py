@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.apps import AppConfig, apps
 
-from tasktools.discovery import unimported
+from tasktools.discovery import sources
 from tasktools.discovery.unimported import find
 
 TASK = "from celery import shared_task\n\n@shared_task\ndef {name}(): ...\n"
@@ -133,7 +133,7 @@ def test_find__not_in_folders_that_hold_no_tasks(site: Path, folder: str) -> Non
 def test_find__not_what_is_imported_or_installed(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (site / "lost_shop/jobs.py").write_text(TASK.format(name="job"))
     with monkeypatch.context() as patch:
-        patch.setattr(unimported, "is_own", lambda config: False)
+        patch.setattr(sources, "is_own", lambda config: False)
         assert find("job") is None
     assert find("job") is not None
     monkeypatch.setitem(sys.modules, "lost_shop.jobs", ModuleType("lost_shop.jobs"))
@@ -150,6 +150,6 @@ def test_find__of_two_none(site: Path) -> None:
 def test_find__of_many_files_only_the_first_are_read(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("one", "two"):
         (site / f"lost_shop/{name}.py").write_text(TASK.format(name=name))
-    monkeypatch.setattr(unimported, "MOST_FILES", 1)
+    monkeypatch.setattr(sources, "MOST_FILES", 1)
     assert find("one")
     assert find("two") is None

@@ -1,0 +1,162 @@
+"""The Python files of the project: which there are, and what a quick look shows. A file is read once, and never run."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.apps import apps
+
+from tasktools import conf
+from tasktools.arguments.names import shown_path
+from tasktools.discovery.import_names import is_own
+
+#: At most so many files are looked at.
+MOST_FILES = 2_000
+
+_PASSED_BY = ("migrations", "tests", "node_modules")
+_NO_CODE = re.compile(r"tests?\.py$|test_|conftest\.py$")
+
+_TASK = re.compile(rb"^[ \t]*@[\w.]*task\b", re.MULTILINE)
+_SENDS = (b".delay(", b".apply_async(")
+_RESULT = rb"\b(?:delay|apply_async|AsyncResult|GroupResult|ResultSet|group|chord|chain|s|si|signature|subtask)\("
+_WAIT = rb"\.(?:get|join|wait)\("
+#: A result that is waited for at once: on one line, or after a call of several lines.
+_WAITS_AT_ONCE = re.compile(_RESULT + rb".*\)" + _WAIT + rb"|^[ \t]*[\])][()\]]*" + _WAIT, re.MULTILINE)
+_AFTER_A_CALL = (b").get(", b").join(", b").wait(", b"].get(", b"].join(", b"].wait(")
+_WAITED_FOR = re.compile(rb"\b(\w+)" + _WAIT)
+_KEPT = re.compile(rb"\b(\w+)[ \t]*=[^=\n].*?" + _RESULT)
+_ATOMIC = re.compile(rb"^[ \t]*(?:@|with\b).*\batomic\b", re.MULTILINE)
+_DISCOVERS = re.compile(rb"^[ \t]*[\w.]+\.autodiscover_tasks\(\s*(?:\)|lambda\b|settings\.)", re.MULTILINE)
+_GIVEN = re.compile(rb"task\((?:[^()]|\([^()]*\))*?\bname ?= ?(?:\"([^\"\n]+)\"|'([^'\n]+)')")
+_FUNCTION = re.compile(rb"^(?:async )?def (\w+)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class File:
+    """A Python file of the project."""
+
+    module: str
+    path: Path
+    #: Whether its package is an installed app.
+    installed: bool
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the bytes of a file show. A flag that is not set is certain; one that is set is a reason to parse the file."""
+
+    #: The bytes; b"" if the file neither defines nor sends tasks.
+    text: bytes = b""
+    defines_tasks: bool = False
+    sends: bool = False
+    waits: bool = False
+    has_atomic: bool = False
+    #: Whether a Celery app imports the tasks.py of all installed apps.
+    discovers: bool = False
+    #: The names in `@shared_task(name="...")`.
+    given: tuple[str, ...] = ()
+    #: Whether two functions have one name.
+    repeats: bool = False
+
+
+_looks: dict[Path, tuple[tuple[int, int], Look]] = {}
+
+
+def look(path: Path) -> Look:
+    """Return what the bytes of a file show. It is read again only if it has changed; an unreadable file is empty."""
+    try:
+        state = os.stat(path)
+        stamp = (state.st_mtime_ns, state.st_size)
+        kept = _looks.get(path)
+        if kept is None or kept[0] != stamp:
+            with open(path, "rb") as file:
+                kept = _looks[path] = (stamp, _look(file.read()))
+    except (OSError, ValueError):
+        return Look()
+    return kept[1]
+
+
+def _look(text: bytes) -> Look:
+    defines_tasks = b"task" in text and _TASK.search(text) is not None
+    sends = any(each in text for each in _SENDS)
+    discovers = b"autodiscover_tasks(" in text and _DISCOVERS.search(text) is not None
+    if not (defines_tasks or sends):
+        return Look(discovers=discovers)
+    functions = _FUNCTION.findall(text) if defines_tasks else []
+    return Look(
+        text=text,
+        defines_tasks=defines_tasks,
+        sends=sends,
+        waits=defines_tasks and _waits(text),
+        has_atomic=sends and b"atomic" in text and _ATOMIC.search(text) is not None,
+        discovers=discovers,
+        given=tuple((one or other).decode(errors="replace") for one, other in _GIVEN.findall(text)),
+        repeats=len(functions) > len(set(functions)),
+    )
+
+
+def _waits(text: bytes) -> bool:
+    """Whether a file may wait for a result: most tasks that have a `.get(` ask a dictionary."""
+    waited_for = set(_WAITED_FOR.findall(text))
+    if waited_for and not waited_for.isdisjoint(_KEPT.findall(text)):
+        return True
+    return any(each in text for each in _AFTER_A_CALL) and _WAITS_AT_ONCE.search(text) is not None
+
+
+def files() -> Iterator[File]:
+    """Yield the files of the project's apps and of the package of the settings, those of tests left out."""
+    return itertools.islice(_files(), MOST_FILES)
+
+
+def shown(path: Path) -> str:
+    """Return the path of a file for a message: relative to the working folder if the file is inside it."""
+    near = os.path.relpath(path)
+    return shown_path(path if near.startswith("..") else near)
+
+
+def is_imported(file: File) -> bool:
+    """Whether this process has imported a module by its name."""
+    return file.module in sys.modules
+
+
+def imported_paths() -> dict[str, list[str]]:
+    """Return the modules of each file that is imported, by path. Two names of one module count once."""
+    modules: dict[int, tuple[str, str]] = {}
+    for name, module in list(sys.modules.items()):
+        path = getattr(module, "__file__", None)
+        if path and name != "__main__":
+            modules.setdefault(id(module), (path, name))
+    found: dict[str, list[str]] = {}
+    for path, name in modules.values():
+        found.setdefault(path, []).append(name)
+    return found
+
+
+def _files() -> Iterator[File]:
+    installed = {each.name for each in apps.get_app_configs()}
+    own = [each for each in apps.get_app_configs() if each.name != "tasktools" and is_own(each)]
+    roots = [(each.path, each.name) for each in own]
+    package = conf.settings_package()
+    roots += [(each, package) for each in getattr(sys.modules.get(package), "__path__", None) or ()]
+    seen: set[str] = set()
+    for root, name in roots:
+        for folder, folders, names in itertools.islice(os.walk(root), MOST_FILES):
+            is_environment = "pyvenv.cfg" in names
+            folders[:] = sorted(each for each in folders if _may_hold_code(each) and not is_environment)
+            parts = [name, *Path(folder).relative_to(root).parts]
+            for file in () if is_environment else sorted(names):
+                path = os.path.join(folder, file)
+                if file.endswith(".py") and not _NO_CODE.match(file) and path not in seen:
+                    seen.add(path)
+                    module = parts if file == "__init__.py" else [*parts, file.removesuffix(".py")]
+                    yield File(".".join(module), Path(path), ".".join(parts) in installed)
+
+
+def _may_hold_code(folder: str) -> bool:
+    return folder.isidentifier() and folder not in _PASSED_BY
