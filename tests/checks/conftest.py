@@ -104,6 +104,7 @@ def found(*, deploy: bool = False) -> list[tuple[str, str, str]]:
     return [(message.id, message.msg, message.hint) for message in messages]
 
 
-def ids(*, deploy: bool = False) -> list[str]:
-    """Return the ids of all that the checks report now."""
-    return [check_id.removeprefix("tasktools.") for check_id, _, _ in found(deploy=deploy)]
+def ids(*others: str, deploy: bool = False) -> list[str]:
+    """Return the ids of all that the checks report now, but for `others`, which report the same from another side."""
+    all_ids = [check_id.removeprefix("tasktools.") for check_id, _, _ in found(deploy=deploy)]
+    return [each for each in all_ids if each not in others]

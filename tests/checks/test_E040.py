@@ -18,6 +18,11 @@ from tests.checks.test_W040 import FATE
 def add() -> None: ...
 
 
+def of_names() -> list[Any]:
+    """Return the messages of the checks, but for those of the URL that is named."""
+    return [each for each in run_checks(tags=[checks.TAG]) if each.id not in ("tasktools.W070", "tasktools.W073")]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "value"),
     [
@@ -47,7 +52,7 @@ BROKER = Error(
 def test_E040__fires_for_a_broker(mysite: Any, settings: Any, url: str) -> None:
     del settings.CELERY_BROKER_URL
     settings.BROKER_URL = url
-    assert run_checks(tags=[checks.TAG]) == [BROKER]
+    assert of_names() == [BROKER]
 
 
 @pytest.mark.skipif(celery.VERSION >= (5, 7), reason="Celery reads BROKER_URL")
@@ -69,7 +74,7 @@ def test_E040__is_silent_about_a_broker_of_another_kind(mysite: Any, settings: A
     del settings.CELERY_BROKER_URL
     mysite.conf.task_always_eager = settings.DEBUG = True
     settings.BROKER_URL = url
-    assert run_checks(tags=[checks.TAG]) == []
+    assert of_names() == []
     assert not conf.has_old_broker()
     assert conf.broker_slip() == ""
 
@@ -80,7 +85,7 @@ def test_E040__is_silent_where_the_environment_names_the_broker(
     del settings.CELERY_BROKER_URL
     settings.BROKER_URL = "redis://localhost/1"
     monkeypatch.setenv("CELERY_BROKER_URL", "redis://localhost/2")
-    assert run_checks(tags=[checks.TAG]) == []
+    assert of_names() == []
 
 
 @pytest.mark.parametrize(("old", "new"), [(4, 8), (None, 8), (4, None)])

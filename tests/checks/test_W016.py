@@ -94,7 +94,7 @@ def test_W016__the_limit_of_all_tasks_says_nothing_of_one(
     shop.conf.update(conf)
     task(shop, **options)
     scheduled(shop, 60, "shop.other")
-    assert ids() == expected
+    assert ids("W044") == expected
 
 
 def test_W016__a_limit_of_the_entry_counts(shop: Any) -> None:

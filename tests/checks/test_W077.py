@@ -66,4 +66,4 @@ def test_W077__is_silent_for_a_result_backend(site: Any) -> None:
 
 def test_W077__is_silent_for_options_of_a_wrong_kind(site: Any) -> None:
     site.conf.broker_transport_options = ["socket_timeout"]
-    assert ids(deploy=True) == []
+    assert ids("W042", deploy=True) == []

@@ -148,7 +148,7 @@ def test_schedule_check__loads_the_rest_ahead_of_W010(
     monkeypatch.setattr(registry.registry, "registered_checks", {importing})
     project.found = found
     found.app.conf.beat_schedule = {"nightly": {"task": "shop.jobs.report", "schedule": 60}}
-    assert schedule_check.check() == []
+    assert schedule_check.check(found) == []
 
 
 def test_schedule_check__silenced_it_loads_nothing(
@@ -157,5 +157,5 @@ def test_schedule_check__silenced_it_loads_nothing(
     settings.SILENCED_SYSTEM_CHECKS = ["tasktools.W010"]
     project.found = found
     found.app.conf.beat_schedule = {"nightly": {"task": "elsewhere", "schedule": 60}}
-    assert [message.id for message in schedule_check.check()] == ["tasktools.W010"]
+    assert [message.id for message in schedule_check.check(found)] == ["tasktools.W010"]
     assert checks == []

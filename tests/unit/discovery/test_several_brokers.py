@@ -106,7 +106,7 @@ def test_W001__fires_beside_an_app_that_names_a_broker(make: Make, settings: Any
         f"The app {found.name} names no broker and goes to amqp://localhost; {module_of(other).__name__}:app names one."
     )
     hint = "set CELERY_BROKER_URL, or choose that app with TASKTOOLS_APP"
-    assert broker_check.check() == [CheckWarning(sentence, hint=hint, id="tasktools.W001")]
+    assert broker_check.check(found) == [CheckWarning(sentence, hint=hint, id="tasktools.W001")]
 
 
 def test_W001__is_silent_where_no_other_names_one(make: Make, settings: Any, project: Project) -> None:
@@ -115,7 +115,7 @@ def test_W001__is_silent_where_no_other_names_one(make: Make, settings: Any, pro
     found = Found(app=make("main"))
     startup.choose_broker(found)
     project.found = found
-    assert broker_check.check() == []
+    assert broker_check.check(found) == []
 
 
 def test_app_of__the_app_that_the_module_s_task_belongs_to(make: Make) -> None:
