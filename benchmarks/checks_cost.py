@@ -57,6 +57,15 @@ def task{number}(self, key: int, word: str = "", *, again: bool = False) -> int:
     return key
 '''
 
+#: What three of the modules do besides, so that their files are parsed.
+MORE = """
+
+def book(key):
+    with transaction.atomic():
+        User.objects.filter(pk=key).update(first_name="")
+    task0.delay(key)
+"""
+
 #: An app whose config, at the end of INSTALLED_APPS, takes the checks out.
 WITHOUT = """\
 from django.apps import AppConfig
@@ -93,6 +102,9 @@ def _site(root: Path, more: list[str]) -> Path:
         (root / name).mkdir()
         (root / name / "__init__.py").touch()
         (root / name / "tasks.py").write_text(HEAD + "".join(TASK.format(number=number) for number in range(TASKS)))
+    for name in names[::10]:
+        with (root / name / "tasks.py").open("a") as file:
+            file.write(MORE)
     for name in more:
         (root / name).mkdir()
         (root / name / "__init__.py").touch()

@@ -33,9 +33,12 @@ def check(found: Found, reader: Reader) -> Iterator[CheckMessage]:
     """Warn of each `.delay()` inside a transaction that certainly sends what the transaction writes."""
     views = _views() if conf.atomic_requests() and not conf.silences("tasktools.W063") else set()
     for file, look in reader.looks:
-        module = reader.module(file.module) if look.has_atomic or (views and look.sends) else None
+        module = reader.module(file.module) if look.sends_alone and (look.has_atomic or views) else None
         if module is not None:
+            lines = sources.sending_lines(look)
             for name, function in _functions(module.tree.body):
+                if not any(function.lineno <= line <= (function.end_lineno or line) for line in lines):
+                    continue
                 yield from _in_atomic(found, reader, module, function)
                 if _is_view(file.module, name, views) and isinstance(function, ast.FunctionDef):
                     yield from _in_view(found, reader, module, function)

@@ -24,6 +24,10 @@ _NO_CODE = re.compile(r"tests?\.py$|test_|conftest\.py$")
 
 _TASK = re.compile(rb"^[ \t]*@[\w.]*task\b", re.MULTILINE)
 _SENDS = (b".delay(", b".apply_async(")
+#: A statement that sends a task and does nothing else; a lambda that sends one runs later.
+_SENDS_ALONE = re.compile(
+    rb"^[ \t]+(?![^\n]*\blambda\b)(?:[^\n#]*[:;][ \t]*)?[\w.]+\.(?:delay|apply_async)\(", re.MULTILINE
+)
 _RESULT = rb"\b(?:delay|apply_async|AsyncResult|GroupResult|ResultSet|group|chord|chain|s|si|signature|subtask)\("
 _WAIT = rb"\.(?:get|join|wait)\("
 #: A result that is waited for at once: on one line, or after a call of several lines.
@@ -54,7 +58,8 @@ class Look:
     #: The bytes; b"" if the file neither defines nor sends tasks.
     text: bytes = b""
     defines_tasks: bool = False
-    sends: bool = False
+    #: Whether a statement is the call of a task.
+    sends_alone: bool = False
     waits: bool = False
     has_atomic: bool = False
     #: Whether a Celery app imports the tasks.py of all installed apps.
@@ -82,6 +87,12 @@ def look(path: Path) -> Look:
     return kept[1]
 
 
+def sending_lines(look: Look) -> list[int]:
+    """Return the numbers of the lines whose statement is the call of a task."""
+    starts = (found.start() for found in _SENDS_ALONE.finditer(look.text))
+    return [look.text.count(b"\n", 0, start) + 1 for start in starts]
+
+
 def _look(text: bytes) -> Look:
     defines_tasks = b"task" in text and _TASK.search(text) is not None
     sends = any(each in text for each in _SENDS)
@@ -92,9 +103,9 @@ def _look(text: bytes) -> Look:
     return Look(
         text=text,
         defines_tasks=defines_tasks,
-        sends=sends,
+        sends_alone=sends and _SENDS_ALONE.search(text) is not None,
         waits=defines_tasks and _waits(text),
-        has_atomic=sends and b"atomic" in text and _ATOMIC.search(text) is not None,
+        has_atomic=b"atomic" in text and _ATOMIC.search(text) is not None,
         discovers=discovers,
         given=tuple((one or other).decode(errors="replace") for one, other in _GIVEN.findall(text)),
         repeats=len(functions) > len(set(functions)),
@@ -149,7 +160,7 @@ def _files() -> Iterator[File]:
         for folder, folders, names in itertools.islice(os.walk(root), MOST_FILES):
             is_environment = "pyvenv.cfg" in names
             folders[:] = sorted(each for each in folders if _may_hold_code(each) and not is_environment)
-            parts = [name, *Path(folder).relative_to(root).parts]
+            parts = [name, *filter(None, folder.removeprefix(str(root)).split(os.sep))]
             for file in () if is_environment else sorted(names):
                 path = os.path.join(folder, file)
                 if file.endswith(".py") and not _NO_CODE.match(file) and path not in seen:

@@ -16,6 +16,11 @@ from tasktools.discovery.sources import File
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef, ast.GeneratorExp)
+#: What may bind a name, see `bound`.
+_BINDS = {
+    *(ast.Import, ast.ImportFrom, ast.Name, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.arg),
+    *(ast.ExceptHandler, ast.MatchAs, ast.MatchStar, ast.MatchMapping),
+}
 _SHARED = ("celery.shared_task", "celery.app.shared_task")
 
 
@@ -132,6 +137,8 @@ def _names(module: Module) -> dict[str, str]:
     found: dict[str, set[str]] = {}
     top = {name for node in module.tree.body for each in _top(node) for name in bound(each)}
     for node in ast.walk(module.tree):
+        if type(node) not in _BINDS or isinstance(getattr(node, "ctx", None), ast.Load):  # most of them, and quickly
+            continue
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             for name, origin in _imported(node, module.file):
                 found.setdefault(name, set()).add(origin)

@@ -23,5 +23,5 @@ def test_is_installed__not_the_project(path: Path) -> None:
 def test_is_installed__also_by_way_of_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "lib" / "app").mkdir(parents=True)
     (tmp_path / "lib64").symlink_to("lib")
-    monkeypatch.setattr(installed, "_places", lambda: (tmp_path / "lib",))
+    monkeypatch.setattr(installed, "_places", lambda: (f"{tmp_path}/lib/",))
     assert is_installed(tmp_path / "lib64" / "app")

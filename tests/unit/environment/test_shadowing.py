@@ -67,7 +67,7 @@ def libraries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_explained__a_library_that_is_installed_twice(libraries: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a virtual environment and in the system that it lets in, or for this user."""
-    monkeypatch.setattr("tasktools.environment.installed._places", lambda: (libraries,))
+    monkeypatch.setattr("tasktools.environment.installed._places", lambda: (f"{libraries}/",))
     assert explained(failed("kombu.nope")) is None
 
 
