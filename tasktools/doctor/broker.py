@@ -19,7 +19,7 @@ from tasktools.exceptions import TasktoolsError, Unreachable
 if TYPE_CHECKING:
     from celery import Celery
 
-#: The kinds of brokers in which a queue for one message costs nothing. Others bill it, or need a permission for it.
+#: The kinds of brokers in which a look at a queue, or one for a single message, costs nothing. Others bill it.
 _CHEAP = ("redis", "amqp", "memory", "filesystem", "sql")
 
 #: After how many seconds a broker may drop the queue, if this process is killed before it does so.
@@ -41,6 +41,10 @@ class Opened:
         return bool(self.connection.transport.driver_type == "redis")
 
     @property
+    def is_cheap(self) -> bool:
+        return self.connection.transport.driver_type in _CHEAP
+
+    @property
     def is_amqp(self) -> bool:
         return bool(self.connection.transport.driver_name == "py-amqp")
 
@@ -57,7 +61,7 @@ def opened(app: Celery, limit: float) -> Opened:
 def lines(found: Opened, limit: float) -> list[Line]:
     """Return that it is connected, and whether it takes a message and gives it back."""
     connected = ok("connected", found.broker.uri(), seconds=found.seconds)
-    if found.connection.transport.driver_type not in _CHEAP:
+    if not found.is_cheap:
         return [connected, ok("message", "not tried: this kind of broker may bill a queue, or forbid to make one")]
     blocked = _blocked(found)
     began = time.monotonic()

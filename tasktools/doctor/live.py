@@ -88,6 +88,8 @@ class Examination:
             yield Section(name="workers", lines=[*self._worker_lines(found), *third["workers"]])
         yield Section(name="queues", lines=third["queues"])
         yield Section(name="beat", lines=_lines("beat", "Beat's state", second["beat"]))
+        if not isinstance(second["broker"], TimedOut):  # else a thread still uses it
+            found.connection.release()
 
     def _server(self) -> list[Line]:
         with self._connection() as connection:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasktools.beat.words import span
 from tasktools.brokers.keys import Keys
+from tasktools.brokers.portable import queue_length
 from tasktools.doctor.broker import Opened
 from tasktools.doctor.findings import Line, error, ok, warning
 
@@ -27,10 +28,8 @@ class Depth:
 
 def depth_of(found: Opened, queue: str) -> Depth:
     """Ask the broker for a queue. One that does not exist is empty."""
-    if found.is_redis:
-        return Depth(waiting=Keys(found.connection.default_channel).length(queue))
     if not found.is_amqp:
-        return Depth()
+        return Depth(waiting=queue_length(found.connection, queue) if found.is_cheap else None)
     with found.connection.channel() as channel:  # a new one: an error closes a channel
         try:
             declared = channel.queue_declare(queue, passive=True)

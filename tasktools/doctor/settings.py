@@ -36,7 +36,7 @@ LONGEST = 120
 
 
 def settings(app: Celery, written: Callable[[str], bool]) -> list[Line]:
-    """Return a line for each setting that is not at its default, by name. The settings must have been read.
+    """Return a line for each setting that is not at its default, by name.
 
     `written` says whether the Django settings have this name.
     """
@@ -54,6 +54,7 @@ def source_of(app: Celery, name: str, written: Callable[[str], bool]) -> str:
     variable = f"CELERY_{name.upper()}"
     if name in FROM_ENVIRONMENT and os.environ.get(variable):
         return f"environment: {variable}"
+    conf[name]  # reads the settings, if nobody has
     changes, *sources, _ = conf.maps
     names = list(_names(name, getattr(conf, "prefix", None) or ""))
     if any(each in changes for each in names):

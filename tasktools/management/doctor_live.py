@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
+from django.db import connections
+
 from tasktools.beat.outlook import View
 from tasktools.doctor import rounds
 from tasktools.doctor.findings import Line, Section, of_error
@@ -23,9 +25,12 @@ def live_sections(command: TasktoolsCommand, found: Found) -> list[Section]:
     command.found = found  # its tasks are loaded
 
     def beat() -> list[Line]:
-        reading = Reading(command, found, None)
-        now = datetime.now(timezone.utc)
-        return list(rounds.lines(reading.state, reading.outlook(View(now=now)), reading.digest(), now))
+        try:
+            reading = Reading(command, found, None)
+            now = datetime.now(timezone.utc)
+            return list(rounds.lines(reading.state, reading.outlook(View(now=now)), reading.digest(), now))
+        finally:
+            connections.close_all()  # those of this thread: the schedule may be in a database
 
     try:
         require_broker(found)
