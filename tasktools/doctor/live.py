@@ -118,7 +118,7 @@ class Examination:
         names = queues.names(self.app, self.tasks)
         depths = {name: queues.depth_of(found, name) for name in names}
         consumers = self._consumers()
-        lines = list(queues.lines(names, depths, consumers))
+        lines = list(queues.lines(names, set(self.tasks.values()), depths, consumers))
         about_workers = [] if self.workers else [self._absent(found, depths)]
         if found.is_redis:
             taken = queues.oldest_taken(Keys(found.connection.default_channel), self._visibility(found), queues.now())

@@ -38,15 +38,23 @@ def depth_of(found: Opened, queue: str) -> Depth:
         return Depth(waiting=int(declared.message_count), consumers=int(declared.consumer_count))
 
 
-def lines(queues: Collection[str], depths: Mapping[str, Depth], consumers: Mapping[str, int] | None) -> Iterator[Line]:
-    """Yield a line for each queue. `consumers` says how many workers take from it; None if no worker has answered."""
+def lines(
+    queues: Collection[str], used: Collection[str], depths: Mapping[str, Depth], consumers: Mapping[str, int] | None
+) -> Iterator[Line]:
+    """Yield a line for each queue; tasks go to those of `used`.
+
+    `consumers` says how many workers take from each; None if no worker has answered.
+    """
     for queue in sorted(queues):
         depth = depths.get(queue, Depth())
         number = depth.consumers if depth.consumers is not None else _given(consumers, queue)
         waiting = "" if depth.waiting is None else f", {depth.waiting:,} waiting"
         if number == 0:
             text = f'No worker takes from the queue "{queue}"{waiting}.'
-            yield error(queue, text, f"manage.py runworker -Q {queue}, or send its tasks to another queue")
+            is_needed = queue in used or bool(depth.waiting)
+            yield (error if is_needed else warning)(
+                queue, text, f"manage.py runworker -Q {queue}, or send its tasks to another queue"
+            )
         elif number is None:
             yield ok(queue, f"its consumers are not known{waiting}")
         else:

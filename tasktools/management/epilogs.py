@@ -137,7 +137,7 @@ EPILOGS = {
             ("taskdoctor --live", "asks the broker, the result backend, the workers and beat too"),
             ("taskdoctor --live --json", "for a monitor: exit code 1 if anything is wrong"),
         ),
-        {0: "no line is an error", 1: f"a line is an error, or {_UNIMPORTABLE}", **dict.fromkeys((2, 74, 130), "")},
+        {0: "", 1: f"a line is an error, or {_UNIMPORTABLE}", **dict.fromkeys((2, 74, 130), "")},
     ),
     "rundev": _epilog(
         (
