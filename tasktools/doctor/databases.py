@@ -55,15 +55,15 @@ def listening(clients: Iterable[Mapping[str, Any]] | None) -> set[int] | None:
 
 
 def _bound(keys: Keys, database: int, control: str) -> set[str]:
-    pool = keys.client.connection_pool
-    other = type(pool)(connection_class=pool.connection_class, **{**pool.connection_kwargs, "db": database})
+    single = keys.client.client()  # one connection of the pool, whatever kind of pool it is
     try:
-        key = keys.full(keys.channel.keyprefix_queue % control)
-        bindings: Any = redis.Redis(connection_pool=other).smembers(key)
+        single.select(database)
+        bindings = single.smembers(keys.full(keys.channel.keyprefix_queue % control))
     except redis.exceptions.ResponseError:
         return set()
     finally:
-        other.disconnect()
+        single.connection.disconnect()  # the pool connects it again, to its own database
+        single.close()
     queues = (binding.decode(errors="replace").split(keys.channel.sep)[-1] for binding in bindings)
     return {queue.removesuffix(f".{control}") for queue in queues}
 

@@ -85,7 +85,9 @@ class Examination:
         if not isinstance(third, dict):
             third = {"workers": [], "queues": _lines("queues", found.broker.name, third)}
         if is_taken:  # else nobody can ask the workers
-            yield Section(name="workers", lines=[*self._worker_lines(found), *third["workers"]])
+            asked = second["workers"]
+            failed = [] if isinstance(asked, TimedOut) else _lines("workers", "Remote control", asked)
+            yield Section(name="workers", lines=[*failed, *self._worker_lines(found), *third["workers"]])
         yield Section(name="queues", lines=third["queues"])
         yield Section(name="beat", lines=_lines("beat", "Beat's state", second["beat"]))
         if not isinstance(second["broker"], TimedOut):  # else a thread still uses it

@@ -33,8 +33,8 @@ class Facts:
     config: Mapping[str, str] | None = None
     #: How many seconds its clock is ahead of ours; None if it may not be asked.
     ahead: float | None = None
-    #: The host of its address; "" for a unix socket.
-    host: str = ""
+    #: The host of its address; "" for a unix socket, None if it is not known (Sentinel names it).
+    host: str | None = ""
     has_password: bool = False
 
 
@@ -45,7 +45,7 @@ def facts_of(client: Any) -> Facts:
         info=_allowed(client.info, {}),
         config=_allowed(lambda: _config(client), None),
         ahead=_allowed(lambda: _ahead(client), None),
-        host="" if parameters.get("path") else str(parameters.get("host", "")),
+        host="" if parameters.get("path") else parameters.get("host"),
         has_password=bool(parameters.get("password") or parameters.get("credential_provider")),
     )
 
@@ -138,7 +138,7 @@ def _persistence(facts: Facts) -> Line:
 
 
 def _access(facts: Facts) -> Line:
-    if not facts.host:
+    if facts.host == "":
         return ok("access", "a unix socket: only this machine")
     if facts.has_password:
         return ok("access", "with a password")
@@ -154,6 +154,8 @@ def _access(facts: Facts) -> Line:
 
 def _reach(facts: Facts) -> str:
     """Return who can reach a server that has no password: "public", "open", or a text for somebody."""
+    if facts.host is None:
+        return "who reaches it is not known"
     with contextlib.suppress(ValueError):
         if ipaddress.ip_address(facts.host).is_global:
             return "public"

@@ -49,21 +49,24 @@ def settings(app: Celery, written: Callable[[str], bool]) -> list[Line]:
 
 
 def source_of(app: Celery, name: str, written: Callable[[str], bool]) -> str:
-    """Return where the value of a setting comes from: the first of the places in which Celery looks."""
+    """Return where the value of a setting comes from.
+
+    If several places have it, it is the one with the value in use: which one wins differs between Celery 5.6 and 5.7.
+    """
     conf: Any = app.conf
     variable = f"CELERY_{name.upper()}"
     if name in FROM_ENVIRONMENT and os.environ.get(variable):
         return f"environment: {variable}"
-    conf[name]  # reads the settings, if nobody has
-    changes, *sources, _ = conf.maps
+    value = conf.timezone if name == "timezone" else conf[name]  # reads the settings, if nobody has
     names = list(_names(name, getattr(conf, "prefix", None) or ""))
-    if any(each in changes for each in names):
-        return _private_or_code(app, name)
-    for source in sources:
-        for each in names:
-            if each in source and source[each] is not None:
-                return f"settings: {each}" if written(each) else "code"
-    return "default"
+    changes, *sources, _ = conf.maps
+    places = [(each, place) for place in (changes, *sources) for each in names if value is not None and each in place]
+    for each, place in places:
+        if place[each] is value:
+            if place is changes:
+                return _private_or_code(app, name)
+            return f"settings: {each}" if written(each) else "code"
+    return "default" if value is None or value == DEFAULTS.here()[name] else "an old name of it"
 
 
 def _names(name: str, prefix: str) -> Iterator[str]:

@@ -194,6 +194,9 @@ def test_live__code_of_the_project_that_fails_is_a_line(
         raise RuntimeError("no")
 
     monkeypatch.setattr(live.workers, "ask", fail)
+    name = elsewhere(broker_url="memory://")
+    ran = typed("taskdoctor", "--live", "--json", "-A", name)
+    assert '"text": "Remote control failed: RuntimeError: no."' in ran.out
     monkeypatch.setattr(live.broker, "lines", fail)
-    ran = typed("taskdoctor", "--live", "--json", "-A", elsewhere(broker_url="memory://"))
+    ran = typed("taskdoctor", "--live", "--json", "-A", name)
     assert lines(ran)["broker", "message"]["text"] == 'The broker "memory://" failed: RuntimeError: no.'

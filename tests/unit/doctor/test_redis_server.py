@@ -91,6 +91,7 @@ OPEN = {"bind": "* -::*", "protected-mode": "no"}
 @pytest.mark.parametrize(
     ("facts", "status", "text"),
     [
+        ({"host": None}, "ok", "without a password, who reaches it is not known"),
         ({"host": ""}, "ok", "a unix socket: only this machine"),
         ({"host": "8.8.8.8", "has_password": True}, "ok", "with a password"),
         (
@@ -160,3 +161,4 @@ def test_facts__what_may_not_be_asked_is_left_out() -> None:
     found = facts_of(Server("info", "config", "time", path="/srv/socket", credential_provider=object()))
     assert (found.info, found.config, found.ahead, found.host, found.has_password) == ({}, None, None, "", True)
     assert facts_of(Server(host="here")).has_password is False
+    assert facts_of(Server(service_name="mymaster")).host is None

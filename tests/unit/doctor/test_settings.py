@@ -55,16 +55,31 @@ def test_source__the_environment_comes_first(app: Any, monkeypatch: pytest.Monke
     assert source_of(app, "task_acks_late", WRITTEN.__contains__) == "settings: CELERY_TASK_ACKS_LATE"
 
 
+def test_source__of_an_old_name() -> None:
+    with Celery("shop", set_as_current=False) as app:
+        app.config_from_object(SimpleNamespace(CELERYD_CONCURRENCY=7))
+        assert source_of(app, "worker_concurrency", {"CELERYD_CONCURRENCY"}.__contains__) == "an old name of it"
+        assert source_of(app, "task_default_exchange", lambda name: False) == "default"
+
+
 def test_source__the_time_zone_of_django() -> None:
     with Celery("shop", set_as_current=False) as app:
         app.config_from_object(SimpleNamespace(TIME_ZONE="Asia/Tokyo"), namespace="CELERY")
         assert source_of(app, "timezone", {"TIME_ZONE"}.__contains__) == "settings: TIME_ZONE"
 
 
-def test_source__of_the_private_broker(app: Any) -> None:
-    app.conf.broker_url = "tasktools+socket:///srv/valkey.sock"
-    app.conf.result_backend = "tasktools.brokers.private_redis.Backend+socket:///srv/valkey.sock"
-    lines = {line.name: line for line in settings(app, WRITTEN.__contains__)}
+def test_source__of_several_is_that_of_the_value_in_use(app: Any) -> None:
+    app.conf.broker_url = "redis://in-code"
+    source = source_of(app, "broker_url", WRITTEN.__contains__)
+    assert source == ("code" if app.conf.broker_url == "redis://in-code" else "settings: CELERY_BROKER_URL")
+
+
+def test_source__of_the_private_broker() -> None:
+    with Celery("shop", set_as_current=False) as app:
+        app.conf.broker_url = "tasktools+socket:///srv/valkey.sock"
+        app.conf.result_backend = "tasktools.brokers.private_redis.Backend+socket:///srv/valkey.sock"
+        app.conf.worker_concurrency = 3
+        lines = {line.name: line for line in settings(app, WRITTEN.__contains__)}
     for name in ("broker_url", "result_backend"):
         assert (lines[name].text, lines[name].source) == (
             "redis+socket:///srv/valkey.sock",
