@@ -12,7 +12,7 @@ from tasktools.brokers.timeouts import TimedOut
 from tasktools.doctor import backend, broker, databases, messages, queues, redis_server, workers
 from tasktools.doctor.findings import Line, Section, error, of_error, ok, warning
 from tasktools.doctor.together import together
-from tasktools.doctor.workers import AGREED, Here, Worker
+from tasktools.doctor.workers import Here, Worker
 from tasktools.exceptions import TasktoolsError
 from tasktools.registry import registry
 from tasktools.registry.routes import usual_queue
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tasktools.doctor.broker import Opened
 
 #: How long each round may take, in seconds: connect; ask the server, the workers and beat; send a message to each queue.
-ROUNDS = (2.0, 3.0, 2.0)
+ROUNDS = (2.0, 2.5, 2.0)
 
 #: A server gets less than its round, so that its own error is reported and not only that the time is over.
 _MARGIN = 0.2
@@ -109,10 +109,7 @@ class Examination:
         return []
 
     def _worker_lines(self, found: Opened) -> Iterator[Line]:
-        conf: Any = self.app.conf
-        settings = {name: conf[name] for name in AGREED if conf[name] is not None}
-        here = Here(broker=found.broker.uri(), tasks=self.tasks, conf=settings)
-        return workers.lines(self.workers.values(), here)
+        return workers.lines(self.workers.values(), Here(broker=found.broker.uri(), tasks=self.tasks))
 
     def _rest(self, *, has_results: bool) -> dict[str, list[Line]]:
         """Look at the queues and send the messages; if no worker has answered, look for some elsewhere."""

@@ -10,22 +10,26 @@ from tasktools.beat.state import State
 from tasktools.beat.words import span
 from tasktools.doctor.findings import Line, error, ok, warning
 
+#: An entry that Celery itself adds if the result backend keeps results forever, also if there is no backend.
+CLEANUP = "celery.backend_cleanup"
+
 
 def lines(state: State, entries: Collection[EntryInfo], digest: str, now: datetime) -> Iterator[Line]:
     """Yield what there is to say; `digest` is that of the schedule of this code, `now` is aware."""
+    needed = [entry for entry in entries if entry.name != CLEANUP]
     if state.is_foreign:
         text = "What is where beats keep their lease and last runs was not written by a beat."
         yield warning("in charge", text, "the next beat that starts moves it aside")
     if state.in_charge is not None:
         yield _charge(state, digest, now)
-    elif state.is_known and entries:
-        text = f"No beat is in charge: none of the {len(entries)} entries of the schedule is sent."
+    elif state.is_known and needed:
+        text = f"No beat is in charge: none of the {len(needed)} entries of the schedule is sent."
         yield error(
             "in charge",
-            text if len(entries) > 1 else "No beat is in charge: the entry is not sent.",
+            text if len(needed) > 1 else "No beat is in charge: the entry is not sent.",
             "manage.py runbeat",
         )
-    elif entries:
+    elif needed:
         yield ok("in charge", "not known: this scheduler or broker does not say")
     for beat in state.standing_by:
         yield ok("standing by", str(beat))

@@ -1,9 +1,12 @@
-"""What the workers say of themselves by remote control, compared with this process."""
+"""What the workers say of themselves by remote control, compared with this process.
+
+They are not asked for their settings (inspect conf): a worker sends those of Django too, and hides only some of the secrets.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tasktools.brokers.base import with_stock_urls
@@ -16,9 +19,6 @@ if TYPE_CHECKING:
 #: How long the first answers are waited for, in seconds. Nobody knows how many workers there are.
 PATIENCE = 1.0
 
-#: What this process and a worker must agree on, or they do not understand each other.
-AGREED = ("task_default_queue", "enable_utc", "timezone")
-
 
 @dataclass(kw_only=True)
 class Worker:
@@ -29,8 +29,6 @@ class Worker:
     broker: Mapping[str, Any] | None = None
     tasks: set[str] | None = None
     queues: list[str] | None = None
-    #: Its settings that are not at their defaults, as Celery censors them.
-    conf: Mapping[str, Any] | None = None
     processes: int | None = None
 
 
@@ -42,8 +40,6 @@ class Here:
     broker: str
     #: The queue of each task; "" if its router needs arguments.
     tasks: Mapping[str, str]
-    #: The settings of AGREED.
-    conf: Mapping[str, Any] = field(default_factory=dict)
 
 
 def ask(app: Celery, connection: Any, into: dict[str, Worker]) -> None:
@@ -60,8 +56,6 @@ def ask(app: Celery, connection: Any, into: dict[str, Worker]) -> None:
     for name, stats in (inspect.stats() or {}).items():
         into[name].broker = stats.get("broker")
         into[name].processes = _processes(stats.get("pool"))
-    for name, conf in (inspect.conf(with_defaults=True) or {}).items():
-        into[name].conf = conf
 
 
 def _inspect(app: Celery, connection: Any, names: list[str] | None = None) -> Any:
@@ -80,7 +74,6 @@ def lines(workers: Collection[Worker], here: Here) -> Iterator[Line]:
         yield ok(worker.name, _introduced(worker))
         yield from _brokers(worker, here)
         yield from _tasks(worker, here)
-        yield from _conf(worker, here)
 
 
 def _introduced(worker: Worker) -> str:
@@ -121,13 +114,6 @@ def _tasks(worker: Worker, here: Here) -> Iterator[Line]:
         yield warning(f"{worker.name} tasks", text, remedy)
     if not (missing or more):
         yield ok(f"{worker.name} tasks", f"the same {len(worker.tasks)} as here")
-
-
-def _conf(worker: Worker, here: Here) -> Iterator[Line]:
-    for name, value in here.conf.items():
-        if worker.conf is not None and name in worker.conf and str(worker.conf[name]) != str(value):
-            text = f"{name} is {worker.conf[name]!r} in the worker {worker.name}, and {value!r} in this process."
-            yield warning(f"{worker.name} settings", text, f"give both the same CELERY_{name.upper()}")
 
 
 def nobody(is_known_to_listen: bool) -> Line:

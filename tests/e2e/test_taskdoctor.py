@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -56,8 +57,9 @@ def using(url: str, more: str = "") -> str:
     return f"CELERY_BROKER_URL = CELERY_RESULT_BACKEND = {url!r}\n{more}"
 
 
-def test_all_is_well__nothing_is_wrong(site: Site) -> None:
-    site.minimal()
+@pytest.mark.parametrize("own", [False, True], ids=["private", "own redis"])
+def test_all_is_well__nothing_is_wrong(site: Site, redis_server: Redis, own: bool) -> None:
+    site.minimal(settings=using(redis_server.url) if own else "")
     site.start_worker()
     told = doctor(site)
     assert (told.errors(), told.code) == ([], 0)
@@ -328,3 +330,26 @@ def test_rabbitmq__that_takes_no_messages(site: Site, rabbitmq: RabbitMQ) -> Non
     (section, text), *_ = told.errors()
     assert section == "broker"
     assert text.startswith(f'The broker "{rabbitmq.url.replace(":guest@", ":**@")}" takes no messages: ')
+
+
+def test_redis__the_doctor_leaves_nothing(site: Site, redis_server: Redis) -> None:
+    site.minimal(settings=using(redis_server.url))
+    doctor(site)
+    assert [key for key in redis_server.client().keys("*") if b"doctor" in key or b"celery-task-meta" in key] == []
+
+
+def test_redis__without_backend_is_not_measured(site: Site, redis_server: Redis) -> None:
+    site.minimal(settings=f"CELERY_BROKER_URL = {redis_server.url!r}")
+    site.start_worker()
+    told = doctor(site)
+    assert told.errors() == []
+    assert told.line("queues", "stopwatch")["text"] == "not measured: it needs a result backend"
+
+
+def test_worker_that_was_killed__is_not_taken_for_one_that_listens(site: Site, redis_server: Redis) -> None:
+    site.minimal(settings="import os\n" + using("URL").replace("'URL'", "os.environ['URL']"))
+    site.environment["URL"] = redis_server.url.replace("/0", "/3")
+    worker = site.start_worker()
+    worker.end(signal.SIGKILL)
+    site.environment["URL"] = redis_server.url
+    assert doctor(site).errors() == [("workers", "No worker answers within 1 s: what is sent waits until one starts.")]

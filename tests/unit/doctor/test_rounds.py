@@ -55,6 +55,8 @@ def test_nobody__is_in_charge(entries: list[EntryInfo], text: str) -> None:
 
 def test_nobody__is_needed_without_entries() -> None:
     assert told(State()) == []
+    assert told(State(), entry("celery.backend_cleanup")) == []
+    assert told(State(is_known=False), entry("celery.backend_cleanup")) == []
     assert told(State(is_known=False)) == []
 
 

@@ -55,13 +55,6 @@ def test_tasks__that_this_process_does_not_know() -> None:
     assert "error" not in [status for status, _, _ in told]
 
 
-def test_conf__on_which_both_must_agree() -> None:
-    here = Here(broker="", tasks=HERE.tasks, conf={"enable_utc": True, "timezone": "UTC", "task_default_queue": "q"})
-    told = found(worker(conf={"enable_utc": True, "timezone": "Asia/Tokyo"}), here)
-    text = "timezone is 'Asia/Tokyo' in the worker w@h, and 'UTC' in this process."
-    assert [each for each in told if each[0] != "ok"] == [("warning", "w@h settings", text)]
-
-
 @pytest.mark.parametrize(
     ("broker", "text"),
     [
@@ -102,16 +95,13 @@ class Inspect:
     def stats(self) -> Any:
         return {"a": {"broker": {"port": 1}, "pool": {"max-concurrency": 3}}}
 
-    def conf(self, with_defaults: bool) -> Any:
-        return {"a": {"timezone": "UTC"}} if with_defaults else {}
-
 
 def test_ask__all_that_workers_say() -> None:
     inspect, into = Inspect(), dict[str, Worker]()
     app: Any = SimpleNamespace(control=SimpleNamespace(inspect=inspect))
     workers.ask(app, "connection", into)
     known = {"tasks": {"shop.add", "shop.mail"}, "queues": ["celery"], "broker": {"port": 1}, "processes": 3}
-    assert into == {"a": Worker(name="a", conf={"timezone": "UTC"}, **known), "b": Worker(name="b")}  # type: ignore[arg-type]
+    assert into == {"a": Worker(name="a", **known), "b": Worker(name="b")}  # type: ignore[arg-type]
     first, second = inspect.asked
     assert (first["destination"], first["limit"]) == (None, None)
     assert (second["destination"], second["limit"]) == (["a", "b"], 2)
