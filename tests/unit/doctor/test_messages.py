@@ -110,3 +110,48 @@ def test_clean__deletes_the_results_whatever_happens() -> None:
     backend = Backend()
     messages.clean(SimpleNamespace(backend=backend), SimpleNamespace(is_redis=False), [sent(), sent("SUCCESS")])  # type: ignore[arg-type]
     assert backend.forgotten == ["x", "x"]
+
+
+class Keys:
+    """The keys of a Redis: the message waits, or a worker has it."""
+
+    def __init__(self, *, waits: bool = False, reserved: bytes = b"") -> None:
+        self.waits = waits
+        self.held = reserved
+
+    def take_back(self, queue: str, task_id: str) -> bool:
+        return self.waits and (queue, task_id) == ("mails", "x")
+
+    def reserved(self) -> list[bytes]:
+        return [self.held]
+
+
+@pytest.mark.parametrize(
+    ("keys", "place"),
+    [(Keys(waits=True), "queued"), (Keys(reserved=b'{"id": "x"}'), "reserved"), (Keys(reserved=b"another"), "")],
+)
+def test_clean__says_where_the_message_is(monkeypatch: pytest.MonkeyPatch, keys: Keys, place: str) -> None:
+    monkeypatch.setattr(messages, "Keys", lambda channel: keys)
+    found: Any = SimpleNamespace(is_redis=True, connection=SimpleNamespace(default_channel=None))
+    app: Any = SimpleNamespace(backend=Backend())
+    late, done = sent(), sent("SUCCESS")
+    messages.clean(app, found, [late, done])
+    assert (late.place, done.place) == (place, None)
+
+
+@pytest.mark.parametrize("is_amqp", [True, False])
+def test_send__one_message_that_expires_to_each_queue(is_amqp: bool) -> None:
+    calls: list[dict[str, Any]] = []
+
+    def send_task(name: str, **options: Any) -> None:
+        calls.append({"name": name, **options})
+
+    amqp = SimpleNamespace(Producer=lambda connection, auto_declare: (connection, auto_declare))
+    app: Any = SimpleNamespace(send_task=send_task, amqp=amqp)
+    found = messages.send(app, SimpleNamespace(connection="open", is_amqp=is_amqp), ["mails", "celery"])  # type: ignore[arg-type]
+    assert [each.queue for each in found] == ["celery", "mails"]
+    assert [(call["name"], call["queue"], call["task_id"], call["expires"], call["retry"]) for call in calls] == [
+        ("celery.accumulate", each.queue, each.task_id, 5, False) for each in found
+    ]
+    assert [call["producer"] for call in calls] == [("open", False)] * 2
+    assert [call.get("expiration") for call in calls] == [5 if is_amqp else None] * 2

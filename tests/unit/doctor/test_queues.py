@@ -80,3 +80,38 @@ def test_databases__are_named_with_their_workers() -> None:
         "No worker answers on database 1, to which this process sends. "
         "Workers listen on database 3 (a@h, b@h); database 4 (c@h)."
     )
+
+
+class Channel:
+    """A channel of py-amqp: one queue exists."""
+
+    def __enter__(self) -> Channel:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def queue_declare(self, queue: str, *, passive: bool) -> Any:
+        if not passive or queue != "mails":
+            raise LookupError
+        return SimpleNamespace(message_count=3, consumer_count=2)
+
+
+@pytest.mark.parametrize(
+    ("is_amqp", "is_cheap", "queue", "depth"),
+    [
+        (True, True, "mails", Depth(waiting=3, consumers=2)),
+        (True, True, "nosuch", Depth(waiting=0, consumers=0)),
+        (False, True, "mails", Depth(waiting=7)),
+        (False, False, "mails", Depth()),
+    ],
+)
+def test_depth__what_each_kind_of_broker_says(
+    monkeypatch: pytest.MonkeyPatch, is_amqp: bool, is_cheap: bool, queue: str, depth: Depth
+) -> None:
+    connection = SimpleNamespace(channel=Channel, channel_errors=(LookupError,))
+    monkeypatch.setattr(
+        queues, "queue_length", lambda asked, name: 7 if (asked, name) == (connection, "mails") else None
+    )
+    found: Any = SimpleNamespace(is_amqp=is_amqp, is_cheap=is_cheap, connection=connection)
+    assert queues.depth_of(found, queue) == depth

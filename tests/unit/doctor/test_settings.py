@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from tasktools.doctor.settings import LONGEST, settings, source_of, value_of, without_secrets
+from tasktools.doctor.settings import settings, source_of, value_of, without_secrets
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_settings__those_that_are_not_at_their_defaults_and_a_few_more(app: Any)
         ("task_default_routing_key", "mails", "mails"),
         ("broker_password", "", ""),
         ("broker_password", None, "None"),
-        ("task_routes", "x" * 200, "x" * LONGEST + "…"),
+        ("task_routes", "x" * 200, "x" * 120 + "…"),
     ],
 )
 def test_value__is_short_and_without_secrets(name: str, value: object, text: str) -> None:
