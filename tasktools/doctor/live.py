@@ -81,7 +81,7 @@ class Examination:
             yield Section(name="server", lines=_lines("server", "The broker's server", second["server"]))
         yield Section(name="backend", lines=results)
         is_taken = all(line.status == "ok" for line in taken)
-        third = together({"rest": partial(self._rest, has_results=has_results and is_taken)}, ROUNDS[2])["rest"]
+        third = together({"rest": partial(self._rest, has_results=has_results)}, ROUNDS[2])["rest"]
         if not isinstance(third, dict):
             third = {"workers": [], "queues": _lines("queues", found.broker.name, third)}
         if is_taken:  # else nobody can ask the workers

@@ -175,6 +175,7 @@ def test_full_memory__is_named(site: Site, redis_server: Redis) -> None:
     assert told.line("server", "memory")["status"] == "error"
     assert told.line("server", "memory")["text"].endswith("it is full, and the server refuses every message.")
     assert told.line("broker", "message")["remedy"] == "free memory on that server, or raise its maxmemory"
+    assert "workers" not in [line["section"] for line in told.lines]  # nobody can ask them
 
 
 def test_no_worker__is_named(site: Site) -> None:

@@ -16,6 +16,7 @@ from tasktools.doctor.queues import Depth, lines, oldest_taken
         (Depth(waiting=0), {"mails": 1}, "ok", "1 consumer, 0 waiting"),
         (Depth(), {"mails": 1}, "ok", "1 consumer"),
         (Depth(waiting=3), {"celery": 1}, "error", 'No worker takes from the queue "mails", 3 waiting.'),
+        (Depth(waiting=0), {"celery": 1}, "error", 'No worker takes from the queue "mails", 0 waiting.'),
         (Depth(waiting=3), None, "ok", "its consumers are not known, 3 waiting"),
         (Depth(waiting=3, consumers=0), {"mails": 1}, "error", 'No worker takes from the queue "mails", 3 waiting.'),
         (Depth(waiting=3, consumers=1), None, "ok", "1 consumer, 3 waiting"),
