@@ -257,7 +257,9 @@ def test_worker_with_another_clock__is_named(site: Site, hours: int, how: str) -
 def test_queue_without_consumer__is_named(site: Site) -> None:
     site.minimal(settings="CELERY_TASK_ROUTES = {'shop.tasks.note': 'slow'}")
     site.start_worker()
-    assert doctor(site).errors() == [("queues", 'No worker takes from the queue "slow", 0 waiting.')]
+    told = doctor(site)
+    assert told.errors() == [("queues", 'No worker takes from the queue "slow", 0 waiting.')]
+    assert "slow stopwatch" not in told.text
 
 
 def test_busy_worker__the_message_is_taken_back(site: Site, redis_server: Redis) -> None:
@@ -272,6 +274,7 @@ def test_busy_worker__the_message_is_taken_back(site: Site, redis_server: Redis)
     assert told.errors() == []
     text = 'A message to the queue "celery" has not been run in time: its workers are busy.'
     assert told.line("queues", "celery stopwatch")["text"] == text
+    assert told.line("queues", "taken")["status"] == "ok"
     assert b"celery.accumulate" not in b"".join(redis_server.client().lrange("celery", 0, -1))
 
 
