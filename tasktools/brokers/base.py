@@ -16,10 +16,13 @@ if TYPE_CHECKING:
 PRIVATE_SOCKET = "tasktools+socket://"
 STOCK_SOCKET = "redis+socket://"
 
+#: The same for the result backend there, which is named by its class.
+PRIVATE_BACKEND = "tasktools.brokers.private_redis.Backend"
+
 
 def with_stock_urls(text: str) -> str:
     """Return a text with the URL of the private Valkey as unchanged Celery writes it."""
-    return text.replace(PRIVATE_SOCKET, STOCK_SOCKET)
+    return text.replace(PRIVATE_SOCKET, STOCK_SOCKET).replace(f"{PRIVATE_BACKEND}+socket://", STOCK_SOCKET)
 
 
 @dataclass(frozen=True, kw_only=True)

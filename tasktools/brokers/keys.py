@@ -18,6 +18,9 @@ from tasktools.celery_compat import PRIORITY_LIST
 #: How many messages of one queue are read when one is looked for.
 MOST_READ = 10_000
 
+#: How many of the newest messages of a queue are read for one that was just sent.
+MOST_NEWEST = 1_000
+
 #: How many scans of about 1,000 keys are made to find queues.
 MOST_SCANS = 100
 
@@ -79,3 +82,11 @@ class Keys:
             yield from self.client.lrange(key, 0, MOST_READ // 2 - 1)
             if length > MOST_READ // 2:
                 yield from self.client.lrange(key, max(-MOST_READ // 2, MOST_READ // 2 - length), -1)
+
+    def take_back(self, queue: str, task_id: str) -> bool:
+        """Remove the message of a task from the newest ones of a queue; return whether it was there."""
+        for key in self.lists(queue):
+            for message in self.client.lrange(key, 0, MOST_NEWEST - 1):
+                if task_id.encode() in message:
+                    return bool(self.client.lrem(key, 1, message))
+        return False

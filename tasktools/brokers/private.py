@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tasktools.brokers.base import PRIVATE_SOCKET
+from tasktools.brokers.base import PRIVATE_BACKEND, PRIVATE_SOCKET
 from tasktools.celery_compat import TRANSPORT_ALIASES
 from tasktools.exceptions import ConfigurationError, TasktoolsError
 from tasktools.project import current_project
@@ -25,7 +25,6 @@ UNSET = f"{_ALIAS}+unset:///"
 DID_YOU_MEAN = "did you mean CELERY_BROKER_URL?"
 
 _TRANSPORT = "tasktools.brokers.private_redis:Transport"
-_BACKEND = "tasktools.brokers.private_redis.Backend"
 
 
 def use(conf: Any, home: server.Home) -> None:
@@ -37,7 +36,7 @@ def use(conf: Any, home: server.Home) -> None:
     TRANSPORT_ALIASES.here()[_ALIAS] = _TRANSPORT
     conf.broker_url = f"{PRIVATE_SOCKET}{home.socket}"
     if not conf.result_backend:
-        conf.result_backend = f"{_BACKEND}+socket://{home.socket}"
+        conf.result_backend = f"{PRIVATE_BACKEND}+socket://{home.socket}"
     if not conf.first("redbeat_redis_url", "REDBEAT_REDIS_URL"):
         # RedBeat would give broker_url to redis-py, which knows a socket by this form only.
         conf.redbeat_redis_url = f"unix://{home.socket}"

@@ -154,12 +154,15 @@ def _connecting_hint(error: BaseException) -> str:
     """Return the hint for a connection that failed. It does not say "start it" if the server was reached."""
     if any(getattr(each, "reason", "") in _NO_TLS for each in chain(error) if isinstance(each, OSError)):
         return f"it seems that the port speaks no TLS: write redis:// for rediss://, or amqp:// for amqps://, or {_ADDRESS}"
-    if "Connection closed by server" in str(error) and "ConnectionError" in _redis_classes(error):
+    if any(text in str(error) for text in _HUNG_UP) and "ConnectionError" in _redis_classes(error):
         return f"it was reached and hung up: is it Redis or Valkey, and does it want TLS (rediss://)? Else {_ADDRESS}"
     if any(each.filename for each in chain(error) if isinstance(each, OSError)):  # that of a socket names no file
         return "make it and let this user write there, or name another in the settings"
     return f"make its folder, or {_ADDRESS}" if "unable to open database file" in str(error) else HINT
 
+
+#: What redis-py reports of a server that ended the connection; one that wants TLS does so at the first plain command.
+_HUNG_UP = ("Connection closed by server", "Connection reset by peer")
 
 #: What OpenSSL reports for an answer that is not TLS.
 _NO_TLS = ("WRONG_VERSION_NUMBER", "UNEXPECTED_EOF_WHILE_READING", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")

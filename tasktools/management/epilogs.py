@@ -131,6 +131,14 @@ EPILOGS = {
         ),
         {0: "", 1: f"--overdue has found entries, or {_UNIMPORTABLE}", **dict.fromkeys((2, 69, 74), "")},
     ),
+    "taskdoctor": _epilog(
+        (
+            ("taskdoctor", "the app, the settings and where they come from, the tasks, the checks"),
+            ("taskdoctor --live", "asks the broker, the result backend, the workers and beat too"),
+            ("taskdoctor --live --json", "for a monitor: exit code 1 if anything is wrong"),
+        ),
+        {0: "", 1: f"a line is an error, or {_UNIMPORTABLE}", **dict.fromkeys((2, 74, 130), "")},
+    ),
     "rundev": _epilog(
         (
             ("rundev", "web server, worker and beat"),

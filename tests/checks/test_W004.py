@@ -73,7 +73,7 @@ def test_W004__is_silent(other: Any, source: str, command: str, first: bool) -> 
     assert run_checks(tags=[checks.TAG]) == []
 
 
-def test_W004__ten_commands_are_looked_at() -> None:
+def test_W004__eleven_commands_are_looked_at() -> None:
     expected = [
         "celery",
         "completion",
@@ -84,6 +84,7 @@ def test_W004__ten_commands_are_looked_at() -> None:
         "runworker",
         "showschedule",
         "showtasks",
+        "taskdoctor",
         "taskresult",
     ]
     assert expected == OURS

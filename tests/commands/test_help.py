@@ -23,6 +23,7 @@ COMMANDS = [
     "runworker",
     "showschedule",
     "showtasks",
+    "taskdoctor",
     "taskresult",
 ]
 
@@ -52,6 +53,7 @@ def test_help__of_manage_py_on_a_full_disk(capsys: pytest.CaptureFixture[str]) -
         ("enqueue", "--args --kwargs --queue --countdown --eta --expires --priority --task-id"),
         ("showtasks", "--all --json --app"),
         ("showschedule", "--next --at --overdue --scheduler --json --app"),
+        ("taskdoctor", "--live --json --app"),
         ("taskresult", "--wait --timeout --interval --json --app"),
     ],
 )

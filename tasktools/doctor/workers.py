@@ -1,0 +1,128 @@
+"""What the workers say of themselves by remote control, compared with this process.
+
+They are not asked for their settings (inspect conf): a worker sends those of Django too, and hides only some of the secrets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tasktools.brokers.base import with_stock_urls
+from tasktools.doctor.findings import Line, error, listed, ok, warning
+from tasktools.doctor.settings import without_secrets
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+#: How long the first answers are waited for, in seconds. Nobody knows how many workers there are.
+PATIENCE = 1.0
+
+
+@dataclass(kw_only=True)
+class Worker:
+    """A worker that has answered. What it has not said is None."""
+
+    name: str
+    #: Its connection to the broker: `transport`, `hostname`, `port`, `virtual_host`.
+    broker: Mapping[str, Any] | None = None
+    tasks: set[str] | None = None
+    queues: list[str] | None = None
+    processes: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Here:
+    """What this process has, for the comparison."""
+
+    #: The broker as it is shown.
+    broker: str
+    #: The queue of each task; "" if its router needs arguments.
+    tasks: Mapping[str, str]
+
+
+def ask(app: Celery, connection: Any, into: dict[str, Worker]) -> None:
+    """Ask all workers, and put what they answer into `into` as it arrives: whoever is out of time has the first answers."""
+    for name in _inspect(app, connection).ping() or {}:
+        into[name] = Worker(name=name)
+    if not into:
+        return
+    inspect = _inspect(app, connection, list(into))
+    for name, queues in (inspect.active_queues() or {}).items():
+        into[name].queues = [str(each.get("name")) for each in queues]
+    for name, tasks in (inspect.registered() or {}).items():
+        into[name].tasks = {str(task).partition(" [")[0] for task in tasks}
+    for name, stats in (inspect.stats() or {}).items():
+        into[name].broker = stats.get("broker")
+        into[name].processes = _processes(stats.get("pool"))
+
+
+def _inspect(app: Celery, connection: Any, names: list[str] | None = None) -> Any:
+    limit = len(names) if names else None
+    return app.control.inspect(destination=names, timeout=PATIENCE, connection=connection, limit=limit)
+
+
+def _processes(pool: Any) -> int | None:
+    found = pool.get("max-concurrency") if isinstance(pool, Mapping) else None
+    return found if isinstance(found, int) else None
+
+
+def lines(workers: Collection[Worker], here: Here) -> Iterator[Line]:
+    """Yield what there is to say about the workers that have answered."""
+    for worker in workers:
+        yield ok(worker.name, _introduced(worker))
+        yield from _brokers(worker, here)
+        yield from _tasks(worker, here)
+
+
+def _introduced(worker: Worker) -> str:
+    queues = f"takes from {listed(worker.queues)}" if worker.queues else "takes from no queue"
+    if worker.queues is None:
+        queues = "has answered a ping and nothing else"
+    return f"{queues}, {worker.processes} at once" if worker.processes else queues
+
+
+def _brokers(worker: Worker, here: Here) -> Iterator[Line]:
+    """Yield both names of the broker. They are one broker, or the worker would not have answered."""
+    if worker.broker is not None:
+        yield ok(f"{worker.name} broker", f"{address(worker.broker)}; this process: {here.broker}")
+
+
+def address(broker: Mapping[str, Any]) -> str:
+    """Return the broker of a worker, as far as its answer has it without a password."""
+    host, port = broker.get("hostname") or "localhost", broker.get("port")
+    shown = with_stock_urls(str(without_secrets("broker", str(host))))
+    if "://" in shown:  # that of a unix socket
+        return shown
+    where = shown if port is None else f"{shown}:{port}"
+    return f"{broker.get('transport')}://{where}/{str(broker.get('virtual_host') or '').removeprefix('/')}"
+
+
+def _tasks(worker: Worker, here: Here) -> Iterator[Line]:
+    if worker.tasks is None:
+        return
+    taken = set(worker.queues or ())
+    missing = {name for name, queue in here.tasks.items() if name not in worker.tasks and (queue in taken or not queue)}
+    if missing:
+        text = f"The worker {worker.name} does not know {listed(missing)}, and throws such messages away."
+        yield error(f"{worker.name} tasks", text, "start it again with the code of this process, or import them there")
+    more = worker.tasks - here.tasks.keys()
+    if more:
+        text = f"The worker {worker.name} knows tasks that this process does not: {listed(more)}."
+        remedy = "give both the same code; if it is a worker of another site, give that another broker or queue"
+        yield warning(f"{worker.name} tasks", text, remedy)
+    if not (missing or more):
+        yield ok(f"{worker.name} tasks", f"the same {len(worker.tasks)} as here")
+
+
+def nobody(is_known_to_listen: bool) -> Line:
+    """Return the line for the case that no worker has answered."""
+    if is_known_to_listen:
+        text = "No worker answers, but somebody takes messages from this broker."
+        remedy = (
+            "leave remote control on in the workers (CELERY_WORKER_ENABLE_REMOTE_CONTROL), or look for another program"
+        )
+        return warning("workers", text, remedy)
+    text = f"No worker answers within {PATIENCE:g} s: what is sent waits until one starts."
+    return error("workers", text, "manage.py runworker; if one runs, give it the CELERY_BROKER_URL of this process")

@@ -1,0 +1,105 @@
+"""What taskdoctor prints: a page in sections for a terminal, plain lines for a pipe, one document as JSON."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from tasktools import terminal
+from tasktools.doctor.findings import ERROR, OK, WARNING, Line, Section, count
+
+if TYPE_CHECKING:
+    from tasktools.management.base import TasktoolsCommand
+
+#: The colour of each status, as rich calls it.
+_STYLES = {OK: "green", WARNING: "yellow", ERROR: "bold red"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """What --json prints."""
+
+    #: The worst status of all lines.
+    status: str
+    errors: int
+    warnings: int
+    #: Whether broker, backend and workers were asked.
+    live: bool
+    sections: list[Section]
+
+
+def document(sections: Iterable[Section], *, live: bool, hide: Callable[[str], str]) -> Document:
+    """Return the sections without passwords."""
+    shown = [Section(name=each.name, lines=[_hidden(line, hide) for line in each.lines]) for each in sections]
+    errors, warnings = count(shown, ERROR), count(shown, WARNING)
+    status = ERROR if errors else WARNING if warnings else OK
+    return Document(status=status, errors=errors, warnings=warnings, live=live, sections=shown)
+
+
+def _hidden(line: Line, hide: Callable[[str], str]) -> Line:
+    return replace(line, name=hide(line.name), text=hide(line.text), remedy=hide(line.remedy))
+
+
+def show(command: TasktoolsCommand, found: Document, *, no_color: bool) -> None:
+    """Print the document."""
+    if command.as_json:
+        command.print_json(found)
+    elif command.stdout.isatty():
+        _draw(command, found, no_color=no_color)
+    else:
+        for line in _plain(found):
+            command.print_line(line)
+
+
+def summary(found: Document) -> str:
+    """Return how many errors and warnings there are, as a sentence."""
+    parts = [
+        f"{number} {noun}{'' if number == 1 else 's'}"
+        for number, noun in ((found.errors, "error"), (found.warnings, "warning"))
+        if number
+    ]
+    return f"{' and '.join(parts)}." if parts else "Nothing is wrong."
+
+
+def text_of(line: Line) -> str:
+    """Return what a line says, with its source and its time."""
+    took = f" ({_milliseconds(line.seconds)})" if line.seconds is not None else ""
+    return f"{line.text}{took}{f'  [{line.source}]' if line.source else ''}"
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:.1f} ms" if seconds < 0.1 else f"{seconds * 1000:,.0f} ms"
+
+
+def _plain(found: Document) -> Iterable[str]:
+    for section in found.sections:
+        for line in section.lines:
+            yield f"{line.status:<7}  {section.name}: {line.name}: {text_of(line)}"
+            if line.remedy:
+                yield f"{'':<7}  Hint: {line.remedy}"
+
+
+def _draw(command: TasktoolsCommand, found: Document, *, no_color: bool) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    plain = no_color or "NO_COLOR" in os.environ
+    console = Console(color_system=None if plain else "auto", highlight=False)
+    with console.capture() as captured:
+        for section in found.sections:
+            table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+            table.add_column(width=7, no_wrap=True)
+            table.add_column(max_width=max(12, console.width // 4), overflow="fold")
+            table.add_column(overflow="fold")
+            for line in section.lines:
+                text = Text(terminal.line(text_of(line)))
+                if line.remedy:
+                    text.append(f"\nHint: {terminal.line(line.remedy)}", style="dim")
+                table.add_row(Text(line.status, style=_STYLES[line.status]), Text(terminal.line(line.name)), text)
+            console.print(Text(section.name.capitalize(), style="bold"))
+            console.print(table)
+            console.print()
+    command.stdout.write("\n".join(each.rstrip() for each in captured.get().rstrip().splitlines()))

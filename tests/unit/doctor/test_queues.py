@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tasktools.doctor import databases, queues
+from tasktools.doctor.queues import Depth, lines, oldest_taken
+
+
+@pytest.mark.parametrize(
+    ("depth", "consumers", "status", "text"),
+    [
+        (Depth(waiting=1200), {"mails": 2}, "ok", "2 consumers, 1,200 waiting"),
+        (Depth(waiting=0), {"mails": 1}, "ok", "1 consumer, 0 waiting"),
+        (Depth(), {"mails": 1}, "ok", "1 consumer"),
+        (Depth(waiting=3), {"celery": 1}, "error", 'No worker takes from the queue "mails", 3 waiting.'),
+        (Depth(waiting=0), {"celery": 1}, "error", 'No worker takes from the queue "mails", 0 waiting.'),
+        (Depth(waiting=3), None, "ok", "its consumers are not known, 3 waiting"),
+        (Depth(waiting=3, consumers=0), {"mails": 1}, "error", 'No worker takes from the queue "mails", 3 waiting.'),
+        (Depth(waiting=3, consumers=1), None, "ok", "1 consumer, 3 waiting"),
+    ],
+)
+def test_lines__who_takes_from_a_queue(depth: Depth, consumers: Any, status: str, text: str) -> None:
+    (line,) = lines(["mails"], ["mails"], {"mails": depth}, consumers)
+    assert (line.status, line.name, line.text) == (status, "mails", text)
+    assert ("-Q mails" in line.remedy) is (status == "error")
+
+
+@pytest.mark.parametrize(("waiting", "status"), [(None, "warning"), (0, "warning"), (1, "error")])
+def test_lines__of_a_queue_to_which_no_task_goes(waiting: int | None, status: str) -> None:
+    (line,) = lines(["celery"], ["mails"], {"celery": Depth(waiting=waiting)}, {"mails": 1})
+    assert line.status == status
+
+
+def test_lines__each_queue_in_order() -> None:
+    assert [line.name for line in lines({"b", "a"}, (), {}, None)] == ["a", "b"]
+
+
+class Keys:
+    """The keys of a channel whose oldest message was taken at 1,000."""
+
+    def __init__(self, *taken: Any) -> None:
+        self.channel = SimpleNamespace(unacked_index_key="index")
+        self.client = SimpleNamespace(zrange=lambda key, first, last, withscores: taken if key == "full:index" else ())
+
+    def full(self, name: str) -> str:
+        return f"full:{name}"
+
+
+@pytest.mark.parametrize(("now", "status"), [(1000, "ok"), (4599, "ok"), (4600, "warning"), (900, "ok")])
+def test_taken__is_late_after_the_visibility_timeout(now: float, status: str) -> None:
+    line = oldest_taken(Keys((b"tag", 1000.0)), 3600, now)  # type: ignore[arg-type]
+    assert line is not None
+    assert line.status == status
+
+
+def test_taken__its_age() -> None:
+    line = oldest_taken(Keys((b"tag", 1000.0)), 3600, 1090)  # type: ignore[arg-type]
+    assert line is not None
+    assert line.text == "The oldest message that a worker has taken and not acknowledged is 1 min 30 s old"
+    assert oldest_taken(Keys(), 3600, 1090) is None  # type: ignore[arg-type]
+
+
+def test_names__those_that_are_declared_and_those_of_the_tasks() -> None:
+    app: Any = SimpleNamespace(amqp=SimpleNamespace(queues={"celery": object()}))
+    assert queues.names(app, {"a": "mails", "b": "", "c": "celery"}) == {"celery", "mails"}
+
+
+def test_listening__the_databases_of_clients_that_wait() -> None:
+    clients = [{"db": "3", "cmd": "brpop"}, {"db": "4", "cmd": "get"}, {"db": 5, "cmd": "BRPOP"}, {}]
+    assert databases.listening(clients) == {3, 5}
+    assert databases.listening(None) is None
+    assert databases.listening([]) == set()
+
+
+def test_databases__are_named_with_their_workers() -> None:
+    line = databases.line(1, {3: {"b@h", "a@h"}, 4: {"c@h"}})
+    assert line.text == (
+        "No worker answers on database 1, to which this process sends. "
+        "Workers listen on database 3 (a@h, b@h); database 4 (c@h)."
+    )
+
+
+class Channel:
+    """A channel of py-amqp: one queue exists."""
+
+    def __enter__(self) -> Channel:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def queue_declare(self, queue: str, *, passive: bool) -> Any:
+        if not passive or queue != "mails":
+            raise LookupError
+        return SimpleNamespace(message_count=3, consumer_count=2)
+
+
+@pytest.mark.parametrize(
+    ("is_amqp", "is_cheap", "queue", "depth"),
+    [
+        (True, True, "mails", Depth(waiting=3, consumers=2)),
+        (True, True, "nosuch", Depth(waiting=0, consumers=0)),
+        (False, True, "mails", Depth(waiting=7)),
+        (False, False, "mails", Depth()),
+    ],
+)
+def test_depth__what_each_kind_of_broker_says(
+    monkeypatch: pytest.MonkeyPatch, is_amqp: bool, is_cheap: bool, queue: str, depth: Depth
+) -> None:
+    connection = SimpleNamespace(channel=Channel, channel_errors=(LookupError,))
+    monkeypatch.setattr(
+        queues, "queue_length", lambda asked, name: 7 if (asked, name) == (connection, "mails") else None
+    )
+    found: Any = SimpleNamespace(is_amqp=is_amqp, is_cheap=is_cheap, connection=connection)
+    assert queues.depth_of(found, queue) == depth
