@@ -53,6 +53,8 @@ def scheduler(app: Celery, *, lazy: bool = False, **options: Any) -> Any:
     chosen = load(current_project().beat.scheduler)
     if lazy:
         return chosen(app=app, lazy=True, **options)
+    if app.conf.beat_schedule is None:
+        app.conf.beat_schedule = {}  # the chosen one cannot do without
     guarded = Guarded(app, lambda: chosen(app=app, **options), **options)
     guarded.begin()
     return guarded
@@ -106,7 +108,7 @@ class Guarded:
         if self.inner is None or self._term != self.leadership.terms:
             self._begin()
             return 0
-        began = time.monotonic()
+        began, busy = time.monotonic(), self.leadership.busy
         try:
             with self.leadership.at_work():
                 interval = self.inner.tick(*args, **options)
@@ -115,6 +117,8 @@ class Guarded:
             if isinstance(error, _BROKER_AWAY) or lasted > self.leadership.seconds:  # another beat may have begun
                 return self._lose(error)
             raise
+        if interval:  # it has sent nothing, and so nothing is forgotten
+            self.leadership.busy = max(self.leadership.busy, busy)
         self.trouble.over()
         return float(min(interval or 0, self.leadership.pause()))
 

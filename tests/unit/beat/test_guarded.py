@@ -15,6 +15,7 @@ from redis.exceptions import NoPermissionError
 
 from tasktools.beat import guarded as module
 from tasktools.beat.guarded import AGAIN, Guarded
+from tasktools.beat.leadership import FORGOTTEN
 from tasktools.brokers.file_lease import FileLease
 from tasktools.brokers.lease import Holder, Lease
 from tasktools.exceptions import ConfigurationError, Unreachable
@@ -137,6 +138,24 @@ def test_start_that_is_slow__lengthens_the_lease(guarded: Any, lease: Plain, mon
     beat.tick()
     assert asked[0] == 0.5
     assert asked[1] >= 0.9
+
+
+@pytest.mark.parametrize(("interval", "left"), [(0, FORGOTTEN), (0.25, 1)], ids=["sends", "sends nothing"])
+def test_tick_that_was_slow__is_forgotten_when_others_send(
+    guarded: Any, monkeypatch: pytest.MonkeyPatch, interval: float, left: float
+) -> None:
+    beat: Guarded = guarded()
+    beat.leadership.busy = 5.0
+    monkeypatch.setattr(Chosen, "tick", lambda self: interval)
+    beat.tick()
+    assert beat.leadership.busy == 5.0 * left
+
+
+def test_no_schedule__is_an_empty_one(guarded: Any, app: Any) -> None:
+    app.conf.beat_schedule = None
+    guarded()
+    assert app.conf.beat_schedule == {}
+    assert Chosen.made
 
 
 def test_broker_that_is_away__beat_stays(guarded: Any, lease: Plain) -> None:
