@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import shelve
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -29,8 +29,9 @@ from tasktools.brokers import broker_of
 from tasktools.brokers.file_lease import FileLease
 from tasktools.brokers.lease import Lease
 from tasktools.celery_compat import FINALIZE, STORE
-from tasktools.exceptions import ConfigurationError, HeldElsewhere, TasktoolsError
+from tasktools.exceptions import ConfigurationError, HeldElsewhere, TasktoolsError, is_of_signal
 from tasktools.project import current_project
+from tasktools.terminal import line
 from tasktools.valkey.folders import make_private
 
 if TYPE_CHECKING:
@@ -79,6 +80,19 @@ def file_lease() -> FileLease:
     return FileLease(str(path))
 
 
+@contextlib.contextmanager
+def _leaving_is_said() -> Iterator[None]:
+    """Report code of the project that ends beat inside the block as exit() does: without a word, and even with 0."""
+    try:
+        yield
+    except BaseException as error:
+        if not isinstance(error, Exception) and not is_of_signal(error):
+            logger.critical(
+                "beat: code that the scheduler calls ends beat: %s", line(f"{type(error).__name__}: {error}")
+            )
+        raise
+
+
 class Guarded:
     """Looks like a scheduler to celery.beat.Service, and ticks only while this beat is in charge."""
 
@@ -110,7 +124,7 @@ class Guarded:
             return 0
         began, busy = time.monotonic(), self.leadership.busy
         try:
-            with self.leadership.at_work():
+            with self.leadership.at_work(), _leaving_is_said():
                 interval = self.inner.tick(*args, **options)
         except Exception as error:
             lasted = time.monotonic() - began

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dbm
 import shelve
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -181,6 +182,26 @@ def test_tick_that_fails__ends_beat_as_with_celery(guarded: Any) -> None:
     Chosen.made[0].error = OSError("no space left")
     with pytest.raises(OSError, match="no space left"):
         beat.tick()
+
+
+def test_schedule_that_exits__ends_beat_as_with_celery_and_is_reported(
+    guarded: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    beat: Guarded = guarded()
+    Chosen.made[0].error = SystemExit(0)
+    with pytest.raises(SystemExit):
+        beat.tick()
+    assert caplog.messages == ["beat: code that the scheduler calls ends beat: SystemExit: 0"]
+
+
+def test_signal_in_a_tick__is_no_fault(
+    guarded: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beat: Guarded = guarded()
+    monkeypatch.setattr(Chosen, "tick", lambda self: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        beat.tick()
+    assert caplog.messages == []
 
 
 def test_tick_that_fails_after_the_lease__is_not_the_end(guarded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
