@@ -27,7 +27,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
@@ -129,13 +131,15 @@ def project_code(blame: Callable[[BaseException], TasktoolsError]) -> Iterator[N
     """Run code of the project: whatever it raises becomes the error that `blame` makes of it.
 
     So do exit() and a cancellation, which are not Exceptions: they must not end a process that only imports a module. A
-    TasktoolsError and a KeyboardInterrupt are not changed.
+    TasktoolsError, a KeyboardInterrupt and what the handler of a signal raises are not changed.
     """
     try:
         yield
     except (TasktoolsError, KeyboardInterrupt):
         raise
     except BaseException as error:
+        if is_of_signal(error):
+            raise
         _reopen_stdin()
         raise blame(error) from error
 
@@ -143,15 +147,28 @@ def project_code(blame: Callable[[BaseException], TasktoolsError]) -> Iterator[N
 def tried(call: Callable[[], T], otherwise: Callable[[BaseException], U]) -> T | U:
     """Return the result of the project's code, such as the repr of one of its objects; on an error, return `otherwise(error)`.
 
-    As in `project_code`, exit() is such an error, and KeyboardInterrupt is not.
+    As in `project_code`, exit() is such an error, and a KeyboardInterrupt or the end by a signal is not.
     """
     try:
         return call()
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # noqa: BLE001 - it is code of the project
+    except BaseException as error:  # it is code of the project
+        if is_of_signal(error):
+            raise
         _reopen_stdin()
         return otherwise(error)
+
+
+def is_of_signal(error: BaseException) -> bool:
+    """Whether the handler of a signal that ends the process has raised this, and not the code that ran at that moment."""
+    if isinstance(error, Exception):
+        return False
+    handlers = [signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)]
+    if isinstance(error, KeyboardInterrupt) and signal.default_int_handler in handlers:
+        return True
+    codes = [code for handler in handlers if (code := getattr(handler, "__code__", None)) is not None]
+    return any(frame.f_code in codes for frame, _ in traceback.walk_tb(error.__traceback__))
 
 
 def _reopen_stdin() -> None:

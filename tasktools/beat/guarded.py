@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import shelve
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -29,8 +29,9 @@ from tasktools.brokers import broker_of
 from tasktools.brokers.file_lease import FileLease
 from tasktools.brokers.lease import Lease
 from tasktools.celery_compat import FINALIZE, STORE
-from tasktools.exceptions import ConfigurationError, HeldElsewhere, TasktoolsError
+from tasktools.exceptions import ConfigurationError, HeldElsewhere, TasktoolsError, is_of_signal
 from tasktools.project import current_project
+from tasktools.terminal import line
 from tasktools.valkey.folders import make_private
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ def scheduler(app: Celery, *, lazy: bool = False, **options: Any) -> Any:
     chosen = load(current_project().beat.scheduler)
     if lazy:
         return chosen(app=app, lazy=True, **options)
+    if app.conf.beat_schedule is None:
+        app.conf.beat_schedule = {}  # the chosen one cannot do without
     guarded = Guarded(app, lambda: chosen(app=app, **options), **options)
     guarded.begin()
     return guarded
@@ -75,6 +78,19 @@ def file_lease() -> FileLease:
     path = Path(current_project().beat.lock)
     make_private(path.parent)
     return FileLease(str(path))
+
+
+@contextlib.contextmanager
+def _leaving_is_said() -> Iterator[None]:
+    """Report code of the project that ends beat inside the block as exit() does: without a word, and even with 0."""
+    try:
+        yield
+    except BaseException as error:
+        if not isinstance(error, Exception) and not is_of_signal(error):
+            logger.critical(
+                "beat: code that the scheduler calls ends beat: %s", line(f"{type(error).__name__}: {error}")
+            )
+        raise
 
 
 class Guarded:
@@ -106,15 +122,17 @@ class Guarded:
         if self.inner is None or self._term != self.leadership.terms:
             self._begin()
             return 0
-        began = time.monotonic()
+        began, busy = time.monotonic(), self.leadership.busy
         try:
-            with self.leadership.at_work():
+            with self.leadership.at_work(), _leaving_is_said():
                 interval = self.inner.tick(*args, **options)
         except Exception as error:
             lasted = time.monotonic() - began
             if isinstance(error, _BROKER_AWAY) or lasted > self.leadership.seconds:  # another beat may have begun
                 return self._lose(error)
             raise
+        if interval:  # it has sent nothing, and so nothing is forgotten
+            self.leadership.busy = max(self.leadership.busy, busy)
         self.trouble.over()
         return float(min(interval or 0, self.leadership.pause()))
 

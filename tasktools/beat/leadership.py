@@ -14,6 +14,7 @@ from tasktools.beat.clock import Clock
 from tasktools.beat.records import Beat
 from tasktools.brokers.lease import Holder, Lease
 from tasktools.brokers.timeouts import TimedOut, within_thread
+from tasktools.brokers.transactions import Overtaken
 from tasktools.exceptions import HeldElsewhere
 from tasktools.project import current_project
 from tasktools.terminal import line
@@ -23,10 +24,10 @@ logger = get_logger("celery.beat")
 #: The part of the lease after which the beat in charge says that it still is.
 RENEWAL = 0.6
 
-#: How many times as long as the last sending the lease lasts at least: when sending begins, 0.4 of it may be left.
+#: How many times as long as the longest piece of work the lease lasts at least: when one begins, 0.4 of it may be left.
 MARGIN = 3
 
-#: What is left of the longest work after another round that sends.
+#: What is left of the longest piece of work after another round that works.
 FORGOTTEN = 0.97
 
 #: How long a beat that ends tries to give up its lease, in seconds.
@@ -51,11 +52,14 @@ class Leadership:
         self.terms = 0
         #: By how much the clock has changed at the last look at the lease, in seconds.
         self.jump = 0.0
-        #: How long the work of one round may take, in seconds, by those before. The lease must outlast it.
+        #: How long a piece of work between two looks at the lease may take, in seconds, by those before. The lease outlasts it.
         self.busy = 0.0
         #: What is entered while nothing is being done that must not be interrupted.
         self.idle: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
-        self._renew_at = 0.0
+        #: When the lease is to be kept, when it ends unless that happens, and when this piece of work began (time.monotonic()).
+        self._renew_at = self._ends_at = self._piece_began = 0.0
+        #: The longest piece of this round, in seconds.
+        self._longest = 0.0
         self._term = 0
         self._other: str | None = None
         self._standby_text = ""
@@ -83,21 +87,36 @@ class Leadership:
             lease.ask_time()
             self.clock.adopt(lease.server_time)
         self.lease = lease
-        seconds = max(self.seconds, MARGIN * self.busy)
-        began = time.monotonic()
-        text = self.me.text() if self.in_charge else replace(self.me, since=self.clock.now()).text()
-        other = lease.hold(text, seconds)
+        other = self._hold(lease)
         self._adopt(lease)
         if other is not None:
             self._stand_by(lease, other)
             return False
-        self._renew_at = began + min(RENEWAL * seconds, lease.longest_pause)
         if not self.in_charge:
             self._take_charge(lease)
         if lease.terms != self._term:
             self._term = lease.terms
             self.terms += 1
         return True
+
+    def keep(self) -> None:
+        """Keep the lease in the middle of a round if it is time. This is called between two pieces of work.
+
+        Raises Overtaken when another beat is in charge, and what the lease raises.
+        """
+        self._end_piece()
+        if self.lease is not None and self.is_due() and self._hold(self.lease) is not None:
+            raise Overtaken("Another beat is in charge.")
+
+    def _hold(self, lease: Lease) -> Holder | None:
+        """Take or keep the lease. If that has ended meanwhile, this beat is in charge since now."""
+        seconds = max(self.seconds, MARGIN * self.busy)
+        began = time.monotonic()
+        other = lease.hold(replace(self.me, since=self.clock.now()).text(), seconds)
+        if other is None:
+            self._ends_at = began + seconds
+            self._renew_at = began + min(RENEWAL * seconds, lease.longest_pause)
+        return other
 
     def _take_charge(self, lease: Lease) -> None:
         if self._other is not None:
@@ -108,7 +127,6 @@ class Leadership:
             logger.error("beat: what was at the key of the lease was no lease, and was moved aside: %s", lease.foreign)
             lease.foreign = ""
         self.in_charge, self._other, self._standby_text = True, None, ""
-        self.me = replace(self.me, since=self.clock.now())
 
     def _stand_by(self, lease: Lease, other: Holder) -> None:
         if not self._standby_text:
@@ -140,11 +158,29 @@ class Leadership:
     @contextlib.contextmanager
     def at_work(self) -> Iterator[None]:
         """Measure how long a round works without a look at the lease. The longest counts, and is forgotten slowly."""
-        began = time.monotonic()
+        left = self.busy * FORGOTTEN
+        self._piece_began, self._longest = time.monotonic(), 0.0
         try:
             yield
         finally:
-            self.busy = max(time.monotonic() - began, self.busy * FORGOTTEN)
+            self._end_piece()
+            self.busy = max(self._longest, left)
+
+    def _end_piece(self) -> None:
+        now = time.monotonic()
+        self._longest = max(self._longest, now - self._piece_began)
+        self.busy = max(self.busy, self._longest)
+        self._piece_began = now
+
+    def overtaken(self) -> None:
+        """Report why a round was in vain, and look at the lease before the next one."""
+        if time.monotonic() > self._ends_at:
+            logger.warning(
+                "beat: its work took longer than its lease lasts. It starts again and asks for a longer lease."
+            )
+        else:
+            logger.warning("beat: another beat has taken charge, or the broker has lost what beat keeps there.")
+        self.ask_again()
 
     def lost(self) -> None:
         """Note that the connection is gone: the lease may end before there is another."""

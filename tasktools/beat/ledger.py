@@ -137,7 +137,7 @@ class Ledger:
             return number in failed
 
         def mark() -> Mark:
-            if len(failed) == len(sent) and all(_is_refused(each) for each in failed.values()):
+            if failed and len(failed) == len(sent) and all(_is_refused(each) for each in failed.values()):
                 raise failed[0]
             lost = {id(sent[number]) for number in failed}
             for tick in ticks:

@@ -17,7 +17,7 @@ import celery.beat
 from celery.utils.log import get_logger
 
 from tasktools.arguments.call import Call
-from tasktools.beat import doubled_hour
+from tasktools.beat.answers import FAILED, SOON, Answers
 from tasktools.beat.calls import call_of
 from tasktools.beat.clock import Clock
 from tasktools.beat.leadership import Leadership
@@ -28,7 +28,7 @@ from tasktools.beat.trouble import Trouble
 from tasktools.beat.version import schedule_digest
 from tasktools.brokers import broker_of
 from tasktools.brokers.transactions import Overtaken
-from tasktools.exceptions import HeldElsewhere
+from tasktools.exceptions import HeldElsewhere, is_of_signal
 from tasktools.project import current_project
 from tasktools.publishing.batch import Publisher
 from tasktools.terminal import line
@@ -47,12 +47,6 @@ MOST = 500
 #: A last run that lies this far in the future, in seconds, is an error of a clock.
 FUTURE = 5.0
 
-#: How long to wait before a schedule that fails is asked again, in seconds.
-FAILED = 60.0
-
-#: How long to wait at least before a schedule that is not due is asked again, in seconds.
-SOON = 0.005
-
 
 class Scheduler(celery.beat.Scheduler):
     """Celery's scheduler, with its state in a Redis or Valkey, and one beat in charge."""
@@ -60,6 +54,7 @@ class Scheduler(celery.beat.Scheduler):
     def __init__(self, app: Celery, *args: Any, **options: Any) -> None:
         self.clock = Clock(app.timezone)
         self.trouble = Trouble(lambda: broker_of(app).name)
+        self.answers = Answers(self.trouble)
         self.ledger = Ledger(app, uuid4().hex)
         self._is_loaded = self._was_in_charge = False
         #: When the entries are to be asked: a heap of the time, a number that no other has, and the entry.
@@ -79,7 +74,7 @@ class Scheduler(celery.beat.Scheduler):
         return "    . schedule -> when entries last ran is kept in the broker"
 
     def setup_schedule(self) -> None:
-        self.merge_inplace(self.app.conf.beat_schedule)  # it removes what is not there, and so comes first
+        self.merge_inplace(self.app.conf.beat_schedule or {})  # it removes what is not there, and so comes first
         self.install_default_entries(self.schedule)
 
     # One round
@@ -94,11 +89,12 @@ class Scheduler(celery.beat.Scheduler):
         except HeldElsewhere as error:
             raise SystemExit(error.exit_code) from error
         except Overtaken:
-            logger.warning("beat: another beat has taken charge, or the broker has lost what beat keeps there.")
             self._is_loaded = False  # and what this beat knows is compared with what is there
-            self.leadership.ask_again()
+            self.leadership.overtaken()
             return 0.05
-        except Exception as error:  # noqa: BLE001 - nothing may stop the schedule
+        except BaseException as error:  # nothing may stop the schedule, besides a signal
+            if is_of_signal(error):
+                raise
             self.trouble.report(error)
             self._is_loaded = False
             self.leadership.lost()
@@ -115,7 +111,8 @@ class Scheduler(celery.beat.Scheduler):
             if abs(self.leadership.jump) > 1:
                 self._is_loaded = False
         if not self._is_loaded or self.schedule.keys() != self._names:
-            self._load()
+            with self.leadership.at_work():
+                self._load()
         return True
 
     def _load(self) -> None:
@@ -136,6 +133,7 @@ class Scheduler(celery.beat.Scheduler):
 
     def _begin(self, name: str, kept: LastRun | None) -> LastRun:
         """Return the last run of an entry to go on from."""
+        self.leadership.keep()
         entry: Any = self.schedule[name]
         now = self.clock.now()
         if self._was_in_charge and name in self._names:  # this beat knows more than a server that has lost its data
@@ -155,11 +153,12 @@ class Scheduler(celery.beat.Scheduler):
     # What is due
 
     def _send_due(self) -> float:
-        due = list(self._due())
-        if due:
-            self._send(due)
-            return 0
         events = self._events
+        if events and events[0][0] <= self.clock.time():
+            with self.leadership.at_work():
+                if due := list(self._due()):
+                    self._send(due)
+                    return 0
         pause = float(min(self.leadership.pause(), self.max_interval or FAILED))
         return max(0.0, min(events[0][0] - self.clock.time(), pause)) if events else pause
 
@@ -168,12 +167,13 @@ class Scheduler(celery.beat.Scheduler):
         events, found = self._events, 0
         later = []  # each entry is asked once
         while events and found < MOST and events[0][0] <= self.clock.time():
+            self.leadership.keep()
             entry = heapq.heappop(events)[2]
             if self.schedule.get(entry.name) is not entry:  # somebody has replaced it
                 self._is_loaded = False
                 continue
             asked = self.clock.time()
-            is_due, seconds = self._ask(entry)
+            is_due, seconds = self.answers.ask(entry)
             if is_due:
                 found += 1
                 yield entry, asked + seconds
@@ -181,20 +181,6 @@ class Scheduler(celery.beat.Scheduler):
                 later.append((asked + max(seconds, SOON), entry))
         for time, entry in later:
             self._ask_at(time, entry)
-
-    def _ask(self, entry: Any) -> tuple[bool, float]:
-        """Ask a schedule whether it is due, and for the seconds to its next run."""
-        try:
-            is_due, seconds = doubled_hour.ask(entry)
-            pause = float(seconds)
-            if pause != pause:
-                raise ValueError("it answers NaN")
-            return bool(is_due), min(max(pause, 0.0), 1e9)
-        except (Exception, SystemExit) as error:  # one schedule that fails must not stop the others
-            if isinstance(error, SystemExit) and error.code == 0:  # that of a second signal
-                raise
-            self.trouble.report(error, f'the schedule of "{entry.name}" cannot say when it is due')
-            return False, FAILED
 
     def _ask_at(self, time: float, entry: Any) -> None:
         heapq.heappush(self._events, (time, next(self._numbers), entry))
@@ -204,19 +190,21 @@ class Scheduler(celery.beat.Scheduler):
 
         Entries that are due at the same moment get the same time, and leave together.
         """
+        self.leadership.keep()
         asked = self.clock.time()
-        is_due, seconds = self._ask(entry)
+        is_due, seconds = self.answers.ask(entry)
         self._ask_at(otherwise if is_due else asked + seconds, entry)
 
     def _send(self, due: list[tuple[Any, float]]) -> None:
-        with self.leadership.at_work():
-            ticks = [self._tick(entry) for entry, _ in due]
-            self.ledger.send(ticks)
+        ticks = [self._tick(entry) for entry, _ in due]
+        self.leadership.keep()
+        self.ledger.send(ticks)
         for tick, (_, time) in zip(ticks, due, strict=True):
             self.schedule[tick.after.name] = tick.after
             self._ask_when_due(tick.after, time)
 
     def _tick(self, entry: Any) -> Tick:
+        self.leadership.keep()
         late = expired_at(entry, entry.default_now())
         if late is not None:
             logger.warning('beat: "%s" is not sent: its expires has passed.', line(str(entry.name)))
@@ -226,7 +214,9 @@ class Scheduler(celery.beat.Scheduler):
         self._calls = []
         try:
             self.apply_entry(entry, producer=None)  # Celery's: others put their own code around it
-        except Exception as error:  # noqa: BLE001 - such code may fail
+        except BaseException as error:  # such code may fail
+            if is_of_signal(error):
+                raise
             self.trouble.report(error, f'the entry "{entry.name}" cannot be sent')
         call, task_id = self._calls[0] if self._calls else (None, "")
         return Tick(after=next(entry), call=call, task_id=task_id)
@@ -238,7 +228,9 @@ class Scheduler(celery.beat.Scheduler):
             [task_id] = Publisher.new_ids([call])
             self._calls.append((call, task_id))
             return SimpleNamespace(id=task_id)
-        except Exception as error:  # noqa: BLE001 - lazy arguments are code of the project
+        except BaseException as error:  # lazy arguments are code of the project
+            if is_of_signal(error):
+                raise
             self.trouble.report(error, f'the arguments of "{entry.name}" cannot be made')
             return None
 

@@ -9,6 +9,7 @@ import contextlib
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 #: How long to wait for a tick that sends, in seconds: the broker may have gone.
 PATIENCE = 5.0
+
+#: A signal that comes so soon after another is the same one, in seconds: a terminal and a supervisor may each send it. In this
+#: time, beat gives up its lease.
+TOGETHER = 1.0
 
 
 def end_between_ticks(app: Celery) -> None:
@@ -47,6 +52,8 @@ class _Ending:
         self.parent = parent
         self.ticking = False
         self.asked = False
+        #: Until when another signal is the same one (time.monotonic()).
+        self._deaf_until = 0.0
         beat_init.connect(self.wrap, sender=service, weak=False)
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, self._ask)
@@ -83,6 +90,10 @@ class _Ending:
         return noted
 
     def _ask(self, signum: int, frame: Any) -> None:
+        now = time.monotonic()
+        if now < self._deaf_until:
+            return
+        self._deaf_until = now + TOGETHER
         if self.asked or not self.ticking:
             raise SystemExit(0)  # the service saves its schedule on the way out
         self.asked = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dbm
 import shelve
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from redis.exceptions import NoPermissionError
 
 from tasktools.beat import guarded as module
 from tasktools.beat.guarded import AGAIN, Guarded
+from tasktools.beat.leadership import FORGOTTEN
 from tasktools.brokers.file_lease import FileLease
 from tasktools.brokers.lease import Holder, Lease
 from tasktools.exceptions import ConfigurationError, Unreachable
@@ -139,6 +141,24 @@ def test_start_that_is_slow__lengthens_the_lease(guarded: Any, lease: Plain, mon
     assert asked[1] >= 0.9
 
 
+@pytest.mark.parametrize(("interval", "left"), [(0, FORGOTTEN), (0.25, 1)], ids=["sends", "sends nothing"])
+def test_tick_that_was_slow__is_forgotten_when_others_send(
+    guarded: Any, monkeypatch: pytest.MonkeyPatch, interval: float, left: float
+) -> None:
+    beat: Guarded = guarded()
+    beat.leadership.busy = 5.0
+    monkeypatch.setattr(Chosen, "tick", lambda self: interval)
+    beat.tick()
+    assert beat.leadership.busy == 5.0 * left
+
+
+def test_no_schedule__is_an_empty_one(guarded: Any, app: Any) -> None:
+    app.conf.beat_schedule = None
+    guarded()
+    assert app.conf.beat_schedule == {}
+    assert Chosen.made
+
+
 def test_broker_that_is_away__beat_stays(guarded: Any, lease: Plain) -> None:
     beat: Guarded = guarded()
     lease.error = Unreachable("It is away.")
@@ -162,6 +182,26 @@ def test_tick_that_fails__ends_beat_as_with_celery(guarded: Any) -> None:
     Chosen.made[0].error = OSError("no space left")
     with pytest.raises(OSError, match="no space left"):
         beat.tick()
+
+
+def test_schedule_that_exits__ends_beat_as_with_celery_and_is_reported(
+    guarded: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    beat: Guarded = guarded()
+    Chosen.made[0].error = SystemExit(0)
+    with pytest.raises(SystemExit):
+        beat.tick()
+    assert caplog.messages == ["beat: code that the scheduler calls ends beat: SystemExit: 0"]
+
+
+def test_signal_in_a_tick__is_no_fault(
+    guarded: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beat: Guarded = guarded()
+    monkeypatch.setattr(Chosen, "tick", lambda self: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        beat.tick()
+    assert caplog.messages == []
 
 
 def test_tick_that_fails_after_the_lease__is_not_the_end(guarded: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from tasktools.beat.clock import Clock
 from tasktools.beat.leadership import RENEWAL, Leadership
 from tasktools.beat.records import Beat
 from tasktools.brokers.lease import Holder, Lease, ServerTime
+from tasktools.brokers.transactions import Overtaken
 from tasktools.exceptions import HeldElsewhere
 from tasktools.project import Project
 
@@ -74,9 +75,10 @@ def test_lease__is_kept_in_time(lead: Leadership, now: Now, caplog: pytest.LogCa
     assert caplog.messages == ["beat: in charge."]
     assert [seconds for _, seconds in lease.held] == [10, 10]
     texts = [Beat.of(text) for text, _ in lease.held]
-    assert texts[0] == texts[1]
-    assert texts[0] is not None
-    assert texts[0].since == datetime.fromtimestamp(1000, timezone.utc)
+    sinces = [each.since for each in texts if each is not None]
+    assert sinces == [
+        datetime.fromtimestamp(at, timezone.utc) for at in (1000, 1006)
+    ]  # others see it if it is taken again
     lead.ask_again()
     assert lead.is_due()
 
@@ -192,6 +194,46 @@ def test_clock__jumps_when_the_server_s_does(lead: Leadership) -> None:
     assert lead.jump == -600
     lead.ensure(lease)
     assert lead.jump == 0
+
+
+def test_long_round__the_lease_is_kept_between_two_pieces_of_work(lead: Leadership, now: Now) -> None:
+    lease = Fake()
+    with lead.at_work():
+        lead.keep()  # before there is a connection
+    lead.ensure(lease)
+    with lead.at_work():
+        for seconds in (1, 4, 0.5, 2):
+            now.monotonic += seconds
+            lead.keep()
+    assert [seconds for _, seconds in lease.held] == [10, 12]  # after 7.5 s: three times as long as the longest piece
+    assert lead.pause() == pytest.approx(12 * RENEWAL)
+    assert lead.busy == 4
+    now.monotonic += 100  # nothing to do
+    with lead.at_work():
+        now.monotonic += 1
+    assert lead.busy == 4 * module.FORGOTTEN
+    lead.ensure(lease)
+    lease.other = Holder(text=OTHER.text(), seconds=3)
+    with lead.at_work():
+        lead.keep()
+        now.monotonic += 50
+        with pytest.raises(Overtaken):
+            lead.keep()
+    assert lead.busy == 50
+    assert lease.waited == []
+
+
+def test_overtaken__says_why(lead: Leadership, now: Now, caplog: pytest.LogCaptureFixture) -> None:
+    lead.ensure(Fake())
+    now.monotonic += 10
+    lead.overtaken()
+    assert lead.is_due()
+    now.monotonic += 0.1
+    lead.overtaken()
+    assert caplog.messages == [
+        "beat: another beat has taken charge, or the broker has lost what beat keeps there.",
+        "beat: its work took longer than its lease lasts. It starts again and asks for a longer lease.",
+    ]
 
 
 def test_foreign_text_at_the_key__is_reported_once(lead: Leadership, caplog: pytest.LogCaptureFixture) -> None:

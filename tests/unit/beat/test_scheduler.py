@@ -10,6 +10,7 @@ import pytest
 from celery.beat import BeatLazyFunc
 from celery.schedules import crontab, schedule
 
+from tasktools.beat.records import Beat
 from tests.unit.beat.conftest import Beats, every
 
 pytestmark = pytest.mark.usefixtures("server_that_ends_with_the_suite")
@@ -547,3 +548,29 @@ def test_lazy__sets_up_nothing(beats: Make) -> None:
     beat = beats({"often": every(60)}).start(lazy=True)
     assert beat.schedule == {}
     assert "kept in the broker" in beat.info
+
+
+@pytest.mark.parametrize("schedule", [None, {}, ()], ids=repr)
+def test_no_schedule__is_an_empty_one(beats: Make, forward: Forward, schedule: Any) -> None:
+    site = beats(schedule)
+    beat = site.start()
+    site.go(beat)
+    assert beat.schedule == {}
+
+
+def test_charge_that_is_taken_again__is_since_then(beats: Make, forward: Forward) -> None:
+    """It said since when it was in charge for the first time."""
+    site = beats({"often": every(60)})
+    beat = site.start()
+    times = []
+    for _ in range(2):
+        site.go(beat)
+        text: Any = site.client.get(site.lease)
+        held = Beat.of(text.decode().partition(" ")[2])
+        assert held is not None
+        assert held.since is not None
+        times.append(held.since)
+        site.pass_on()
+        forward(30)
+        beat.leadership.ask_again()
+    assert 29 < (times[1] - times[0]).total_seconds() < 35

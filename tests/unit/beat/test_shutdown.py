@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from types import SimpleNamespace
@@ -65,11 +66,32 @@ def test_signal__in_a_tick_waits_for_its_end_and_comes_again_if_it_hangs(ending:
     assert timer.daemon
 
 
-def test_signal__a_second_one_ends_in_the_middle(ending: _Ending) -> None:
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    made = SimpleNamespace(at=100.0)
+    monkeypatch.setattr(shutdown.time, "monotonic", lambda: made.at)
+    return made
+
+
+def test_signal__a_second_one_ends_in_the_middle(ending: _Ending, now: SimpleNamespace) -> None:
     ending.ticking = True
     ending._ask(signal.SIGINT, None)
+    now.at += shutdown.TOGETHER
     with pytest.raises(SystemExit):
         ending._ask(signal.SIGINT, None)
+    ending._ask(signal.SIGTERM, None)
+    assert len(Timer.made) == 1
+
+
+@pytest.mark.parametrize("ticking", [True, False])
+def test_signal__that_comes_twice_is_one(ending: _Ending, now: SimpleNamespace, ticking: bool) -> None:
+    """What a first one began, such as giving up the lease, was broken off."""
+    ending.ticking = ticking
+    with contextlib.suppress(SystemExit):
+        ending._ask(signal.SIGINT, None)
+    now.at += shutdown.TOGETHER - 0.01
+    ending._ask(signal.SIGTERM, None)
+    assert len(Timer.made) == len(ending.service.stopped) == ticking
 
 
 def test_tick__that_fails_is_over(ending: _Ending) -> None:

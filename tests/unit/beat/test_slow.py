@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from threading import Thread
 from typing import Any
 
 import pytest
 from celery.schedules import schedule
 
-from tasktools.beat import scheduler as module
 from tasktools.beat.scheduler import Scheduler
 from tasktools.brokers.redis_lease import RedisLease
 from tasktools.brokers.transactions import Overtaken
@@ -112,29 +112,72 @@ def test_name_that_no_encoding_has__is_an_entry_as_any(beats: Make, forward: For
     assert sorted(site.sent()) == ["a", "b"]
 
 
-class Leaving(schedule):
-    code: Any = 3
+class Slow(schedule):
+    """Takes its time to say whether it is due."""
+
+    seconds = 0.0
 
     def is_due(self, last_run_at: Any) -> Any:
-        raise SystemExit(self.code)
+        time.sleep(self.seconds)
+        return super().is_due(last_run_at)
 
 
-def test_schedule_that_exits__does_not_end_beat(
-    beats: Make, forward: Forward, caplog: pytest.LogCaptureFixture
+def test_schedule_that_answers_slowly__two_beats_do_not_take_the_lease_from_each_other(
+    beats: Make, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    site = beats({"a": {"task": "shop.add", "schedule": Leaving(1)}, "b": every(60, "b")})
+    """Each lost it while it asked the schedule, and nothing was ever sent."""
+    monkeypatch.setattr(Slow, "seconds", 0.3)
+    monkeypatch.setattr(RedisLease, "wait", lambda self, text, seconds: time.sleep(0.01))
+    project.beat = BeatPlan(lease=0.2)
+    site = beats({"slow": {"task": "shop.add", "schedule": Slow(0.5), "args": ["slow"]}, "good": every(0.3, "good")})
+    deadline = time.monotonic() + 8
+
+    def run(beat: Scheduler) -> None:
+        while site.sent().count("good") < 3 and time.monotonic() < deadline:
+            time.sleep(min(beat.tick(), 0.1))
+
+    threads = [Thread(target=run, args=(site.start(),)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert site.sent().count("good") >= 3
+
+
+def test_many_schedules__the_lease_is_kept_while_they_are_asked(
+    beats: Make, project: Project, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(Slow, "seconds", 0.01)
+    project.beat = BeatPlan(lease=0.2)
+    site = beats({str(n): {"task": "shop.add", "schedule": Slow(3600)} for n in range(30)})
     beat = site.start()
+    begin = beat._begin
+    monkeypatch.setattr(beat, "_begin", lambda name, kept: (time.sleep(0.01), begin(name, kept))[1])
     site.go(beat)
+    assert caplog.messages == []
+    assert beat.leadership.lease is not None
+    assert beat.leadership.lease.terms == 1
+    assert beat.leadership.busy < 0.15
+
+
+def test_round__looks_at_the_lease_between_two_calls_of_the_project_s_code(
+    beats: Make, forward: Forward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = beats({"a": every(60), "b": every(60)})
+    beat = site.start()
+    did: list[str] = []
+
+    def note(what: str, owner: Any, name: str) -> None:
+        call = getattr(owner, name)
+        monkeypatch.setattr(owner, name, lambda *args, **options: (did.append(what), call(*args, **options))[1])
+
+    note("|", beat.leadership, "keep")
+    note("ask", beat.answers, "ask")
+    note("apply", beat, "apply_entry")
+    note("send", beat.ledger, "send")
+    site.go(beat)
+    assert " ".join(did) == "| | | ask | ask"
+    did.clear()
     forward(61)
     site.go(beat)
-    assert site.sent() == ["b"]
-    assert 'beat: the schedule of "a" cannot say when it is due: SystemExit: 3.' in caplog.messages
-
-
-def test_second_signal__ends_it_in_the_middle(beats: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The handler of signals raises SystemExit(0), wherever beat is."""
-    monkeypatch.setattr(Leaving, "code", 0)
-    beat: Scheduler = beats({"a": {"task": "shop.add", "schedule": Leaving(1)}}).start()
-    with pytest.raises(SystemExit):
-        beat.tick()
-    assert module.FAILED == 60
+    assert " ".join(did) == "| ask | ask | apply | apply | send | ask | ask"

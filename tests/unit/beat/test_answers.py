@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from celery.schedules import schedule
+
+from tasktools.beat.answers import IN_A_ROW, Answers
+from tasktools.beat.trouble import Trouble
+from tests.unit.beat.conftest import Beats, every
+
+pytestmark = pytest.mark.usefixtures("server_that_ends_with_the_suite")
+
+Make = Callable[..., Beats]
+Forward = Callable[[float], None]
+
+
+class Restless(schedule):
+    """Is always due."""
+
+    def is_due(self, last_run_at: Any) -> Any:
+        return True, -5
+
+
+def test_schedule_that_is_always_due__is_asked_once_a_second(
+    beats: Make, forward: Forward, caplog: pytest.LogCaptureFixture
+) -> None:
+    site = beats({"a": {"task": "shop.add", "schedule": Restless(1), "args": ["a"]}, "good": every(60, "good")})
+    beat = site.start()
+    site.go(beat)
+    sent = len(site.sent())
+    assert sent == IN_A_ROW // 2 + 1  # each is asked when it is due, and after it was sent
+    site.go(beat)
+    assert len(site.sent()) == sent
+    forward(61)
+    site.go(beat)
+    assert len(site.sent()) == sent + 2
+    assert [each for each in caplog.messages if "again and again" in each] == [
+        'beat: the schedule of "a" is due again and again without a pause. From now on it is asked once a second.'
+    ]
+
+
+def test_schedule_that_makes_up_for_missed_runs__is_not_slowed_down(caplog: pytest.LogCaptureFixture) -> None:
+    answers = Answers(Trouble())
+    given: list[Any] = [*[(True, 0)] * IN_A_ROW, (True, 9), *[(True, 0)] * IN_A_ROW, (False, 0), (True, 0)]
+    entry: Any = SimpleNamespace(name="a", schedule=None)
+    found = []
+    for each in given:
+        entry.is_due = lambda each=each: each
+        found.append(answers.ask(entry))
+    assert found == given
+    assert caplog.messages == []
