@@ -109,3 +109,11 @@ class Beat:
 
     def __str__(self) -> str:
         return f"{self.host or 'an unnamed host'} (pid {self.pid})"
+
+
+def is_introduction(text: str) -> bool:
+    """Whether a beat may have written this of itself: one of another version, with other fields, counts too."""
+    try:
+        return isinstance(json.loads(text), dict)
+    except UNREADABLE:
+        return False

@@ -56,12 +56,12 @@ def read_state(app: Celery) -> State:
 
 def _read(app: Celery, connection: object) -> State:
     from tasktools.brokers.keys import Keys
-    from tasktools.brokers.redis_lease import look
+    from tasktools.brokers.redis_lease import holder_of, standing_by
 
     keys = Keys(connection.default_channel)  # type: ignore[attr-defined]
     foreign: list[str] = []
-    nobody: tuple[Holder | None, list[Holder]] = (None, [])
-    holder, standing = _unless_foreign(foreign, nobody, look, keys, lease_of(app))
+    holder = _unless_foreign(foreign, None, holder_of, keys, lease_of(app))
+    standing: list[Holder] = _unless_foreign(foreign, [], standing_by, keys, lease_of(app))
     texts: dict[bytes, bytes] = _unless_foreign(foreign, {}, keys.client.hgetall, keys.full(key_of(app)))
     fields = {name.decode(errors="replace"): value.decode(errors="replace") for name, value in texts.items()}
     runs = {name[len(ENTRY) :]: LastRun.of(text) for name, text in fields.items() if name.startswith(ENTRY)}

@@ -352,6 +352,19 @@ def test_showschedule__of_keys_that_something_else_has_written(
     assert " never " in done.out
 
 
+def test_showschedule__something_else_where_beats_stand_by(
+    app: Any, schedule: Any, keys: Keys, run_command: Run
+) -> None:
+    """It hid the beat in charge."""
+    schedule(often=60)
+    lease = RedisLease(keys, lease_of(app), "one")
+    assert lease.hold(Beat(host="web", pid=12, since=None).text(), 30) is None
+    keys.client.set(keys.full(f"{lease_of(app)}:standing-by"), "garbage")
+    done = run_command("showschedule")
+    assert "What is where beats keep their lease and last runs was not written by a beat.\n" in done.err
+    assert "In charge: web (pid 12).\n" in done.err
+
+
 @pytest.mark.parametrize("words", [[], ["--json"], ["--overdue"]])
 def test_showschedule__if_the_broker_is_away(elsewhere: Any, typed: Run, words: list[str]) -> None:
     with silent_port() as silent:

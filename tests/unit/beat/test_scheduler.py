@@ -223,7 +223,7 @@ def test_hash_that_becomes_a_list__what_is_due_is_sent(beats: Make, forward: For
     assert site.kept("often")["count"] == 1
 
 
-@pytest.mark.parametrize("put", ["a list", "no expiry"])
+@pytest.mark.parametrize("put", ["a list", "no expiry", "an expiry"])
 def test_lease_that_is_none__is_moved_aside(
     beats: Make, forward: Forward, caplog: pytest.LogCaptureFixture, put: str
 ) -> None:
@@ -231,12 +231,42 @@ def test_lease_that_is_none__is_moved_aside(
     if put == "a list":
         site.client.rpush(site.lease, "1")
     else:
-        site.client.set(site.lease, "somebody else")
+        site.client.set(site.lease, "somebody else", ex=3600 if put == "an expiry" else None)
     beat = site.start()
     site.go(beat)
     assert beat.leadership.in_charge
     assert site.client.exists(f"{site.lease}:moved-aside")
-    assert any("no lease, and was moved aside" in each for each in caplog.messages)
+    assert (
+        f'beat: the key "{site.lease}" held something else, which is now at "{site.lease}:moved-aside".'
+        in caplog.messages
+    )
+    forward(61)
+    site.go(beat)
+    assert site.sent() == ["one"]
+
+
+@pytest.mark.parametrize("put", ["a list", "a text"])
+def test_lease_that_is_replaced_while_beat_runs__is_moved_aside(
+    beats: Make, forward: Forward, caplog: pytest.LogCaptureFixture, put: str
+) -> None:
+    """A text got the time to expire of the lease, was taken for that of another beat, and was lost."""
+    site = beats({"often": every(60)})
+    beat = site.start()
+    site.go(beat)
+    site.client.delete(site.lease)
+    if put == "a list":
+        site.client.rpush(site.lease, "mine")
+    else:
+        site.client.set(site.lease, "mine: a text")
+    beat.leadership.ask_again()
+    site.go(beat)
+    assert beat.leadership.in_charge
+    assert (
+        f'beat: the key "{site.lease}" held something else, which is now at "{site.lease}:moved-aside".'
+        in caplog.messages
+    )
+    assert site.client.ttl(f"{site.lease}:moved-aside") == -1
+    assert site.client.type(f"{site.lease}:moved-aside") == (b"list" if put == "a list" else b"string")
     forward(61)
     site.go(beat)
     assert site.sent() == ["one"]
@@ -246,7 +276,7 @@ def test_lease_of_another_version__is_respected_until_it_ends(
     beats: Make, forward: Forward, caplog: pytest.LogCaptureFixture
 ) -> None:
     site = beats({"often": every(60)})
-    site.client.set(site.lease, b"\xff\xfe 2|another format", px=60_000)
+    site.client.set(site.lease, b'\xff\xfe {"version": 9}', px=60_000)
     beat = site.start()
     site.go(beat)
     assert not beat.leadership.in_charge
