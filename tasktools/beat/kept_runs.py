@@ -24,8 +24,8 @@ from tasktools.exceptions import tried
 class KeptRuns:
     """What a file says."""
 
-    #: By the name of the entry.
-    runs: Mapping[str, LastRun] = field(default_factory=dict)
+    #: By the name of the entry as the schedule has it.
+    runs: Mapping[Any, LastRun] = field(default_factory=dict)
     #: Why nothing is known, as a sentence; "" if it is.
     fault: str = ""
 
@@ -50,12 +50,12 @@ def kept_runs(places: Iterable[Path]) -> KeptRuns:
     return KeptRuns(fault="No file says when entries last ran: beat has not run here, or with --schedule.")
 
 
-def _read(place: Path, files: Iterable[Path]) -> dict[str, LastRun]:
+def _read(place: Path, files: Iterable[Path]) -> dict[Any, LastRun]:
     with TemporaryDirectory() as folder:
         for file in files:
             shutil.copy(file, folder)
         with shelve.open(str(Path(folder, place.name)), "r") as store:
-            return {str(name): _run(entry) for name, entry in store["entries"].items()}
+            return {name: _run(entry) for name, entry in store["entries"].items()}
 
 
 def _run(entry: Any) -> LastRun:

@@ -14,7 +14,7 @@ import redis
 from celery.schedules import BaseSchedule, crontab
 from django.core.management import call_command
 
-from tasktools.beat.records import CHARGE, ENTRY, Beat, LastRun, key_of, lease_of
+from tasktools.beat.records import CHARGE, ENTRY, Beat, LastRun, field_of, key_of, lease_of
 from tasktools.beat.version import schedule_digest
 from tasktools.brokers import broker_of
 from tasktools.brokers.keys import Keys
@@ -350,6 +350,22 @@ def test_showschedule__of_keys_that_something_else_has_written(
     foreign = "What is where beats keep their lease and last runs was not written by a beat.\n"
     assert (done.err.startswith(foreign), done.code) == (what != "an entry", 0)
     assert " never " in done.out
+
+
+def test_showschedule__names_that_are_no_text(app: Any, schedule: Any, keys: Keys, run_command: Run) -> None:
+    """The last run of 5 was not found, and of 5 and "5" only one was shown."""
+    schedule()
+    app.conf.beat_schedule = {each: {"task": TASK, "schedule": 60, "args": (1,)} for each in (5, "5", ("a", 1))}
+    app.conf.beat_schedule[5]["task"] = "nowhere.task"
+    for count, name in enumerate(app.conf.beat_schedule, 1):
+        run = LastRun(at=datetime.now(timezone.utc), count=count, task_id="an-id")
+        keys.client.hset(keys.full(key_of(app)), field_of(name), run.text())
+    entries = document(run_command("showschedule", "--json"))["entries"]
+    assert [(each["name"], each["runs"], bool(each["fault"])) for each in entries] == [
+        ("('a', 1)", 3, False),
+        ("(5)", 1, True),
+        ("5", 2, False),
+    ]
 
 
 def test_showschedule__something_else_where_beats_stand_by(

@@ -195,6 +195,18 @@ def test_garbage_in_a_field__is_reported_and_written_new(
     assert sorted(site.sent()) == ["one", "two"]
 
 
+@pytest.mark.parametrize("names", [(5, "(5)"), ("\ud800", r"\ud800"), (5, "5")], ids=ascii)
+def test_names_that_look_alike__are_kept_apart(beats: Make, forward: Forward, names: tuple[Any, Any]) -> None:
+    """They shared a field, and each tick was given up as that of another beat."""
+    site = beats({name: every(60, number) for number, name in enumerate(names)})
+    beat = site.start()
+    for count in (1, 2):
+        site.go(beat)
+        forward(61)
+        site.go(beat)
+        assert sorted(site.sent()) == sorted(["0", "1"] * count)
+
+
 def test_hash_that_is_a_text__is_moved_aside(beats: Make, forward: Forward, caplog: pytest.LogCaptureFixture) -> None:
     site = beats({"often": every(60)})
     site.client.set(site.hash, "mine")
