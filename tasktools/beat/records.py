@@ -2,7 +2,7 @@
 
 On Redis and Valkey, NAME being the name of the app and its default queue:
 
-    tasktools:beat:NAME         a hash: "charge" is the token of the beat that may send; "entry:..." (field_of) is a LastRun as JSON
+    tasktools:beat:NAME         a hash: "charge" is the token of the beat that may send; "entry:..." is a LastRun as JSON
     tasktools:beat:NAME:lease   who is in charge: see brokers/redis_lease.py
 """
 

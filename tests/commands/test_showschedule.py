@@ -177,6 +177,28 @@ def test_showschedule__as_seen_from_a_change_of_the_clocks(schedule: Any, run_co
             '"tomorrow" is no time.\nHint: write ISO 8601, as in 2030-01-31T18:00 or 2030-01-31T18:00+02:00',
         ),
         (
+            ["--at", ""],
+            '"" is no time.\nHint: write ISO 8601, as in 2030-01-31T18:00 or 2030-01-31T18:00+02:00',
+        ),
+        (
+            ["--at", "9999-12-31T23:59:59-14:00"],
+            '"9999-12-31T23:59:59-14:00" is no time.\n'
+            "Hint: write ISO 8601, as in 2030-01-31T18:00 or 2030-01-31T18:00+02:00",
+        ),
+        (
+            ["--at", "0001-01-01T00:00+00:00"],
+            '"0001-01-01T00:00+00:00" is no time with which a schedule can calculate.\n'
+            "Hint: give one of the years 1970 to 9998",
+        ),
+        (
+            ["--at", "9999-06-01"],
+            '"9999-06-01" is no time with which a schedule can calculate.\nHint: give one of the years 1970 to 9998',
+        ),
+        (
+            ["--at", "", "--overdue"],
+            "--overdue is about now, and --at about another time.\nHint: leave one of them out",
+        ),
+        (
             ["--at", "2030-01-31T18:00", "--overdue"],
             "--overdue is about now, and --at about another time.\nHint: leave one of them out",
         ),
@@ -190,6 +212,16 @@ def test_showschedule__as_seen_from_a_change_of_the_clocks(schedule: Any, run_co
 def test_showschedule__refuses_what_it_cannot_read(schedule: Any, typed: Run, words: list[str], error: str) -> None:
     schedule(nightly=60)
     assert typed("showschedule", *words) == Ran("", f"{error}\n", 2)
+
+
+@pytest.mark.parametrize("at", ["1970-01-02", "9998-12-31"])
+def test_showschedule__at_the_ends_of_the_calendar(schedule: Any, run_command: Run, at: str) -> None:
+    """It said that the entry cannot run."""
+    schedule(nightly=crontab("30", "2"), often=60, leap=crontab("0", "0", day_of_month="29", month_of_year="2"))
+    found = document(run_command("showschedule", "--at", at, "--next", "1000", "--json"))["entries"]
+    assert [(each["name"], each["fault"]) for each in found] == [("leap", ""), ("nightly", ""), ("often", "")]
+    counts = [len(each["next"]) for each in found]
+    assert counts == ([12, 1000, 1000] if at.startswith("1970") else [0, 365, 1000])
 
 
 def test_overdue__is_what_should_have_run(schedule: Any, keep: Any, run_command: Run) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import datetime, timezone, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandParser
@@ -62,9 +62,9 @@ class Command(TasktoolsCommand):
         from tasktools.beat.outlook import View
 
         require_timezone(found.app)
-        if options["overdue"] and options["at"]:
+        if options["overdue"] and options["at"] is not None:
             raise ArgumentError("--overdue is about now, and --at about another time.", hint="leave one of them out")
-        at = options["at"] and parse_time(options["at"], found.app.timezone).astimezone(timezone.utc)
+        at = None if options["at"] is None else _at(options["at"], found.app.timezone)
         return View(now=datetime.now(timezone.utc), at=at, count=_count(options["count"]))
 
     def _chosen(self, entries: list[EntryInfo], pattern: str) -> list[EntryInfo]:
@@ -75,6 +75,16 @@ class Command(TasktoolsCommand):
         if not chosen:
             raise unknown(pattern, [entry.name for entry in entries], "matches", "entry")
         return chosen
+
+
+def _at(typed: Any, zone: tzinfo) -> datetime:
+    from tasktools.beat.records import YEARS
+
+    at = parse_time(typed, zone).astimezone(timezone.utc)
+    if at.year in YEARS:
+        return at
+    sentence = f'"{shown(str(typed))}" is no time with which a schedule can calculate.'
+    raise ArgumentError(sentence, hint=f"give one of the years {YEARS[0]} to {YEARS[-1]}")
 
 
 def _count(typed: Any) -> int:
