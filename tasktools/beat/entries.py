@@ -75,9 +75,7 @@ def find(entries: Collection[Planned], typed: str) -> Planned:
 
 
 def _read(app: Celery, scheduler: str, in_settings: Collection[Any]) -> Iterator[Planned]:
-    kind: Any = class_of(scheduler)
-    if kind is None:
-        load(scheduler)
+    kind: Any = class_of(scheduler) or load(scheduler)
     if is_redbeat(scheduler):
         yield from _of_redbeat(app)
     elif hasattr(kind, "Model"):  # django_celery_beat.schedulers.DatabaseScheduler; all_as_schedule leaves some out
@@ -91,7 +89,7 @@ def _read(app: Celery, scheduler: str, in_settings: Collection[Any]) -> Iterator
             yield Planned(name=name, key=key, entry=entry, source="settings" if key in in_settings else "code")
     else:
         for key, name, entry in _titled(kind(app=app, lazy=True).schedule):
-            yield Planned(name=name, key=key, entry=entry, source=kind.__name__)
+            yield Planned(name=name, key=key, entry=entry, source=getattr(kind, "__name__", scheduler))
 
 
 def _titled(schedule: Mapping[Any, Any]) -> Iterator[tuple[Any, str, Any]]:

@@ -203,6 +203,11 @@ def test_showschedule__as_seen_from_a_change_of_the_clocks(schedule: Any, run_co
             "--overdue is about now, and --at about another time.\nHint: leave one of them out",
         ),
         (
+            ["-S", "os:path"],
+            '"os:path" is no scheduler of beat: it names a module.\n'
+            "Hint: name a class with -S, as celery.beat:PersistentScheduler",
+        ),
+        (
             ["-S", "no_such:Scheduler"],
             "The scheduler \"no_such:Scheduler\" cannot be loaded. ModuleNotFoundError: No module named 'no_such'\n"
             "Hint: name a class with -S, as celery.beat:PersistentScheduler",
