@@ -26,7 +26,7 @@ from tasktools.beat.records import Beat, lease_of
 from tasktools.beat.trouble import Trouble
 from tasktools.beat.version import schedule_digest
 from tasktools.brokers import broker_of
-from tasktools.brokers.file_lease import FileLease
+from tasktools.brokers.file_lease import FileLease, refusal
 from tasktools.brokers.lease import Lease
 from tasktools.celery_compat import FINALIZE, STORE
 from tasktools.exceptions import ConfigurationError, HeldElsewhere, TasktoolsError
@@ -102,6 +102,8 @@ class Guarded:
         except HeldElsewhere as error:
             raise SystemExit(error.exit_code) from error
         except _AWAY as error:
+            if isinstance(error, OSError) and isinstance(self._lease, FileLease):
+                return self._lose(refusal(error))
             return self._lose(error)
         if self.inner is None or self._term != self.leadership.terms:
             self._begin()

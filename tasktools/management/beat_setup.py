@@ -164,14 +164,13 @@ def _spare_lock() -> str:
 
 def _require_lock(path: str) -> None:
     """Raise ConfigurationError if a file cannot be the lock of beat: beat would wait for it without an end."""
-    from tasktools.brokers.file_lease import FileLease
+    from tasktools.brokers.file_lease import FileLease, refusal
 
     lease = FileLease(path)
     try:
         lease.hold("", 1)
     except OSError as error:
-        sentence = f"Beat cannot keep other beats out: {error}."
-        raise ConfigurationError(sentence, hint="remove that file, or name another schedule with --schedule") from error
+        raise refusal(error) from error
     finally:
         lease.close()
 

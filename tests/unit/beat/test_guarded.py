@@ -194,6 +194,28 @@ def test_user_without_permission__gets_a_lock_of_this_machine(
     other.close()
 
 
+def test_lock_that_becomes_unusable__is_not_called_the_broker(
+    guarded: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    lock = tmp_path / "beat.lock"
+    monkeypatch.setattr(module, "lease_for", lambda app, token: FileLease(str(lock)))
+    beat: Guarded = guarded(lock=str(lock))
+    assert beat.tick() == 0.25
+    lock.unlink()
+    lock.mkdir()
+    beat.leadership.ask_again()
+    assert beat.tick() == AGAIN
+    lock.rmdir()
+    assert beat.tick() == 0
+    assert beat.tick() == 0.25
+    assert [each for each in caplog.messages if "lock" in each or "goes on" in each] == [
+        f'beat: Beat cannot keep other beats out: the lock "{lock}" cannot be used: Is a directory. '
+        "Hint: remove that file, or name another schedule with --schedule",
+        "beat: goes on.",
+    ]
+    beat.close()
+
+
 def test_file_of_a_lost_lease__is_not_overwritten(guarded: Any, lease: Plain, tmp_path: Path, app: Any) -> None:
     """The shelf writes its cache when it is collected."""
     path = str(tmp_path / "beat")

@@ -10,6 +10,7 @@ import pytest
 from celery.beat import BeatLazyFunc
 from celery.schedules import crontab, schedule
 
+from tests.support import refusing_port
 from tests.unit.beat.conftest import Beats, every
 
 pytestmark = pytest.mark.usefixtures("server_that_ends_with_the_suite")
@@ -205,6 +206,15 @@ def test_names_that_look_alike__are_kept_apart(beats: Make, forward: Forward, na
         forward(61)
         site.go(beat)
         assert sorted(site.sent()) == sorted(["0", "1"] * count)
+
+
+def test_broker_that_is_away__is_reported_without_words_of_enqueue(
+    beats: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    site = beats({"often": every(60)}, broker_url=f"redis://127.0.0.1:{refusing_port()}/0")
+    site.start().tick()
+    [said] = [each for each in caplog.messages if "cannot be reached" in each]
+    assert "was sent" not in said
 
 
 def test_hash_that_is_a_text__is_moved_aside(beats: Make, forward: Forward, caplog: pytest.LogCaptureFixture) -> None:
