@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, timedelta, timezone, tzinfo
 
 from django.utils.dateparse import parse_datetime
 
@@ -38,14 +38,17 @@ def parse_duration(word: str | float | timedelta) -> timedelta:
 def parse_time(word: str | datetime, zone: tzinfo) -> datetime:
     """Return the aware datetime that `word` (ISO 8601) names; without an offset, it is a time in `zone`.
 
-    Raises ArgumentError when it cannot be read.
+    Raises ArgumentError when it cannot be read, or has no equivalent in UTC: the calendar begins in year 1 and ends in 9999.
     """
     try:
         found = word if isinstance(word, datetime) else parse_datetime(word)
-    except ValueError:
+        if found is not None:
+            found = found if found.tzinfo else found.replace(tzinfo=zone)
+            found.astimezone(timezone.utc)
+    except (ValueError, OverflowError):
         found = None
     if found is None:
         raise ArgumentError(
             f'"{shown(str(word))}" is no time.', hint="write ISO 8601, as in 2030-01-31T18:00 or 2030-01-31T18:00+02:00"
         )
-    return found if found.tzinfo else found.replace(tzinfo=zone)
+    return found

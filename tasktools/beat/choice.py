@@ -90,13 +90,19 @@ def keeps_file(scheduler: str) -> bool:
 
 def require_scheduler(scheduler: str, *, typed: bool) -> None:
     """Raise UsageError (ConfigurationError when it was not `typed`) where beat could not load this class of scheduler."""
+    kind = UsageError if typed else ConfigurationError
+    name = shown(str(scheduler))
+    hint = "name a class with -S, as celery.beat:PersistentScheduler" if typed else "see CELERY_BEAT_SCHEDULER"
     try:
-        load(scheduler)
+        found = load(scheduler)
     except Exception as error:
         why = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        kind = UsageError if typed else ConfigurationError
-        hint = "name a class with -S, as celery.beat:PersistentScheduler" if typed else "see CELERY_BEAT_SCHEDULER"
-        raise kind(f'The scheduler "{shown(str(scheduler))}" cannot be loaded. {why}', hint=hint) from error
+        is_left_out = isinstance(error, RuntimeError) and "INSTALLED_APPS" in why  # django.db.models.base
+        hint = "add its app to INSTALLED_APPS" if is_left_out else hint
+        raise kind(f'The scheduler "{name}" cannot be loaded. {why}', hint=hint) from error
+    if not callable(found) or (isinstance(found, type) and not hasattr(found, "tick")):  # a function may make one
+        what = found.__name__ if isinstance(found, type) else f"a {type(found).__name__}"
+        raise kind(f'"{name}" is no scheduler of beat: it names {what}.', hint=hint)
 
 
 def load(scheduler: str) -> Any:
@@ -109,9 +115,6 @@ def load(scheduler: str) -> Any:
 
 
 def class_of(scheduler: str) -> type | None:
-    """Return the class of a scheduler; None if it cannot be loaded."""
-    try:
-        found = load(scheduler)
-    except (ImportError, AttributeError, ValueError):
-        return None  # beat itself reports what is wrong with it
+    """Return the class of a scheduler; None if it cannot be loaded, or is no class."""
+    found = tried(lambda: load(scheduler), lambda _: None)  # require_scheduler reports what is wrong with it
     return found if isinstance(found, type) else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from tasktools.arguments.call import Call
 from tasktools.arguments.names import resolve, shown
 from tasktools.beat.calls import call_of
 from tasktools.beat.choice import class_of, is_redbeat, load
+from tasktools.beat.records import titles
 from tasktools.beat.schedule import faults
 from tasktools.brokers.reach import chain, reason
 from tasktools.exceptions import ConfigurationError, ProjectError, TasktoolsError, Unreachable, project_code, tried
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
 class Planned:
     """An entry of a schedule."""
 
+    #: What it is called.
     name: str
+    #: Its name as the schedule has it: anything that can be a key of a dictionary.
+    key: Any
     #: A celery.beat.ScheduleEntry; None if none can be made of what the settings say. Its last run is what the scheduler keeps,
     #: if it keeps that itself.
     entry: Any
@@ -35,7 +39,7 @@ class Planned:
     source: str
 
 
-def entries_of(app: Celery, scheduler: str, in_settings: Collection[str] = ()) -> list[Planned]:
+def entries_of(app: Celery, scheduler: str, in_settings: Collection[Any] = ()) -> list[Planned]:
     """Return the entries that `scheduler`, a class by its dotted name, has for `app`, sorted by name.
 
     `in_settings` are the names of the entries in Django's settings.
@@ -70,36 +74,38 @@ def find(entries: Collection[Planned], typed: str) -> Planned:
     return named[resolve(typed, named, noun="entry")]
 
 
-def _read(app: Celery, scheduler: str, in_settings: Collection[str]) -> Iterator[Planned]:
-    kind: Any = class_of(scheduler)
-    if kind is None:
-        load(scheduler)
+def _read(app: Celery, scheduler: str, in_settings: Collection[Any]) -> Iterator[Planned]:
+    kind: Any = class_of(scheduler) or load(scheduler)
     if is_redbeat(scheduler):
         yield from _of_redbeat(app)
     elif hasattr(kind, "Model"):  # django_celery_beat.schedulers.DatabaseScheduler; all_as_schedule leaves some out
         made = kind(app=app, lazy=True)
         for model in kind.Model.objects.enabled():
-            yield Planned(name=model.name, entry=made.Entry(model, app=app), source="database")
+            yield Planned(name=model.name, key=model.name, entry=made.Entry(model, app=app), source="database")
     elif getattr(kind, "Entry", None) is celery.beat.ScheduleEntry:
         made = celery.beat.Scheduler(app, lazy=True)
         made.install_default_entries({})
-        for name, entry in {**made.schedule, **_of_settings(app)}.items():
-            yield Planned(name=name, entry=entry, source="settings" if name in in_settings else "code")
+        for key, name, entry in _titled({**made.schedule, **_of_settings(app)}):
+            yield Planned(name=name, key=key, entry=entry, source="settings" if key in in_settings else "code")
     else:
-        for name, entry in kind(app=app, lazy=True).schedule.items():
-            yield Planned(name=name, entry=entry, source=kind.__name__)
+        for key, name, entry in _titled(kind(app=app, lazy=True).schedule):
+            yield Planned(name=name, key=key, entry=entry, source=getattr(kind, "__name__", scheduler))
 
 
-def _of_settings(app: Celery) -> dict[str, Any]:
+def _titled(schedule: Mapping[Any, Any]) -> Iterator[tuple[Any, str, Any]]:
+    return ((key, name, schedule[key]) for key, name in titles(schedule).items())
+
+
+def _of_settings(app: Celery) -> dict[Any, Any]:
     """Return the entry of each name in CELERY_BEAT_SCHEDULE; None for one that Celery cannot make."""
     found = {}
     for name, fields in (app.conf.beat_schedule or {}).items():
         values: Any = fields
 
-        def make(name: str = name, values: Any = values) -> Any:
+        def make(name: Any = name, values: Any = values) -> Any:
             return celery.beat.ScheduleEntry(**dict(values, name=name, app=app))
 
-        found[str(name)] = tried(make, lambda _: None)
+        found[name] = tried(make, lambda _: None)
     return found
 
 
@@ -110,7 +116,7 @@ def _of_redbeat(app: Celery) -> Iterator[Planned]:
     conf: Any = app
     for key in client.zrange(conf.redbeat_conf.schedule_key, 0, -1):
         entry = schedulers.RedBeatSchedulerEntry.from_key(key, app=app)
-        yield Planned(name=entry.name, entry=entry, source="RedBeat")
+        yield Planned(name=entry.name, key=entry.name, entry=entry, source="RedBeat")
 
 
 def _unreadable(scheduler: str, error: BaseException) -> TasktoolsError:

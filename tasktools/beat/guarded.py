@@ -23,11 +23,13 @@ from tasktools.beat.choice import load
 from tasktools.beat.clock import Clock
 from tasktools.beat.leadership import Leadership
 from tasktools.beat.records import Beat, lease_of
+from tasktools.beat.state_file import set_damaged_aside
 from tasktools.beat.trouble import Trouble
 from tasktools.beat.version import schedule_digest
 from tasktools.brokers import broker_of
-from tasktools.brokers.file_lease import FileLease
+from tasktools.brokers.file_lease import FileLease, refusal
 from tasktools.brokers.lease import Lease
+from tasktools.brokers.reach import reason
 from tasktools.celery_compat import FINALIZE, STORE
 from tasktools.exceptions import ConfigurationError, HeldElsewhere, TasktoolsError, is_of_signal
 from tasktools.project import current_project
@@ -56,9 +58,24 @@ def scheduler(app: Celery, *, lazy: bool = False, **options: Any) -> Any:
         return chosen(app=app, lazy=True, **options)
     if app.conf.beat_schedule is None:
         app.conf.beat_schedule = {}  # the chosen one cannot do without
-    guarded = Guarded(app, lambda: chosen(app=app, **options), **options)
+    guarded = Guarded(app, lambda: made(chosen, app, **options), **options)
     guarded.begin()
     return guarded
+
+
+def made(chosen: Any, app: Celery, **options: Any) -> Any:
+    """Make the chosen scheduler. If the file of its schedule is damaged, it begins with a new one."""
+    try:
+        return chosen(app=app, **options)
+    except Exception as error:
+        path = options.get("schedule_filename")
+        keeps_file = isinstance(chosen, type) and issubclass(chosen, celery.beat.PersistentScheduler)
+        aside = set_damaged_aside(path) if path and keeps_file else None
+        if aside is None:
+            raise
+        what = f'the schedule "{path}" cannot be read, and is now at "{aside}": all entries start as new ones'
+        logger.error("beat: %s: %s: %s.", line(what), type(error).__name__, reason(error))
+    return chosen(app=app, **options)
 
 
 def lease_for(app: Celery, token: str) -> Lease:
@@ -118,6 +135,8 @@ class Guarded:
         except HeldElsewhere as error:
             raise SystemExit(error.exit_code) from error
         except _AWAY as error:
+            if isinstance(error, OSError) and isinstance(self._lease, FileLease):
+                return self._lose(refusal(error))
             return self._lose(error)
         if self.inner is None or self._term != self.leadership.terms:
             self._begin()

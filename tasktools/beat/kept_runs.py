@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
-import shelve
-import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from celery.utils.time import maybe_make_aware
 
 from tasktools.arguments.names import shown_path
 from tasktools.beat.records import LastRun
-from tasktools.beat.state_file import SUFFIXES
+from tasktools.beat.state_file import SUFFIXES, read_copy
 from tasktools.brokers.reach import reason
 from tasktools.exceptions import tried
 
@@ -24,8 +21,8 @@ from tasktools.exceptions import tried
 class KeptRuns:
     """What a file says."""
 
-    #: By the name of the entry.
-    runs: Mapping[str, LastRun] = field(default_factory=dict)
+    #: By the name of the entry as the schedule has it.
+    runs: Mapping[Any, LastRun] = field(default_factory=dict)
     #: Why nothing is known, as a sentence; "" if it is.
     fault: str = ""
 
@@ -50,12 +47,8 @@ def kept_runs(places: Iterable[Path]) -> KeptRuns:
     return KeptRuns(fault="No file says when entries last ran: beat has not run here, or with --schedule.")
 
 
-def _read(place: Path, files: Iterable[Path]) -> dict[str, LastRun]:
-    with TemporaryDirectory() as folder:
-        for file in files:
-            shutil.copy(file, folder)
-        with shelve.open(str(Path(folder, place.name)), "r") as store:
-            return {str(name): _run(entry) for name, entry in store["entries"].items()}
+def _read(place: Path, files: Iterable[Path]) -> dict[Any, LastRun]:
+    return read_copy(place, files, lambda store: {name: _run(entry) for name, entry in store["entries"].items()})
 
 
 def _run(entry: Any) -> LastRun:

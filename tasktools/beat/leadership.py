@@ -11,7 +11,7 @@ from typing import Any
 from celery.utils.log import get_logger
 
 from tasktools.beat.clock import Clock
-from tasktools.beat.records import Beat
+from tasktools.beat.records import Beat, is_introduction
 from tasktools.brokers.lease import Holder, Lease
 from tasktools.brokers.timeouts import TimedOut, within_thread
 from tasktools.brokers.transactions import Overtaken
@@ -84,11 +84,15 @@ class Leadership:
         """
         if self.lease is not lease:
             self._term = 0
+            lease.recognizes = is_introduction
             lease.ask_time()
             self.clock.adopt(lease.server_time)
         self.lease = lease
         other = self._hold(lease)
         self._adopt(lease)
+        if lease.foreign:
+            logger.error("beat: %s.", line(lease.foreign))
+            lease.foreign = ""
         if other is not None:
             self._stand_by(lease, other)
             return False
@@ -123,9 +127,6 @@ class Leadership:
             logger.warning("beat: in charge now, after %s.", _named(self._other))
         else:
             logger.info("beat: in charge.")
-        if lease.foreign:
-            logger.error("beat: what was at the key of the lease was no lease, and was moved aside: %s", lease.foreign)
-            lease.foreign = ""
         self.in_charge, self._other, self._standby_text = True, None, ""
 
     def _stand_by(self, lease: Lease, other: Holder) -> None:

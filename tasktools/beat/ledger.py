@@ -55,7 +55,7 @@ class Ledger:
     def open(self) -> RedisLease:
         """Return the lease over the connection, which is made if there is none. Raises Unreachable."""
         if self._lease is None:
-            self._publisher = publisher = Publisher(self.app, listen=False)
+            self._publisher = publisher = Publisher(self.app, listen=False, is_run=False)
             publisher.open()
             self._lease = RedisLease(publisher.keys, lease_of(self.app), self.token)
         return self._lease

@@ -170,7 +170,7 @@ class _Look:
         """Return the fields of an entry; if it cannot be made, what the settings say."""
         if planned.entry is not None:
             return {name: getattr(planned.entry, name, None) for name in _FIELDS}
-        typed: Any = (self.app.conf.beat_schedule or {}).get(planned.name)
+        typed: Any = (self.app.conf.beat_schedule or {}).get(planned.key)
         return {name: typed.get(name) if isinstance(typed, Mapping) else None for name in _FIELDS}
 
     def _last_run(self, planned: Planned) -> LastRun | None:

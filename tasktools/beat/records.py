@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -18,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from celery import Celery
 
-#: The field of the hash that holds the token of the beat in charge, and the beginning of those that hold entries.
-CHARGE, ENTRY = "charge", "entry:"
+#: The field of the hash that holds the token of the beat in charge; the beginning of those that hold entries, and of those whose
+#: entry has a name that is no text, or no Unicode.
+CHARGE, ENTRY, OTHER = "charge", "entry:", "entry-repr:"
 
 #: What reading something else than our own JSON raises.
 UNREADABLE = (ValueError, TypeError, KeyError, OverflowError, RecursionError)
@@ -40,8 +42,29 @@ def lease_of(app: Celery) -> str:
 
 def field_of(name: object) -> str:
     """Return the field of the hash for an entry by its name, which may be anything that can be a key of a dictionary."""
-    text = name if isinstance(name, str) else f"({name!r})"
-    return f"{ENTRY}{text.encode(errors='backslashreplace').decode()}"
+    try:
+        return f"{ENTRY}{name.encode().decode()}" if isinstance(name, str) else _other_field(name)
+    except UnicodeEncodeError:  # it has half of a surrogate pair
+        return _other_field(name)
+
+
+def _other_field(name: object) -> str:
+    return f"{OTHER}{repr(name).encode(errors='backslashreplace').decode()}"
+
+
+def titles(names: Iterable[Any]) -> dict[Any, str]:
+    """Return what each entry is called, by its name. No two are called the same: if there is "5", 5 is called "(5)"."""
+    names = list(names)
+    found = {name: name for name in names if isinstance(name, str)}
+    taken = set(found)
+    for name in names:
+        if not isinstance(name, str):
+            title = str(name)
+            while title in taken:
+                title = f"({title})"
+            taken.add(title)
+            found[name] = title
+    return {name: found[name] for name in names}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,3 +132,11 @@ class Beat:
 
     def __str__(self) -> str:
         return f"{self.host or 'an unnamed host'} (pid {self.pid})"
+
+
+def is_introduction(text: str) -> bool:
+    """Whether a beat may have written this of itself: one of another version, with other fields, counts too."""
+    try:
+        return isinstance(json.loads(text), dict)
+    except UNREADABLE:
+        return False

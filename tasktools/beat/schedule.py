@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from celery.beat import ScheduleEntry
 
 from tasktools.beat.choice import class_of, keeps_file, may_be_another, scheduler_of
+from tasktools.beat.records import titles
 from tasktools.beat.validation import Entry, Fault
 from tasktools.publishing.options import options_of
 from tasktools.registry.registry import finalize
@@ -31,13 +32,14 @@ def faults(app: Celery, *, scheduler: str | None = None) -> Iterator[Fault]:
         return
     celerys = _is_celerys(scheduler or app.conf.beat_scheduler, sure=scheduler is not None)
     known = options_of(app) if celerys else {}
-    for key, fields in schedule.items():
+    for key, name in titles(schedule).items():
+        fields = schedule[key]
         if not isinstance(fields, (Mapping, ScheduleEntry)):
             hint = 'write {"task": ..., "schedule": ...}'
-            yield Fault(kind="schedule", entry=str(key), sentence="it is no dictionary", hint=hint)
+            yield Fault(kind="schedule", entry=name, sentence="it is no dictionary", hint=hint)
             continue
         values: Any = fields  # a ScheduleEntry yields its items as a dictionary does
-        entry = Entry(app, str(key), dict(values))
+        entry = Entry(app, name, dict(values))
         yield from entry.faults()
         if celerys:
             yield from entry.faults_of_celerys(known, kept=lambda: keeps_file(scheduler_of(app, scheduler)))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from redis.exceptions import ResponseError
 
-from tasktools.beat.records import ENTRY, Beat, LastRun, key_of, lease_of
+from tasktools.beat.records import CHARGE, Beat, LastRun, key_of, lease_of
 from tasktools.brokers import broker_of
 from tasktools.brokers.lease import Holder
 from tasktools.brokers.reach import connect, reach
@@ -34,7 +34,7 @@ class State:
     #: Whether something is at the key of the lease, or of the last runs, that no beat has written.
     is_foreign: bool = False
     standing_by: list[Beat] = field(default_factory=list)
-    #: By the entry's name.
+    #: By the field of the entry (field_of).
     runs: Mapping[str, LastRun] = field(default_factory=dict)
 
 
@@ -56,15 +56,15 @@ def read_state(app: Celery) -> State:
 
 def _read(app: Celery, connection: object) -> State:
     from tasktools.brokers.keys import Keys
-    from tasktools.brokers.redis_lease import look
+    from tasktools.brokers.redis_lease import holder_of, standing_by
 
     keys = Keys(connection.default_channel)  # type: ignore[attr-defined]
     foreign: list[str] = []
-    nobody: tuple[Holder | None, list[Holder]] = (None, [])
-    holder, standing = _unless_foreign(foreign, nobody, look, keys, lease_of(app))
+    holder = _unless_foreign(foreign, None, holder_of, keys, lease_of(app))
+    standing: list[Holder] = _unless_foreign(foreign, [], standing_by, keys, lease_of(app))
     texts: dict[bytes, bytes] = _unless_foreign(foreign, {}, keys.client.hgetall, keys.full(key_of(app)))
     fields = {name.decode(errors="replace"): value.decode(errors="replace") for name, value in texts.items()}
-    runs = {name[len(ENTRY) :]: LastRun.of(text) for name, text in fields.items() if name.startswith(ENTRY)}
+    runs = {name: LastRun.of(text) for name, text in fields.items() if name != CHARGE}
     in_charge = Beat.of(holder.text) if holder else None
     return State(
         in_charge=in_charge,

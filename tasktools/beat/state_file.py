@@ -5,11 +5,17 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Iterable
+import shelve
+import shutil
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
 
-from tasktools.exceptions import PrivateServerError
+from tasktools.exceptions import PrivateServerError, tried
 from tasktools.valkey.folders import make_private, runtime_folder
+
+T = TypeVar("T")
 
 
 def schedule_file(configured: str, places: Iterable[Path]) -> Path | None:
@@ -63,11 +69,36 @@ def why_no_schedule(path: str, *, typed: bool = True) -> str | None:
     for name in (path, *(f"{path}{suffix}" for suffix in SUFFIXES)):
         if os.path.exists(name) and not os.path.isfile(name):  # to open a pipe would block
             return "is no file, and beat would remove it." if name == path else f'is taken: "{name}" is no file.'
+    index = f"{path}.dir"  # dbm.dumb takes a name in quotes for the beginning of one
+    if dbm.whichdb(path) is None and os.path.isfile(index) and os.path.getsize(index):
+        return f'is taken: "{index}" is no schedule of beat, which would remove it.'
     if not os.path.isfile(path) or dbm.whichdb(path) != "":
         return None
     with open(path, "rb") as file:
         other = file.read(16).strip(b"\0")  # a crash leaves an empty file
     return "is no schedule of beat, which would remove it." if other else None
+
+
+def set_damaged_aside(path: str) -> str | None:
+    """Rename the files of a schedule that cannot be read, and return the name that it has then; None if it can be read.
+
+    A beat that is killed while it writes may leave such a schedule.
+    """
+    files = {suffix: f"{path}{suffix}" for suffix in ("", *SUFFIXES) if os.path.isfile(f"{path}{suffix}")}
+    if not files or tried(lambda: read_copy(path, files.values(), dict), lambda _: None) is not None:
+        return None
+    for suffix, file in files.items():
+        os.replace(file, f"{path}.damaged{suffix}")
+    return f"{path}.damaged"
+
+
+def read_copy(path: str | Path, files: Iterable[str | Path], read: Callable[[Any], T]) -> T:
+    """Return what `read` finds in the schedule (a shelf) at `path`, which has these files. A copy is read."""
+    with TemporaryDirectory() as folder:
+        for file in files:
+            shutil.copy(file, folder)
+        with shelve.open(os.path.join(folder, os.path.basename(path)), "r") as store:
+            return read(store)
 
 
 #: CELERY_BEAT_SCHEDULE_FILENAME, if nobody has set it.

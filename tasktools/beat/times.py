@@ -28,6 +28,9 @@ MOST_QUESTIONS, FARTHEST = 10_000, 50
 #: How far two times may be apart that count as the same, in seconds.
 SAME = 1.0
 
+#: The last day of the calendar: every time before it exists in every time zone.
+_END = datetime(9999, 12, 31, tzinfo=timezone.utc)
+
 
 class Unanswered(TasktoolsError):
     """A schedule does not say when it is due."""
@@ -79,7 +82,12 @@ def runs(dial: Dial, now: datetime) -> Iterator[Time]:
     """
     at, last = now.astimezone(timezone.utc), now.year + FARTHEST
     for _ in range(MOST_QUESTIONS):
-        is_due, seconds = dial.ask(at)
+        try:
+            is_due, seconds = dial.ask(at)
+        except Unanswered as error:
+            if _is_end_of_calendar(error, at):
+                return
+            raise
         if is_due and dial.is_dropped():
             seconds = 0.0  # it is asked anew
         elif is_due:
@@ -89,10 +97,15 @@ def runs(dial: Dial, now: datetime) -> Iterator[Time]:
             yield from _own_clock(dial, at, seconds)
         if seconds is None or seconds > FARTHEST * 366 * 86400:
             return
-        at += timedelta(microseconds=max(1, math.ceil(seconds * 1e6)))
-        if at.year > last:
+        wait = timedelta(microseconds=max(1, math.ceil(seconds * 1e6)))
+        if wait >= _END - at or (at := at + wait).year > last:
             return
     raise Unanswered(f"it is not due before {at.astimezone(dial.app.timezone):%Y-%m-%d %H:%M}, as often as it is asked")
+
+
+def _is_end_of_calendar(error: Unanswered, at: datetime) -> bool:
+    """Whether a schedule has looked for a time after year 9999, where there is none; Celery's crontab raises RuntimeError."""
+    return isinstance(error.__cause__, (OverflowError, RuntimeError, ValueError)) and at.year + FARTHEST >= _END.year
 
 
 def _own_clock(dial: Dial, at: datetime, seconds: float) -> Iterator[Time]:

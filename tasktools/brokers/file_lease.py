@@ -11,6 +11,7 @@ import stat
 import time
 
 from tasktools.brokers.lease import Holder, Lease
+from tasktools.exceptions import ConfigurationError
 
 #: How often a process that waits looks whether the lease is free, in seconds.
 POLL = 0.2
@@ -118,3 +119,9 @@ class FileLease(Lease):
         if self._file is not None:
             file, self._file = self._file, None
             os.close(file)
+
+
+def refusal(error: OSError) -> ConfigurationError:
+    """Return the error for a beat whose lock cannot be used, by what FileLease.hold raises."""
+    sentence = f"Beat cannot keep other beats out: {error}."
+    return ConfigurationError(sentence, hint="remove that file, or name another schedule with --schedule")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 #: How long the connection of a lease may take to be made, in seconds, and an answer on it.
@@ -38,7 +39,10 @@ class Lease(abc.ABC):
     longest_pause = math.inf
     #: The clock of the server as it answered last; None if unknown.
     server_time: ServerTime | None = None
-    #: What was found in place of the lease and is no lease, for whoever wants to report it.
+    #: Whether a text can be what a holder says of itself; None if any can. What no holder says is not taken for a lease.
+    recognizes: Callable[[str], bool] | None = None
+    #: What was found at a key of the lease that no holder has written, and where it is now; "" if nothing was. Whoever reports it
+    #: empties it.
     foreign = ""
     #: How often this object has taken the lease. When `hold` changes it, another process may have held the lease since the call
     #: before, and what this process knows from then may be out of date.

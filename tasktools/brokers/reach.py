@@ -76,7 +76,7 @@ def _reach(run: Callable[..., Any], subject: str, limit: float, *call: Any, cons
 
 
 def _what(error: BaseException) -> str:
-    if is_refused(error) or "AuthenticationError" in _redis_classes(error):
+    if is_refused(error) or "AuthenticationError" in _redis_classes(error) or _amqp_hint(error):
         return "refuses"
     return "answers, but not as Redis or Valkey" if "InvalidResponse" in _redis_classes(error) else "cannot be reached"
 
@@ -133,8 +133,12 @@ def is_refused(error: BaseException) -> bool:
 
 
 def _redis_classes(error: BaseException) -> set[str]:
+    return _classes(error, "redis.exceptions")
+
+
+def _classes(error: BaseException, module: str) -> set[str]:
     classes = (kind for each in chain(error) for kind in type(each).__mro__)
-    return {kind.__name__ for kind in classes if kind.__module__ == "redis.exceptions"}
+    return {kind.__name__ for kind in classes if kind.__module__ == module}
 
 
 def remedy(subject: str, error: BaseException) -> str:
@@ -142,12 +146,24 @@ def remedy(subject: str, error: BaseException) -> str:
     if not is_disk_full(error):
         classes = _redis_classes(error)
         known = next((hint for name, hint in _REMEDIES.items() if name in classes), "")
-        return known or _connecting_hint(error)
+        return known or _amqp_hint(error) or _connecting_hint(error)
     folder = private.folder_of(subject)
     if folder is None:
         return "make room on the disk of that server; its log says what it cannot write"
     disk = shutil.disk_usage(folder)
     return f'make room on the disk of "{folder}": {disk.free / 1e6:,.1f} of {disk.total / 1e6:,.1f} MB are free'
+
+
+def _amqp_hint(error: BaseException) -> str:
+    """Return the hint for what a RabbitMQ refuses; "" for another error."""
+    classes = _classes(error, "amqp.exceptions")
+    if "NotAllowed" in classes:
+        return "make that virtual host and let the user in (rabbitmqctl add_vhost, set_permissions), or name another in the URL"
+    if "AccessRefused" not in classes:
+        return ""
+    if any("Login was refused" in str(each) for each in chain(error)):
+        return _REMEDIES["AuthenticationError"]
+    return "allow its user that on the server (rabbitmqctl set_permissions), or name another user in the URL"
 
 
 def _connecting_hint(error: BaseException) -> str:

@@ -42,6 +42,7 @@ class RedisLease(Lease):
         self.keys = keys
         self.name = keys.full(name)
         self.token = token
+        self._standing_by, self._given_up = f"{self.name}:standing-by", f"{self.name}:given-up"
         self._is_held = False
         self._release = release
         self._asked = (0.0, 0.0)
@@ -76,6 +77,9 @@ class RedisLease(Lease):
         if time.monotonic() - self._asked[1] >= TIME_AGAIN:
             self.ask_time()
         held = self._extended(milliseconds)
+        if isinstance(held, bytes) and not self._is_lease(held):
+            self._move_aside(self.name)
+            return False
         return isinstance(held, bytes) and self._is_own(held)
 
     def _extended(self, milliseconds: int) -> Any:
@@ -96,18 +100,25 @@ class RedisLease(Lease):
         """Return the value of the lease and its milliseconds; None if nobody holds it. Move aside what is no lease."""
         held, left, server = self._ask(["GET", self.name], ["PTTL", self.name], ["TIME"])
         self._note(server)
-        if isinstance(held, ResponseError) or (held is not None and left == -1):
-            self.foreign = str(held) if isinstance(held, ResponseError) else "a text that does not expire"
-            self._move_aside()
+        if isinstance(held, ResponseError) or (held is not None and (left == -1 or not self._is_lease(held))):
+            self._move_aside(self.name)
             return None, 0
         return held, int(left)
 
-    def _move_aside(self) -> None:
+    def _is_lease(self, held: bytes) -> bool:
+        return self.recognizes is None or self.recognizes(held.decode(errors="replace").partition(" ")[2])
+
+    def _move_aside(self, key: str) -> None:
+        """Rename a key that holds something else. It stays there: a beat may have given it a time to expire, as to its lease."""
         try:
-            self.keys.move_aside(self.name)
+            aside = self.keys.move_aside(key)
         except ResponseError as error:
             if "no such key" not in str(error):  # another process has done it
                 raise
+        else:
+            self.foreign = f'the key "{key}" held something else, which is now at "{aside}"'
+            with contextlib.suppress(NoPermissionError):
+                self.keys.client.persist(aside)
 
     def _ask(self, *commands: Sequence[Any], timed: bool = True) -> list[Any]:
         """Return the answers to the commands; an error of a wrong type is the answer of its command, and so is any of TIME.
@@ -145,30 +156,41 @@ class RedisLease(Lease):
             if held is not None and self._is_own(held):
                 pipe.multi()
                 pipe.delete(self.name)
-                pipe.lpush(f"{self.name}:given-up", "1")
-                pipe.pexpire(f"{self.name}:given-up", 1000)
-                pipe.execute()
-            client.zrem(f"{self.name}:standing-by", f"{self.token} {text}")
+                pipe.lpush(self._given_up, "1")
+                _, pushed = pipe.execute(raise_on_error=False)
+                if not isinstance(pushed, RedisError):  # else the key is somebody's
+                    client.pexpire(self._given_up, 1000)
+            client.zrem(self._standing_by, f"{self.token} {text}")
         self._is_held = False
 
     def wait(self, text: str, seconds: float) -> None:
         seconds = min(max(seconds, 0.01), LONGEST_WAIT)
         try:
-            self._stand_by(text, seconds)
-            self.keys.client.blpop([f"{self.name}:given-up"], timeout=seconds)
-        except ResponseError as error:  # the user may not do it, or something else is at one of the two keys
-            if not isinstance(error, NoPermissionError) and "WRONGTYPE" not in str(error):
-                raise
+            for key, use in ((self._standing_by, self._stand_by), (self._given_up, self._wait)):
+                self._use(key, use, text, seconds)
+        except NoPermissionError:
             time.sleep(min(seconds, 0.2))
+
+    def _use(self, key: str, use: Callable[[str, float], None], text: str, seconds: float) -> None:
+        """Call `use(text, seconds)`, which writes a key; move aside what else is there."""
+        try:
+            use(text, seconds)
+        except ResponseError as error:
+            if "WRONGTYPE" not in str(error):
+                raise
+            self._move_aside(key)
+
+    def _wait(self, text: str, seconds: float) -> None:
+        self.keys.client.blpop([self._given_up], timeout=seconds)
 
     def _stand_by(self, text: str, seconds: float) -> None:
         now = (self.server_time.unix if self.server_time else time.time()) * 1000
-        key = f"{self.name}:standing-by"
+        key = self._standing_by
         with self.keys.client.pipeline(transaction=False) as pipe:
             pipe.zremrangebyscore(key, "-inf", now)
             pipe.zadd(key, {f"{self.token} {text}": now + (seconds + BELIEVED) * 1000})
-            pipe.pexpire(key, int((LONGEST_WAIT + BELIEVED) * 1000))
             pipe.execute()
+        self.keys.client.pexpire(key, int((LONGEST_WAIT + BELIEVED) * 1000))
 
     def close(self) -> None:
         if self._release is not None:
@@ -176,17 +198,24 @@ class RedisLease(Lease):
                 self._release()
 
 
-def look(keys: Keys, name: str) -> tuple[Holder | None, list[Holder]]:
-    """Return who holds a lease, and who stands by."""
+def holder_of(keys: Keys, name: str) -> Holder | None:
+    """Return who holds a lease. Raises ResponseError if something else is at its key."""
     full = keys.full(name)
     with keys.client.pipeline(transaction=False) as pipe:
-        held, left, (seconds, _) = pipe.get(full).pttl(full).time().execute()
+        held, left = pipe.get(full).pttl(full).execute()
+    return None if held is None else holder(held, left)
+
+
+def standing_by(keys: Keys, name: str) -> list[Holder]:
+    """Return who waits for a lease, without its holder. Raises ResponseError if something else is at their key."""
+    full = keys.full(name)
+    with keys.client.pipeline(transaction=False) as pipe:
+        held, (seconds, _) = pipe.get(full).time().execute(raise_on_error=False)
     waiting = keys.client.zrangebyscore(f"{full}:standing-by", int(seconds) * 1000, "+inf", withscores=True)
-    token = (held or b"").partition(b" ")[0]
-    standing = [
+    token = held.partition(b" ")[0] if isinstance(held, bytes) else b""
+    return [
         holder(text, int(until - int(seconds) * 1000)) for text, until in waiting if text.partition(b" ")[0] != token
     ]
-    return None if held is None else holder(held, left), standing
 
 
 def holder(value: bytes, milliseconds: int) -> Holder:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tasktools import conf
 from tasktools.arguments.names import shown, shown_path
 from tasktools.brokers import broker_of, private
-from tasktools.exceptions import ConfigurationError, PrivateServerError, UsageError
+from tasktools.exceptions import ConfigurationError, PrivateServerError, UsageError, tried
 from tasktools.management.first_lines import require_tables
 from tasktools.project import BeatPlan, current_project
 
@@ -35,11 +35,22 @@ class BeatSetup:
         #: The dotted name of the scheduler that the project has chosen, or of ours.
         self.scheduler = scheduler_of(found.app, options.get("scheduler"), file=self.typed)
         self._is_typed = bool(options.get("scheduler"))
+        self._require_interval(options.get("max_interval"))
         if self.is_ours and not self._is_typed:
             self._require_permission()
         if not self.stands_by and is_redbeat(self.scheduler):
             sentence = "--no-standby does not work with RedBeat, which waits for its own lock."
             raise UsageError(sentence, hint="leave it out, or choose no scheduler")
+
+    def _require_interval(self, typed: str | None) -> None:
+        """Raise UsageError or ConfigurationError for a longest pause that is negative: beat would make no pause at all."""
+        asked = tried(lambda: int(typed or 0), lambda _: 0)  # Celery reports what is no number
+        value = asked or self.app.conf.beat_max_loop_interval
+        if isinstance(value, (int, float)) and value < 0:
+            kind, name = (
+                (UsageError, "--max-interval") if asked else (ConfigurationError, "CELERY_BEAT_MAX_LOOP_INTERVAL")
+            )
+            raise kind(f"{name} is {value}, and a pause cannot be negative.", hint="give seconds, or leave it out")
 
     def require_schedule(self, *, is_first: bool = True) -> None:
         """Raise ConfigurationError or UsageError if beat could not work with the scheduler or with the schedule.
@@ -164,14 +175,13 @@ def _spare_lock() -> str:
 
 def _require_lock(path: str) -> None:
     """Raise ConfigurationError if a file cannot be the lock of beat: beat would wait for it without an end."""
-    from tasktools.brokers.file_lease import FileLease
+    from tasktools.brokers.file_lease import FileLease, refusal
 
     lease = FileLease(path)
     try:
         lease.hold("", 1)
     except OSError as error:
-        sentence = f"Beat cannot keep other beats out: {error}."
-        raise ConfigurationError(sentence, hint="remove that file, or name another schedule with --schedule") from error
+        raise refusal(error) from error
     finally:
         lease.close()
 

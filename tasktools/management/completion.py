@@ -60,7 +60,9 @@ def queue_names(line: Line) -> Iterable[str]:
 
 def entry_names(line: Line) -> Iterable[str]:
     """Return the names of the entries of the schedule that the settings and the code have."""
-    return [str(name) for name in line.app.conf.beat_schedule or ()]
+    from tasktools.beat.records import titles
+
+    return titles(line.app.conf.beat_schedule or ()).values()
 
 
 def keywords(line: Line) -> Iterable[str]:

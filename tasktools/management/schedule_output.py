@@ -57,7 +57,7 @@ def introduce(command: TasktoolsCommand, reading: Reading, view: View) -> None:
         command.warn(
             ConfigurationError(
                 "What is where beats keep their lease and last runs was not written by a beat.",
-                hint="the next beat that starts moves it aside",
+                hint="the next beat that starts or stands by moves it aside",
             )
         )
     if command.as_json:

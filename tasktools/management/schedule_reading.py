@@ -14,7 +14,7 @@ from tasktools import conf
 from tasktools.beat.choice import class_of, is_ours, keeps_file, require_scheduler, scheduler_of
 from tasktools.beat.entries import entries_of
 from tasktools.beat.outlook import EntryInfo, View, outlook
-from tasktools.beat.records import LastRun
+from tasktools.beat.records import LastRun, field_of
 from tasktools.beat.state import State, read_state
 from tasktools.beat.version import schedule_digest
 from tasktools.checks.schedule import silenced_kinds
@@ -61,12 +61,14 @@ class Reading:
     def _kept(self) -> Mapping[str, LastRun] | None:
         """Return when the entries last ran; None if the scheduler's own entries say it."""
         if is_ours(self.scheduler):
-            return self.state.runs
+            runs = self.state.runs
+            return {each.name: runs[field] for each in self.planned if (field := field_of(each.key)) in runs}
         if keeps_file(self.scheduler):
-            return self._kept_in_file()
+            kept = self._kept_in_file()
+            return {each.name: kept[each.key] for each in self.planned if each.key in kept}
         return {} if all(each.source in ("settings", "code") for each in self.planned) else None
 
-    def _kept_in_file(self) -> Mapping[str, LastRun]:
+    def _kept_in_file(self) -> Mapping[Any, LastRun]:
         from tasktools.beat.kept_runs import kept_runs
         from tasktools.beat.state_file import runtime_place
 
@@ -82,12 +84,12 @@ def _temporary() -> Path:
     return Path(tempfile.gettempdir())
 
 
-def in_settings(app: Celery) -> set[str]:
+def in_settings(app: Celery) -> set[Any]:
     """Return the names of the entries that Django's settings have. Celery adds those of add_periodic_task to the same object."""
     prefix = getattr(app.conf, "prefix", None) or ""
     schedules = (getattr(settings, name, None) for name in (f"{prefix}BEAT_SCHEDULE", "CELERYBEAT_SCHEDULE"))
     found = next((each for each in schedules if isinstance(each, Mapping)), {})
-    return {str(name) for name, fields in found.items() if not _is_added(fields)}
+    return {name for name, fields in found.items() if not _is_added(fields)}
 
 
 def _is_added(fields: Any) -> bool:

@@ -79,11 +79,15 @@ def enqueue_many(app: Celery, calls: Iterable[Call], *, batch_size: int = BATCH_
 class Publisher:
     """Sends batch after batch over one connection. Use it as a context manager."""
 
-    def __init__(self, app: Celery, *, listen: bool = True) -> None:
-        """Without `listen`, no results are subscribed to. This uses a switch of Celery that applies to the whole process."""
+    def __init__(self, app: Celery, *, listen: bool = True, is_run: bool = True) -> None:
+        """Without `listen`, no results are subscribed to. This uses a switch of Celery that applies to the whole process.
+
+        With `is_run`, errors say what of a run of batches was not sent.
+        """
         self.app = app = PROXIED.of(app)() if PROXIED.exists(app) else app
         self.broker = broker_of(app)
         self.listen = listen
+        self._is_run = is_run
         #: How many calls the tasks' own apply_async has declined: the ids of these calls belong to no message.
         self.declined: Counter[str] = Counter()
         self._stack = contextlib.ExitStack()
@@ -108,7 +112,7 @@ class Publisher:
         """
         if self._connection is None:
             self.broker.prepare()
-            self._connection = connect(self.broker, LIMIT, consequence=" Nothing more was sent.")
+            self._connection = connect(self.broker, LIMIT, consequence=self._of_run("Nothing more was sent."))
             self._stack.callback(self._connection.release)
             connection = self._connection
             self._errors = (*connection.connection_errors, *connection.channel_errors, KombuError, OSError)
@@ -183,12 +187,17 @@ class Publisher:
 
     def _unsent(self, error: BaseException, calls: int = 1) -> Unreachable:
         consequence = "This batch was not sent." if calls else "How far the run has come was not written down."
-        return Unreachable(f"{self._broke_off(error)} {consequence}", hint=remedy(self.broker.name, error))
+        return Unreachable(f"{self._broke_off(error)}{self._of_run(consequence)}", hint=remedy(self.broker.name, error))
+
+    def _of_run(self, sentence: str) -> str:
+        return f" {sentence}" if self._is_run else ""
 
     def _sent_in_part(self, error: SentInPart) -> InDoubt:
         keys = ", ".join(f'"{shown(key)}"' for key in error.keys)
-        sentence = f"{self._broke_off(error.reason)} What was for {keys} was not sent, the rest of this batch was."
-        hint = "see what these keys of the broker hold, and send what was for them from a file of its own"
+        rest = f"the rest{self._of_run('of this batch')} was."
+        sentence = f"{self._broke_off(error.reason)} What was for {keys} was not sent, {rest}"
+        more = ", and send what was for them from a file of its own" if self._is_run else ""
+        hint = f"see what these keys of the broker hold{more}"
         return InDoubt(sentence, hint=hint, in_part=True)
 
     def _broke_off(self, error: BaseException) -> str:

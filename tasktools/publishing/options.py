@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Mapping
-from datetime import date
+from datetime import date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
@@ -63,7 +63,15 @@ def _speaks_amqp(app: Celery) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value)
+    return isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _is_span(value: Any) -> bool:
+    """Whether a value is a number of seconds that leads from now to a time of the calendar."""
+    try:
+        return _is_number(value) and bool(datetime.now(timezone.utc) + timedelta(seconds=value))
+    except OverflowError:
+        return False
 
 
 def _is_time(value: Any) -> bool:
@@ -95,9 +103,9 @@ _TIME = Option("a time, as datetime or in ISO 8601", _is_time)
 
 #: By name: the options that `Task.apply_async`, `Celery.send_task` and kombu's `Producer.publish` read.
 OPTIONS: Mapping[str, Option] = {
-    "countdown": _SECONDS,
+    "countdown": Option("a number of seconds", _is_span),
     "eta": _TIME,
-    "expires": Option("a number of seconds or a time", lambda value: _is_number(value) or _is_time(value)),
+    "expires": Option("a number of seconds or a time", lambda value: _is_span(value) or _is_time(value)),
     "queue": Option("the name of a queue", lambda value: isinstance(value, (str, Queue))),
     "priority": Option("a whole number"),
     "serializer": Option("the name of a serializer", _is_serializer),

@@ -22,7 +22,7 @@ from tasktools.brokers import broker_of, redis_lease
 from tasktools.brokers.file_lease import MARK, FileLease
 from tasktools.brokers.keys import Keys
 from tasktools.brokers.lease import Holder
-from tasktools.brokers.redis_lease import LONGEST_WAIT, RedisLease, look
+from tasktools.brokers.redis_lease import LONGEST_WAIT, RedisLease, holder_of, standing_by
 from tasktools.exceptions import Unreachable
 from tests.brokers.lease_contract import *  # noqa: F403 - the tests of every lease
 from tests.brokers.lease_contract import LATE, SECONDS, Place, start
@@ -241,8 +241,7 @@ def test_redis__what_is_no_lease_is_moved_aside(
     else:
         client.set(name, "a text of somebody")
     assert lease.hold("one", 5) is None
-    assert ("WRONGTYPE" in lease.foreign) is (kind == "list")
-    assert lease.foreign
+    assert lease.foreign == f'the key "{name}" held something else, which is now at "{name}:moved-aside"'
     assert client.get(name) == b"me one"
     assert client.type(f"{name}:moved-aside") == (b"list" if kind == "list" else b"string")
     assert client.ttl(f"{name}:moved-aside") == -1
@@ -265,10 +264,56 @@ def test_redis__a_text_in_place_of_its_own_lease_is_somebody_s_until_that_would_
 def test_redis__something_else_at_a_key_of_those_that_wait(
     client: Any, lease: RedisLease, name: str, part: str
 ) -> None:
-    client.set(f"{name}:{part}", "something")
-    lease.wait("one", 5)  # for a moment, and by looking again and again
-    assert client.get(f"{name}:{part}") == b"something"
-    client.delete(f"{name}:{part}")
+    """It got a time to expire, and was lost."""
+    key = f"{name}:{part}"
+    client.set(key, "something")
+    lease.wait("one", 0.05)
+    assert client.get(f"{key}:moved-aside") == b"something"
+    assert client.ttl(f"{key}:moved-aside") == -1
+    assert lease.foreign == f'the key "{key}" held something else, which is now at "{key}:moved-aside"'
+    lease.wait("one", 0.05)
+    assert client.type(f"{name}:standing-by") == b"zset"
+    client.delete(f"{key}:moved-aside")
+
+
+def test_redis__something_else_where_the_lease_is_given_up(client: Any, lease: RedisLease, name: str) -> None:
+    """It got a time to expire of one second, and was lost."""
+    lease.hold("one", 30)
+    client.set(f"{name}:given-up", "something")
+    lease.give_up("one")
+    assert not client.exists(name)
+    assert client.get(f"{name}:given-up") == b"something"
+    assert client.ttl(f"{name}:given-up") == -1
+    client.delete(f"{name}:given-up")
+
+
+@pytest.mark.parametrize("expires", [None, 60_000])
+@pytest.mark.parametrize("holding", [True, False])
+def test_redis__what_no_holder_says_is_moved_aside(
+    client: Any, lease: RedisLease, name: str, holding: bool, expires: int | None
+) -> None:
+    lease.recognizes = lambda text: text.startswith("beat")
+    if holding:
+        lease.hold("beat one", 5)
+    client.set(name, "a text of somebody", px=expires)
+    assert lease.hold("beat one", 5) is None
+    assert client.get(name) == b"me beat one"
+    assert client.get(f"{name}:moved-aside") == b"a text of somebody"
+    assert client.ttl(f"{name}:moved-aside") == -1
+    assert lease.foreign
+    client.delete(f"{name}:moved-aside")
+
+
+def test_redis__what_another_holder_says_is_recognized(keys: Keys, lease: RedisLease, name: str) -> None:
+    lease.recognizes = lambda text: text.startswith("beat")
+    lease.hold("beat one", 5)
+    lease.keys.client.delete(name)
+    RedisLease(keys, name, "other").hold("beat two", 5)
+    for _ in range(2):
+        held = lease.hold("beat one", 5)
+        assert held is not None
+        assert held.text == "beat two"
+    assert lease.foreign == ""
 
 
 def test_redis__what_expires_is_held_by_somebody_until_then(client: Any, lease: RedisLease, name: str) -> None:
@@ -386,6 +431,19 @@ def test_redis__the_lease_passes_to_another_while_it_is_given_up(
     lease.give_up("one")
     assert client.get(name) == b"other two"
     assert not client.exists(f"{name}:given-up")
+
+
+def look(keys: Keys, name: str) -> tuple[Holder | None, list[Holder]]:
+    return holder_of(keys, name), standing_by(keys, name)
+
+
+def test_look__something_else_at_the_key_of_the_lease(keys: Keys, client: Any, name: str) -> None:
+    """It does not hide those that wait."""
+    RedisLease(keys, name, "b").wait("waits", 0.01)
+    client.rpush(name, "mine")
+    with pytest.raises(ResponseError, match="WRONGTYPE"):
+        holder_of(keys, name)
+    assert [each.text for each in standing_by(keys, name)] == ["waits"]
 
 
 def test_look__nobody(keys: Keys, name: str) -> None:

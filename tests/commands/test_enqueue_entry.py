@@ -57,6 +57,21 @@ def test_entry__is_sent_as_beat_sends_it(schedule: Any, sent: Any, queue: str, r
     assert headers["expires"]
 
 
+def test_entry__whose_name_is_no_text(app: Any, schedule: Any, sent: Any, queue: str, run_command: Run) -> None:
+    schedule()
+    options = {"queue": queue}
+    app.conf.beat_schedule = {
+        name: {"task": TASK, "schedule": 60, "args": args, "options": options}
+        for name, args in ((5, (1,)), ("5", (2,)))
+    }
+    for typed in ("5", "(5)"):
+        done = run_command("enqueue", "--entry", typed)
+        assert (done.err, done.code) == ("", 0)
+    assert sorted(each["headers"]["argsrepr"] for each in sent()) == ["(1,)", "(2,)"]
+    app.conf.beat_schedule = {5: {"task": TASK, "schedule": 60, "args": (3,), "options": options}}
+    assert run_command("enqueue", "--entry", "5").code == 0
+
+
 def test_entry__its_lazy_arguments_are_made(schedule: Any, sent: Any, queue: str, run_command: Run) -> None:
     made = iter((7, 8))
     entry = {

@@ -154,6 +154,35 @@ def test_lease__that_is_right(planned: Any, settings: Any, lease: Any, seconds: 
     assert plan.lease == seconds
 
 
+@pytest.mark.parametrize(
+    ("words", "changes", "sentence"),
+    [
+        (["--max-interval", "-1"], {}, "--max-interval is -1, and a pause cannot be negative."),
+        (["--max-interval=-1"], {"beat_scheduler": "celery.beat:PersistentScheduler"}, "--max-interval is -1,"),
+        (
+            [],
+            {"beat_max_loop_interval": -0.5},
+            "CELERY_BEAT_MAX_LOOP_INTERVAL is -0.5, and a pause cannot be negative.",
+        ),
+        (["--max-interval", "-1"], {"beat_max_loop_interval": 5}, "--max-interval is -1,"),
+        (["--max-interval", "0"], {"beat_max_loop_interval": -1}, "CELERY_BEAT_MAX_LOOP_INTERVAL is -1,"),
+    ],
+)
+def test_negative_pause__is_refused(planned: Any, words: list[str], changes: dict[str, Any], sentence: str) -> None:
+    """Beat made no pause at all."""
+    ran, given, _ = planned(*words, **changes)
+    assert ran.code == 2
+    assert sentence in ran.err
+    assert given == []
+
+
+@pytest.mark.parametrize(("typed", "setting"), [("5", None), ("0", None), ("5", -1)])
+def test_pause_that_is_right__is_taken(planned: Any, typed: str, setting: Any) -> None:
+    ran, given, _ = planned("--max-interval", typed, beat_max_loop_interval=setting)
+    assert ran.code == 0, ran.err
+    assert given
+
+
 def test_no_standby__is_refused_with_redbeat(planned: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tasktools.beat.choice.is_redbeat", lambda scheduler: True)
     ran, _, _ = planned("--no-standby", "-S", f"{__name__}:Stored")

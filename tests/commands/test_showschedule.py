@@ -14,7 +14,7 @@ import redis
 from celery.schedules import BaseSchedule, crontab
 from django.core.management import call_command
 
-from tasktools.beat.records import CHARGE, ENTRY, Beat, LastRun, key_of, lease_of
+from tasktools.beat.records import CHARGE, ENTRY, Beat, LastRun, field_of, key_of, lease_of
 from tasktools.beat.version import schedule_digest
 from tasktools.brokers import broker_of
 from tasktools.brokers.keys import Keys
@@ -177,8 +177,35 @@ def test_showschedule__as_seen_from_a_change_of_the_clocks(schedule: Any, run_co
             '"tomorrow" is no time.\nHint: write ISO 8601, as in 2030-01-31T18:00 or 2030-01-31T18:00+02:00',
         ),
         (
+            ["--at", ""],
+            '"" is no time.\nHint: write ISO 8601, as in 2030-01-31T18:00 or 2030-01-31T18:00+02:00',
+        ),
+        (
+            ["--at", "9999-12-31T23:59:59-14:00"],
+            '"9999-12-31T23:59:59-14:00" is no time.\n'
+            "Hint: write ISO 8601, as in 2030-01-31T18:00 or 2030-01-31T18:00+02:00",
+        ),
+        (
+            ["--at", "0001-01-01T00:00+00:00"],
+            '"0001-01-01T00:00+00:00" is no time with which a schedule can calculate.\n'
+            "Hint: give one of the years 1970 to 9998",
+        ),
+        (
+            ["--at", "9999-06-01"],
+            '"9999-06-01" is no time with which a schedule can calculate.\nHint: give one of the years 1970 to 9998',
+        ),
+        (
+            ["--at", "", "--overdue"],
+            "--overdue is about now, and --at about another time.\nHint: leave one of them out",
+        ),
+        (
             ["--at", "2030-01-31T18:00", "--overdue"],
             "--overdue is about now, and --at about another time.\nHint: leave one of them out",
+        ),
+        (
+            ["-S", "os:path"],
+            '"os:path" is no scheduler of beat: it names a module.\n'
+            "Hint: name a class with -S, as celery.beat:PersistentScheduler",
         ),
         (
             ["-S", "no_such:Scheduler"],
@@ -190,6 +217,16 @@ def test_showschedule__as_seen_from_a_change_of_the_clocks(schedule: Any, run_co
 def test_showschedule__refuses_what_it_cannot_read(schedule: Any, typed: Run, words: list[str], error: str) -> None:
     schedule(nightly=60)
     assert typed("showschedule", *words) == Ran("", f"{error}\n", 2)
+
+
+@pytest.mark.parametrize("at", ["1970-01-02", "9998-12-31"])
+def test_showschedule__at_the_ends_of_the_calendar(schedule: Any, run_command: Run, at: str) -> None:
+    """It said that the entry cannot run."""
+    schedule(nightly=crontab("30", "2"), often=60, leap=crontab("0", "0", day_of_month="29", month_of_year="2"))
+    found = document(run_command("showschedule", "--at", at, "--next", "1000", "--json"))["entries"]
+    assert [(each["name"], each["fault"]) for each in found] == [("leap", ""), ("nightly", ""), ("often", "")]
+    counts = [len(each["next"]) for each in found]
+    assert counts == ([12, 1000, 1000] if at.startswith("1970") else [0, 365, 1000])
 
 
 def test_overdue__is_what_should_have_run(schedule: Any, keep: Any, run_command: Run) -> None:
@@ -350,6 +387,35 @@ def test_showschedule__of_keys_that_something_else_has_written(
     foreign = "What is where beats keep their lease and last runs was not written by a beat.\n"
     assert (done.err.startswith(foreign), done.code) == (what != "an entry", 0)
     assert " never " in done.out
+
+
+def test_showschedule__names_that_are_no_text(app: Any, schedule: Any, keys: Keys, run_command: Run) -> None:
+    """The last run of 5 was not found, and of 5 and "5" only one was shown."""
+    schedule()
+    app.conf.beat_schedule = {each: {"task": TASK, "schedule": 60, "args": (1,)} for each in (5, "5", ("a", 1))}
+    app.conf.beat_schedule[5]["task"] = "nowhere.task"
+    for count, name in enumerate(app.conf.beat_schedule, 1):
+        run = LastRun(at=datetime.now(timezone.utc), count=count, task_id="an-id")
+        keys.client.hset(keys.full(key_of(app)), field_of(name), run.text())
+    entries = document(run_command("showschedule", "--json"))["entries"]
+    assert [(each["name"], each["runs"], bool(each["fault"])) for each in entries] == [
+        ("('a', 1)", 3, False),
+        ("(5)", 1, True),
+        ("5", 2, False),
+    ]
+
+
+def test_showschedule__something_else_where_beats_stand_by(
+    app: Any, schedule: Any, keys: Keys, run_command: Run
+) -> None:
+    """It hid the beat in charge."""
+    schedule(often=60)
+    lease = RedisLease(keys, lease_of(app), "one")
+    assert lease.hold(Beat(host="web", pid=12, since=None).text(), 30) is None
+    keys.client.set(keys.full(f"{lease_of(app)}:standing-by"), "garbage")
+    done = run_command("showschedule")
+    assert "What is where beats keep their lease and last runs was not written by a beat.\n" in done.err
+    assert "In charge: web (pid 12).\n" in done.err
 
 
 @pytest.mark.parametrize("words", [[], ["--json"], ["--overdue"]])

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandParser
 
-from tasktools.arguments.durations import parse_time
-from tasktools.arguments.names import matches, shown, unknown
-from tasktools.arguments.numbers import whole_number
-from tasktools.discovery.celery_app import Found
-from tasktools.exceptions import ArgumentError
+from tasktools.arguments.names import matches, unknown
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.completion import completed_by, entry_names
-from tasktools.startup import require_timezone
 
 if TYPE_CHECKING:
-    from tasktools.beat.outlook import EntryInfo, View
+    from tasktools.beat.outlook import EntryInfo
 
 
 class Command(TasktoolsCommand):
@@ -35,11 +29,12 @@ class Command(TasktoolsCommand):
         parser.add_argument("-S", "--scheduler", help="the class of the scheduler, if beat is started with this option")
 
     def run(self, *, pattern: str, **options: Any) -> None:
+        from tasktools.management.schedule_options import view_of
         from tasktools.management.schedule_output import Document, introduce, show
         from tasktools.management.schedule_reading import Reading
 
         found = self.find_app(options["app"])
-        view = self._view(found, options)
+        view = view_of(found.app, options)
         self.load_tasks(found)
         reading = Reading(self, found, options["scheduler"])
         entries = self._chosen(reading.outlook(view), pattern)
@@ -58,15 +53,6 @@ class Command(TasktoolsCommand):
             verb = "entry should have run and has" if len(entries) == 1 else "entries should have run and have"
             self.end_with(1, f"{len(entries)} {verb} not.")
 
-    def _view(self, found: Found, options: dict[str, Any]) -> View:
-        from tasktools.beat.outlook import View
-
-        require_timezone(found.app)
-        if options["overdue"] and options["at"]:
-            raise ArgumentError("--overdue is about now, and --at about another time.", hint="leave one of them out")
-        at = options["at"] and parse_time(options["at"], found.app.timezone).astimezone(timezone.utc)
-        return View(now=datetime.now(timezone.utc), at=at, count=_count(options["count"]))
-
     def _chosen(self, entries: list[EntryInfo], pattern: str) -> list[EntryInfo]:
         if not entries:
             self.note("The schedule has no entries. Write one into CELERY_BEAT_SCHEDULE.")
@@ -75,16 +61,3 @@ class Command(TasktoolsCommand):
         if not chosen:
             raise unknown(pattern, [entry.name for entry in entries], "matches", "entry")
         return chosen
-
-
-def _count(typed: Any) -> int:
-    number = 1 if typed is None else whole_number(str(typed), most=MOST)
-    if number is not None:
-        return number
-    raise ArgumentError(
-        f'--next "{shown(str(typed))}" is no number from 1 to {MOST}.', hint="give how many times to show"
-    )
-
-
-#: How many times of an entry are shown at the most.
-MOST = 1000

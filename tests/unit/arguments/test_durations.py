@@ -72,7 +72,24 @@ def test_parse_time__an_offset_is_kept(word: str) -> None:
     assert parse_time(word, BERLIN) == datetime(2030, 1, 31, 13, 0, tzinfo=timezone.utc)
 
 
-@pytest.mark.parametrize("word", ["", "soon", "18:00", "2030-13-01T00:00", "2030-02-30T00:00", "31.01.2030 18:00"])
+@pytest.mark.parametrize("word", ["0001-01-01T00:00:00+00:00", "9999-12-31T23:59:59"])
+def test_parse_time__at_the_ends_of_the_calendar(word: str) -> None:
+    assert parse_time(word, timezone.utc) == datetime.fromisoformat(word).replace(tzinfo=timezone.utc)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "0001-01-01T00:00",
+        "9999-12-31T23:59:59-14:00",
+        "",
+        "soon",
+        "18:00",
+        "2030-13-01T00:00",
+        "2030-02-30T00:00",
+        "31.01.2030 18:00",
+    ],
+)
 def test_parse_time__anything_else_is_none(word: str) -> None:
     with pytest.raises(ArgumentError) as caught:
         parse_time(word, BERLIN)

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 from celery import Celery
-from celery.beat import PersistentScheduler
+from celery.beat import PersistentScheduler, Scheduler
 
 from tasktools.beat import choice
-from tasktools.beat.choice import OURS, is_set, keeps_file, load, require_scheduler, scheduler_of
+from tasktools.beat.choice import OURS, is_ours, is_set, keeps_file, load, require_scheduler, scheduler_of
+from tasktools.beat.entries import entries_of
 from tasktools.exceptions import ConfigurationError, UsageError
 
 CELERYS = "celery.beat:PersistentScheduler"
@@ -96,6 +97,41 @@ def test_load__a_name_that_a_distribution_registers(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(choice, "entry_points", lambda group: registered if group == "celery.beat_schedulers" else [])
     assert load("mine") is PersistentScheduler
     require_scheduler("mine", typed=True)
+
+
+def test_scheduler_of_an_app_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Django raises RuntimeError when its models are imported."""
+
+    def refuse(name: str, **_: Any) -> None:
+        raise RuntimeError("Model class x.Y doesn't declare an explicit app_label and isn't in INSTALLED_APPS.")
+
+    monkeypatch.setattr(choice, "symbol_by_name", refuse)
+    assert not is_ours("x:Y")
+    assert not keeps_file("x:Y")
+    with pytest.raises(UsageError, match=r'"x:Y" cannot be loaded\. RuntimeError: Model class') as refused:
+        require_scheduler("x:Y", typed=True)
+    assert refused.value.hint == "add its app to INSTALLED_APPS"
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [("os:path", "a module"), ("os:sep", "a str"), ("pathlib:Path", "Path")],
+    ids=["module", "text", "class"],
+)
+def test_require_scheduler__that_is_none(name: str, what: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        require_scheduler(name, typed=True)
+    assert refused.value.sentence == f'"{name}" is no scheduler of beat: it names {what}.'
+    assert refused.value.hint == "name a class with -S, as celery.beat:PersistentScheduler"
+
+
+def make(**options: Any) -> Any:
+    return Scheduler(**options)
+
+
+def test_require_scheduler__a_function_that_makes_one(shop: Celery) -> None:
+    require_scheduler(f"{__name__}:make", typed=True)
+    assert [each.name for each in entries_of(shop, f"{__name__}:make")] == []
 
 
 @pytest.mark.parametrize(

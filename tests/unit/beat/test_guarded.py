@@ -7,6 +7,7 @@ import shelve
 import signal
 import time
 from collections.abc import Callable
+from dbm import dumb
 from pathlib import Path
 from typing import Any
 
@@ -232,6 +233,61 @@ def test_user_without_permission__gets_a_lock_of_this_machine(
     beat.close()
     assert other.hold("other", 1) is None
     other.close()
+
+
+def test_lock_that_becomes_unusable__is_not_called_the_broker(
+    guarded: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    lock = tmp_path / "beat.lock"
+    monkeypatch.setattr(module, "lease_for", lambda app, token: FileLease(str(lock)))
+    beat: Guarded = guarded(lock=str(lock))
+    assert beat.tick() == 0.25
+    lock.unlink()
+    lock.mkdir()
+    beat.leadership.ask_again()
+    assert beat.tick() == AGAIN
+    lock.rmdir()
+    assert beat.tick() == 0
+    assert beat.tick() == 0.25
+    assert [each for each in caplog.messages if "lock" in each or "goes on" in each] == [
+        f'beat: Beat cannot keep other beats out: the lock "{lock}" cannot be used: Is a directory. '
+        "Hint: remove that file, or name another schedule with --schedule",
+        "beat: goes on.",
+    ]
+    beat.close()
+
+
+def test_damaged_file__is_set_aside_and_beat_goes_on(
+    guarded: Any, lease: Plain, tmp_path: Path, app: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A beat that was killed while it wrote its file did not start again."""
+    with dumb.open(str(tmp_path / "beat"), "c") as store:
+        store["entries"] = b""
+    made: Any = module.made(celery.beat.PersistentScheduler, app, schedule_filename=str(tmp_path / "beat"))
+    assert made.schedule is not None
+    made.close()
+    names = {each.name for each in tmp_path.iterdir()}
+    assert {"beat.damaged.dat", "beat.damaged.dir"} <= names
+    [said] = [each for each in caplog.messages if "damaged" in each]
+    assert said == (
+        f'beat: the schedule "{tmp_path}/beat" cannot be read, and is now at "{tmp_path}/beat.damaged": '
+        "all entries start as new ones: EOFError: Ran out of input."
+    )
+    again: Any = module.made(celery.beat.PersistentScheduler, app, schedule_filename=str(tmp_path / "beat"))
+    again.close()
+
+
+def test_scheduler_that_cannot_be_made__its_file_stays(tmp_path: Path, app: Any) -> None:
+    class Failing(celery.beat.PersistentScheduler):
+        def setup_schedule(self) -> None:
+            super().setup_schedule()
+            raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError):
+        module.made(Failing, app, schedule_filename=str(tmp_path / "beat"))
+    assert not [each for each in tmp_path.iterdir() if "damaged" in each.name]
+    with pytest.raises(RuntimeError):
+        module.made(lambda app: Failing(app, schedule_filename=str(tmp_path / "beat")), app)
 
 
 def test_file_of_a_lost_lease__is_not_overwritten(guarded: Any, lease: Plain, tmp_path: Path, app: Any) -> None:

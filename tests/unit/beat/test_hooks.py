@@ -275,7 +275,7 @@ def test_transaction_executed_in_part__what_was_sent_is_not_sent_again(
     monkeypatch.setattr(batch, "transact", later)
     beat.tick()
     monkeypatch.setattr(batch, "transact", theirs)
-    assert any('What was for "odd" was not sent, the rest of this batch was.' in each for each in caplog.messages)
+    assert any('What was for "odd" was not sent, the rest was.' in each for each in caplog.messages)
     for _ in range(3):
         site.go(beat)
     assert site.sent() == ["a"]

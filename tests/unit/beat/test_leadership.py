@@ -238,12 +238,32 @@ def test_overtaken__says_why(lead: Leadership, now: Now, caplog: pytest.LogCaptu
 
 def test_foreign_text_at_the_key__is_reported_once(lead: Leadership, caplog: pytest.LogCaptureFixture) -> None:
     lease = Fake()
-    lease.foreign = "a text that does not expire"
+    for _ in range(2):  # before it is in charge, and later
+        lease.foreign = 'the key "\x1b" held something else'
+        lead.ensure(lease)
+        lead.ensure(lease)
+    assert [each for each in caplog.messages if "held" in each] == [
+        r'beat: the key "\x1b" held something else.',
+    ] * 2
+
+
+def test_foreign_text_at_a_key__is_reported_by_a_beat_that_stands_by(
+    lead: Leadership, caplog: pytest.LogCaptureFixture
+) -> None:
+    lease = Fake()
+    lease.other, lease.foreign = Holder(text=OTHER.text(), seconds=3), "the key held something else"
     lead.ensure(lease)
+    assert "beat: the key held something else." in caplog.messages
+
+
+def test_lease__recognizes_what_beats_say_of_themselves(lead: Leadership) -> None:
+    lease = Fake()
     lead.ensure(lease)
-    assert [each for each in caplog.messages if "moved aside" in each] == [
-        "beat: what was at the key of the lease was no lease, and was moved aside: a text that does not expire"
-    ]
+    assert lease.recognizes is not None
+    assert lease.recognizes(OTHER.text())
+    assert lease.recognizes('{"version": 9}')
+    assert not lease.recognizes("text of somebody")
+    assert not lease.recognizes("[1]")
 
 
 def test_terms__count_what_may_have_been_anothers(lead: Leadership) -> None:

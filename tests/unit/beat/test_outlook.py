@@ -34,7 +34,7 @@ def app() -> Celery:
 
 def planned(app: Celery, each: Any, source: str = "settings", **fields: Any) -> Planned:
     fields = {"task": "shop.add", "args": (1, 2), "last_run_at": NOW, **fields}
-    return Planned(name="x", entry=ScheduleEntry("x", schedule=each, app=app, **fields), source=source)
+    return Planned(name="x", key="x", entry=ScheduleEntry("x", schedule=each, app=app, **fields), source=source)
 
 
 def look(
@@ -143,7 +143,7 @@ def test_outlook__of_an_entry_that_cannot_run(app: Celery, source: str, fields: 
 
 def test_outlook__of_an_entry_that_cannot_be_made(app: Celery) -> None:
     app.conf.beat_schedule = {"x": {"task": "shop.add", "schedule": "soon", "args": (1, 2)}}
-    found = look(app, Planned(name="x", entry=None, source="settings"), {})
+    found = look(app, Planned(name="x", key="x", entry=None, source="settings"), {})
     assert (found.task, found.when, found.args, found.next) == ("shop.add", "", (1, 2), ())
     assert found.fault == "its schedule is 'soon', which is no schedule"
 
@@ -168,7 +168,7 @@ def test_outlook__of_a_schedule_that_no_copy_is_made_of(app: Celery) -> None:
             raise KeyError("no app")
 
     entry = SimpleNamespace(schedule=Slotted(), task="shop.add", args=(1, 2), kwargs={}, options={}, last_run_at=None)
-    found = look(app, Planned(name="x", entry=entry, source="Own"), {})
+    found = look(app, Planned(name="x", key="x", entry=entry, source="Own"), {})
     assert found.fault.startswith("it cannot say when it is due: ")
 
 

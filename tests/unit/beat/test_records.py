@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from tasktools.beat.records import Beat, LastRun, field_of, key_of, lease_of
+from tasktools.beat.records import CHARGE, Beat, LastRun, field_of, key_of, lease_of, titles
 
 AT = datetime(2026, 3, 2, 12, 0, 0, 123456, tzinfo=timezone(timedelta(hours=-3)))
 
@@ -72,6 +72,45 @@ def test_names__are_those_of_the_app_and_its_queue(shop: Celery) -> None:
 
 
 def test_field__differs_for_each_name() -> None:
-    names: list[Any] = ["a", "1", 1, ("a", 1), "charge", ""]
-    assert field_of("a") == "entry:a"
+    names: list[Any] = [
+        "a",
+        "5",
+        5,
+        "(5)",
+        "repr:5",
+        "-repr:5",
+        ("a", 1),
+        None,
+        "None",
+        "charge",
+        "",
+        "\ud800",
+        r"\ud800",
+    ]
+    names += [repr(each) for each in names]
+    names = list(dict.fromkeys(names))
+    assert field_of("größer (5)") == "entry:größer (5)"
     assert len({field_of(name) for name in names}) == len(names)
+    assert all(field_of(name) != CHARGE for name in names)
+
+
+def test_field__of_a_name_that_prints_half_a_pair() -> None:
+    class Odd:
+        def __repr__(self) -> str:
+            return "\ud800"
+
+    assert field_of(Odd()) == r"entry-repr:\ud800"
+
+
+def test_titles__are_all_different() -> None:
+    assert titles([5, "5", "a", ("x",), "(6)", 6, "6"]) == {
+        5: "(5)",
+        "5": "5",
+        "a": "a",
+        ("x",): "('x',)",
+        "(6)": "(6)",
+        6: "((6))",
+        "6": "6",
+    }
+    assert list(titles([5, "a"])) == [5, "a"]
+    assert titles([5]) == {5: "5"}

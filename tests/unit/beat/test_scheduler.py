@@ -11,6 +11,7 @@ from celery.beat import BeatLazyFunc
 from celery.schedules import crontab, schedule
 
 from tasktools.beat.records import Beat
+from tests.support import refusing_port
 from tests.unit.beat.conftest import Beats, every
 
 pytestmark = pytest.mark.usefixtures("server_that_ends_with_the_suite")
@@ -196,6 +197,27 @@ def test_garbage_in_a_field__is_reported_and_written_new(
     assert sorted(site.sent()) == ["one", "two"]
 
 
+@pytest.mark.parametrize("names", [(5, "(5)"), ("\ud800", r"\ud800"), (5, "5")], ids=ascii)
+def test_names_that_look_alike__are_kept_apart(beats: Make, forward: Forward, names: tuple[Any, Any]) -> None:
+    """They shared a field, and each tick was given up as that of another beat."""
+    site = beats({name: every(60, number) for number, name in enumerate(names)})
+    beat = site.start()
+    for count in (1, 2):
+        site.go(beat)
+        forward(61)
+        site.go(beat)
+        assert sorted(site.sent()) == sorted(["0", "1"] * count)
+
+
+def test_broker_that_is_away__is_reported_without_words_of_enqueue(
+    beats: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    site = beats({"often": every(60)}, broker_url=f"redis://127.0.0.1:{refusing_port()}/0")
+    site.start().tick()
+    [said] = [each for each in caplog.messages if "cannot be reached" in each]
+    assert "was sent" not in said
+
+
 def test_hash_that_is_a_text__is_moved_aside(beats: Make, forward: Forward, caplog: pytest.LogCaptureFixture) -> None:
     site = beats({"often": every(60)})
     site.client.set(site.hash, "mine")
@@ -224,7 +246,7 @@ def test_hash_that_becomes_a_list__what_is_due_is_sent(beats: Make, forward: For
     assert site.kept("often")["count"] == 1
 
 
-@pytest.mark.parametrize("put", ["a list", "no expiry"])
+@pytest.mark.parametrize("put", ["a list", "no expiry", "an expiry"])
 def test_lease_that_is_none__is_moved_aside(
     beats: Make, forward: Forward, caplog: pytest.LogCaptureFixture, put: str
 ) -> None:
@@ -232,12 +254,42 @@ def test_lease_that_is_none__is_moved_aside(
     if put == "a list":
         site.client.rpush(site.lease, "1")
     else:
-        site.client.set(site.lease, "somebody else")
+        site.client.set(site.lease, "somebody else", ex=3600 if put == "an expiry" else None)
     beat = site.start()
     site.go(beat)
     assert beat.leadership.in_charge
     assert site.client.exists(f"{site.lease}:moved-aside")
-    assert any("no lease, and was moved aside" in each for each in caplog.messages)
+    assert (
+        f'beat: the key "{site.lease}" held something else, which is now at "{site.lease}:moved-aside".'
+        in caplog.messages
+    )
+    forward(61)
+    site.go(beat)
+    assert site.sent() == ["one"]
+
+
+@pytest.mark.parametrize("put", ["a list", "a text"])
+def test_lease_that_is_replaced_while_beat_runs__is_moved_aside(
+    beats: Make, forward: Forward, caplog: pytest.LogCaptureFixture, put: str
+) -> None:
+    """A text got the time to expire of the lease, was taken for that of another beat, and was lost."""
+    site = beats({"often": every(60)})
+    beat = site.start()
+    site.go(beat)
+    site.client.delete(site.lease)
+    if put == "a list":
+        site.client.rpush(site.lease, "mine")
+    else:
+        site.client.set(site.lease, "mine: a text")
+    beat.leadership.ask_again()
+    site.go(beat)
+    assert beat.leadership.in_charge
+    assert (
+        f'beat: the key "{site.lease}" held something else, which is now at "{site.lease}:moved-aside".'
+        in caplog.messages
+    )
+    assert site.client.ttl(f"{site.lease}:moved-aside") == -1
+    assert site.client.type(f"{site.lease}:moved-aside") == (b"list" if put == "a list" else b"string")
     forward(61)
     site.go(beat)
     assert site.sent() == ["one"]
@@ -247,7 +299,7 @@ def test_lease_of_another_version__is_respected_until_it_ends(
     beats: Make, forward: Forward, caplog: pytest.LogCaptureFixture
 ) -> None:
     site = beats({"often": every(60)})
-    site.client.set(site.lease, b"\xff\xfe 2|another format", px=60_000)
+    site.client.set(site.lease, b'\xff\xfe {"version": 9}', px=60_000)
     beat = site.start()
     site.go(beat)
     assert not beat.leadership.in_charge

@@ -6,12 +6,13 @@ import hashlib
 import os
 import shelve
 from collections.abc import Callable
+from dbm import dumb
 from pathlib import Path
 
 import pytest
 
 from tasktools.beat import state_file
-from tasktools.beat.state_file import place_beside, runtime_place, schedule_file, why_no_schedule
+from tasktools.beat.state_file import place_beside, runtime_place, schedule_file, set_damaged_aside, why_no_schedule
 from tasktools.exceptions import PrivateServerError
 from tasktools.valkey.folders import runtime_folder
 from tests.conftest import Ran
@@ -32,6 +33,23 @@ def test_script__is_none(tmp_path: Path) -> None:
     (tmp_path / "short").write_text("x")
     assert why_no_schedule(str(tmp_path / "manage.py"))
     assert why_no_schedule(str(tmp_path / "short"))
+
+
+def test_index_of_something_else__is_none(tmp_path: Path) -> None:
+    (tmp_path / "data.dir").write_bytes(b"\x01\x02 an index of another program")
+    why = why_no_schedule(str(tmp_path / "data"))
+    assert why == f'is taken: "{tmp_path}/data.dir" is no schedule of beat, which would remove it.'
+
+
+def test_damaged_schedule__is_set_aside(tmp_path: Path) -> None:
+    with dumb.open(str(tmp_path / "beat"), "c") as store:
+        store["entries"] = b""
+    files = {each.name: each.read_bytes() for each in tmp_path.iterdir()}
+    assert set_damaged_aside(str(tmp_path / "beat")) == str(tmp_path / "beat.damaged")
+    assert {each.name.replace(".damaged", ""): each.read_bytes() for each in tmp_path.iterdir()} == files
+    with shelve.open(str(tmp_path / "beat")) as store:
+        store["entries"] = {}
+    assert set_damaged_aside(str(tmp_path / "beat")) is None
 
 
 @pytest.mark.parametrize("option", ["--schedule", "-s"])

@@ -66,8 +66,11 @@ NOW = datetime(2030, 1, 31, 18, tzinfo=timezone.utc)  # fixed: parallel processe
 
 OPTIONS = [
     *({"expires": each} for each in (10, 0.5, NOW + timedelta(1), "2030-01-01", "2030-01-01T00:00:00Z", None, True)),
-    *({"expires": each} for each in ("soon", timedelta(3), float("nan"), float("inf"), [5])),
-    *({"countdown": each} for each in (5, 0.5, None, "5", timedelta(1), float("inf"))),
+    *(
+        {"expires": each}
+        for each in ("soon", timedelta(3), float("nan"), float("inf"), [5], 1e300, -1e300, 1e11, 10**400)
+    ),
+    *({"countdown": each} for each in (5, 0.5, None, "5", timedelta(1), float("inf"), 1e300, -1e300, 1e11)),
     *({"eta": each} for each in (NOW, "2030-01-01", date(2030, 1, 1), None, 10, timedelta(2))),
     *({"queue": each} for each in ("new", Queue("q"), None, 5, ["a"])),
     *({"priority": each} for each in (3, "5", 5.0, 300, -1, None)),

@@ -3,6 +3,7 @@ from __future__ import annotations
 import ssl
 import threading
 
+import amqp.exceptions as amqp
 import pytest
 import redis.exceptions as redis
 from django.db.utils import OperationalError
@@ -144,6 +145,21 @@ def wrong_version() -> OSError:
             "the server runs and refuses the user or the password: ",
         ),
         (
+            amqp.AccessRefused("Login was refused using authentication mechanism PLAIN.", (0, 0)),
+            "refuses: ",
+            "the server runs and refuses the user or the password: ",
+        ),
+        (
+            amqp.AccessRefused("access to exchange 'celery' in vhost '/' refused for user 'shop'", (40, 10)),
+            "refuses: ",
+            "allow its user that on the server (rabbitmqctl set_permissions)",
+        ),
+        (
+            amqp.NotAllowed("vhost shop not found", (10, 40)),
+            "refuses: ",
+            "make that virtual host and let the user in (rabbitmqctl add_vhost, set_permissions)",
+        ),
+        (
             redis.InvalidResponse("Protocol Error: b'HTTP/1.1 400 Bad Request'"),
             "answers, but not as Redis or Valkey: Protocol Error: ",
             "another program listens there, or the port speaks TLS (rediss://): fix the address in the settings",
@@ -159,7 +175,7 @@ def wrong_version() -> OSError:
             "it seems that the port speaks no TLS: write redis:// for rediss://",
         ),
     ],
-    ids=["password", "HTTP", "hangs up", "no TLS"],
+    ids=["password", "AMQP login", "AMQP right", "AMQP vhost", "HTTP", "hangs up", "no TLS"],
 )
 def test_reach__a_server_that_was_reached_is_not_to_be_started(error: Exception, what: str, hint: str) -> None:
     def fail() -> None:

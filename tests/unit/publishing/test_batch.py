@@ -73,6 +73,29 @@ def test_transact__nothing_was_sent(
     assert tally == Tally()
 
 
+@pytest.mark.parametrize(
+    ("error", "sentence", "hint"),
+    [
+        (NotBegun("gone"), 'The broker "redis://h" broke off: gone.', "start it"),
+        (
+            SentInPart(["slow"], ResponseError("WRONGTYPE")),
+            'The broker "redis://h" refuses: WRONGTYPE. What was for "slow" was not sent, the rest was.',
+            "see what these keys of the broker hold",
+        ),
+    ],
+)
+def test_transact__of_no_run(
+    publisher: Publisher, monkeypatch: pytest.MonkeyPatch, error: Exception, sentence: str, hint: str
+) -> None:
+    """Beat logs such an error, which spoke of a batch and of a file."""
+    publisher._is_run = False
+    monkeypatch.setattr(batch, "transact", fail(error))
+    with pytest.raises(TasktoolsError) as caught:
+        publisher._transact(cast("Any", None), None, Tally(), 3)
+    assert caught.value.sentence == sentence
+    assert caught.value.hint.partition(",")[0] == hint
+
+
 def test_transact__the_mark_is_somebody_else_s(publisher: Publisher, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch, "transact", fail(ArgumentError("another process")))
     tally = Tally()
