@@ -195,7 +195,7 @@ def test_retry__inside_a_transaction(at_hand: None, add: Any) -> None:
     def again(self: Any, other: bool) -> None:
         with transaction.atomic():
             if other:
-                add.delay(1)
+                add.apply_async((1,), task_id="2")
             self.retry(countdown=1)
 
     def run(other: bool) -> None:
