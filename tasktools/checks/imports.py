@@ -47,8 +47,10 @@ def _candidates(found: Found, reader: Reader) -> Iterator[File]:
     discovers = not found.ready_made and any(look.discovers for _, look in reader.looks)
     for file, look in reader.looks:
         is_discovered = discovers and file.installed and file.path.name == "tasks.py"
-        if look.defines_tasks and not (
-            is_discovered or file.path.name == "__init__.py" or _is_imported(file, imported)
+        if (
+            look.defines_tasks
+            and not sources.is_of_other_app(file.path)
+            and not (is_discovered or file.path.name == "__init__.py" or _is_imported(file, imported))
         ):
             yield file
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,13 +16,14 @@ from tasktools import startup
 from tasktools.arguments.names import close_matches, shown
 from tasktools.discovery import django_fixup
 from tasktools.discovery.celery_app import Found
+from tasktools.discovery.import_names import is_own
 from tasktools.registry import routes
 from tasktools.registry.registry import names
 
 #: The ids that this module can give.
 IDS = ("tasktools.W030", "tasktools.W031")
 
-#: How much of the name of a module must be right.
+#: How much of a part of the name of a module must be right.
 _ALIKE = 0.85
 
 
@@ -67,8 +69,18 @@ def _meant(pattern: str, modules: set[str], known: set[str]) -> str | None:
     module = re.split("[*?[]", pattern)[0].rpartition(".")[0]
     if module in modules:
         return next(iter(close_matches(pattern, known)), "")
-    close = difflib.get_close_matches(module, modules, 1, _ALIKE)
-    return f"{close[0]}{pattern[len(module) :]}" if close else None
+    if module in sys.modules and is_own(sys.modules[module]):
+        return ""  # it is there, and has no tasks
+    close = next((each for each in sorted(modules) if _is_slip(module, each)), None)
+    return f"{close}{pattern[len(module) :]}" if close else None
+
+
+def _is_slip(module: str, other: str) -> bool:
+    """Whether two names of modules differ in one of their parts, and there by little."""
+    parts = list(zip(module.split("."), other.split("."), strict=False))
+    differ = [pair for pair in parts if pair[0] != pair[1]]
+    is_long = module.count(".") == other.count(".")
+    return is_long and len(differ) == 1 and difflib.SequenceMatcher(None, *differ[0]).ratio() >= _ALIKE
 
 
 def _patterns(value: Any) -> Iterator[str]:

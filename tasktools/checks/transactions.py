@@ -56,31 +56,40 @@ def _functions(body: Iterable[ast.AST], prefix: str = "") -> Iterator[tuple[str,
             yield from _functions(ast.iter_child_nodes(node), prefix)
 
 
+_Nodes = list[tuple[ast.AST, tuple[ast.AST, ...]]]
+
+
 def _in_atomic(found: Found, reader: Reader, module: Module, function: Function) -> Iterator[CheckMessage]:
     whole = any(_is_atomic(module, each) for each in function.decorator_list)
     nodes = list(inside(function.body))
     for call, around in _sendings(nodes):
-        blocks = [each for each in around if isinstance(each, ast.With) and _opens(module, each)]
-        start = 0 if whole else blocks[0].lineno if blocks else None
-        if start is None:
-            continue
-        before = [node for node, _ in nodes if start <= getattr(node, "lineno", -1) < call.lineno]
-        if _names_a_key(call) or any(map(_writes, before)):
+        if _follows_a_write(module, nodes, call, around, whole=whole):
             yield from _message(found, reader, module, call, "inside transaction.atomic()", "tasktools.W062")
+
+
+def _follows_a_write(
+    module: Module, nodes: _Nodes, call: ast.Call, around: tuple[ast.AST, ...], *, whole: bool = False
+) -> bool:
+    """Whether something is written in the transaction of a call, before it; `whole` says that its function is one."""
+    blocks = [each for each in around if isinstance(each, ast.With) and _opens(module, each)]
+    start = 0 if whole else blocks[0].lineno if blocks else None
+    if start is None:
+        return False
+    return any(_writes(node) for node, _ in nodes if start <= getattr(node, "lineno", -1) < call.lineno)
 
 
 def _in_view(found: Found, reader: Reader, module: Module, function: Function) -> Iterator[CheckMessage]:
     """Warn if a view sends the key of an object that it has saved itself."""
     nodes = list(inside(function.body))
     for call, around in _sendings(nodes):
-        if any(isinstance(each, ast.With) and _opens(module, each) for each in around):
+        if _follows_a_write(module, nodes, call, around):
             continue  # W062
         before = [node for node, _ in nodes if getattr(node, "lineno", call.lineno) < call.lineno]
         if _keys(call) & {each for node in before for each in _saved(node)}:
             yield from _message(found, reader, module, call, "in a view, with ATOMIC_REQUESTS on", "tasktools.W063")
 
 
-def _sendings(nodes: list[tuple[ast.AST, tuple[ast.AST, ...]]]) -> Iterator[tuple[ast.Call, tuple[ast.AST, ...]]]:
+def _sendings(nodes: _Nodes) -> Iterator[tuple[ast.Call, tuple[ast.AST, ...]]]:
     """Yield the calls of `.delay()` and `.apply_async()` whose result is not used: who uses it needs it now."""
     for node, around in nodes:
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
@@ -122,10 +131,6 @@ def _keys(call: ast.Call) -> set[str]:
     """Return the expressions whose key is among the arguments: `x` of `x.pk`."""
     inner = [node for each in (*call.args, *(word.value for word in call.keywords)) for node in ast.walk(each)]
     return {ast.unparse(node.value) for node in inner if isinstance(node, ast.Attribute) and node.attr in _KEYS}
-
-
-def _names_a_key(call: ast.Call) -> bool:
-    return bool(_keys(call))
 
 
 def _message(

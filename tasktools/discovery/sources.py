@@ -19,7 +19,7 @@ from tasktools.discovery.import_names import is_own
 #: At most so many files are looked at.
 MOST_FILES = 2_000
 
-_PASSED_BY = ("migrations", "tests", "node_modules")
+_PASSED_BY = ("migrations", "tests", "node_modules", "example", "examples")
 _NO_CODE = re.compile(r"tests?\.py$|test_|conftest\.py$")
 
 _TASK = re.compile(rb"^[ \t]*@[\w.]*task\b", re.MULTILINE)
@@ -129,6 +129,17 @@ def shown(path: Path) -> str:
     """Return the path of a file for a message: relative to the working folder if the file is inside it."""
     near = os.path.relpath(path)
     return shown_path(path if near.startswith("..") else near)
+
+
+def is_of_other_app(path: Path) -> bool:
+    """Whether a file belongs to an app that is not installed: an optional one, below an app of the project."""
+    installed = {each.path for each in apps.get_app_configs()}
+    for folder in path.parents:
+        if str(folder) in installed:
+            return False
+        if (folder / "apps.py").exists() or (folder / "models.py").exists():
+            return True
+    return False
 
 
 def is_imported(file: File) -> bool:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import re
+import sys
+import types
 from typing import Any
 
 import pytest
@@ -49,6 +51,18 @@ def test_W031__fires_for_a_task_that_its_module_does_not_have(site: Any) -> None
 def test_W031__says_what_is_likely_to_be_meant(site: Any, pattern: str, hint: str) -> None:
     site.conf.task_routes = {pattern: "mails"}
     assert [hint for _, _, hint in found()] == [hint]
+
+
+def test_W031__of_a_module_without_tasks(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is meant that merely begins with the same packages."""
+    module = types.ModuleType("shop.quotas.tasks")
+    module.__file__ = "/srv/shop/quotas/tasks.py"
+    monkeypatch.setitem(sys.modules, "shop.quotas.tasks", module)
+    site.conf.task_routes = {"shop.quotas.tasks.*": "mails"}
+    hint = "manage.py showtasks lists the tasks; remove the route if its task is gone"
+    assert [each for _, _, each in found()] == [hint]
+    monkeypatch.delitem(sys.modules, "shop.quotas.tasks")
+    assert found() == []
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,21 @@ def test_W052__fires_for_a_module_that_nothing_imports(market: Market) -> None:
     assert market.found() == [("tasktools.W052", sentence, HINT)]
 
 
+@pytest.mark.parametrize("mark", ["models.py", "apps.py"])
+def test_W052__is_silent_for_an_optional_app_below(market: Market, mark: str) -> None:
+    """Imported without its app, its models would belong to another one."""
+    market.write("market/billing/__init__.py", "", imported=False)
+    market.write("market/billing/tasks.py", JOB, imported=False)
+    assert [each[0] for each in market.found()] == ["tasktools.W052"]
+    market.write(f"market/billing/{mark}", "", imported=False)
+    assert market.found() == []
+
+
+def test_W052__is_silent_for_examples(market: Market) -> None:
+    market.write("market/examples/jobs.py", JOB, imported=False)
+    assert market.found() == []
+
+
 @pytest.mark.parametrize(
     ("count", "named"),
     [

@@ -99,8 +99,10 @@ def test_W063__is_silent(market: Market, urls: Any, body: str) -> None:
 
 
 def test_W063__leaves_a_block_to_W062(market: Market, urls: Any) -> None:
-    body = "new.save()\n    with transaction.atomic():\n        pay.delay(new.pk)"
+    body = "with transaction.atomic():\n        new.save()\n        pay.delay(new.pk)"
     assert ids(market, f"def order(request):\n    {body}\n") == ["tasktools.W062"]
+    body = "new.save()\n    with transaction.atomic():\n        pay.delay(new.pk)"
+    assert ids(market, f"def order(request):\n    {body}\n") == ["tasktools.W063"]
     body = "new.save()\n    with open(x):\n        pay.delay(new.pk)"
     assert ids(market, f"def order(request):\n    {body}\n") == ["tasktools.W063"]
 
