@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from celery.utils.log import get_logger
@@ -30,8 +31,10 @@ RESTLESS = 1.0
 class Answers:
     """Asks the schedules of entries, and keeps those within bounds that do not answer as they should."""
 
-    def __init__(self, trouble: Trouble) -> None:
+    def __init__(self, trouble: Trouble, is_due: Callable[[Any], Any]) -> None:
+        """`is_due` is the scheduler's own method, which a class of a project may override."""
         self._trouble = trouble
+        self._is_due = is_due
         #: By the entry's name: how many of its last answers said "due" without a pause.
         self._restless: Counter[Any] = Counter()
         self._said: set[Any] = set()
@@ -39,7 +42,7 @@ class Answers:
     def ask(self, entry: Any) -> tuple[bool, float]:
         """Return whether an entry is due, and the seconds to its next run."""
         try:
-            is_due, seconds = doubled_hour.ask(entry)
+            is_due, seconds = doubled_hour.ask(entry, self._is_due)
             pause = float(seconds)
             if pause != pause:
                 raise ValueError("it answers NaN")

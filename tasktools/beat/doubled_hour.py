@@ -6,15 +6,16 @@ then due at once, again and again, until that hour is over: thousands of message
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timezone
 from typing import Any
 
 from celery.schedules import crontab, schedstate
 
 
-def ask(entry: Any) -> Any:
-    """Return what `is_due` of a schedule entry returns; a crontab that has run in the second hour goes on in that hour."""
-    answer = entry.is_due()
+def ask(entry: Any, is_due: Callable[[Any], Any]) -> Any:
+    """Return what `is_due` returns of a schedule entry; a crontab that has run in the second hour goes on in that hour."""
+    answer = is_due(entry)
     if isinstance(entry.schedule, crontab) and answer[0] and (wait := _seconds_left(entry)) > 0:
         return schedstate(False, wait)
     return answer

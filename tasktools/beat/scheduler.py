@@ -54,7 +54,7 @@ class Scheduler(celery.beat.Scheduler):
     def __init__(self, app: Celery, *args: Any, **options: Any) -> None:
         self.clock = Clock(app.timezone)
         self.trouble = Trouble(lambda: broker_of(app).name)
-        self.answers = Answers(self.trouble)
+        self.answers = Answers(self.trouble, self.is_due)
         self.ledger = Ledger(app, uuid4().hex)
         self._is_loaded = self._was_in_charge = False
         #: When the entries are to be asked: a heap of the time, a number that no other has, and the entry.

@@ -147,12 +147,17 @@ class Dial:
         Raises Unanswered.
         """
         self._at, self.was_asked = at, False
-        answer: Any = tried(lambda: doubled_hour.ask(self.entry) if self._is_ours else self.entry.is_due(), _failed)
+        answer: Any = tried(self._answer, _failed)
         seconds = tried(lambda: _seconds(answer), lambda _: math.nan)
         if seconds is not None and math.isnan(seconds):
             what = shown(render.repr_of(answer))
             raise Unanswered(f"its is_due returns {what}, not whether it is due and the seconds to its next time")
         return bool(answer[0]), None if seconds is None else max(seconds, 0.0)
+
+    def _answer(self) -> Any:
+        if self._is_ours:
+            return doubled_hour.ask(self.entry, lambda entry: entry.is_due())
+        return self.entry.is_due()
 
     def is_dropped(self) -> bool:
         """Whether the run that is due is not sent; the entry then goes on from the time that it has missed."""

@@ -99,18 +99,20 @@ def _named(name: str) -> list[Callable[[Found], list[CheckMessage]]]:
 
 def _run(of_site: list[_Check], of_app: list[Callable[[Found], list[CheckMessage]]]) -> list[CheckMessage]:
     found = current_project().found
-    checks = list(of_site)
-    if found is not None:
-        checks += [partial(_with_settings, each, found) for each in of_app]
     messages: list[CheckMessage] = []
-    for each in checks:
-        messages += (message for message in project.guarded(each) if message not in messages)
+    for each in of_site:
+        messages += project.guarded(each)
+    if found is not None:
+        unreadable = project.guarded(partial(_read_settings, found))
+        messages += unreadable if of_site else []  # with --deploy, the other run reports it
+        for each in [] if unreadable else [partial(check, found) for check in of_app]:
+            messages += (message for message in project.guarded(each) if message not in messages)
     return _for_a_person(messages)
 
 
-def _with_settings(check: Callable[[Found], list[CheckMessage]], found: Found) -> list[CheckMessage]:
+def _read_settings(found: Found) -> list[CheckMessage]:
     startup.read_settings(found)
-    return check(found)
+    return []
 
 
 def _for_a_person(messages: list[CheckMessage]) -> list[CheckMessage]:

@@ -1,10 +1,12 @@
-"""Who has called Celery: the first frame that is not of a library. It is the place of a warning."""
+"""Who has called Celery: the first frame that is of the project. It is the place of a warning."""
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import warnings
+from pathlib import Path
 from types import FrameType
 
 import billiard
@@ -13,6 +15,7 @@ import django
 import kombu
 
 import tasktools
+from tasktools.environment.installed import is_installed
 from tasktools.exceptions import TasktoolsWarning as Warned
 
 _LIBRARIES = tuple(
@@ -33,11 +36,21 @@ def warn(category: type[Warned], sentence: str) -> None:
 
 
 def _caller(frame: FrameType | None) -> FrameType | None:
+    """Return the first frame of the project; if all of it is installed as a package, the first one that is not Celery's."""
+    other: FrameType | None = None
     while frame is not None:
         file = frame.f_code.co_filename
         if file.endswith(_TRACER):
-            return None
-        if not file.startswith(_LIBRARIES) and not file.startswith("<frozen"):
-            return frame
+            break
+        if not file.startswith((*_LIBRARIES, "<frozen")) and os.path.basename(file) != "manage.py":
+            if not _is_installed(file):
+                return frame
+            other = other or frame
         frame = frame.f_back
-    return None
+    return other
+
+
+@functools.lru_cache(maxsize=1000)
+def _is_installed(file: str) -> bool:
+    """Whether a file is of a library, such as one that wraps Celery's methods to watch them, or of Python itself."""
+    return is_installed(Path(file))

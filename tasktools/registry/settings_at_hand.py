@@ -24,9 +24,12 @@ def at_hand(app: Any) -> Iterator[None]:
         value = conf[name]
         kept.update(dict.fromkeys((name, f"{conf.prefix or ''}{name}", f"{conf.prefix or ''}{name}".upper()), value))
     conf.maps.insert(0, kept)
-    app.Task.from_config = tuple(each for each in Task.from_config if conf[each[1]] is not None)
+    kind: Any = app.Task if app.Task.from_config is Task.from_config else None  # the project's may read more
+    if kind:
+        kind.from_config = tuple(each for each in Task.from_config if conf[each[1]] is not None)
     try:
         yield
     finally:
         conf.maps.remove(kept)
-        del app.Task.from_config  # that of Celery's class is back
+        if kind:
+            del kind.from_config  # that of Celery's class is back

@@ -34,6 +34,7 @@ def test_E030__fires_for_a_wrong_kind(shop: Any, setting: str, value: Any, sente
     shop.conf[setting] = value
     (message,) = run_checks(tags=[checks.TAG])
     assert (message.id, message.msg, message.hint) == ("tasktools.E030", sentence, hint)
+    assert len(run_checks(tags=[checks.TAG], include_deployment_checks=True)) == 1
 
 
 @pytest.mark.parametrize("queues", [None, (), [Queue("mails")], {"mails": {}}, {"mails": Queue("mails")}])

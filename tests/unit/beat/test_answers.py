@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from celery.beat import ScheduleEntry
 from celery.schedules import schedule
 
 from tasktools.beat.answers import IN_A_ROW, Answers
@@ -43,7 +44,7 @@ def test_schedule_that_is_always_due__is_asked_once_a_second(
 
 
 def test_schedule_that_makes_up_for_missed_runs__is_not_slowed_down(caplog: pytest.LogCaptureFixture) -> None:
-    answers = Answers(Trouble())
+    answers = Answers(Trouble(), lambda entry: entry.is_due())
     given: list[Any] = [*[(True, 0)] * IN_A_ROW, (True, 9), *[(True, 0)] * IN_A_ROW, (False, 0), (True, 0)]
     entry: Any = SimpleNamespace(name="a", schedule=None)
     found = []
@@ -52,3 +53,15 @@ def test_schedule_that_makes_up_for_missed_runs__is_not_slowed_down(caplog: pyte
         found.append(answers.ask(entry))
     assert found == given
     assert caplog.messages == []
+
+
+def test_ask__the_scheduler_whose_class_may_be_of_the_project() -> None:
+    asked = []
+
+    def is_due(entry: Any) -> tuple[bool, float]:
+        asked.append(entry)
+        return False, 7.0
+
+    entry: Any = ScheduleEntry("x", "task", schedule=schedule(60))
+    assert Answers(Trouble(), is_due).ask(entry) == (False, 7.0)
+    assert asked == [entry]

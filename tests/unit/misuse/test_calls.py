@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import inspect
+import sysconfig
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -84,6 +85,24 @@ def test_warning__has_the_place_of_the_caller(add: Any) -> None:
         add.delay(ANN)
     line = line_before()
     assert (seen[0].filename, seen[0].lineno) == (__file__, line)
+
+
+def test_warning__passes_over_a_library_that_wraps_the_call(add: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As monitoring libraries do."""
+    place = f"{sysconfig.get_path('purelib')}/watching/__init__.py"
+    space: dict[str, Any] = {}
+    exec(compile("def wrapped(call, *args):\n    return call(*args)", place, "exec"), space)
+    with pytest.warns(ModelArgumentWarning) as seen:
+        space["wrapped"](add.delay, ANN)
+    assert seen[0].filename == __file__
+
+
+def test_warning__of_an_installed_project(add: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing but installed packages has called: the first of them is named that is not Celery's."""
+    monkeypatch.setattr("tasktools.misuse.caller._is_installed", lambda file: True)
+    with pytest.warns(ModelArgumentWarning) as seen:
+        add.delay(ANN)
+    assert seen[0].filename == __file__
 
 
 @pytest.mark.parametrize(

@@ -95,3 +95,25 @@ def test_at_hand__reads_nothing_for_an_app_that_has_its_tasks(site: tuple[Any, S
 
 def test_at_hand__knows_what_a_task_reads() -> None:
     assert ("time_limit", "task_time_limit") in Task.from_config
+
+
+class Named(Task):
+    """A base class of a project, which reads one more setting."""
+
+    abstract = True
+    from_config = (*Task.from_config, ("namespace", "task_default_queue"))
+
+
+def test_finalize__reads_what_the_class_of_the_project_wants() -> None:
+    app = Celery("many", set_as_current=False, task_cls=Named)
+    app.task(name="many.task", shared=False)(lambda_free(1))
+    finalize(app)
+    assert app.tasks["many.task"].namespace == "celery"
+    assert ("namespace", "task_default_queue") in Named.from_config
+    app.close()
+
+
+def test_finalize__leaves_celerys_class_as_it_was(site: tuple[Any, Source, str]) -> None:
+    app, _, _ = site
+    finalize(app)
+    assert app.Task.from_config is Task.from_config
