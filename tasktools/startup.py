@@ -199,7 +199,7 @@ def _not_imported(error: BaseException) -> ProjectError:
 
 
 def _import_tasks(app: Celery) -> Iterator[ProjectError]:
-    for name in [*_task_modules(), *(app.conf.imports or ()), *(app.conf.include or ())]:
+    for name in _task_modules(app):
         try:
             with project_code(lambda error, name=name: celery_app.broken(name, error)):  # type: ignore[misc]
                 importlib.import_module(name)
@@ -219,12 +219,12 @@ def _watch(module: str) -> Callable[..., None]:
     return watch
 
 
-def _task_modules() -> list[str]:
-    return [
-        f"{each.name}.tasks"
-        for each in apps.get_app_configs()
-        if each.module and module_has_submodule(each.module, "tasks")
-    ]
+def _task_modules(app: Any) -> Iterator[str]:
+    for each in apps.get_app_configs():
+        if each.module and module_has_submodule(each.module, "tasks"):
+            yield f"{each.name}.tasks"
+    for value in (app.conf.imports, app.conf.include):
+        yield from [value] if isinstance(value, str) else value or ()  # as Celery's loader takes them
 
 
 def _log_problems(**_: Any) -> None:

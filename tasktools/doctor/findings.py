@@ -49,8 +49,15 @@ def error(name: str, text: str, remedy: str) -> Line:
 
 
 def of_error(name: str, problem: TasktoolsError) -> Line:
-    """Return the line of an error that tasktools has raised."""
-    return error(name, " ".join([problem.sentence, *problem.more]), problem.hint)
+    """Return the line of an error that tasktools has raised; `cause_of` returns the error."""
+    made = error(name, " ".join([problem.sentence, *problem.more]), problem.hint)
+    vars(made)["cause"] = problem  # no field: it is not printed
+    return made
+
+
+def cause_of(line: Line) -> TasktoolsError | None:
+    """Return the error that a line is about; None if it is about none."""
+    return vars(line).get("cause")
 
 
 def count(sections: Iterable[Section], status: str) -> int:

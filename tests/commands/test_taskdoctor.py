@@ -200,3 +200,9 @@ def test_live__code_of_the_project_that_fails_is_a_line(
     monkeypatch.setattr(live.broker, "lines", fail)
     ran = typed("taskdoctor", "--live", "--json", "-A", name)
     assert lines(ran)["broker", "message"]["text"] == 'The broker "memory://" failed: RuntimeError: no.'
+
+
+def test_traceback__shows_where_an_error_comes_from(typed: Run, elsewhere: Callable[..., str]) -> None:
+    elsewhere(broker_url="redis://localhost:6379/abc")
+    assert "Traceback" not in typed("taskdoctor", "--live").err
+    assert "Traceback" in typed("taskdoctor", "--live", "--traceback").err

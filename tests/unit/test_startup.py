@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -71,7 +72,7 @@ def test_load_tasks__a_module_that_ends_the_process(
 ) -> None:
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "leaving_of_this_test.py").write_text(text)
-    monkeypatch.setattr(startup, "_task_modules", lambda: ["leaving_of_this_test"])
+    monkeypatch.setattr(startup, "_task_modules", lambda app: ["leaving_of_this_test"])
     problems = startup.load_tasks(celery_app.Found(app=app, ready_made=True))
     assert [problem.sentence for problem in problems] == [
         f'The module "leaving_of_this_test" cannot be imported: {told}.'
@@ -120,3 +121,10 @@ def test_run__an_exception_that_cannot_be_printed(monkeypatch: pytest.MonkeyPatc
     assert [problem.sentence for problem in current_project().problems] == [
         "The Celery app cannot be made ready: Mute: <Mute>."
     ]
+
+
+@pytest.mark.parametrize("value", ["json", ["json"], ("json",)])
+def test_task_modules__are_also_those_of_the_settings(value: Any) -> None:
+    """Celery takes one name as text, too."""
+    app: Any = SimpleNamespace(conf=SimpleNamespace(imports=value, include="decimal"))
+    assert [*startup._task_modules(app)][-2:] == ["json", "decimal"]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+import traceback
+from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandParser
 
 from tasktools.management.base import TasktoolsCommand
+
+if TYPE_CHECKING:
+    from tasktools.doctor.findings import Section
 
 
 class Command(TasktoolsCommand):
@@ -30,8 +34,18 @@ class Command(TasktoolsCommand):
             from tasktools.management.doctor_live import live_sections
 
             sections += live_sections(self, site.found)
+        if options["traceback"]:
+            self.show_tracebacks(sections)
         found = document(sections, live=live, hide=self.hide)
         show(self, found, no_color=options["no_color"])
         if not self.as_json:
             self.note(summary(found))
         self.end_with(1 if found.errors else 0, summary(found))
+
+    def show_tracebacks(self, sections: list[Section]) -> None:
+        """Print where each error comes from; the hints of some lines name --traceback."""
+        from tasktools.doctor.findings import cause_of
+
+        for line in (line for section in sections for line in section.lines):
+            if (cause := cause_of(line)) is not None:
+                self.note_block("".join(traceback.format_exception(cause)))
