@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote, unquote_plus, urlsplit
 
@@ -12,6 +12,9 @@ MASK = "**"
 
 #: The name of a setting, an option or a parameter of a URL whose value is a secret.
 _SECRET_NAME = r"[\w-]{0,40}(?:passw|passphrase|pwd|secret|token|credential)[\w-]{0,40}"
+
+#: Further names of options with secrets.
+_SECRET_OPTION = re.compile("pass|auth|authorization|login_response", re.IGNORECASE)
 
 _NEXT_URL = re.compile(r";(?=[\w.+-]+://)")
 _SCHEME = re.compile(r"^[^@]*?:/+")
@@ -98,19 +101,41 @@ def passwords_in(url: str) -> Iterator[str]:
 
 
 def secrets_in(value: Any, name: str = "") -> Iterator[str]:
-    """Yield the passwords in a setting called `name`: text, URLs, or options that hold some."""
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from secrets_in(item, str(key))
-    elif isinstance(value, (list, tuple, set, frozenset)):
-        for item in value:
-            yield from secrets_in(item, name)
-    elif isinstance(value, (str, bytes)):
-        text = value.decode(errors="replace") if isinstance(value, bytes) else value
-        if re.fullmatch(_SECRET_NAME, name, re.IGNORECASE):
+    """Yield the passwords in a setting called `name`: text, numbers, URLs, or options that hold some."""
+    for key, text in _leaves(value, name):
+        if re.fullmatch(_SECRET_NAME, key, re.IGNORECASE) or _SECRET_OPTION.fullmatch(key):
             yield text
-        elif "://" in text or _URL_NAME.search(name):
+        elif "://" in text or _URL_NAME.search(key):
             yield from passwords_in(text)
+        elif "=" in text:
+            yield from (match[0][len(match[1]) :] for match in _PARAMETER.finditer(text))
+
+
+def without_parameters(text: str) -> str:
+    """Return a text such as `AccountKey=...;Endpoint=...` without the secrets in it."""
+    return _PARAMETER.sub(rf"\1{MASK}", text)
+
+
+def _leaves(value: Any, name: str = "", around: frozenset[int] = frozenset()) -> list[tuple[str, str]]:
+    """Return each text and each number in a value, with the name that it has there.
+
+    `around` are the ids of what holds the value. What holds itself, or is code of the project that fails, has no texts.
+    """
+    try:
+        if isinstance(value, (str, bytes)):  # of a lazy object, this is what it stands for
+            return [(name, value.decode(errors="replace") if isinstance(value, bytes) else str(value))]
+        if isinstance(value, bool) or id(value) in around:
+            return []
+        if isinstance(value, int):
+            return [(name, str(value))]
+        inside = around | {id(value)}
+        if isinstance(value, Mapping):
+            return [leaf for key, item in value.items() for leaf in _leaves(item, str(key), inside)]
+        if isinstance(value, (list, tuple, set, frozenset)):
+            return [leaf for item in value for leaf in _leaves(item, name, inside)]
+    except Exception:  # noqa: BLE001 - also RecursionError
+        return []
+    return []
 
 
 def hider(settings: Mapping[str, Any]) -> Callable[[str], str]:
@@ -121,7 +146,9 @@ def hider(settings: Mapping[str, Any]) -> Callable[[str], str]:
     """
     forms = {form for secret in set(secrets_in(settings)) if secret for form in _forms(secret)}
     if forms:
-        shown = {word for each in _urls(settings) for word in re.findall(r"\w+", masked(each).lower())}
+        shown = {
+            word for _, each in _leaves(settings) if "://" in each for word in re.findall(r"\w+", masked(each).lower())
+        }
         forms = {form for form in forms if not _ORDINARY.fullmatch(form) and form.lower() not in shown}
     known = _any_of(frozenset(form for form in forms if len(form) >= SHORT))
     return lambda text: hide(known.sub(MASK, text) if known else text)
@@ -151,17 +178,6 @@ def _hidden(match: re.Match[str]) -> str:
     if cut:
         rest = rest[: cut.end()] + MASK + rest[len(rest.rstrip(_CLOSING)) :]
     return "".join([*parts, rest])
-
-
-def _urls(value: Any) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        value = value.values()
-    if isinstance(value, str):
-        if "://" in value:
-            yield value
-    elif isinstance(value, Iterable) and not isinstance(value, bytes):
-        for item in value:
-            yield from _urls(item)
 
 
 def _forms(secret: str) -> Iterator[str]:

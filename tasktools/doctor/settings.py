@@ -11,7 +11,7 @@ from tasktools import render
 from tasktools.arguments.names import shown
 from tasktools.brokers import private
 from tasktools.brokers.base import with_stock_urls
-from tasktools.brokers.masking import MASK, masked
+from tasktools.brokers.masking import MASK, masked, without_parameters
 from tasktools.celery_compat import DEFAULTS
 from tasktools.doctor.findings import Line, ok
 
@@ -28,11 +28,13 @@ ALWAYS = ("broker_url", "result_backend", "timezone", "task_default_queue")
 _COUNTED = {"beat_schedule": "entry"}
 
 _SECRET = re.compile(
-    r"passw|passphrase|pwd|secret|token|credential|(?<!routing_)(?<!global_)key(?!prefix|word)", re.IGNORECASE
+    r"passw|passphrase|^pass$|pwd|secret|token|credential|auth(?!ors?(?:_|$))|login_response|(?<!routing_)(?<!global_)key(?!prefix|word)",
+    re.IGNORECASE,
 )
 
-#: How many characters of a value are shown.
+#: How many characters of a value are shown, and how many dictionaries and lists inside one another.
 LONGEST = 120
+DEEPEST = 8
 
 
 def settings(app: Celery, written: Callable[[str], bool]) -> list[Line]:
@@ -91,13 +93,19 @@ def value_of(name: str, value: Any) -> str:
     return shown(with_stock_urls(text), LONGEST)
 
 
-def without_secrets(name: str, value: Any) -> Any:
-    """Return a value with `**` in place of what has the name of a secret, and of passwords in URLs."""
+def without_secrets(name: str, value: Any, depth: int = 0) -> Any:
+    """Return a value with `**` in place of what has the name of a secret, and of passwords in URLs.
+
+    What lies deeper than DEEPEST, as in a dictionary that holds itself, is left out.
+    """
+    if isinstance(value, (Mapping, list, tuple)) and depth == DEEPEST:
+        return "..."
     if isinstance(value, Mapping):
-        return {key: without_secrets(str(key), item) for key, item in value.items()}
-    if isinstance(value, (str, bytes)) and value and _SECRET.search(name):
+        return {key: without_secrets(str(key), item, depth + 1) for key, item in value.items()}
+    if isinstance(value, (str, bytes, int)) and not isinstance(value, bool) and value and _SECRET.search(name):
         return MASK
     if isinstance(value, (list, tuple)):
-        return [without_secrets(name, item) for item in value]
-    is_url = isinstance(value, str) and ("://" in value or "@" in value)
-    return masked(value) if is_url else value
+        return [without_secrets(name, item, depth + 1) for item in value]
+    if not isinstance(value, str):
+        return value
+    return masked(value) if "://" in value or "@" in value else without_parameters(value)

@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 import pytest
+from django.utils.functional import SimpleLazyObject
 
 from tasktools.brokers.masking import hide, hider, masked
 from tasktools.discovery.celery_app import described
@@ -243,3 +244,43 @@ def test_hide__takes_linear_time(unit: str) -> None:
     began = time.process_time()
     hide(text)
     assert time.process_time() - began < 10  # quadratic would be minutes
+
+
+def broken() -> str:
+    raise ValueError("no settings yet")
+
+
+def around() -> dict[str, object]:
+    found: dict[str, object] = {"password": "zebra77x"}
+    found["itself"] = [found, found]
+    return found
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"PASSWORD": "zebra77x"},
+        {"PASSWORD": SimpleLazyObject(lambda: "zebra77x")},
+        {"BROKER_URL": SimpleLazyObject(lambda: "redis://:zebra77x@h/0")},
+        {"RESULT_BACKEND": SimpleLazyObject(broken), "PASSWORD": "zebra77x"},
+        {"CACHES": around()},
+        {"options": {"pass": "zebra77x"}},
+        {"options": {"auth": ("me", "zebra77x")}},
+        {"options": {"headers": {"Authorization": "Bearer zebra77x"}}},
+        {"options": {"conn": "AccountKey=zebra77x;Endpoint=h"}},
+        {"options": {"login_response": "zebra77x"}},
+    ],
+)
+def test_hider__knows_secrets_of_every_form(settings: dict[str, object]) -> None:
+    assert hider(settings)("it said zebra77x") == "it said **"
+
+
+def test_hider__knows_numbers() -> None:
+    assert hider({"REDIS_PASSWORD": 990011223, "port": 6379})("990011223 at 6379") == "** at 6379"
+
+
+def test_hider__of_settings_that_are_nested_too_deeply() -> None:
+    deep: list[object] = []
+    for _ in range(20_000):
+        deep = [deep]
+    assert hider({"x": deep, "PASSWORD": "zebra77x"})("zebra77x") == "**"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -121,3 +122,31 @@ def test_value__is_short_and_without_secrets(name: str, value: object, text: str
 
 def test_secrets__are_found_in_lists() -> None:
     assert without_secrets("x", ({"token": "ab"}, "y", 3)) == [{"token": "**"}, "y", 3]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"connect_args": {"password": 990011223}},
+        {"headers": {"Authorization": "Bearer zebra77x"}},
+        {"auth": ("me", "zebra77x")},
+        {"conn": "AccountKey=zebra77x;SharedAccessKey=zebra77x"},
+        {"user": "u", "pass": "zebra77x"},
+        {"login_response": "zebra77x"},
+    ],
+)
+def test_value__shows_no_secret(value: object) -> None:
+    text = value_of("broker_transport_options", value)
+    assert "**" in text
+    assert not {"zebra77x", "990011223"} & set(re.findall(r"\w+", text))
+
+
+def test_value__of_a_password_that_is_a_number() -> None:
+    assert value_of("redis_password", 990011223) == "**"
+    assert value_of("redis_port", 6379) == "6379"
+
+
+def test_value__that_holds_itself() -> None:
+    value: dict[str, object] = {"a": 1}
+    value["b"] = value
+    assert value_of("broker_transport_options", value).startswith("{'a': 1, 'b': {'a': 1,")
