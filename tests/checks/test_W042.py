@@ -19,6 +19,7 @@ from tasktools.checks import kinds
         ("CELERY_TASK_TIME_LIMIT", "half an hour", "is no number", "30, for example"),
         ("CELERY_TASK_SOFT_TIME_LIMIT", timedelta(minutes=5), "is no number", "300"),
         ("CELERY_WORKER_MAX_TASKS_PER_CHILD", [100], "is no number", "30, for example"),
+        ("CELERY_REDIS_SOCKET_TIMEOUT", "soon", "is no number", "30, for example"),
         ("CELERY_REDIS_SOCKET_TIMEOUT", {}, "is no number", "30, for example"),
         ("CELERY_BROKER_CONNECTION_TIMEOUT", (1, 2), "is no number", "30, for example"),
         ("CELERY_BROKER_TRANSPORT_OPTIONS", [("visibility_timeout", 60)], "is no dictionary", "{...}"),
@@ -60,6 +61,9 @@ def test_W042__fires_for_an_old_name(mysite: Any, settings: Any) -> None:
         ("CELERY_TASK_TIME_LIMIT", None),
         ("CELERY_WORKER_PREFETCH_MULTIPLIER", "1"),  # Celery converts it
         ("CELERY_RESULT_EXPIRES", "3600"),
+        ("CELERY_REDIS_SOCKET_TIMEOUT", "5"),
+        ("CELERY_REDIS_SOCKET_CONNECT_TIMEOUT", "2.5"),
+        ("CELERY_WORKER_TIMER_PRECISION", "1"),
         ("CELERY_EVENT_QUEUE_TTL", "5"),
         ("CELERY_RESULT_EXPIRES", timedelta(days=3)),
         ("CELERY_WORKER_CONCURRENCY", "4"),
