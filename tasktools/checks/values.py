@@ -43,7 +43,7 @@ def _limits(found: Found) -> Iterator[CheckMessage]:
     """Compare both limits of the settings, and those of each task that sets the soft one itself."""
     app: Any = found.app
     hard, soft = app.conf.task_time_limit, app.conf.task_soft_time_limit
-    if _is_below(hard, soft):
+    if _is_at_once(hard, soft):
         subject = (
             f"{spelled(app, 'task_time_limit')} is {hard:g} s, and {spelled(app, 'task_soft_time_limit')} {soft:g} s"
         )
@@ -55,14 +55,17 @@ def _limits(found: Found) -> Iterator[CheckMessage]:
         ends = (
             app.tasks[name].time_limit or hard
         )  # up to Celery 5.6, a task does not take the limits of the settings itself
-        if own != soft and _is_below(ends, own):
+        if own != soft and _is_at_once(ends, own):
             subject = f'The time limit of the task "{name}" is {ends:g} s, and its soft one {own:g} s'
             yield _limit(subject, f"give the task time_limit={own + 60:g}, for example")
 
 
-def _is_below(hard: Any, soft: Any) -> bool:
-    """Whether there are both limits, and no time between the soft one and the hard one. 0 is no limit."""
-    return all(isinstance(each, (int, float)) and each for each in (hard, soft)) and bool(hard < soft)
+def _is_at_once(hard: Any, soft: Any) -> bool:
+    """Whether there are both limits, and no time between the soft one and the hard one. 0 is no limit.
+
+    Celery sends a task with equal limits. Its pool then sends the soft signal and kills the process at once, or kills it alone.
+    """
+    return all(isinstance(each, (int, float)) and each for each in (hard, soft)) and bool(hard <= soft)
 
 
 def _limit(subject: str, hint: str) -> CheckMessage:
