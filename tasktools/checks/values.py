@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.core.checks import CheckMessage
 from django.core.checks import Warning as CheckWarning
 
-from tasktools import render
-from tasktools.arguments.names import shown
+from tasktools import startup
 from tasktools.checks import kinds
+from tasktools.checks.setting_values import kind_of, text_of
 from tasktools.discovery.celery_app import Found
 from tasktools.discovery.setting_names import given, spelled
 from tasktools.registry.registry import names
@@ -18,25 +18,31 @@ from tasktools.registry.registry import names
 #: The ids that this module can give.
 IDS = ("tasktools.W042", "tasktools.W043", "tasktools.W044")
 
+_Hider = Callable[[str], str]
+
 
 def check(found: Found) -> list[CheckMessage]:
     """Check what the project has set. Settings of queues are checked where they are read."""
     app: Any = found.app
-    wrong = [each for name, value in given(app) if (each := _wrong(spelled(app, name), name, value))]
-    return [*wrong, *_limits(found)]
+    commas = [(name, value) for name, value in given(app) if kinds.has_comma(name, value)]
+    wrong = [(name, value, why) for name, value in given(app) if (why := kinds.why_wrong(name, value))]
+    hide = startup.hider(app) if commas or wrong else str  # it takes a while
+    messages: list[CheckMessage] = [_comma(spelled(app, name), name, value, hide) for name, value in commas]
+    with_comma = {name for name, _ in commas}
+    messages += [_wrong(spelled(app, each[0]), *each, hide) for each in wrong if each[0] not in with_comma]
+    return [*messages, *_limits(found)]
 
 
-def _wrong(setting: str, name: str, value: Any) -> CheckMessage | None:
-    is_now = f"{setting} is {shown(render.repr_of(value))}"
-    if kinds.has_comma(name, value):
-        hint = f"remove the comma: {setting} = {shown(render.repr_of(value[0]))}"
-        return CheckWarning(f"{is_now}, a tuple: its line ends with a comma.", hint=hint, id="tasktools.W043")
-    why = kinds.why_wrong(name, value)
-    if not why:
-        return None
-    return CheckWarning(
-        f"{is_now}, which {why}.", hint=f"{setting} = {kinds.line_for(name, value)}", id="tasktools.W042"
-    )
+def _comma(setting: str, name: str, value: Any, hide: _Hider) -> CheckMessage:
+    text = text_of(name, value, hide)
+    sentence = f"{setting} is {text and f'{text}, '}a tuple: its line ends with a comma."
+    end = f": {setting} = {text_of(name, value[0], hide)}" if text else f" at the end of {setting}"
+    return CheckWarning(sentence, hint=f"remove the comma{end}", id="tasktools.W043")
+
+
+def _wrong(setting: str, name: str, value: Any, why: str, hide: _Hider) -> CheckMessage:
+    sentence = f"{setting} is {text_of(name, value, hide) or kind_of(value)}, which {why}."
+    return CheckWarning(sentence, hint=f"{setting} = {hide(kinds.line_for(name, value))}", id="tasktools.W042")
 
 
 def _limits(found: Found) -> Iterator[CheckMessage]:
