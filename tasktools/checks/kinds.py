@@ -8,7 +8,7 @@ from typing import Any
 
 from tasktools.celery_compat import DEFAULTS
 
-#: Celery computes with these and does not convert text. Others, such as a port, it converts.
+#: Celery computes with these. Most of them, it does not convert from text. Others, such as a port, it converts.
 NUMBERS = frozenset(
     [
         "beat_cron_starting_deadline",
@@ -29,6 +29,9 @@ NUMBERS = frozenset(
         "worker_timer_precision",
     ]
 )
+
+#: Of those, the ones that Celery or kombu gives to float().
+_CONVERTED = frozenset({"redis_socket_connect_timeout", "redis_socket_timeout", "worker_timer_precision"})
 
 #: Celery reads keys of these. Another check reads the schedule.
 DICTIONARIES = frozenset(
@@ -92,7 +95,8 @@ def has_comma(name: str, value: Any) -> bool:
 
 def why_wrong(name: str, value: Any) -> str:
     """Return why Celery cannot use the value, as the end of "it is X, which ..."; "" if it can, or if nobody knows."""
-    if name in NUMBERS and isinstance(value, (str, list, tuple, Mapping, timedelta)):
+    is_converted = name in _CONVERTED and isinstance(value, str) and _seconds(value) is not None
+    if name in NUMBERS and not is_converted and isinstance(value, (str, list, tuple, Mapping, timedelta)):
         return "is no number"
     if name in DICTIONARIES and value and not isinstance(value, Mapping):
         return "is no dictionary"
@@ -111,8 +115,12 @@ def line_for(name: str, value: Any) -> str:
         return '{"ssl_cert_reqs": "required"}' if name == "redis_backend_use_ssl" else "{...}"
     if is_switch(name):
         return "False"
-    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    seconds = _seconds(value.total_seconds() if isinstance(value, timedelta) else value)
+    return "30, for example" if seconds is None else f"{seconds:g}"
+
+
+def _seconds(value: Any) -> float | None:
     try:
-        return f"{float(seconds):g}"
+        return float(value)
     except (TypeError, ValueError):
-        return "30, for example"
+        return None

@@ -9,9 +9,9 @@ import celery
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
 
-from tasktools import conf, render
-from tasktools.arguments.names import shown
+from tasktools import conf, startup
 from tasktools.celery_compat import DEFAULTS, NEW_NAMES
+from tasktools.checks.setting_values import text_of
 from tasktools.discovery.celery_app import Found
 from tasktools.discovery.import_names import reads_settings
 from tasktools.discovery.setting_names import is_given, prefix_of, spelled
@@ -52,7 +52,7 @@ def _message(app: Any, name: str, new: str, value: Any) -> CheckMessage | None:
     setting = spelled(app, new)
     if is_given(app, new):
         is_copied = app.conf[new] == value or not name.startswith("CELERY")  # BROKER_URL may be a part of the new one
-        return None if is_copied else _contradiction(name, value, setting, app.conf[new])
+        return None if is_copied else _contradiction(app, name, value, new)
     if value == DEFAULTS.here()[new] or (name == conf.OLD_BROKER and not conf.has_old_broker()):
         return None
     version = celery.__version__
@@ -65,10 +65,10 @@ def _message(app: Any, name: str, new: str, value: Any) -> CheckMessage | None:
     )
 
 
-def _contradiction(name: str, value: Any, setting: str, used: Any) -> CheckMessage:
-    sentence = f"{name} is {_shown(value)}, and {setting}, its new name, is {_shown(used)}: Celery uses the second."
+def _contradiction(app: Any, name: str, value: Any, new: str) -> CheckMessage:
+    hide, setting = startup.hider(app), spelled(app, new)
+    text, used = text_of(new, value, hide), text_of(new, app.conf[new], hide)
+    sentence = f"{name} is {text}, and {setting}, its new name, is {used}: Celery uses the second."
+    if not text or not used or text == used:  # equal where the passwords alone differ
+        sentence = f"{name} and {setting}, its new name, have different values: Celery uses the second."
     return Error(sentence, hint=f"remove {name}", id="tasktools.E040")
-
-
-def _shown(value: Any) -> str:
-    return shown(render.repr_of(value))

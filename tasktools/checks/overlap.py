@@ -1,4 +1,4 @@
-"""W015, W016: beat can send each entry of the schedule to a queue, and its runs do not pile up."""
+"""W015, and W016 with --deploy: beat can send each entry of the schedule to a queue, and its runs do not pile up."""
 
 from __future__ import annotations
 
@@ -22,24 +22,41 @@ _DAY = 24 * 60
 
 
 def check(found: Found) -> list[CheckMessage]:
-    """Look at the entries of the settings. The check of the schedule has loaded the tasks, if that is possible."""
+    """Look up the queue of each entry of the settings."""
     app: Any = found.app
     schedule = app.conf.beat_schedule
-    if not schedule:
+    if not schedule or app.conf.task_create_missing_queues:
+        return []
+    return [message for name, entry in _entries(schedule) for message in _undeclared(app, name, _options(entry))]
+
+
+def check_deploy(found: Found) -> list[CheckMessage]:
+    """Compare intervals with time limits. The check of the schedule has loaded the tasks, if that is possible.
+
+    A limit is often a safety net, far above the time that the task takes: a developer does not want to read of it each time.
+    """
+    app: Any = found.app
+    schedule = app.conf.beat_schedule
+    if not schedule or not app.finalized:
         return []
     usual = {name: app.conf[f"task_{name}"] for name in _LIMITS}  # a look-up in the settings takes a while
-    makes_queues = app.conf.task_create_missing_queues
     messages: list[CheckMessage] = []
+    for name, entry in _entries(schedule):
+        task = app.tasks.get(str(entry.get("task")))
+        if task is not None and not has_own(task, "apply_async"):
+            messages += _piling_up(name, entry.get("schedule"), _options(entry), task, usual)
+    return messages
+
+
+def _entries(schedule: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for name, entry in schedule.items() if isinstance(schedule, Mapping) else ():
         if isinstance(entry, Mapping):
-            options = entry.get("options")
-            options = options if isinstance(options, Mapping) else {}
-            task = app.tasks.get(str(entry.get("task"))) if app.finalized else None
-            if task is not None and not has_own(task, "apply_async"):
-                messages += _piling_up(str(name), entry.get("schedule"), options, task, usual)
-            if not makes_queues:
-                messages += _undeclared(app, str(name), options)
-    return messages
+            yield str(name), entry
+
+
+def _options(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    options = entry.get("options")
+    return options if isinstance(options, Mapping) else {}
 
 
 def _undeclared(app: Any, name: str, options: Mapping[str, Any]) -> Iterator[CheckMessage]:

@@ -9,7 +9,7 @@ from django.core.checks import CheckMessage
 from django.core.checks import Warning as CheckWarning
 
 from tasktools.discovery.celery_app import Found
-from tasktools.discovery.setting_names import spelled
+from tasktools.discovery.setting_names import is_given, spelled
 from tasktools.registry.registry import names
 
 #: The ids that this module can give.
@@ -19,10 +19,13 @@ _LIBRARY = "django_celery_results"
 
 
 def check(found: Found) -> list[CheckMessage]:
-    """Warn of a missing result backend where something says that results are kept. By default nothing does."""
+    """Warn of a missing result backend where something says that results are kept. By default nothing does.
+
+    Who gives the setting, even as "disabled" or None, has thought of it.
+    """
     app: Any = found.app
-    backend = app.backend_cls or app.conf.result_backend
-    if app.conf.task_always_eager or (backend and str(backend).partition("://")[0] != "disabled"):
+    backend = app.backend_cls or app.conf.result_backend  # that of the private Valkey is not given
+    if app.conf.task_always_eager or backend or is_given(app, "result_backend"):
         return []
     setting = spelled(app, "result_backend")
     if apps.is_installed(_LIBRARY):

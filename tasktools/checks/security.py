@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import re
 import ssl
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from django.conf import settings
 from django.core.checks import CheckMessage
 from django.core.checks import Warning as CheckWarning
 
 from tasktools import conf as own
+from tasktools import startup
 from tasktools.arguments.names import shown, shown_path
 from tasktools.brokers.addresses import PORTS, Server, is_outside, is_public, servers
 from tasktools.brokers.masking import masked
+from tasktools.checks.written_passwords import holds
 from tasktools.discovery.celery_app import Found
 from tasktools.exceptions import tried
 
@@ -39,7 +39,7 @@ def check_deploy(found: Found) -> list[CheckMessage]:
     """Look at the settings, and at the files that hold a password of theirs. No server is asked."""
     conf: Any = found.app.conf
     seen = list(servers(found.app))
-    return [*_pickle(conf), *_open(conf, seen), *_uncertified(conf, seen), *_readable(seen), *_public(seen)]
+    return [*_pickle(conf), *_open(conf, seen), *_uncertified(conf, seen), *_readable(found, seen), *_public(seen)]
 
 
 def _pickle(conf: Any) -> Iterator[CheckMessage]:
@@ -106,14 +106,20 @@ def _uncertified(conf: Any, seen: list[Server]) -> Iterator[CheckMessage]:
                 yield CheckWarning(sentence, hint=f'"{key}": ssl.{hint}', id="tasktools.W082")
 
 
-def _readable(seen: list[Server]) -> Iterator[CheckMessage]:
-    """Look into the files that a site keeps its settings in: the module of the settings, and .env beside manage.py."""
+def _readable(found: Found, seen: list[Server]) -> Iterator[CheckMessage]:
+    """Look into the files that a site keeps its settings in: the module of the settings, and .env beside manage.py.
+
+    A path with a password in it is left out: it is hidden in the message, and nobody can use the line of the hint.
+    """
     passwords = {each.address.password for each in seen if each.address and not each.address.socket}
     secrets = [each for each in passwords if len(each) >= _SHORTEST and each.lower() not in _USUAL]
     for path in _files() if secrets else ():
-        if is_readable(path) and _holds(path, secrets):
+        if is_readable(path) and holds(path, secrets):
             sentence = f'Every user of this machine can read a password of Celery in "{shown_path(path)}".'
-            yield CheckWarning(sentence, hint=f'chmod o= "{shown_path(path)}"', id="tasktools.W083")
+            hint = f'chmod o= "{shown_path(path)}"'
+            hide = startup.hider(found.app)
+            if (hide(sentence), hide(hint)) == (sentence, hint):
+                yield CheckWarning(sentence, hint=hint, id="tasktools.W083")
 
 
 def _files() -> Iterator[Path]:
@@ -133,12 +139,6 @@ def is_readable(path: Path) -> bool:
     except OSError:
         return False
     return bool(modes[0] & stat.S_IROTH) and all(mode & stat.S_IXOTH for mode in modes[1:])
-
-
-def _holds(path: Path, secrets: list[str]) -> bool:
-    text = tried(lambda: path.read_text(errors="replace"), lambda _: "")
-    forms = {form for secret in secrets for form in (secret, quote(secret, safe=""), quote(secret))}
-    return any(re.search(rf"(?<![\w-]){re.escape(form)}(?![\w-])", text) for form in forms)
 
 
 def _public(seen: list[Server]) -> Iterator[CheckMessage]:

@@ -16,6 +16,7 @@ from tasktools.arguments.names import close_matches, shown
 from tasktools.brokers.addresses import address, servers, urls
 from tasktools.brokers.masking import masked
 from tasktools.celery_compat import TRANSPORT_ALIASES
+from tasktools.checks import extras
 from tasktools.discovery.celery_app import Found
 from tasktools.exceptions import tried
 
@@ -40,9 +41,6 @@ _LIBRARIES = {
     "librabbitmq": "librabbitmq",
     "pyro": "Pyro4",
 }
-
-#: What `pip install "celery[...]"` calls it, where that is not the name of the library.
-_EXTRAS = {"boto3": "sqs", "pymongo": "mongodb", "kazoo": "zookeeper", "Pyro4": "pyro"}
 
 #: The schemes whose URL is taken apart by the rules of a web address.
 _TAKEN_APART = frozenset({"redis", "rediss", "sentinel", "amqp", "amqps", "pyamqp", "librabbitmq", "sqs", "SQS"})
@@ -77,9 +75,8 @@ def _without_library(setting: str, url: str) -> Iterator[CheckMessage]:
         library = _LIBRARIES.get(kind)
         if library and tried(lambda: find_spec(library), lambda _: None) is None:
             sentence = f'{setting} is "{masked(url)}", and the library {library} is not installed: nothing can be sent.'
-            hint = f'pip install "celery[{_EXTRAS.get(library, library)}]"'
-            yield CheckWarning(sentence, hint=hint, id="tasktools.W070")
-    else:
+            yield CheckWarning(sentence, hint=f"pip install {extras.source_of(library)}", id="tasktools.W070")
+    elif "." not in kind:  # else it may be the path of a class
         sentence = f'{setting} is "{masked(url)}", and kombu knows no transport "{shown(kind)}": nothing can be sent.'
         close = close_matches(kind, known)
         hint = (

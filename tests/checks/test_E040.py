@@ -101,6 +101,22 @@ def test_E040__fires_where_both_names_disagree(mysite: Any, settings: Any, old: 
     assert mysite.conf.worker_concurrency == new
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "values"),
+    [
+        ("CELERY_RESULT_ENGINE_OPTIONS", "CELERY_DATABASE_ENGINE_OPTIONS", ({"password": "pw"}, {"password": 123456})),
+        ("CELERY_RESULT_DBURI", "CELERY_DATABASE_URL", ("db+x://me:pw@host/a", "db+x://me:other@host/a")),
+    ],
+)
+def test_E040__shows_no_value_that_may_hold_a_password(
+    mysite: Any, settings: Any, old: str, new: str, values: tuple[Any, Any]
+) -> None:
+    setattr(settings, old, values[0])
+    setattr(settings, new, values[1])
+    (message,) = (each for each in run_checks(tags=[checks.TAG]) if each.id == "tasktools.E040")
+    assert message.msg == f"{old} and {new}, its new name, have different values: Celery uses the second."
+
+
 def test_E040__names_what_code_has_set(mysite: Any, settings: Any) -> None:
     settings.CELERYD_CONCURRENCY, mysite.conf.worker_concurrency = 4, 8
     (message,) = run_checks(tags=[checks.TAG])

@@ -19,11 +19,8 @@ from tasktools.checks import kinds
         ("CELERY_TASK_TIME_LIMIT", "half an hour", "is no number", "30, for example"),
         ("CELERY_TASK_SOFT_TIME_LIMIT", timedelta(minutes=5), "is no number", "300"),
         ("CELERY_WORKER_MAX_TASKS_PER_CHILD", [100], "is no number", "30, for example"),
-        ("CELERY_REDIS_SOCKET_TIMEOUT", {}, "is no number", "30, for example"),
+        ("CELERY_REDIS_SOCKET_TIMEOUT", "soon", "is no number", "30, for example"),
         ("CELERY_BROKER_CONNECTION_TIMEOUT", (1, 2), "is no number", "30, for example"),
-        ("CELERY_BROKER_TRANSPORT_OPTIONS", [("visibility_timeout", 60)], "is no dictionary", "{...}"),
-        ("CELERY_TASK_PUBLISH_RETRY_POLICY", "max_retries=3", "is no dictionary", "{...}"),
-        ("CELERY_REDIS_BACKEND_USE_SSL", True, "is no dictionary", '{"ssl_cert_reqs": "required"}'),
         ("CELERY_ACCEPT_CONTENT", "json", "is text and no list", '["json"]'),
         ("CELERY_TASK_ALWAYS_EAGER", "False", "is text and counts as true", "False"),
         ("CELERY_TASK_REJECT_ON_WORKER_LOST", "no", "is text and counts as true", "False"),
@@ -36,6 +33,37 @@ def test_W042__fires_for_a_wrong_kind(mysite: Any, settings: Any, name: str, val
     assert run_checks(tags=[checks.TAG]) == [
         CheckWarning(f"{name} is {value!r}, which {why}.", hint=f"{name} = {line}", id="tasktools.W042")
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "is_now", "line"),
+    [
+        ("CELERY_REDIS_SOCKET_TIMEOUT", {"timeout": 5}, "a dict, which is no number", "30, for example"),
+        ("CELERY_BROKER_TRANSPORT_OPTIONS", [("timeout", 60)], "a list, which is no dictionary", "{...}"),
+        ("CELERY_TASK_PUBLISH_RETRY_POLICY", "password=pw", "a str, which is no dictionary", "{...}"),
+        ("CELERY_MONGODB_BACKEND_SETTINGS", 12345, "an int, which is no dictionary", "{...}"),
+        (
+            "CELERY_REDIS_BACKEND_USE_SSL",
+            True,
+            "a bool, which is no dictionary",
+            '{"ssl_cert_reqs": "required"}',
+        ),
+    ],
+)
+def test_W042__shows_no_value_that_may_hold_a_password(
+    mysite: Any, settings: Any, name: str, value: Any, is_now: str, line: str
+) -> None:
+    setattr(settings, name, value)
+    assert run_checks(tags=[checks.TAG]) == [
+        CheckWarning(f"{name} is {is_now}.", hint=f"{name} = {line}", id="tasktools.W042")
+    ]
+
+
+def test_W042__hides_a_password_before_it_cuts_the_text(mysite: Any, settings: Any) -> None:
+    settings.CELERY_BROKER_URL = "redis://:S3cretPassw0rdLong99@localhost"
+    settings.CELERY_TASK_TIME_LIMIT = "x" * 70 + "S3cretPassw0rdLong99"
+    (message,) = (each for each in run_checks(tags=[checks.TAG]) if each.id == "tasktools.W042")
+    assert message.msg == f"CELERY_TASK_TIME_LIMIT is '{'x' * 70}**', which is no number."
 
 
 def test_W042__fires_for_what_code_has_set(shop: Any) -> None:
@@ -60,6 +88,9 @@ def test_W042__fires_for_an_old_name(mysite: Any, settings: Any) -> None:
         ("CELERY_TASK_TIME_LIMIT", None),
         ("CELERY_WORKER_PREFETCH_MULTIPLIER", "1"),  # Celery converts it
         ("CELERY_RESULT_EXPIRES", "3600"),
+        ("CELERY_REDIS_SOCKET_TIMEOUT", "5"),
+        ("CELERY_REDIS_SOCKET_CONNECT_TIMEOUT", "2.5"),
+        ("CELERY_WORKER_TIMER_PRECISION", "1"),
         ("CELERY_EVENT_QUEUE_TTL", "5"),
         ("CELERY_RESULT_EXPIRES", timedelta(days=3)),
         ("CELERY_WORKER_CONCURRENCY", "4"),

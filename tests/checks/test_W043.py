@@ -15,7 +15,6 @@ from tasktools import checks
         ("CELERY_TASK_TIME_LIMIT", 30),
         ("CELERY_TASK_ALWAYS_EAGER", False),
         ("CELERY_TASK_REJECT_ON_WORKER_LOST", True),
-        ("CELERY_BROKER_TRANSPORT_OPTIONS", {"visibility_timeout": 60}),
         ("CELERY_RESULT_BACKEND", "redis://localhost/1"),
     ],
 )
@@ -29,6 +28,34 @@ def test_W043__fires_for_a_comma_at_the_end_of_the_line(mysite: Any, settings: A
             id="tasktools.W043",
         )
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CELERY_BROKER_TRANSPORT_OPTIONS", {"password": 123456}),
+        ("CELERY_MONGODB_BACKEND_SETTINGS", {"database": "d" * 36, "password": "S3cretPassw0rdLong99"}),
+        ("CELERY_BROKER_USE_SSL", {"password": "pw"}),
+    ],
+)
+def test_W043__shows_no_value_that_may_hold_a_password(mysite: Any, settings: Any, name: str, value: Any) -> None:
+    setattr(settings, name, (value,))
+    messages = [each for each in run_checks(tags=[checks.TAG]) if each.id == "tasktools.W043"]
+    assert messages == [
+        CheckWarning(
+            f"{name} is a tuple: its line ends with a comma.",
+            hint=f"remove the comma at the end of {name}",
+            id="tasktools.W043",
+        )
+    ]
+
+
+@pytest.mark.parametrize("password", ["pw", "S3cretPassw0rdLong99"])
+def test_W043__hides_a_password_before_it_cuts_the_text(mysite: Any, settings: Any, password: str) -> None:
+    settings.CELERY_RESULT_BACKEND = (f"redis://{'u' * 60}:{password}@localhost/1",)
+    (message,) = (each for each in run_checks(tags=[checks.TAG]) if each.id == "tasktools.W043")
+    assert f"{'u' * 60}:**" in message.msg
+    assert password[:2] not in f"{message.msg} {message.hint}".partition("uuu")[2]
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,12 @@ from tasktools.project import Project
 def send() -> None: ...
 
 
-def test_W044__fires_for_a_limit_below_the_soft_one(mysite: Any, settings: Any) -> None:
-    settings.CELERY_TASK_TIME_LIMIT, settings.CELERY_TASK_SOFT_TIME_LIMIT = 19, 20
+@pytest.mark.parametrize("hard", [19, 20])
+def test_W044__fires_without_time_after_the_soft_limit(mysite: Any, settings: Any, hard: int) -> None:
+    settings.CELERY_TASK_TIME_LIMIT, settings.CELERY_TASK_SOFT_TIME_LIMIT = hard, 20
     assert run_checks(tags=[checks.TAG]) == [
         CheckWarning(
-            "CELERY_TASK_TIME_LIMIT is 19 s, and CELERY_TASK_SOFT_TIME_LIMIT 20 s: "
+            f"CELERY_TASK_TIME_LIMIT is {hard} s, and CELERY_TASK_SOFT_TIME_LIMIT 20 s: "
             "a worker kills the task with no time to clean up.",
             hint="CELERY_TASK_TIME_LIMIT = 80, for example",
             id="tasktools.W044",
@@ -27,7 +28,7 @@ def test_W044__fires_for_a_limit_below_the_soft_one(mysite: Any, settings: Any) 
     ]
 
 
-@pytest.mark.parametrize(("hard", "soft"), [(20, 20), (21, 20), (None, 20), (19, None), (0, 20), (-1, 0), (None, None)])
+@pytest.mark.parametrize(("hard", "soft"), [(21, 20), (None, 20), (19, None), (0, 20), (-1, 0), (None, None)])
 def test_W044__is_silent_about(mysite: Any, settings: Any, hard: Any, soft: Any) -> None:
     settings.CELERY_TASK_TIME_LIMIT, settings.CELERY_TASK_SOFT_TIME_LIMIT = hard, soft
     assert run_checks(tags=[checks.TAG]) == []
@@ -37,6 +38,7 @@ def test_W044__is_silent_about(mysite: Any, settings: Any, hard: Any, soft: Any)
     ("conf", "options", "hard", "soft"),
     [
         ({}, {"time_limit": 10, "soft_time_limit": 60}, 10, 60),
+        ({}, {"time_limit": 60, "soft_time_limit": 60}, 60, 60),
         ({"task_time_limit": 40, "task_soft_time_limit": 30}, {"soft_time_limit": 60}, 40, 60),
     ],
 )
@@ -58,7 +60,6 @@ def test_W044__fires_for_a_task(shop: Any, conf: Any, options: Any, hard: int, s
     [
         ({"task_soft_time_limit": 30}, {"time_limit": 10}),  # it is killed when it says, and has asked for nothing more
         ({"task_time_limit": 40}, {"soft_time_limit": 30}),
-        ({}, {"time_limit": 60, "soft_time_limit": 60}),
     ],
 )
 def test_W044__is_silent_about_a_task(shop: Any, conf: Any, options: Any) -> None:

@@ -25,9 +25,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apps, "is_installed", lambda name: name == "django_celery_results" or is_installed(name))
 
 
-@pytest.mark.parametrize("backend", [None, "", "disabled", "disabled://"])
-def test_W046__fires_for_django_celery_results(mysite: Any, settings: Any, installed: None, backend: Any) -> None:
-    settings.CELERY_RESULT_BACKEND = backend
+def test_W046__fires_for_django_celery_results(mysite: Any, installed: None) -> None:
     assert run_checks(tags=[checks.TAG]) == [
         CheckWarning(
             '"django_celery_results" is in INSTALLED_APPS, and CELERY_RESULT_BACKEND is not set: no result is stored.',
@@ -37,8 +35,9 @@ def test_W046__fires_for_django_celery_results(mysite: Any, settings: Any, insta
     ]
 
 
-def test_W046__is_silent_with_a_result_backend(mysite: Any, settings: Any, installed: None) -> None:
-    settings.CELERY_RESULT_BACKEND = "redis://localhost/1"
+@pytest.mark.parametrize("backend", ["redis://localhost/1", None, "", "disabled", "disabled://"])
+def test_W046__is_silent_if_the_setting_is_given(mysite: Any, settings: Any, installed: None, backend: Any) -> None:
+    settings.CELERY_RESULT_BACKEND = backend
     assert ids() == []
 
 

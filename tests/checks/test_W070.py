@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import re
+from importlib.metadata import PackageNotFoundError, metadata
 from importlib.util import find_spec
 from typing import Any
 
 import pytest
 
-from tasktools.checks import urls
+from tasktools.checks import extras, urls
 from tests.checks.conftest import found, ids
 
 
@@ -28,11 +30,37 @@ def test_W070__fires_without_the_library_of_the_transport(shop: Any, missing: se
     ]
 
 
-@pytest.mark.parametrize(("url", "extra"), [("mongodb://localhost/x", "mongodb"), ("redis+socket:///r.sock", "redis")])
-def test_W070__names_the_extra_of_celery(shop: Any, missing: set[str], url: str, extra: str) -> None:
-    missing.add("redis")
+@pytest.mark.parametrize(
+    ("url", "source"),
+    [
+        ("mongodb://localhost/x", '"celery[mongodb]"'),
+        ("redis+socket:///r.sock", '"celery[redis]"'),
+        ("zookeeper://localhost", '"celery[zookeeper]"'),
+        ("pyro://localhost", '"kombu[pyro]"'),  # that of Celery is for old Pythons
+        ("confluentkafka://localhost", '"kombu[confluentkafka]"'),
+        ("etcd://localhost", "python-etcd"),  # nobody has an extra for it
+    ],
+)
+def test_W070__names_what_brings_the_library(shop: Any, missing: set[str], url: str, source: str) -> None:
+    missing.update(["redis", "kazoo", "Pyro4", "confluent_kafka", "etcd"])
     shop.conf.broker_url = url
-    assert [hint for _, _, hint in found()] == [f'pip install "celery[{extra}]"']
+    assert [hint for _, _, hint in found()] == [f"pip install {source}"]
+
+
+@pytest.mark.parametrize("library", [*urls._LIBRARIES.values()])
+def test_W070__names_no_extra_that_does_not_exist(library: str) -> None:
+    source = extras.source_of(library)
+    match = re.fullmatch(r'"(\w+)\[(\w+)\]"', source)
+    assert match is None or match[2] in (metadata(match[1]).get_all("Provides-Extra") or [])
+
+
+def test_W070__names_the_distribution_without_metadata(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(name: str) -> list[str]:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(extras, "requires", fail)
+    assert extras.source_of("confluent_kafka") == "confluent-kafka"
+    assert extras.source_of("redis") == "redis"
 
 
 def test_W070__fires_if_the_look_up_of_the_library_fails(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,6 +104,7 @@ def test_W070__looks_at_each_url(shop: Any) -> None:
         "localhost",
         "memory://",
         "sqla+sqlite:///x",
+        "kombu.transport.memory.Transport://",  # the path of a class
     ],
 )
 def test_W070__is_silent_for_what_is_there(shop: Any, url: str, missing: set[str]) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,6 +44,17 @@ def test_W072__fires_for_the_database_of_the_results(site: Any, shop: Any) -> No
     assert hint.endswith("such as number 2")
 
 
+def test_W072__gives_one_message_for_one_remedy(site: Any, shop: Any) -> None:
+    shop.conf.broker_url = "redis://localhost/0;redis://127.0.0.1/0"
+    shop.conf.result_backend = "redis://localhost/0"
+    site("redis://localhost/0")
+    ((_, sentence, _),) = found()
+    assert sentence == (
+        'The cache "default", CELERY_BROKER_URL and CELERY_RESULT_BACKEND use the same Redis database, '
+        "redis://localhost:6379/0: cache.clear() deletes every task that waits and every result."
+    )
+
+
 @pytest.mark.parametrize(
     ("broker", "location"),
     [
@@ -74,10 +86,45 @@ def test_W072__knows_other_spellings(shop: Any, site: Any, broker: str, location
         ("", {}),
         (None, {}),
         ([], {}),
+        (Path("/run/redis.sock"), {}),
+        (6379, {}),
+        ([None], {}),
+        ("redis://localhost:6379", {"db": "first"}),
     ],
 )
 def test_W072__is_silent_for_another_database(site: Any, location: Any, options: dict[str, Any]) -> None:
     assert site(location, OPTIONS=options) == []
+
+
+@pytest.mark.parametrize(
+    ("location", "backend", "options"),
+    [
+        ("redis://localhost", DJANGO, {"db": 1}),
+        (["redis://localhost/"], DJANGO, {"db": "1"}),
+        ("redis://localhost", OTHER, {"CONNECTION_POOL_KWARGS": {"db": 1}}),
+    ],
+)
+def test_W072__knows_the_number_in_the_options(
+    site: Any, shop: Any, location: Any, backend: str, options: dict[str, Any]
+) -> None:
+    shop.conf.broker_url = "redis://localhost/1"
+    assert site(location, backend, OPTIONS=options) == ["W072"]
+
+
+def test_W072__knows_the_number_of_a_socket_in_the_options(site: Any, shop: Any) -> None:
+    shop.conf.broker_url = "redis+socket:///1.sock?virtual_host=2"
+    assert site("unix:///1.sock", OPTIONS={"db": 2}) == ["W072"]
+
+
+@pytest.mark.parametrize("options", [{"db": 0}, {"CONNECTION_POOL_KWARGS": {"db": 1}}])
+def test_W072__is_silent_for_options_of_django_redis(site: Any, options: dict[str, Any]) -> None:
+    """It does not read `db` itself, and a factory of the project may."""
+    assert site("redis://localhost", OTHER, OPTIONS=options) == []
+
+
+@pytest.mark.parametrize("options", ["db=1", None, {"CONNECTION_POOL_KWARGS": "db=1"}])
+def test_W072__reads_options_of_any_kind(site: Any, options: Any) -> None:
+    assert site("redis://localhost", OTHER, OPTIONS=options) == ["W072"]
 
 
 def test_W072__the_number_in_the_url_counts_before_that_of_the_options(site: Any) -> None:

@@ -42,21 +42,73 @@ def test_W083__fires_for_a_file_that_everybody_may_read(file: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("text", ["PASSWORD='s3/cr3t'", "PASSWORD=s3%2Fcr3t", "redis://:s3/cr3t@localhost"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "PASSWORD='s3/cr3t'",
+        'export PASSWORD = "s3/cr3t"  # of Redis',
+        "PASSWORD=s3%2Fcr3t",
+        "# PASSWORD=s3/cr3t",
+        "redis://:s3/cr3t@localhost",
+        "OTHER=1\nURL=memory://;redis://me:s3%2Fcr3t@localhost/0?x=1",
+    ],
+)
 def test_W083__knows_other_spellings(file: Path, text: str) -> None:
     file.write_text(text)
     assert ids(deploy=True) == ["W083"]
 
 
-def test_W083__fires_for_the_module_of_the_settings(file: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = file.parent / "shopsettings.py"
-    module.write_text(f"{URL.partition('=')[0]} = '{URL.partition('=')[2].strip()}'")
-    module.chmod(0o604)
+@pytest.fixture
+def module(file: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The module of the settings, which everybody may read. There is no other file."""
+    path = file.parent / "shopsettings.py"
+    path.touch()
+    path.chmod(0o604)
     file.unlink()
     monkeypatch.syspath_prepend(str(file.parent))
     settings.SETTINGS_MODULE = "shopsettings"
-    ((_, sentence, _),) = found(deploy=True)
+    return path
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CELERY_BROKER_URL = 'redis://:s3%2Fcr3t@localhost:6379/0'",
+        "CELERY_BROKER_URL = f'redis://:s3%2Fcr3t@{HOST}/0'",
+        "PASSWORD = 's3/cr3t'",
+    ],
+)
+def test_W083__fires_for_the_module_of_the_settings(module: Path, text: str) -> None:
+    module.write_text(text)
+    ((_, sentence, hint),) = found(deploy=True)
     assert str(module) in sentence
+    assert hint == f'chmod o= "{module}"'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ROOT_URLCONF = 'mysite.urls'",
+        "import mysite",
+        "URL = 'https://mysite.example.com'",
+        "URL = 'redis://mysite:other@localhost/mysite'",
+        "'mysite",
+    ],
+)
+def test_W083__is_silent_for_a_word_that_is_part_of_the_settings(module: Path, shop: Any, text: str) -> None:
+    shop.conf.broker_url = "redis://:mysite@localhost"
+    module.write_text(text)
+    assert ids(deploy=True) == []
+
+
+def test_W083__is_silent_for_a_path_with_the_password(file: Path, shop: Any, settings: Any) -> None:
+    """The path would be hidden in the message, and the line of the hint of no use."""
+    shop.conf.broker_url = "redis://:mysite@localhost"
+    settings.BASE_DIR = file.parent / "mysite"
+    settings.BASE_DIR.mkdir(0o755)
+    file = file.rename(settings.BASE_DIR / ".env")
+    file.write_text("PASSWORD=mysite")
+    assert ids(deploy=True) == []
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o600, 0o773])
@@ -72,7 +124,7 @@ def test_W083__is_silent_for_a_file_in_a_protected_folder(file: Path) -> None:
     assert ids(deploy=True) == ["W083"]
 
 
-@pytest.mark.parametrize("text", ["", "PASSWORD=xs3/cr3t", "PASSWORD=s3/cr3tx", "PASSWORD=s3/cr3"])
+@pytest.mark.parametrize("text", ["", "PASSWORD=xs3/cr3t", "PASSWORD=s3/cr3tx", "PASSWORD=s3/cr3", "A=s3/cr3t.urls"])
 def test_W083__is_silent_for_a_file_without_the_password(file: Path, text: str) -> None:
     file.write_text(text)
     assert ids(deploy=True) == []
