@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import itertools
-import sys
 from collections.abc import Iterator
 
 from django.apps import apps
@@ -39,7 +38,7 @@ def _unimported(found: Found, reader: Reader) -> list[CheckMessage]:
     if startup.load_tasks(found) or django_fixup.load_rest(found):
         return []
     imported = sources.imported_paths()
-    return [_never_imported(file, tasks) for file, tasks in lost.items() if not _is_imported(file, imported)]
+    return [_never_imported(file, tasks) for file, tasks in lost.items() if not sources.is_imported(file, imported)]
 
 
 def _candidates(found: Found, reader: Reader) -> Iterator[File]:
@@ -50,13 +49,9 @@ def _candidates(found: Found, reader: Reader) -> Iterator[File]:
         if (
             look.defines_tasks
             and not sources.is_of_other_app(file.path)
-            and not (is_discovered or file.path.name == "__init__.py" or _is_imported(file, imported))
+            and not (is_discovered or file.path.name == "__init__.py" or sources.is_imported(file, imported))
         ):
             yield file
-
-
-def _is_imported(file: File, imported: dict[str, list[str]]) -> bool:
-    return file.module in sys.modules or str(file.path) in imported
 
 
 def _tasks_for(found: Found, reader: Reader, file: File) -> list[str]:
@@ -115,7 +110,7 @@ def _two_functions(found: Found, reader: Reader) -> Iterator[CheckMessage]:
         return
     imported = sources.imported_paths()
     for name, each in held.items():
-        met = [(module, task) for module, task in each if _is_imported(module.file, imported)]
+        met = [(module, task) for module, task in each if sources.is_imported(module.file, imported)]
         if any(_meet(one, other) for (_, one), (_, other) in itertools.combinations(met, 2)):
             places = " and ".join(f"{sources.shown(module.file.path)}:{task.function.lineno}" for module, task in met)
             yield CheckWarning(

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from django.apps import apps
 
@@ -142,17 +144,22 @@ def is_of_other_app(path: Path) -> bool:
     return False
 
 
-def is_imported(file: File) -> bool:
-    """Whether this process has imported a module by its name."""
-    return file.module in sys.modules
+def is_imported(file: File, imported: dict[str, list[str]]) -> bool:
+    """Whether this process has imported a file, under its own name or another; `imported` is what `imported_paths` returns."""
+    return file.module in sys.modules or str(file.path) in imported
+
+
+def namespace(module: Any) -> dict[str, Any]:
+    """Return what a module holds, {} if it is no module. None of its code is run: a lazy one stays unloaded."""
+    return object.__getattribute__(module, "__dict__") if issubclass(type(module), ModuleType) else {}
 
 
 def imported_paths() -> dict[str, list[str]]:
     """Return the modules of each file that is imported, by path. Two names of one module count once."""
     modules: dict[int, tuple[str, str]] = {}
     for name, module in list(sys.modules.items()):
-        path = getattr(module, "__file__", None)
-        if path and name != "__main__":
+        path = namespace(module).get("__file__")
+        if isinstance(path, str) and path and name != "__main__":
             modules.setdefault(id(module), (path, name))
     found: dict[str, list[str]] = {}
     for path, name in modules.values():

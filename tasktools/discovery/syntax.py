@@ -193,7 +193,7 @@ def is_app(origin: str) -> bool:
 def value_of(origin: str) -> Any:
     """Return what a dotted name stands for in the modules that are imported; None if that is not known."""
     module, _, name = origin.rpartition(".")
-    return vars(sys.modules[module]).get(name) if module in sys.modules else None
+    return sources.namespace(sys.modules.get(module)).get(name)
 
 
 def _given(call: ast.Call | None, options: frozenset[str]) -> str | None:
