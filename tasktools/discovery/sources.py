@@ -37,7 +37,7 @@ _WAITS_AT_ONCE = re.compile(_RESULT + rb".*\)" + _WAIT + rb"|^[ \t]*[\])][()\]]*
 _AFTER_A_CALL = (b").get(", b").join(", b").wait(", b"].get(", b"].join(", b"].wait(")
 _WAITED_FOR = re.compile(rb"\b(\w+)" + _WAIT)
 _KEPT = re.compile(rb"\b(\w+)[ \t]*=[^=\n].*?" + _RESULT)
-_ATOMIC = re.compile(rb"^[ \t]*(?:@|with\b).*\batomic\b", re.MULTILINE)
+_ATOMIC = re.compile(rb"^[ \t]*(?:(?:@|with\b).*|with[ \t]*\([\s\S]{0,1000}?)\batomic\b", re.MULTILINE)
 _DISCOVERS = re.compile(rb"^[ \t]*[\w.]+\.autodiscover_tasks\(\s*(?:\)|lambda\b|settings\.)", re.MULTILINE)
 _GIVEN = re.compile(rb"task\((?:[^()]|\([^()]*\))*?\bname ?= ?(?:\"([^\"\n]+)\"|'([^'\n]+)')")
 _FUNCTION = re.compile(rb"^(?:async )?def (\w+)", re.MULTILINE)
