@@ -28,15 +28,16 @@ _TASK = re.compile(rb"^[ \t]*@[\w.]*task\b", re.MULTILINE)
 _SENDS = (b".delay(", b".apply_async(")
 #: A statement that sends a task and does nothing else; a lambda that sends one runs later.
 _SENDS_ALONE = re.compile(
-    rb"^[ \t]+(?![^\n]*\blambda\b)(?:[^\n#]*[:;][ \t]*)?[\w.]+\.(?:delay|apply_async)\(", re.MULTILINE
+    rb"^[ \t]+(?![ \t]|[^\n]*\blambda\b)(?:[^\n#]*[:;][ \t]*)?[\w.]+\.(?:delay|apply_async)\(", re.MULTILINE
 )
 _RESULT = rb"\b(?:delay|apply_async|AsyncResult|GroupResult|ResultSet|group|chord|chain|s|si|signature|subtask)\("
 _WAIT = rb"\.(?:get|join|wait)\("
-#: A result that is waited for at once: on one line, or after a call of several lines.
-_WAITS_AT_ONCE = re.compile(_RESULT + rb".*\)" + _WAIT + rb"|^[ \t]*[\])][()\]]*" + _WAIT, re.MULTILINE)
+#: A result that is waited for at once: on one line, or after a call of several lines. What may stand between is bounded here
+#: and below: each match on a long line would read all of it.
+_WAITS_AT_ONCE = re.compile(_RESULT + rb".{0,300}?\)" + _WAIT + rb"|^[ \t]*[\])][()\]]*" + _WAIT, re.MULTILINE)
 _AFTER_A_CALL = (b").get(", b").join(", b").wait(", b"].get(", b"].join(", b"].wait(")
 _WAITED_FOR = re.compile(rb"\b(\w+)" + _WAIT)
-_KEPT = re.compile(rb"\b(\w+)[ \t]*=[^=\n].*?" + _RESULT)
+_KEPT = re.compile(rb"\b(\w+)[ \t]*=[^=\n].{0,300}?" + _RESULT)
 _ATOMIC = re.compile(rb"^[ \t]*(?:(?:@|with\b).*|with[ \t]*\([\s\S]{0,1000}?)\batomic\b", re.MULTILINE)
 _DISCOVERS = re.compile(rb"^[ \t]*[\w.]+\.autodiscover_tasks\(\s*(?:\)|lambda\b|settings\.)", re.MULTILINE)
 _GIVEN = re.compile(rb"task\((?:[^()]|\([^()]*\))*?\bname ?= ?(?:\"([^\"\n]+)\"|'([^'\n]+)')")

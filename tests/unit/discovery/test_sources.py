@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
 from tasktools.discovery import sources, syntax
+
+if sys.version_info >= (3, 11):
+    from re import _parser as parser  # type: ignore[attr-defined]
+else:
+    import sre_parse as parser
 
 
 class Lazy(ModuleType):
@@ -38,3 +46,49 @@ def test_imported_paths__runs_no_code_of_a_module(monkeypatch: pytest.MonkeyPatc
 def test_value_of__runs_no_code_of_a_module(monkeypatch: pytest.MonkeyPatch, make: Any) -> None:
     monkeypatch.setitem(sys.modules, "lazy_of_this_test", make())
     assert syntax.value_of("lazy_of_this_test.app") is None
+
+
+FAR = "x" * 400
+
+
+@pytest.mark.parametrize(
+    ("line", "waits"),
+    [
+        ("result = add.delay(1); result.get()", True),
+        (f"result = add.delay({FAR}); result.get()", True),
+        (f"result = {FAR}.add.delay(1); result.get()", False),
+        ("add.delay(1).get()", True),
+        (f"add.delay(1, {FAR}).get()", False),
+    ],
+)
+def test_look__of_a_long_line_a_part_is_read_for_each_match(tmp_path: Path, line: str, waits: bool) -> None:
+    file = tmp_path / "tasks.py"
+    file.write_text(f"@shared_task\ndef total():\n    {line}\n")
+    assert sources.look(file).waits is waits
+
+
+def parts(pattern: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield what a regular expression consists of, each with its argument."""
+    for name, argument in pattern:
+        yield name, argument
+        for inner in argument if isinstance(argument, tuple) else ():
+            for each in inner if isinstance(inner, list) else [inner]:
+                if isinstance(each, parser.SubPattern):
+                    yield from parts(each)
+
+
+@pytest.mark.parametrize("pattern", [sources._KEPT, sources._WAITS_AT_ONCE])
+def test_look__what_may_begin_often_on_a_line_reads_a_bounded_part(pattern: re.Pattern[bytes]) -> None:
+    """Otherwise a line with n beginnings would cost n times its length."""
+    repeated = [
+        (argument[1], argument[2])
+        for name, argument in parts(parser.parse(pattern.pattern, pattern.flags))  # type: ignore[arg-type]
+        if str(name) in ("MAX_REPEAT", "MIN_REPEAT")
+    ]
+    assert [int(most) for most, what in repeated if str(what[0][0]) == "ANY"] == [300]
+
+
+def test_look__indentation_is_read_once(tmp_path: Path) -> None:
+    """A line of blanks is no statement, wherever it begins."""
+    assert sources._SENDS_ALONE.match(b"    add.delay(1)")
+    assert "(?![ \\t]|" in sources._SENDS_ALONE.pattern.decode()
