@@ -11,6 +11,7 @@ from django.core.checks import CheckMessage
 from django.core.checks import Warning as CheckWarning
 
 from tasktools import conf, startup
+from tasktools.checks import project
 from tasktools.discovery import celery_app, django_fixup, sources
 from tasktools.discovery.celery_app import Found
 from tasktools.discovery.sources import File
@@ -30,15 +31,19 @@ def check(found: Found, reader: Reader) -> list[CheckMessage]:
 
 
 def _unimported(found: Found, reader: Reader) -> list[CheckMessage]:
-    """Warn of files with tasks that no worker imports. What a worker imports is imported only if there may be such a file."""
+    """Warn of files with tasks that no worker imports. What a worker imports is imported only as long as there is such a file."""
     lost = {file: tasks for file in _candidates(found, reader) if (tasks := _tasks_for(found, reader, file))}
     # Each app may have workers of its own, which import other modules.
     if not lost or conf.silences("tasktools.W052") or celery_app.others(found.app):
         return []
-    if startup.load_tasks(found) or django_fixup.load_rest(found):
-        return []
-    imported = sources.imported_paths()
-    return [_never_imported(file, tasks) for file, tasks in lost.items() if not sources.is_imported(file, imported)]
+    for load in (startup.load_tasks, django_fixup.load_urlconf):
+        if errors := load(found):
+            return project.messages(errors)
+        imported = sources.imported_paths()
+        lost = {file: tasks for file, tasks in lost.items() if not sources.is_imported(file, imported)}
+        if not lost:
+            break
+    return [_never_imported(file, tasks) for file, tasks in lost.items()]
 
 
 def _candidates(found: Found, reader: Reader) -> Iterator[File]:
@@ -106,7 +111,10 @@ def _two_functions(found: Found, reader: Reader) -> Iterator[CheckMessage]:
                 if module and task.given is not None:
                     held.setdefault(_name(file, task), []).append((module, task))
     held = {name: each for name, each in held.items() if len(each) > 1}
-    if not held or startup.load_tasks(found):
+    if not held:
+        return
+    if errors := startup.load_tasks(found):
+        yield from project.messages(errors)
         return
     imported = sources.imported_paths()
     for name, each in held.items():
