@@ -35,7 +35,7 @@ def check(found: Found, reader: Reader) -> Iterator[CheckMessage]:
     for file, look in reader.looks:
         module = reader.module(file.module) if look.sends_alone and (look.has_atomic or views) else None
         if module is not None:
-            lines = sources.sending_lines(look)
+            lines = sources.sending_lines(module.text)
             for name, function in _functions(module.tree.body):
                 if not any(function.lineno <= line <= (function.end_lineno or line) for line in lines):
                     continue

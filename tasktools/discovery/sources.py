@@ -1,4 +1,4 @@
-"""The Python files of the project: which there are, and what a quick look shows. A file is read once, and never run."""
+"""The Python files of the project: which there are, and what a quick look shows. None is run, and no text of one is kept."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from tasktools.discovery.import_names import is_own
 
 #: At most so many files are looked at.
 MOST_FILES = 2_000
+#: At most so many entries of folders are looked at, files of every kind.
+MOST_ENTRIES = 50_000
 
 _PASSED_BY = ("migrations", "tests", "node_modules", "example", "examples")
 _NO_CODE = re.compile(r"tests?\.py$|test_|conftest\.py$")
@@ -58,9 +60,8 @@ class File:
 class Look:
     """What the bytes of a file show. A flag that is not set is certain; one that is set is a reason to parse the file."""
 
-    #: The bytes; b"" if the file neither defines nor sends tasks.
-    text: bytes = b""
     defines_tasks: bool = False
+    sends: bool = False
     #: Whether a statement is the call of a task.
     sends_alone: bool = False
     waits: bool = False
@@ -90,10 +91,18 @@ def look(path: Path) -> Look:
     return kept[1]
 
 
-def sending_lines(look: Look) -> list[int]:
+def text(path: Path) -> bytes:
+    """Return the bytes of a file; b"" if it neither defines nor sends tasks, or cannot be read."""
+    seen = look(path)
+    try:
+        return path.read_bytes() if seen.defines_tasks or seen.sends else b""
+    except OSError:
+        return b""
+
+
+def sending_lines(text: bytes) -> list[int]:
     """Return the numbers of the lines whose statement is the call of a task."""
-    starts = (found.start() for found in _SENDS_ALONE.finditer(look.text))
-    return [look.text.count(b"\n", 0, start) + 1 for start in starts]
+    return [text.count(b"\n", 0, found.start()) + 1 for found in _SENDS_ALONE.finditer(text)]
 
 
 def _look(text: bytes) -> Look:
@@ -104,8 +113,8 @@ def _look(text: bytes) -> Look:
         return Look(discovers=discovers)
     functions = _FUNCTION.findall(text) if defines_tasks else []
     return Look(
-        text=text,
         defines_tasks=defines_tasks,
+        sends=sends,
         sends_alone=sends and _SENDS_ALONE.search(text) is not None,
         waits=defines_tasks and _waits(text),
         has_atomic=b"atomic" in text and _ATOMIC.search(text) is not None,
@@ -174,18 +183,36 @@ def _files() -> Iterator[File]:
     roots = [(each.path, each.name) for each in own]
     package = conf.settings_package()
     roots += [(each, package) for each in getattr(sys.modules.get(package), "__path__", None) or ()]
+    left = iter(range(MOST_ENTRIES))
     seen: set[str] = set()
     for root, name in roots:
-        for folder, folders, names in itertools.islice(os.walk(root), MOST_FILES):
-            is_environment = "pyvenv.cfg" in names
-            folders[:] = sorted(each for each in folders if _may_hold_code(each) and not is_environment)
+        for folder, names in _walk(str(root), left):
             parts = [name, *filter(None, folder.removeprefix(str(root)).split(os.sep))]
-            for file in () if is_environment else sorted(names):
+            for file in sorted(names):
                 path = os.path.join(folder, file)
                 if file.endswith(".py") and not _NO_CODE.match(file) and path not in seen:
                     seen.add(path)
                     module = parts if file == "__init__.py" else [*parts, file.removesuffix(".py")]
                     yield File(".".join(module), Path(path), ".".join(parts) in installed)
+
+
+def _walk(root: str, left: Iterator[int]) -> Iterator[tuple[str, list[str]]]:
+    """Yield each folder that may hold code, with the names of its files, as long as entries are `left` to look at."""
+    of_data = conf.folders_of_data()
+    waiting = [root]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            with os.scandir(folder) as entries:
+                listed = [(each.name, each.is_dir(), each.is_symlink()) for _, each in zip(left, entries, strict=False)]
+        except OSError:
+            continue
+        names = [name for name, is_folder, _ in listed if not is_folder]
+        if "pyvenv.cfg" not in names:
+            yield folder, names
+            folders = sorted((name for name, is_folder, is_link in listed if is_folder and not is_link), reverse=True)
+            inner = [os.path.join(folder, name) for name in folders if _may_hold_code(name)]
+            waiting += [each for each in inner if not (of_data and os.path.realpath(each) in of_data)]
 
 
 def _may_hold_code(folder: str) -> bool:

@@ -47,6 +47,7 @@ class Module:
     """A parsed file."""
 
     file: File
+    text: bytes
     tree: ast.Module
     #: The dotted names of what the file imports or defines, by the name that it has there. Names bound to several things are
     #: not in it.
@@ -93,13 +94,14 @@ class Reader:
 
 def parsed(file: File) -> Module | None:
     """Parse a file; return None if it is no Python."""
+    text = sources.text(file.path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            tree = ast.parse(sources.look(file.path).text)
+            tree = ast.parse(text)
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return None
-    module = Module(file, tree)
+    module = Module(file, text, tree)
     module.names = _names(module)
     module.tasks = _tasks(module)
     return module

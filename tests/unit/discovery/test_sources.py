@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from django.apps import AppConfig, apps
 
 from tasktools.discovery import sources, syntax
 
@@ -92,3 +93,64 @@ def test_look__indentation_is_read_once(tmp_path: Path) -> None:
     """A line of blanks is no statement, wherever it begins."""
     assert sources._SENDS_ALONE.match(b"    add.delay(1)")
     assert "(?![ \\t]|" in sources._SENDS_ALONE.pattern.decode()
+
+
+@pytest.fixture
+def market(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any) -> Path:
+    """An installed app with two files in folders of its own."""
+    module = ModuleType("market")
+    module.__path__ = [str(tmp_path)]
+    monkeypatch.setattr(apps, "app_configs", {"market": AppConfig("market", module)})
+    settings.SETTINGS_MODULE = ""
+    for name in ("media", "shop"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "jobs.py").touch()
+    return tmp_path
+
+
+def modules() -> list[str]:
+    return [each.module for each in sources.files()]
+
+
+@pytest.mark.parametrize("setting", ["MEDIA_ROOT", "STATIC_ROOT"])
+def test_files__none_in_folders_of_data(market: Path, settings: Any, setting: str) -> None:
+    assert modules() == ["market.media.jobs", "market.shop.jobs"]
+    (market / "link").symlink_to(market / "media")
+    for place in (str(market / "media"), market / "media", str(market / "link")):
+        setattr(settings, setting, place)
+        assert modules() == ["market.shop.jobs"]
+
+
+@pytest.mark.parametrize("place", ["", None, 5])
+def test_files__a_setting_that_names_no_folder_hides_none(
+    market: Path, settings: Any, monkeypatch: pytest.MonkeyPatch, place: Any
+) -> None:
+    """An empty one is not the working folder."""
+    monkeypatch.chdir(market / "media")
+    settings.MEDIA_ROOT = place
+    assert modules() == ["market.media.jobs", "market.shop.jobs"]
+
+
+def test_files__of_many_entries_only_the_first_are_looked_at(market: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(20):
+        (market / f"media/{number}.jpg").touch()
+    scanned: list[Any] = []
+    monkeypatch.setattr(sources, "_NO_CODE", re.compile(r"$"))
+    monkeypatch.setattr(sources, "MOST_ENTRIES", 5)
+    original = sources._walk
+    monkeypatch.setattr(sources, "_walk", lambda *args: (scanned.extend(each[1]) or each for each in original(*args)))
+    assert "market.shop.jobs" not in modules()
+    assert len(scanned) < 5
+
+
+def test_look__keeps_no_text(tmp_path: Path) -> None:
+    file = tmp_path / "tasks.py"
+    file.write_text("@shared_task\ndef a_task_of_this_test(): ...\n")
+    look = sources.look(file)
+    assert look.defines_tasks
+    assert "a_task_of_this_test" not in repr(look)
+    assert sources.text(file) == file.read_bytes()
+    file.write_text("nothing = 1\n")
+    assert sources.text(file) == b""
+    file.unlink()
+    assert sources.text(file) == b""
