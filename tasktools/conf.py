@@ -134,6 +134,17 @@ def settings_package() -> str:
     return str(getattr(settings, "SETTINGS_MODULE", None) or "").partition(".")[0]
 
 
+def folders_of_data() -> set[str]:
+    """Return the real paths of MEDIA_ROOT and STATIC_ROOT, which hold no code of the project."""
+    roots = [getattr(settings, name, None) for name in ("MEDIA_ROOT", "STATIC_ROOT")]
+    return {os.path.realpath(each) for each in roots if each and isinstance(each, (str, os.PathLike))}
+
+
+def has_urlconf() -> bool:
+    """Whether the project has URLs at all."""
+    return bool(getattr(settings, "ROOT_URLCONF", None))
+
+
 def with_passwords() -> dict[str, Any]:
     """Return the settings of the project, and the variables of the environment, that may hold passwords."""
     chosen = {name: getattr(settings, name, None) for name in dir(settings) if _PASSWORDS.search(name)}

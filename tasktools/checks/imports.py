@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import itertools
-import sys
 from collections.abc import Iterator
 
 from django.apps import apps
@@ -12,6 +11,7 @@ from django.core.checks import CheckMessage
 from django.core.checks import Warning as CheckWarning
 
 from tasktools import conf, startup
+from tasktools.checks import project
 from tasktools.discovery import celery_app, django_fixup, sources
 from tasktools.discovery.celery_app import Found
 from tasktools.discovery.sources import File
@@ -31,15 +31,19 @@ def check(found: Found, reader: Reader) -> list[CheckMessage]:
 
 
 def _unimported(found: Found, reader: Reader) -> list[CheckMessage]:
-    """Warn of files with tasks that no worker imports. What a worker imports is imported only if there may be such a file."""
+    """Warn of files with tasks that no worker imports. What a worker imports is imported only as long as there is such a file."""
     lost = {file: tasks for file in _candidates(found, reader) if (tasks := _tasks_for(found, reader, file))}
     # Each app may have workers of its own, which import other modules.
     if not lost or conf.silences("tasktools.W052") or celery_app.others(found.app):
         return []
-    if startup.load_tasks(found) or django_fixup.load_rest(found):
-        return []
-    imported = sources.imported_paths()
-    return [_never_imported(file, tasks) for file, tasks in lost.items() if not _is_imported(file, imported)]
+    for load in (startup.load_tasks, django_fixup.load_urlconf):
+        if errors := load(found):
+            return project.messages(errors)
+        imported = sources.imported_paths()
+        lost = {file: tasks for file, tasks in lost.items() if not sources.is_imported(file, imported)}
+        if not lost:
+            break
+    return [_never_imported(file, tasks) for file, tasks in lost.items()]
 
 
 def _candidates(found: Found, reader: Reader) -> Iterator[File]:
@@ -50,13 +54,9 @@ def _candidates(found: Found, reader: Reader) -> Iterator[File]:
         if (
             look.defines_tasks
             and not sources.is_of_other_app(file.path)
-            and not (is_discovered or file.path.name == "__init__.py" or _is_imported(file, imported))
+            and not (is_discovered or file.path.name == "__init__.py" or sources.is_imported(file, imported))
         ):
             yield file
-
-
-def _is_imported(file: File, imported: dict[str, list[str]]) -> bool:
-    return file.module in sys.modules or str(file.path) in imported
 
 
 def _tasks_for(found: Found, reader: Reader, file: File) -> list[str]:
@@ -111,11 +111,14 @@ def _two_functions(found: Found, reader: Reader) -> Iterator[CheckMessage]:
                 if module and task.given is not None:
                     held.setdefault(_name(file, task), []).append((module, task))
     held = {name: each for name, each in held.items() if len(each) > 1}
-    if not held or startup.load_tasks(found):
+    if not held:
+        return
+    if errors := startup.load_tasks(found):
+        yield from project.messages(errors)
         return
     imported = sources.imported_paths()
     for name, each in held.items():
-        met = [(module, task) for module, task in each if _is_imported(module.file, imported)]
+        met = [(module, task) for module, task in each if sources.is_imported(module.file, imported)]
         if any(_meet(one, other) for (_, one), (_, other) in itertools.combinations(met, 2)):
             places = " and ".join(f"{sources.shown(module.file.path)}:{task.function.lineno}" for module, task in met)
             yield CheckWarning(

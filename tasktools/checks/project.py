@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
@@ -19,12 +19,17 @@ IDS = ("tasktools.E002", "tasktools.W002", "tasktools.W003", "tasktools.E030")
 
 def check() -> list[CheckMessage]:
     """Report again what went wrong at start-up. In a part of rundev, rundev reports code that cannot be imported."""
-    problems = [problem for problem in current_project().problems if not unimportable.reported(problem)]
+    problems = list(current_project().problems)
     try:
         conf.beat_lease()
     except ConfigurationError as error:
         problems.append(error)
-    return [_message(problem) for problem in problems]
+    return messages(problems)
+
+
+def messages(problems: Iterable[TasktoolsError]) -> list[CheckMessage]:
+    """Return the message of each problem, also of those that a check meets as it loads the tasks."""
+    return [_message(problem) for problem in problems if not unimportable.reported(problem)]
 
 
 def guarded(check: Callable[[], list[CheckMessage]]) -> list[CheckMessage]:

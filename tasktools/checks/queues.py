@@ -14,6 +14,7 @@ from django.core.checks import Warning as CheckWarning
 
 from tasktools import startup
 from tasktools.arguments.names import close_matches, shown
+from tasktools.checks import project
 from tasktools.discovery import django_fixup
 from tasktools.discovery.celery_app import Found
 from tasktools.discovery.import_names import is_own
@@ -39,14 +40,16 @@ def check(found: Found) -> list[CheckMessage]:
 def _unmatched(found: Found) -> list[CheckMessage]:
     """Warn of routes for tasks that this project does not have. A route for another project's task is no fault.
 
-    Loading the rest of the project takes a while: this is done only if a route seems to match nothing.
+    Loading tasks takes a while: this is done only if a route seems to match nothing, and the URLconf only if it still does.
     """
     if IDS[1] in settings.SILENCED_SYSTEM_CHECKS or not _without_task(found):
         return []
-    if startup.load_tasks(found):
-        return []
-    django_fixup.load_rest(found)
-    return list(map(_message, _without_task(found)))
+    for load in (startup.load_tasks, django_fixup.load_urlconf):
+        if errors := load(found):
+            return project.messages(errors)
+        if not (unmatched := _without_task(found)):
+            return []
+    return list(map(_message, unmatched))
 
 
 def _without_task(found: Found) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
 
 from tasktools import startup
+from tasktools.checks import project
 from tasktools.discovery import django_fixup
 from tasktools.discovery.celery_app import Found
 
@@ -43,13 +44,16 @@ _KINDS = {
 
 def check(found: Found) -> list[CheckMessage]:
     """Check the schedule of the project's app. It costs nothing if the app has no schedule."""
-    if not found.app.conf.beat_schedule or startup.load_tasks(found):
+    if not found.app.conf.beat_schedule:
         return []
+    if errors := startup.load_tasks(found):
+        return project.messages(errors)
     from tasktools.beat.schedule import faults  # imports celery.beat, which a site without a schedule does not need
 
     seen = list(faults(found.app))
     if any(fault.kind == "task" for fault in seen) and _KINDS["task"][1] not in settings.SILENCED_SYSTEM_CHECKS:
-        django_fixup.load_rest(found)  # the task may be one that a views module imports
+        if errors := django_fixup.load_urlconf(found):  # the task may be one that a views module imports
+            return [*project.messages(errors), *(_message(fault) for fault in seen if fault.kind != "task")]
         seen = list(faults(found.app))
     return [_message(fault) for fault in seen]
 

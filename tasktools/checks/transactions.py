@@ -35,7 +35,7 @@ def check(found: Found, reader: Reader) -> Iterator[CheckMessage]:
     for file, look in reader.looks:
         module = reader.module(file.module) if look.sends_alone and (look.has_atomic or views) else None
         if module is not None:
-            lines = sources.sending_lines(look)
+            lines = sources.sending_lines(module.text)
             for name, function in _functions(module.tree.body):
                 if not any(function.lineno <= line <= (function.end_lineno or line) for line in lines):
                     continue
@@ -75,7 +75,8 @@ def _follows_a_write(
     start = 0 if whole else blocks[0].lineno if blocks else None
     if start is None:
         return False
-    return any(_writes(node) for node, _ in nodes if start <= getattr(node, "lineno", -1) < call.lineno)
+    before = ((node, outer) for node, outer in nodes if start <= getattr(node, "lineno", -1) < call.lineno)
+    return any(_writes(node) and not _excludes((*outer, node), around) for node, outer in before)
 
 
 def _in_view(found: Found, reader: Reader, module: Module, function: Function) -> Iterator[CheckMessage]:
@@ -84,9 +85,32 @@ def _in_view(found: Found, reader: Reader, module: Module, function: Function) -
     for call, around in _sendings(nodes):
         if _follows_a_write(module, nodes, call, around):
             continue  # W062
-        before = [node for node, _ in nodes if getattr(node, "lineno", call.lineno) < call.lineno]
-        if _keys(call) & {each for node in before for each in _saved(node)}:
+        before = ((node, outer) for node, outer in nodes if getattr(node, "lineno", call.lineno) < call.lineno)
+        saved = ((each, (*outer, node)) for node, outer in before for each in _saved(node))
+        if _keys(call) & {each for each, path in saved if not _excludes(path, around)}:
             yield from _message(found, reader, module, call, "in a view, with ATOMIC_REQUESTS on", "tasktools.W063")
+
+
+def _excludes(one: tuple[ast.AST, ...], other: tuple[ast.AST, ...]) -> bool:
+    """Whether two places, each with the nodes around it, are in branches of which a run may take one alone."""
+    parent: ast.AST | None = None
+    for each, beside in zip(one, other, strict=False):
+        if each is not beside:
+            branches = {_branch(parent, each), _branch(parent, beside)}
+            # What follows `else` of a `try` runs if all of its body has run.
+            return len(branches) == 2 and "" not in branches and branches != {"body", "tried"}
+        parent = each
+    return False
+
+
+def _branch(parent: ast.AST | None, node: ast.AST) -> str:
+    """Return a name for the branch of an `if`, `match` or `try` that a node is in, "" if there is none."""
+    if isinstance(node, (ast.match_case, ast.ExceptHandler)):
+        return f"{node.__class__.__name__} {id(node)}"
+    is_try = isinstance(parent, ast.Try) or parent.__class__.__name__ == "TryStar"
+    names = ("body", "orelse", "finalbody") if is_try else ("body", "orelse") if isinstance(parent, ast.If) else ()
+    held = next((name for name in names if node in getattr(parent, name)), "")
+    return "tried" if is_try and held == "orelse" else held
 
 
 def _sendings(nodes: _Nodes) -> Iterator[tuple[ast.Call, tuple[ast.AST, ...]]]:
@@ -96,7 +120,7 @@ def _sendings(nodes: _Nodes) -> Iterator[tuple[ast.Call, tuple[ast.AST, ...]]]:
             function = node.value.func
             is_later = any(each.arg is None or each.arg in _LATER for each in node.value.keywords)
             if isinstance(function, ast.Attribute) and function.attr in _SENDS and not is_later:
-                yield node.value, around
+                yield node.value, (*around, node)
 
 
 def _is_atomic(module: Module, node: ast.expr) -> bool:

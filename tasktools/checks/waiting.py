@@ -69,7 +69,9 @@ def _is_result(module: Module, node: ast.AST, reader: Reader) -> bool:
     function = node.func
     if isinstance(function, ast.Attribute) and function.attr in _SENDS:
         return reader.task(module.origin(function.value)) is not None or _is_signature(module, function.value, reader)
-    return _is_from_celery(module, function, _RESULTS) or _is_signature(module, function, reader)
+    # A signature that is called runs its task here. The call of a canvas sends it.
+    is_canvas = isinstance(function, ast.Call) and _is_from_celery(module, function.func, _CANVAS)
+    return is_canvas or _is_from_celery(module, function, _RESULTS)
 
 
 def _is_signature(module: Module, node: ast.AST, reader: Reader) -> bool:

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from celery import signals
 from django.core.checks import run_checks
+from django.template.backends.django import get_installed_libraries
+from django.urls import get_resolver
 
-from tasktools import celery_compat
+from tasktools import celery_compat, conf
 from tasktools.discovery.celery_app import Found, described
 from tasktools.exceptions import ProjectError, project_code
 
@@ -39,13 +41,35 @@ def load_rest(found: Found) -> list[ProjectError]:
     """
     if is_complete(found):
         return []
-    _complete.add(found.app)  # first, because the check of the schedule calls load_rest itself
+    _complete.add(found.app)  # first, because the checks ask whether it was
     try:
         with project_code(checks_broken):
             run_checks()
     except ProjectError as error:
         return [error]
     return []
+
+
+def load_urlconf(found: Found) -> list[ProjectError]:
+    """Import what the checks of Django import for `load_rest`, without running any; return an error if that fails.
+
+    The checks of tasktools use it: they run inside a run of the checks, or without those of other tags.
+    """
+    if is_complete(found):
+        return []
+    try:
+        with project_code(_urlconf_broken):
+            get_installed_libraries()
+            if conf.has_urlconf():
+                get_resolver().url_patterns  # noqa: B018 - imports them
+    except ProjectError as error:
+        return [error]
+    return []
+
+
+def _urlconf_broken(error: BaseException) -> ProjectError:
+    sentence = f"The URLconf and the template tag libraries cannot be imported: {described(error)}."
+    return ProjectError(sentence, hint="manage.py check --traceback shows where")
 
 
 def is_complete(found: Found) -> bool:

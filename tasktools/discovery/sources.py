@@ -1,4 +1,4 @@
-"""The Python files of the project: which there are, and what a quick look shows. A file is read once, and never run."""
+"""The Python files of the project: which there are, and what a quick look shows. None is run, and no text of one is kept."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from django.apps import apps
 
@@ -18,6 +20,8 @@ from tasktools.discovery.import_names import is_own
 
 #: At most so many files are looked at.
 MOST_FILES = 2_000
+#: At most so many entries of folders are looked at, files of every kind.
+MOST_ENTRIES = 50_000
 
 _PASSED_BY = ("migrations", "tests", "node_modules", "example", "examples")
 _NO_CODE = re.compile(r"tests?\.py$|test_|conftest\.py$")
@@ -26,16 +30,17 @@ _TASK = re.compile(rb"^[ \t]*@[\w.]*task\b", re.MULTILINE)
 _SENDS = (b".delay(", b".apply_async(")
 #: A statement that sends a task and does nothing else; a lambda that sends one runs later.
 _SENDS_ALONE = re.compile(
-    rb"^[ \t]+(?![^\n]*\blambda\b)(?:[^\n#]*[:;][ \t]*)?[\w.]+\.(?:delay|apply_async)\(", re.MULTILINE
+    rb"^[ \t]+(?![ \t]|[^\n]*\blambda\b)(?:[^\n#]*[:;][ \t]*)?[\w.]+\.(?:delay|apply_async)\(", re.MULTILINE
 )
 _RESULT = rb"\b(?:delay|apply_async|AsyncResult|GroupResult|ResultSet|group|chord|chain|s|si|signature|subtask)\("
 _WAIT = rb"\.(?:get|join|wait)\("
-#: A result that is waited for at once: on one line, or after a call of several lines.
-_WAITS_AT_ONCE = re.compile(_RESULT + rb".*\)" + _WAIT + rb"|^[ \t]*[\])][()\]]*" + _WAIT, re.MULTILINE)
+#: A result that is waited for at once: on one line, or after a call of several lines. What may stand between is bounded here
+#: and below: each match on a long line would read all of it.
+_WAITS_AT_ONCE = re.compile(_RESULT + rb".{0,300}?\)" + _WAIT + rb"|^[ \t]*[\])][()\]]*" + _WAIT, re.MULTILINE)
 _AFTER_A_CALL = (b").get(", b").join(", b").wait(", b"].get(", b"].join(", b"].wait(")
 _WAITED_FOR = re.compile(rb"\b(\w+)" + _WAIT)
-_KEPT = re.compile(rb"\b(\w+)[ \t]*=[^=\n].*?" + _RESULT)
-_ATOMIC = re.compile(rb"^[ \t]*(?:@|with\b).*\batomic\b", re.MULTILINE)
+_KEPT = re.compile(rb"\b(\w+)[ \t]*=[^=\n].{0,300}?" + _RESULT)
+_ATOMIC = re.compile(rb"^[ \t]*(?:(?:@|with\b).*|with[ \t]*\([\s\S]{0,1000}?)\batomic\b", re.MULTILINE)
 _DISCOVERS = re.compile(rb"^[ \t]*[\w.]+\.autodiscover_tasks\(\s*(?:\)|lambda\b|settings\.)", re.MULTILINE)
 _GIVEN = re.compile(rb"task\((?:[^()]|\([^()]*\))*?\bname ?= ?(?:\"([^\"\n]+)\"|'([^'\n]+)')")
 _FUNCTION = re.compile(rb"^(?:async )?def (\w+)", re.MULTILINE)
@@ -55,9 +60,8 @@ class File:
 class Look:
     """What the bytes of a file show. A flag that is not set is certain; one that is set is a reason to parse the file."""
 
-    #: The bytes; b"" if the file neither defines nor sends tasks.
-    text: bytes = b""
     defines_tasks: bool = False
+    sends: bool = False
     #: Whether a statement is the call of a task.
     sends_alone: bool = False
     waits: bool = False
@@ -87,10 +91,18 @@ def look(path: Path) -> Look:
     return kept[1]
 
 
-def sending_lines(look: Look) -> list[int]:
+def text(path: Path) -> bytes:
+    """Return the bytes of a file; b"" if it neither defines nor sends tasks, or cannot be read."""
+    seen = look(path)
+    try:
+        return path.read_bytes() if seen.defines_tasks or seen.sends else b""
+    except OSError:
+        return b""
+
+
+def sending_lines(text: bytes) -> list[int]:
     """Return the numbers of the lines whose statement is the call of a task."""
-    starts = (found.start() for found in _SENDS_ALONE.finditer(look.text))
-    return [look.text.count(b"\n", 0, start) + 1 for start in starts]
+    return [text.count(b"\n", 0, found.start()) + 1 for found in _SENDS_ALONE.finditer(text)]
 
 
 def _look(text: bytes) -> Look:
@@ -101,8 +113,8 @@ def _look(text: bytes) -> Look:
         return Look(discovers=discovers)
     functions = _FUNCTION.findall(text) if defines_tasks else []
     return Look(
-        text=text,
         defines_tasks=defines_tasks,
+        sends=sends,
         sends_alone=sends and _SENDS_ALONE.search(text) is not None,
         waits=defines_tasks and _waits(text),
         has_atomic=b"atomic" in text and _ATOMIC.search(text) is not None,
@@ -142,17 +154,22 @@ def is_of_other_app(path: Path) -> bool:
     return False
 
 
-def is_imported(file: File) -> bool:
-    """Whether this process has imported a module by its name."""
-    return file.module in sys.modules
+def is_imported(file: File, imported: dict[str, list[str]]) -> bool:
+    """Whether this process has imported a file, under its own name or another; `imported` is what `imported_paths` returns."""
+    return file.module in sys.modules or str(file.path) in imported
+
+
+def namespace(module: Any) -> dict[str, Any]:
+    """Return what a module holds, {} if it is no module. None of its code is run: a lazy one stays unloaded."""
+    return object.__getattribute__(module, "__dict__") if issubclass(type(module), ModuleType) else {}
 
 
 def imported_paths() -> dict[str, list[str]]:
     """Return the modules of each file that is imported, by path. Two names of one module count once."""
     modules: dict[int, tuple[str, str]] = {}
     for name, module in list(sys.modules.items()):
-        path = getattr(module, "__file__", None)
-        if path and name != "__main__":
+        path = namespace(module).get("__file__")
+        if isinstance(path, str) and path and name != "__main__":
             modules.setdefault(id(module), (path, name))
     found: dict[str, list[str]] = {}
     for path, name in modules.values():
@@ -166,18 +183,36 @@ def _files() -> Iterator[File]:
     roots = [(each.path, each.name) for each in own]
     package = conf.settings_package()
     roots += [(each, package) for each in getattr(sys.modules.get(package), "__path__", None) or ()]
+    left = iter(range(MOST_ENTRIES))
     seen: set[str] = set()
     for root, name in roots:
-        for folder, folders, names in itertools.islice(os.walk(root), MOST_FILES):
-            is_environment = "pyvenv.cfg" in names
-            folders[:] = sorted(each for each in folders if _may_hold_code(each) and not is_environment)
+        for folder, names in _walk(str(root), left):
             parts = [name, *filter(None, folder.removeprefix(str(root)).split(os.sep))]
-            for file in () if is_environment else sorted(names):
+            for file in sorted(names):
                 path = os.path.join(folder, file)
                 if file.endswith(".py") and not _NO_CODE.match(file) and path not in seen:
                     seen.add(path)
                     module = parts if file == "__init__.py" else [*parts, file.removesuffix(".py")]
                     yield File(".".join(module), Path(path), ".".join(parts) in installed)
+
+
+def _walk(root: str, left: Iterator[int]) -> Iterator[tuple[str, list[str]]]:
+    """Yield each folder that may hold code, with the names of its files, as long as entries are `left` to look at."""
+    of_data = conf.folders_of_data()
+    waiting = [root]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            with os.scandir(folder) as entries:
+                listed = [(each.name, each.is_dir(), each.is_symlink()) for _, each in zip(left, entries, strict=False)]
+        except OSError:
+            continue
+        names = [name for name, is_folder, _ in listed if not is_folder]
+        if "pyvenv.cfg" not in names:
+            yield folder, names
+            folders = sorted((name for name, is_folder, is_link in listed if is_folder and not is_link), reverse=True)
+            inner = [os.path.join(folder, name) for name in folders if _may_hold_code(name)]
+            waiting += [each for each in inner if not (of_data and os.path.realpath(each) in of_data)]
 
 
 def _may_hold_code(folder: str) -> bool:

@@ -47,6 +47,7 @@ class Module:
     """A parsed file."""
 
     file: File
+    text: bytes
     tree: ast.Module
     #: The dotted names of what the file imports or defines, by the name that it has there. Names bound to several things are
     #: not in it.
@@ -93,13 +94,14 @@ class Reader:
 
 def parsed(file: File) -> Module | None:
     """Parse a file; return None if it is no Python."""
+    text = sources.text(file.path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            tree = ast.parse(sources.look(file.path).text)
+            tree = ast.parse(text)
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return None
-    module = Module(file, tree)
+    module = Module(file, text, tree)
     module.names = _names(module)
     module.tasks = _tasks(module)
     return module
@@ -193,7 +195,7 @@ def is_app(origin: str) -> bool:
 def value_of(origin: str) -> Any:
     """Return what a dotted name stands for in the modules that are imported; None if that is not known."""
     module, _, name = origin.rpartition(".")
-    return vars(sys.modules[module]).get(name) if module in sys.modules else None
+    return sources.namespace(sys.modules.get(module)).get(name)
 
 
 def _given(call: ast.Call | None, options: frozenset[str]) -> str | None:

@@ -42,7 +42,7 @@ class Unimported(File):
         """Return what makes the workers import it."""
         package, where = self._package(), f'CELERY_IMPORTS = ["{self.module}"] in the settings'
         if self._stem() != "tasks":
-            return f"{where}, or import it in {package}.tasks"
+            return f"{where}, or import it in {package if package.endswith('.tasks') else f'{package}.tasks'}"
         if self.installed:
             return "call app.autodiscover_tasks()"
         known = {conf.settings_package(), *(each.name.partition(".")[0] for each in apps.get_app_configs())}
@@ -73,7 +73,7 @@ def _modules() -> Iterator[Unimported]:
     """Yield the modules that are not imported: of the project's apps, of the package of the settings, of apps beside it."""
     imported = sources.imported_paths()
     for file in sources.files():
-        if not (sources.is_imported(file) or str(file.path) in imported or file.path.name == "__init__.py"):
+        if not (sources.is_imported(file, imported) or file.path.name == "__init__.py"):
             yield Unimported(file.module, file.path, file.installed)
     installed = {each.name for each in apps.get_app_configs()}
     for base in {

@@ -125,19 +125,34 @@ def test_W031__is_silent_if_it_is_silenced(site: Any, settings: Any, monkeypatch
 def test_W031__is_silent_if_a_worker_knows_the_task(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Other modules that a worker imports may have it."""
 
-    def load(found: Found) -> None:
+    def load(found: Found) -> list[ProjectError]:
         found.app.task(name="shop.tasks.late", shared=False)(startup.run)
+        return []
 
     site.conf.task_routes = {"shop.tasks.late": "mails"}
-    monkeypatch.setattr(queues.django_fixup, "load_rest", load)
+    monkeypatch.setattr(queues.django_fixup, "load_urlconf", load)
     assert ids() == []
 
 
-def test_W031__is_silent_if_the_tasks_cannot_be_loaded(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another check reports it."""
+def test_W031__asks_for_the_urlconf_only_if_the_tasks_do_not_match(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(found: Found) -> list[ProjectError]:
+        found.app.task(name="shop.tasks.late", shared=False)(startup.run)
+        return []
+
+    site.conf.task_routes = {"shop.tasks.late": "mails"}
+    monkeypatch.setattr(startup, "load_tasks", load)
+    monkeypatch.setattr(queues.django_fixup, "load_urlconf", lambda found: pytest.fail("the URLconf is loaded"))
+    assert ids() == []
+
+
+@pytest.mark.parametrize("step", ["startup.load_tasks", "django_fixup.load_urlconf"])
+def test_W031__what_cannot_be_loaded_is_reported_in_its_place(
+    site: Any, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
     site.conf.task_routes = {"shop.tasks.old": "mails"}
-    monkeypatch.setattr(startup, "load_tasks", lambda found: [ProjectError("A module is broken.", hint="fix it")])
-    assert ids() == []
+    problem = ProjectError("A module is broken.", hint="fix it")
+    monkeypatch.setattr(f"tasktools.checks.queues.{step}", lambda found: [problem])
+    assert found() == [("tasktools.W002", "A module is broken.", "fix it")]
 
 
 @pytest.mark.parametrize(("is_finalized", "expected"), [(False, []), (True, ["W031"])])

@@ -6,6 +6,7 @@ import pytest
 from celery import Celery
 
 from tasktools.checks import imports
+from tasktools.exceptions import ProjectError
 from tests.checks.conftest import Market
 
 SHARED = "from celery import shared_task\n\n@shared_task(name='report')\ndef {}(): ...\n"
@@ -81,8 +82,10 @@ def test_W051__is_silent_for_a_file_that_is_not_imported(market: Market, setting
     assert market.found() == []
 
 
-def test_W051__is_silent_where_the_tasks_cannot_be_imported(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_W051__tasks_that_cannot_be_imported_are_reported_in_its_place(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
     market.write("market/tasks.py", SHARED.format("one"))
     market.write("market/other.py", SHARED.format("two"))
-    monkeypatch.setattr(imports.startup, "load_tasks", lambda found: [1])
-    assert market.found() == []
+    monkeypatch.setattr(imports.startup, "load_tasks", lambda found: [ProjectError("It is broken.", hint="fix it")])
+    assert market.found() == [("tasktools.W002", "It is broken.", "fix it")]

@@ -8,7 +8,9 @@ import pytest
 from celery import Celery
 
 from tasktools.checks import imports
+from tasktools.discovery import django_fixup
 from tasktools.discovery.celery_app import Found
+from tasktools.exceptions import ProjectError
 from tasktools.project import Project
 from tests.checks.conftest import Market
 
@@ -114,7 +116,7 @@ def test_W052__is_silent_where_the_project_has_several_apps(market: Market) -> N
         assert market.found() == []
 
 
-def loading(monkeypatch: pytest.MonkeyPatch, module: str, *, tasks: Any = (), rest: Any = ()) -> list[str]:
+def loading(monkeypatch: pytest.MonkeyPatch, module: str, *, tasks: Any = (), urlconf: Any = ()) -> list[str]:
     """Have what a worker imports import `module`; return what was asked for."""
     called: list[str] = []
 
@@ -124,30 +126,42 @@ def loading(monkeypatch: pytest.MonkeyPatch, module: str, *, tasks: Any = (), re
         return list(errors)
 
     monkeypatch.setattr(imports.startup, "load_tasks", lambda found: load("tasks", tasks))
-    monkeypatch.setattr(imports.django_fixup, "load_rest", lambda found: load("rest", rest))
+    monkeypatch.setattr(imports.django_fixup, "load_urlconf", lambda found: load("urlconf", urlconf))
     return called
 
 
 def test_W052__is_silent_for_what_a_worker_imports(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
     market.write("market/jobs.py", JOB, imported=False)
-    assert loading(monkeypatch, "market.jobs") == []
+    called = loading(monkeypatch, "market.jobs")
     assert market.found() == []
+    assert called == ["tasks"]
 
 
 def test_W052__asks_for_the_urlconf_too(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
     market.write("market/jobs.py", JOB, imported=False)
     called = loading(monkeypatch, "other")
     assert [each[0] for each in market.found()] == ["tasktools.W052"]
-    assert called == ["tasks", "rest"]
+    assert called == ["tasks", "urlconf"]
 
 
-@pytest.mark.parametrize("errors", [{"tasks": [1]}, {"rest": [1]}])
-def test_W052__is_silent_where_something_cannot_be_imported(
-    market: Market, monkeypatch: pytest.MonkeyPatch, errors: Any
+@pytest.mark.parametrize("step", ["tasks", "urlconf"])
+def test_W052__what_cannot_be_imported_is_reported_in_its_place(
+    market: Market, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     market.write("market/jobs.py", JOB, imported=False)
-    loading(monkeypatch, "other", **errors)
-    assert market.found() == []
+    market.write("market/routes.py", "")
+    market.app.conf.task_routes = {"market.routes.old": "mails"}  # another check that loads the tasks
+    loading(monkeypatch, "other", **{step: [ProjectError("A module is broken.", hint="fix it")]})
+    assert market.found() == [("tasktools.W002", "A module is broken.", "fix it")]
+
+
+def test_W052__runs_no_checks(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the project may take long, or use the network."""
+    monkeypatch.delenv("CELERY_SKIP_CHECKS", raising=False)
+    monkeypatch.setattr(django_fixup, "_has_fixup", lambda app: True)
+    monkeypatch.setattr(django_fixup, "run_checks", lambda: pytest.fail("the checks run"))
+    market.write("market/jobs.py", JOB, imported=False)
+    assert [each[0] for each in market.found()] == ["tasktools.W052"]
 
 
 def test_W052__silenced_it_imports_nothing(market: Market, monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:

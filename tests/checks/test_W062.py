@@ -72,7 +72,15 @@ def test_W062__the_hint_does_without_a_method_that_the_class_lacks(market: Marke
     ],
 )
 @pytest.mark.parametrize(
-    "block", ["transaction.atomic()", "atomic()", "django.db.transaction.atomic(savepoint=False)", "x, atomic()"]
+    "block",
+    [
+        "transaction.atomic()",
+        "atomic()",
+        "django.db.transaction.atomic(savepoint=False)",
+        "x, atomic()",
+        "(\n    atomic(),\n)",
+        "(\n    open(x) as file,  # (\n    atomic() as y,\n)",
+    ],
 )
 def test_W062__fires(market: Market, body: str, block: str) -> None:
     assert ids(order(market, f"with {block}:\n{indent(body, '    ')}")) == ["tasktools.W062"]
@@ -120,6 +128,31 @@ def test_W062__fires_in_functions_inside_something_else(market: Market, start: s
 )
 def test_W062__is_silent_if_nothing_is_written_before(market: Market, body: str) -> None:
     assert order(market, f"with transaction.atomic():\n{indent(body, '    ')}") == []
+
+
+BRANCHES = [
+    ("if x:\n    x.save()\nelse:\n    pay.delay(x.pk)", False),
+    ("if x:\n    x.save()\nelif x.y:\n    if x:\n        pay.delay(x.pk)", False),
+    ("if x.save():\n    pay.delay(x.pk)", True),
+    ("if x:\n    x.save()\npay.delay(x.pk)", True),
+    ("x.save()\nif x:\n    pass\nelse:\n    pay.delay(x.pk)", True),
+    ("match x:\n    case 1:\n        x.save()\n    case 2:\n        pay.delay(x.pk)", False),
+    ("match x:\n    case 1:\n        x.save()\n        pay.delay(x.pk)", True),
+    ("match x.save():\n    case 1:\n        pay.delay(x.pk)", True),
+    ("try:\n    x.save()\nexcept x:\n    pay.delay(x.pk)", False),
+    ("try:\n    x.save()\nfinally:\n    pay.delay(x.pk)", False),
+    ("try:\n    x()\nexcept x:\n    x.save()\nexcept y:\n    pay.delay(x.pk)", False),
+    ("try:\n    x()\nexcept x:\n    x.save()\nelse:\n    pay.delay(x.pk)", False),
+    ("try:\n    x.save()\nexcept x:\n    pass\nelse:\n    pay.delay(x.pk)", True),
+    ("try:\n    x.save()\n    pay.delay(x.pk)\nexcept x:\n    pass", True),
+    ("for y in x:\n    x.save()\nelse:\n    pay.delay(x.pk)", True),
+]
+
+
+@pytest.mark.parametrize(("body", "fires"), BRANCHES)
+def test_W062__a_write_in_another_branch_does_not_count(market: Market, body: str, fires: bool) -> None:
+    found = order(market, f"with atomic():\n{indent(body, '    ')}")
+    assert ids(found) == (["tasktools.W062"] if fires else [])
 
 
 @pytest.mark.parametrize(

@@ -191,3 +191,9 @@ def test_W063__a_file_that_sends_nothing_is_not_parsed(
     assert "market" not in parsed  # the demo site has a view that sends a task
     assert ids(market, VIEW) == []
     assert "market" in parsed
+
+
+def test_W063__is_silent_if_the_object_is_saved_in_another_branch(market: Market, urls: Any) -> None:
+    branches = "def order(request):\n    if x:\n        x.save()\n    {}:\n        pay.delay(x.pk)\n"
+    assert ids(market, branches.format("else")) == []
+    assert ids(market, branches.format("if y")) == ["tasktools.W063"]

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from celery import Celery
 from django.core.checks import registry
+from django.urls import clear_url_caches
 
 from tasktools.checks import schedule as schedule_check
 from tasktools.discovery import django_fixup
@@ -135,20 +138,91 @@ def test_without_checks__leaves_the_variable_of_the_user(
     assert os.environ["CELERY_SKIP_CHECKS"] == before
 
 
-def test_schedule_check__loads_the_rest_ahead_of_W010(
-    found: Found, checks: list[Any], monkeypatch: pytest.MonkeyPatch, project: Project
+@pytest.fixture
+def urls(monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Path) -> Iterator[Path]:
+    """The file of the URLconf, which is imported when somebody asks for it."""
+    monkeypatch.syspath_prepend(tmp_path)
+    settings.ROOT_URLCONF = "urls_of_this_test"
+    clear_url_caches()
+    yield tmp_path / "urls_of_this_test.py"
+    sys.modules.pop("urls_of_this_test", None)
+    clear_url_caches()
+
+
+def test_load_urlconf__runs_no_checks(found: Found, checks: list[Any], urls: Path) -> None:
+    urls.write_text("urlpatterns = []\n")
+    assert django_fixup.load_urlconf(found) == []
+    assert ("urls_of_this_test" in sys.modules, checks) == (True, [])
+
+
+def test_load_urlconf__imports_the_template_tag_libraries(
+    found: Found, urls: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A task that a check imports by the way is known in the end."""
+    urls.write_text("urlpatterns = []\n")
+    monkeypatch.delitem(sys.modules, "django.templatetags.i18n", raising=False)
+    assert django_fixup.load_urlconf(found) == []
+    assert "django.templatetags.i18n" in sys.modules
 
-    def importing(app_configs: Any, **kwargs: Any) -> list[Any]:
-        found.app.task(report, name="shop.jobs.report", shared=False)
-        return []
 
-    importing.tags = ()  # type: ignore[attr-defined]
-    monkeypatch.setattr(registry.registry, "registered_checks", {importing})
+@pytest.mark.parametrize("name", [None, ""])
+def test_load_urlconf__of_a_project_without_one(found: Found, settings: Any, name: str | None) -> None:
+    settings.ROOT_URLCONF = name
+    assert django_fixup.load_urlconf(found) == []
+
+
+def test_load_urlconf__that_is_broken_is_an_error_to_report(found: Found, urls: Path) -> None:
+    urls.write_text("raise RuntimeError('no views')\n")
+    for _ in range(2):
+        (problem,) = django_fixup.load_urlconf(found)
+        assert problem.sentence.startswith(
+            "The URLconf and the template tag libraries cannot be imported: RuntimeError: no views"
+        )
+        assert problem.hint == "manage.py check --traceback shows where"
+
+
+def test_load_urlconf__nothing_where_celery_runs_no_checks(
+    found: Found, urls: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    urls.write_text("raise RuntimeError('no views')\n")
+    monkeypatch.setenv("CELERY_SKIP_CHECKS", "1")
+    assert django_fixup.load_urlconf(found) == []
+
+
+LATE = "from tests.unit.discovery import test_django_fixup as here\nhere.late()\nurlpatterns = []\n"
+late: Any = None
+
+
+def test_schedule_check__loads_the_urlconf_ahead_of_W010(
+    found: Found, checks: list[Any], urls: Path, monkeypatch: pytest.MonkeyPatch, project: Project
+) -> None:
+    """A task that a module of views imports is known in the end, and no check has run."""
+    urls.write_text(LATE)
+    monkeypatch.setattr(f"{__name__}.late", lambda: found.app.task(report, name="shop.jobs.report", shared=False))
     project.found = found
     found.app.conf.beat_schedule = {"nightly": {"task": "shop.jobs.report", "schedule": 60}}
     assert schedule_check.check(found) == []
+    assert checks == []
+
+
+def test_schedule_check__a_broken_urlconf_is_reported_in_place_of_W010(
+    found: Found, urls: Path, project: Project
+) -> None:
+    """Other faults are sure all the same."""
+    urls.write_text("raise RuntimeError('no views')\n")
+    project.found = found
+    entry = {"task": "shop.jobs.report", "schedule": 60}
+    found.app.conf.beat_schedule = {"nightly": entry, "hourly": {**entry, "schedule": "never"}}
+    assert [message.id for message in schedule_check.check(found)] == ["tasktools.W002", "tasktools.E012"]
+
+
+def test_schedule_check__tasks_that_cannot_be_imported_are_reported(
+    found: Found, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.found = found
+    found.app.conf.update(beat_schedule={"nightly": {"task": "x", "schedule": 60}}, imports=["nonexistent_lib"])
+    ((told, check_id),) = ((message.msg, message.id) for message in schedule_check.check(found))
+    assert told == "The tasks cannot be imported: ModuleNotFoundError: No module named 'nonexistent_lib'."
+    assert check_id == "tasktools.W002"
 
 
 def test_schedule_check__silenced_it_loads_nothing(

@@ -81,6 +81,14 @@ def test_find__in_a_package_inside_an_app(site: Path) -> None:
     assert hint(what="tasks").startswith("lost_shop/sub/tasks.py defines tasks, and ")
 
 
+def test_find__in_a_package_of_tasks(site: Path) -> None:
+    (site / "lost_shop/tasks").mkdir()
+    (site / "lost_shop/tasks/email.py").write_text(TASK.format(name="job"))
+    assert hint("job").endswith(
+        'CELERY_IMPORTS = ["lost_shop.tasks.email"] in the settings, or import it in lost_shop.tasks'
+    )
+
+
 @pytest.mark.parametrize("name", ["tests.py", "test_jobs.py", "conftest.py", "__init__.py"])
 def test_find__not_in_files_that_hold_no_tasks(site: Path, name: str) -> None:
     (site / "lost_shop" / name).write_text(TASK.format(name="job"))
