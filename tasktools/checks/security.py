@@ -71,7 +71,8 @@ def _open(conf: Any, seen: list[Server]) -> Iterator[CheckMessage]:
             sentence = (
                 f'{server.setting}, "{masked(server.url)}", is on another machine and has no {" and no ".join(lacks)}.'
             )
-            hint = "set both on the server, and write rediss://USER:**@HOST:PORT/DATABASE?ssl_cert_reqs=required"
+            what = "both" if len(lacks) == 2 else f"{'a password' if lacks == ['password'] else 'TLS'}"
+            hint = f"set up {what} on the server, and write rediss://USER:**@HOST:PORT/DATABASE?ssl_cert_reqs=required"
             yield CheckWarning(sentence, hint=hint, id="tasktools.W081")
 
 

@@ -78,7 +78,7 @@ def _without_library(setting: str, url: str) -> Iterator[CheckMessage]:
             yield CheckWarning(sentence, hint=f"pip install {extras.source_of(library)}", id="tasktools.W070")
     elif "." not in kind:  # else it may be the path of a class
         sentence = f'{setting} is "{masked(url)}", and kombu knows no transport "{shown(kind)}": nothing can be sent.'
-        close = close_matches(kind, known)
+        close = ["amqp"] if kind == "rabbitmq" else close_matches(kind, known)
         hint = (
             f"did you mean {close[0]}://?"
             if close

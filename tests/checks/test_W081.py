@@ -22,7 +22,7 @@ def test_W081__fires_without_a_password_and_tls(site: Any) -> None:
         (
             "tasktools.W081",
             'CELERY_BROKER_URL, "redis://redis.example.com:6379/0", is on another machine and has no password and no TLS.',
-            "set both on the server, and write rediss://USER:**@HOST:PORT/DATABASE?ssl_cert_reqs=required",
+            "set up both on the server, and write rediss://USER:**@HOST:PORT/DATABASE?ssl_cert_reqs=required",
         )
     ]
 
@@ -105,3 +105,16 @@ def test_W081__is_silent_where_it_may_be_safe(site: Any, url: str) -> None:
 def test_W081__is_for_deployment_alone(site: Any) -> None:
     site.conf.broker_url = "redis://redis.example.com:6379/0"
     assert ids() == []
+
+
+@pytest.mark.parametrize(
+    ("url", "what"),
+    [
+        ("redis://:secret@redis.example.com:6379/0", "TLS"),
+        ("rediss://redis.example.com:6379/0?ssl_cert_reqs=required", "a password"),
+    ],
+)
+def test_W081__names_what_is_missing(site: Any, url: str, what: str) -> None:
+    site.conf.broker_url = url
+    (hint,) = [each for check_id, _, each in found(deploy=True) if check_id == "tasktools.W081"]
+    assert hint.startswith(f"set up {what} on the server, ")
