@@ -6,8 +6,6 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from celery import Task
-
 
 @contextlib.contextmanager
 def at_hand(app: Any) -> Iterator[None]:
@@ -15,6 +13,8 @@ def at_hand(app: Any) -> Iterator[None]:
 
     Nothing is kept if code of the project runs in the block that could change them (receivers of on_after_finalize).
     """
+    from celery import Task  # which takes long to import, and is here when tasks are made
+
     conf = app.conf
     if app.finalized or app.on_after_finalize.receivers:
         yield

@@ -12,7 +12,7 @@ from django.core.management import load_command_class
 from django_extensions.management.signals import post_command, pre_command
 
 import tasktools
-from tasktools import checks
+from tasktools.checks.run import IDS
 from tasktools.exceptions import OutputError, PrivateServerError, TaskNameError, TasktoolsError, UsageError
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.epilogs import EPILOGS, RUN_CODES
@@ -194,10 +194,10 @@ def test_commands__send_the_signals_where_they_fail(signals: list[Any], run_comm
 
 def test_checks__each_id_has_its_tests() -> None:
     files = {file.stem for file in (REPOSITORY / "tests/checks").glob("test_*.py")}
-    assert {f"test_{check_id.rpartition('.')[2]}" for check_id in checks.IDS} == files
+    assert {f"test_{check_id.rpartition('.')[2]}" for check_id in IDS} == files
 
 
-@pytest.mark.parametrize("check_id", checks.IDS)
+@pytest.mark.parametrize("check_id", IDS)
 def test_checks__each_id_is_given_somewhere(check_id: str) -> None:
     assert any(
         f'"{check_id}"' in file.read_text() for file in (PACKAGE / "checks").glob("*.py") if file.stem != "__init__"

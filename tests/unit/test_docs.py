@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from django.core.management import BaseCommand, load_command_class
 
-from tasktools import checks, conf, exceptions
+from tasktools import conf, exceptions
+from tasktools.checks.run import IDS
 from tasktools.management.epilogs import MEANINGS
 from tests.support import REPOSITORY
 
@@ -58,14 +59,14 @@ def test_command__no_option_is_documented_that_does_not_exist(name: str) -> None
     assert documented_options(name) <= set(parser_of(name)._option_string_actions)
 
 
-@pytest.mark.parametrize("check_id", checks.IDS)
+@pytest.mark.parametrize("check_id", IDS)
 def test_check__has_its_heading(check_id: str) -> None:
     assert f"`{check_id}`" in headings(DOCS / "checks.md")
 
 
 def test_check__none_is_documented_that_does_not_exist() -> None:
     named = {name for page in PAGES for name in re.findall(r"\btasktools\.[EW]\d{3}\b", page.read_text())}
-    assert named == set(checks.IDS)
+    assert named == set(IDS)
 
 
 @pytest.mark.parametrize("page", [README, DOCS / "commands.md"], ids=lambda page: page.name)
