@@ -113,11 +113,12 @@ def signature_of(task: Any) -> TaskSignature:
 
 def why_idle(app: Celery, task: Any) -> str:
     """Return why a worker does not run the body of a task, "" if it does: a class or a pool of the project may await it."""
+    why = signatures.why_idle(function_of(task))
+    if not why or has_own(task, "__call__"):
+        return ""
     pool = str(app.conf.worker_pool)
     is_own = pool == "custom" or "." in pool or ":" in pool or "CELERY_CUSTOM_WORKER_POOL" in os.environ
-    if is_own or has_own(task, "__call__"):
-        return ""
-    return signatures.why_idle(function_of(task))
+    return "" if is_own else why
 
 
 def has_own(task: Any, method: str) -> bool:
