@@ -157,7 +157,9 @@ class Examination:
         messages.collect(self.app, sent, ROUNDS[2] * 0.6)
         messages.clean(self.app, found, sent)
         where = backend_name(self.app)
-        return [*messages.lines(sent, where[:1].lower() + where[1:]), *messages.clock_lines(sent, self.app.timezone)]
+        ignored = bool(self.app.conf.task_ignore_result)
+        told = messages.lines(sent, where[:1].lower() + where[1:], ignored=ignored)
+        return [*told, *messages.clock_lines(sent, self.app.timezone)]
 
 
 def _lines(name: str, subject: str, outcome: Any) -> list[Line]:

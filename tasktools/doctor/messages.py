@@ -56,7 +56,8 @@ def send(app: Celery, found: Opened, queues: Collection[str]) -> list[Sent]:
     sent = []
     for queue in sorted(queues):
         task_id, began = str(uuid4()), time.monotonic()
-        app.send_task(TASK, task_id=task_id, queue=queue, producer=producer, expires=LIFE, retry=False, **more)
+        options = {"expires": LIFE, "retry": False, "ignore_result": False, **more}
+        app.send_task(TASK, task_id=task_id, queue=queue, producer=producer, **options)
         sent.append(Sent(queue=queue, task_id=task_id, sent=began))
     return sent
 
@@ -89,13 +90,16 @@ def _taken_back(keys: Keys, sent: Sent) -> str:
     return "reserved" if any(sent.task_id.encode() in message for message in keys.reserved()) else ""
 
 
-def lines(sent: Collection[Sent], backend: str) -> Iterator[Line]:
-    """Yield how long each message took, or why it is not back; `backend` is the result backend of this process."""
+def lines(sent: Collection[Sent], backend: str, *, ignored: bool = False) -> Iterator[Line]:
+    """Yield how long each message took, or why it is not back; `backend` is the result backend of this process.
+
+    `ignored` says that the settings drop results. The message asks for its own, but not each version of Celery listens.
+    """
     for each in sent:
-        yield _line(each, backend)
+        yield _line(each, backend, ignored=ignored)
 
 
-def _line(sent: Sent, backend: str) -> Line:
+def _line(sent: Sent, backend: str, *, ignored: bool) -> Line:
     name = f"{sent.queue} stopwatch"
     if sent.outcome is not None and sent.outcome.succeeded:
         return ok(name, "a message that does nothing was run, and its result is here", seconds=sent.seconds)
@@ -104,12 +108,14 @@ def _line(sent: Sent, backend: str) -> Line:
         return error(
             name, text, "compare the clocks: the message expires after five seconds" if _expired(sent) else _LOG
         )
+    if sent.place == "" and ignored:
+        return ok(name, "not measured: a worker has taken the message, and CELERY_TASK_IGNORE_RESULT drops its result")
     if sent.place == "":
         text = f'A worker has taken a message from the queue "{sent.queue}", and its result is not in {backend}.'
         return error(name, text, "give this process and the workers the same CELERY_RESULT_BACKEND")
     text = f'A message to the queue "{sent.queue}" has not come back in time: its workers are busy, or keep results elsewhere.'
     if sent.place is not None:
-        text = f'A message to the queue "{sent.queue}" has not been run in time: its workers are busy.'
+        text = f'A message to the queue "{sent.queue}" has not been run in time: its workers are busy, or keep to a rate limit.'
     return warning(name, text, "manage.py celery inspect active shows what they do; start more, or wait")
 
 

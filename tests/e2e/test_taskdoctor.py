@@ -232,6 +232,14 @@ def test_worker_that_keeps_results_elsewhere__is_named(site: Site, redis_server:
     assert told.errors() == [("queues", text)]
 
 
+def test_worker_that_drops_results__is_measured_all_the_same(site: Site) -> None:
+    site.minimal(settings="CELERY_TASK_IGNORE_RESULT = True")
+    site.start_worker()
+    told = doctor(site)
+    assert told.errors() == []
+    assert told.line("queues", "celery stopwatch")["seconds"] < 2
+
+
 @pytest.mark.parametrize(("hours", "how"), [(1, "ahead of"), (-1, "behind")])
 def test_worker_with_another_clock__is_named(site: Site, hours: int, how: str) -> None:
     site.minimal()
@@ -272,7 +280,7 @@ def test_busy_worker__the_message_is_taken_back(site: Site, redis_server: Redis)
         assert site.manage("enqueue", "doze").returncode == 0
     told = doctor(site)
     assert told.errors() == []
-    text = 'A message to the queue "celery" has not been run in time: its workers are busy.'
+    text = 'A message to the queue "celery" has not been run in time: its workers are busy, or keep to a rate limit.'
     assert told.line("queues", "celery stopwatch")["text"] == text
     assert told.line("queues", "taken")["status"] == "ok"
     assert b"celery.accumulate" not in b"".join(redis_server.client().lrange("celery", 0, -1))

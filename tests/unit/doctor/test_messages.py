@@ -49,6 +49,13 @@ def test_lines__what_became_of_a_message(found: Sent, status: str, text: str, re
     assert line.seconds == (0.2 if status == "ok" else None)
 
 
+def test_lines__of_a_worker_that_drops_results() -> None:
+    (line,) = lines([sent(place="")], "B", ignored=True)
+    assert (line.status, line.text[:13]) == ("ok", "not measured:")
+    (late,) = lines([sent(place="queued")], "B", ignored=True)
+    assert late.status == "warning"
+
+
 BERLIN = timezone(timedelta(hours=1))
 
 
@@ -153,5 +160,6 @@ def test_send__one_message_that_expires_to_each_queue(is_amqp: bool) -> None:
     assert [(call["name"], call["queue"], call["task_id"], call["expires"], call["retry"]) for call in calls] == [
         ("celery.accumulate", each.queue, each.task_id, 5, False) for each in found
     ]
+    assert [call["ignore_result"] for call in calls] == [False, False]
     assert [call["producer"] for call in calls] == [("open", False)] * 2
     assert [call.get("expiration") for call in calls] == [5 if is_amqp else None] * 2
