@@ -1,7 +1,8 @@
 """A message that does nothing, to each queue, with a stopwatch.
 
 It calls `celery.accumulate`, which every worker of Celery has: without arguments it returns an empty list, and touches
-nothing. It is sent only to queues from which a worker takes. It expires, so that a worker that is busy for longer drops
+nothing. It is sent only to queues from which a worker takes, or
+seems to take. It expires, so that a worker that is busy for longer drops
 it; RabbitMQ drops it by itself, and on Redis it is taken back. Its result is deleted.
 """
 
@@ -49,17 +50,15 @@ class Sent:
     place: str | None = None
 
 
-def send(app: Celery, found: Opened, queues: Collection[str]) -> list[Sent]:
-    """Send one to each queue. Raises what kombu raises."""
+def send(app: Celery, found: Opened, queues: Collection[str], into: list[Sent]) -> None:
+    """Send one to each queue, and add it to `into`. Raises what kombu raises."""
     producer = app.amqp.Producer(found.connection, auto_declare=False)
     more: dict[str, Any] = {"expiration": LIFE} if found.is_amqp else {}
-    sent = []
     for queue in sorted(queues):
         task_id, began = str(uuid4()), time.monotonic()
         options = {"expires": LIFE, "retry": False, "ignore_result": False, **more}
+        into.append(Sent(queue=queue, task_id=task_id, sent=began))  # before: a late one is taken back too
         app.send_task(TASK, task_id=task_id, queue=queue, producer=producer, **options)
-        sent.append(Sent(queue=queue, task_id=task_id, sent=began))
-    return sent
 
 
 def collect(app: Celery, sent: Collection[Sent], limit: float, sleep: Callable[[float], object] = time.sleep) -> None:
@@ -88,6 +87,11 @@ def _taken_back(keys: Keys, sent: Sent) -> str:
     if keys.take_back(sent.queue, sent.task_id):
         return "queued"
     return "reserved" if any(sent.task_id.encode() in message for message in keys.reserved()) else ""
+
+
+def was_taken(sent: Sent) -> bool:
+    """Whether a worker that runs has had the message; known after `clean`."""
+    return sent.outcome is not None or sent.place == ""
 
 
 def lines(sent: Collection[Sent], backend: str, *, ignored: bool = False) -> Iterator[Line]:

@@ -219,6 +219,21 @@ def test_worker_without_remote_control__is_seen(site: Site, redis_server: Redis)
     assert told.line("workers", "workers")["text"] == "No worker answers, but somebody takes messages from this broker."
 
 
+@pytest.mark.parametrize("has_backend", [True, False])
+def test_frozen_worker__is_an_error(site: Site, redis_server: Redis, has_backend: bool) -> None:
+    url = redis_server.url
+    site.minimal(settings=using(url) if has_backend else f"CELERY_BROKER_URL = {url!r}")
+    worker = site.start_worker("-c", "1")
+    worker.process.send_signal(signal.SIGSTOP)
+    try:
+        told = doctor(site)
+    finally:
+        worker.process.send_signal(signal.SIGCONT)
+    ((section, text),) = told.errors()
+    assert section == "workers"
+    assert text.startswith("No worker answers or takes a message, although somebody is connected to do so")
+
+
 def test_worker_that_keeps_results_elsewhere__is_named(site: Site, redis_server: Redis) -> None:
     url = redis_server.url
     site.minimal(

@@ -56,6 +56,14 @@ def test_lines__of_a_worker_that_drops_results() -> None:
     assert late.status == "warning"
 
 
+@pytest.mark.parametrize(
+    ("found", "taken"),
+    [(sent("REVOKED"), True), (sent(place=""), True), (sent(place="queued"), False), (sent(), False)],
+)
+def test_taken__by_a_worker_that_runs(found: Sent, taken: bool) -> None:
+    assert messages.was_taken(found) is taken
+
+
 BERLIN = timezone(timedelta(hours=1))
 
 
@@ -155,7 +163,8 @@ def test_send__one_message_that_expires_to_each_queue(is_amqp: bool) -> None:
 
     amqp = SimpleNamespace(Producer=lambda connection, auto_declare: (connection, auto_declare))
     app: Any = SimpleNamespace(send_task=send_task, amqp=amqp)
-    found = messages.send(app, SimpleNamespace(connection="open", is_amqp=is_amqp), ["mails", "celery"])  # type: ignore[arg-type]
+    found: list[Sent] = []
+    messages.send(app, SimpleNamespace(connection="open", is_amqp=is_amqp), ["mails", "celery"], found)  # type: ignore[arg-type]
     assert [each.queue for each in found] == ["celery", "mails"]
     assert [(call["name"], call["queue"], call["task_id"], call["expires"], call["retry"]) for call in calls] == [
         ("celery.accumulate", each.queue, each.task_id, 5, False) for each in found
