@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from tasktools.brokers.keys import Keys
 from tasktools.brokers.reach import connect, reason
 from tasktools.brokers.timeouts import TimedOut
-from tasktools.doctor import backend, broker, redis_server, workers
-from tasktools.doctor.findings import Line, Section, error, of_error, warning
+from tasktools.doctor import backend, broker, redis_server, site, workers
+from tasktools.doctor.findings import Line, Section, error, of_error, tried, warning
 from tasktools.doctor.last_round import LastRound
 from tasktools.doctor.together import together
 from tasktools.doctor.workers import Here, Worker
@@ -50,20 +50,26 @@ class Examination:
         self.workers: dict[str, Worker] = {}
         #: The queue of each task.
         self.tasks: dict[str, str] = {}
+        #: That routers have not said them in time.
+        self.routers: list[Line] = []
 
     def sections(self) -> Iterator[Section]:
         """Yield what there is to say."""
         if self.app.conf.task_always_eager:
             yield Section(name="broker", lines=[warning("eager", _EAGER, "unset it outside tests")])
             return
+        self.tasks = dict.fromkeys(registry.names(self.app), "")
         limit = ROUNDS[0] - _MARGIN
         calls: dict[str, Callable[[], Any]] = {
+            "routers": self._ask_routers,
             "broker": partial(broker.opened, self.app, limit),
             "backend": partial(backend.lines, self.app, limit),
         }
         first = together(calls, ROUNDS[0])
         results = _lines("backend", "The result backend", first["backend"])
-        found = first["broker"]
+        routed, found = first["routers"], first["broker"]
+        self.tasks = routed if isinstance(routed, dict) else self.tasks
+        self.routers = [] if isinstance(routed, dict) else [warning("routers", *site.SLOW_ROUTERS)]
         if isinstance(found, BaseException):
             yield Section(name="broker", lines=_lines("connected", "The broker", found))
             yield Section(name="backend", lines=results)
@@ -72,7 +78,6 @@ class Examination:
         yield from self._asked(found, results, has_results=has_results)
 
     def _asked(self, found: Opened, results: list[Line], *, has_results: bool) -> Iterator[Section]:
-        self.tasks = {name: usual_queue(self.app, name)[0] for name in registry.names(self.app)}
         calls: dict[str, Callable[[], list[Line]]] = {
             "broker": partial(broker.lines, found, ROUNDS[1] - _MARGIN),
             "workers": self._ask_workers,
@@ -98,7 +103,7 @@ class Examination:
             yield Section(name="workers", lines=[*failed, *self._worker_lines(found), *last.absent])
         known = last.lines(third, ROUNDS[2])
         failed = _lines("queues", found.broker.name, third or ()) if not isinstance(third, TimedOut) else []
-        yield Section(name="queues", lines=[*known, *failed])
+        yield Section(name="queues", lines=[*self.routers, *known, *failed])
         yield Section(name="beat", lines=_lines("beat", "Beat's state", second["beat"]))
         if is_taken and not isinstance(third, TimedOut):  # else a thread still uses it
             together({"release": found.connection.release}, _RELEASE)
@@ -119,7 +124,13 @@ class Examination:
         return []
 
     def _worker_lines(self, found: Opened) -> Iterator[Line]:
-        return workers.lines(self.workers.values(), Here(broker=found.broker.uri(), tasks=self.tasks))
+        here = Here(broker=found.broker.uri(), tasks=self.tasks)
+        for name, worker in sorted(self.workers.items()):
+            yield from tried(name, partial(workers.lines, [worker], here))
+
+    def _ask_routers(self) -> dict[str, str]:
+        """Return the queue of each task. Routers are code of the project."""
+        return {name: usual_queue(self.app, name)[0] for name in self.tasks}
 
 
 def _lines(name: str, subject: str, outcome: Any) -> list[Line]:

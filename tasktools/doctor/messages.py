@@ -16,6 +16,8 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from celery.app.routes import Router
+
 from tasktools.brokers.keys import Keys
 from tasktools.doctor import clocks
 from tasktools.doctor.broker import Opened
@@ -53,12 +55,13 @@ class Sent:
 def send(app: Celery, found: Opened, queues: Collection[str], into: list[Sent]) -> None:
     """Send one to each queue, and add it to `into`. Raises what kombu raises."""
     producer = app.amqp.Producer(found.connection, auto_declare=False)
+    router = Router((), app.amqp.queues, create_missing=True, app=app)  # without the routers of the project
     more: dict[str, Any] = {"expiration": LIFE} if found.is_amqp else {}
     for queue in sorted(queues):
         task_id, began = str(uuid4()), time.monotonic()
         options = {"expires": LIFE, "retry": False, "ignore_result": False, **more}
         into.append(Sent(queue=queue, task_id=task_id, sent=began))  # before: a late one is taken back too
-        app.send_task(TASK, task_id=task_id, queue=queue, producer=producer, **options)
+        app.send_task(TASK, task_id=task_id, queue=queue, producer=producer, router=router, **options)
 
 
 def collect(app: Celery, sent: Collection[Sent], limit: float, sleep: Callable[[float], object] = time.sleep) -> None:

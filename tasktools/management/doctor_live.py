@@ -9,9 +9,8 @@ from django.db import connections
 
 from tasktools.beat.outlook import View
 from tasktools.doctor import rounds
-from tasktools.doctor.findings import Line, Section, of_error
+from tasktools.doctor.findings import Line, Section, of_any
 from tasktools.doctor.live import Examination
-from tasktools.exceptions import TasktoolsError
 from tasktools.management.schedule_reading import Reading
 from tasktools.startup import require_broker
 
@@ -32,8 +31,11 @@ def live_sections(command: TasktoolsCommand, found: Found) -> list[Section]:
         finally:
             connections.close_all()  # those of this thread: the schedule may be in a database
 
+    sections: list[Section] = []
     try:
         require_broker(found)
-        return [each for each in Examination(found.app, beat).sections() if each.lines]
-    except TasktoolsError as problem:
-        return [Section(name="broker", lines=[of_error("broker", problem)])]
+        for section in Examination(found.app, beat).sections():
+            sections += [section] if section.lines else []  # one by one: an error leaves those before it
+    except Exception as problem:  # noqa: BLE001 - whatever happens, there is a page
+        sections.append(Section(name="live" if sections else "broker", lines=[of_any("broker", problem)]))
+    return sections

@@ -161,7 +161,7 @@ def test_send__one_message_that_expires_to_each_queue(is_amqp: bool) -> None:
     def send_task(name: str, **options: Any) -> None:
         calls.append({"name": name, **options})
 
-    amqp = SimpleNamespace(Producer=lambda connection, auto_declare: (connection, auto_declare))
+    amqp = SimpleNamespace(Producer=lambda connection, auto_declare: (connection, auto_declare), queues={})
     app: Any = SimpleNamespace(send_task=send_task, amqp=amqp)
     found: list[Sent] = []
     messages.send(app, SimpleNamespace(connection="open", is_amqp=is_amqp), ["mails", "celery"], found)  # type: ignore[arg-type]
@@ -169,6 +169,7 @@ def test_send__one_message_that_expires_to_each_queue(is_amqp: bool) -> None:
     assert [(call["name"], call["queue"], call["task_id"], call["expires"], call["retry"]) for call in calls] == [
         ("celery.accumulate", each.queue, each.task_id, 5, False) for each in found
     ]
+    assert [call["router"].routes for call in calls] == [(), ()]
     assert [call["ignore_result"] for call in calls] == [False, False]
     assert [call["producer"] for call in calls] == [("open", False)] * 2
     assert [call.get("expiration") for call in calls] == [5 if is_amqp else None] * 2
