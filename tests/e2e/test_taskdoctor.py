@@ -14,7 +14,7 @@ import pytest
 
 from tests.e2e.test_broker_down import redis_that_swallows
 from tests.servers import RabbitMQ, Redis, started
-from tests.support import Site, refusing_port, silent_port
+from tests.support import Site, refusing_port, silent_port, wait_for
 
 #: How long the command may take, in seconds, whatever is silent.
 WITHIN = 10.0
@@ -224,6 +224,7 @@ def test_frozen_worker__is_an_error(site: Site, redis_server: Redis, has_backend
     url = redis_server.url
     site.minimal(settings=using(url) if has_backend else f"CELERY_BROKER_URL = {url!r}")
     worker = site.start_worker("-c", "1")
+    wait_for(lambda: any(each["cmd"] == "brpop" for each in redis_server.client().client_list()), 10)
     worker.process.send_signal(signal.SIGSTOP)
     try:
         told = doctor(site)
@@ -380,3 +381,18 @@ def test_worker_that_was_killed__is_not_taken_for_one_that_listens(site: Site, r
     worker.end(signal.SIGKILL)
     site.environment["URL"] = redis_server.url
     assert doctor(site).errors() == [("workers", "No worker answers within 1 s: what is sent waits until one starts.")]
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "text"),
+    [
+        ("time", "error", "No beat is in charge: the entry is not sent."),
+        ("pttl", "warning", "Beat could not be asked for. The broker "),
+    ],
+)
+def test_user_that_may_not_ask__for_beat(site: Site, tmp_path: Path, command: str, status: str, text: str) -> None:
+    entry = "{'task': 'shop.tasks.add', 'schedule': 1, 'args': (1, 2)}"
+    with started(Redis, tmp_path / "redis", user=("shop", "secret", f"~* &* +@all -{command}")) as server:
+        site.minimal(settings=using(server.url, f"CELERY_BEAT_SCHEDULE = {{'nightly': {entry}}}"))
+        line = doctor(site).line("beat", "in charge")
+    assert (line["status"], line["text"][: len(text)]) == (status, text)
