@@ -39,7 +39,7 @@ _OPTIONAL = (
 )
 
 #: How long all routers may take, in seconds, and what is said if they take longer.
-ROUTERS_LIMIT = 1.5
+ROUTERS_LIMIT = 1.0
 SLOW_ROUTERS = (
     "The queues of the tasks are not known: the routers of CELERY_TASK_ROUTES do not answer in time.",
     "each .delay() waits for them: let them ask nothing that is slow",

@@ -13,6 +13,7 @@ import pytest
 
 from tasktools.doctor import live
 from tasktools.doctor.findings import Section, ok
+from tasktools.doctor.workers import Worker
 from tasktools.exceptions import AppError
 from tasktools.management.commands import taskdoctor
 from tasktools.project import Project
@@ -255,3 +256,36 @@ def test_routers__that_are_slow_are_a_warning_in_time(
         over.set()
     assert time.monotonic() - began < 10
     assert found["tasks", "routers"]["status"] == found["queues", "routers"]["status"] == "warning"
+
+
+def test_live__a_connection_that_does_not_close_takes_no_time(
+    typed: Run, elsewhere: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over, waits, opened = threading.Event(), list[bool](), live.broker.opened
+
+    def stuck(*args: Any) -> Any:
+        found = opened(*args)
+        monkeypatch.setattr(found.connection, "release", lambda: waits.append(over.wait(30)))
+        return found
+
+    monkeypatch.setattr(live.broker, "opened", stuck)
+    began = time.monotonic()
+    try:
+        typed("taskdoctor", "--live", "-A", elsewhere(broker_url="memory://"))
+        assert time.monotonic() - began < 10
+        assert waits == []
+    finally:
+        over.set()
+
+
+def test_live__garbage_of_a_worker_is_one_line(
+    typed: Run, elsewhere: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask(app: Any, connection: Any, into: dict[str, Any]) -> None:
+        into["bad@h"] = Worker(name="bad@h", broker="garbage")  # type: ignore[arg-type]
+        into["good@h"] = Worker(name="good@h", queues=["celery"])
+
+    monkeypatch.setattr(live.workers, "ask", ask)
+    found = lines(typed("taskdoctor", "--live", "--json", "-A", elsewhere(broker_url="memory://")))
+    assert "AttributeError" in found["workers", "bad@h"]["text"]
+    assert found["workers", "good@h"]["text"] == "takes from celery"

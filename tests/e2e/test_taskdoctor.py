@@ -286,6 +286,18 @@ def test_queue_without_consumer__is_named(site: Site) -> None:
     assert "slow stopwatch" not in told.text
 
 
+def test_many_queues_with_a_prefix__are_counted(site: Site, redis_server: Redis) -> None:
+    more = "CELERY_TASK_CREATE_MISSING_QUEUES = True\nCELERY_TASK_ROUTES = {'shop.tasks.note': 'slow'}\n"
+    site.minimal(
+        settings=using(redis_server.url, more + "CELERY_BROKER_TRANSPORT_OPTIONS = {'global_keyprefix': 'p:'}")
+    )
+    redis_server.client().rpush("p:slow", "1", "2")
+    redis_server.client().rpush("p:slow\x06\x163", "1")
+    told = doctor(site)
+    assert told.line("queues", "slow")["text"].endswith(", 3 waiting")
+    assert told.line("queues", "celery")["text"].endswith(", 0 waiting")
+
+
 def test_busy_worker__the_message_is_taken_back(site: Site, redis_server: Redis) -> None:
     site.minimal(settings=using(redis_server.url))
     site.write(
