@@ -7,7 +7,7 @@ which ones differs between its versions. This client leaves names as they are, a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import islice
 from typing import Any
 
@@ -53,6 +53,17 @@ class Keys:
     def length(self, queue: str) -> int:
         """Return how many messages wait in a queue; 0 for one that does not exist."""
         return sum(int(self.client.llen(key)) for key in self.lists(queue))
+
+    def lengths(self, queues: Collection[str]) -> dict[str, int]:
+        """Return how many messages wait in each of these queues. They are asked for in one round trip."""
+        lists = [(queue, key) for queue in queues for key in self.lists(queue)]
+        found = dict.fromkeys(queues, 0)
+        with self.client.pipeline(transaction=False) as pipeline:
+            for _, key in lists:
+                pipeline.llen(key)
+            for (queue, _), length in zip(lists, pipeline.execute(), strict=True):
+                found[queue] += int(length)
+        return found
 
     def queues(self) -> Iterator[str]:
         """Yield the queues that any producer has made (`enqueue --queue` makes one).

@@ -132,6 +132,11 @@ def is_refused(error: BaseException) -> bool:
     return is_disk_full(error) or "ResponseError" in _redis_classes(error)
 
 
+def is_forbidden(error: BaseException) -> bool:
+    """Whether a running Redis or Valkey does not allow its user a command."""
+    return "NoPermissionError" in _redis_classes(error)
+
+
 def _redis_classes(error: BaseException) -> set[str]:
     return _classes(error, "redis.exceptions")
 

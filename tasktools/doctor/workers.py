@@ -44,18 +44,26 @@ class Here:
 
 def ask(app: Celery, connection: Any, into: dict[str, Worker]) -> None:
     """Ask all workers, and put what they answer into `into` as it arrives: whoever is out of time has the first answers."""
-    for name in _inspect(app, connection).ping() or {}:
+    for name in _inspect(app, connection).ping() or ():
         into[name] = Worker(name=name)
     if not into:
         return
     inspect = _inspect(app, connection, list(into))
-    for name, queues in (inspect.active_queues() or {}).items():
-        into[name].queues = [str(each.get("name")) for each in queues]
-    for name, tasks in (inspect.registered() or {}).items():
+    for name, queues in _said(inspect.active_queues(), into, list):
+        into[name].queues = [str(each.get("name")) for each in queues if isinstance(each, Mapping)]
+    for name, tasks in _said(inspect.registered(), into, list):
         into[name].tasks = {str(task).partition(" [")[0] for task in tasks}
-    for name, stats in (inspect.stats() or {}).items():
-        into[name].broker = stats.get("broker")
+    for name, stats in _said(inspect.stats(), into, Mapping):
+        address_of = stats.get("broker")
+        into[name].broker = address_of if isinstance(address_of, Mapping) else None
         into[name].processes = _processes(stats.get("pool"))
+
+
+def _said(answers: Any, workers: Collection[str], kind: type) -> Iterator[tuple[str, Any]]:
+    """Yield the answers that are of their kind: a worker whose command failed sends {"error": ...}."""
+    for name, answer in answers.items() if isinstance(answers, Mapping) else ():
+        if name in workers and isinstance(answer, kind):
+            yield name, answer
 
 
 def _inspect(app: Celery, connection: Any, names: list[str] | None = None) -> Any:
@@ -116,13 +124,22 @@ def _tasks(worker: Worker, here: Here) -> Iterator[Line]:
         yield ok(f"{worker.name} tasks", f"the same {len(worker.tasks)} as here")
 
 
-def nobody(is_known_to_listen: bool) -> Line:
-    """Return the line for the case that no worker has answered."""
-    if is_known_to_listen:
+def nobody(*, listens: bool = False, has_run: bool | None = None, control: bool = True) -> Line:
+    """Return the line for the case that no worker has answered.
+
+    `listens` says that somebody seems to take messages; `has_run` whether a message was taken, None if nobody knows;
+    `control` whether the settings have remote control.
+    """
+    if not listens:
+        text = f"No worker answers within {PATIENCE:g} s: what is sent waits until one starts."
+        return error("workers", text, "manage.py runworker; if one runs, give it the CELERY_BROKER_URL of this process")
+    if has_run or (has_run is None and not control):
         text = "No worker answers, but somebody takes messages from this broker."
         remedy = (
             "leave remote control on in the workers (CELERY_WORKER_ENABLE_REMOTE_CONTROL), or look for another program"
         )
         return warning("workers", text, remedy)
-    text = f"No worker answers within {PATIENCE:g} s: what is sent waits until one starts."
-    return error("workers", text, "manage.py runworker; if one runs, give it the CELERY_BROKER_URL of this process")
+    text = "No worker answers, although somebody is connected to take messages."
+    if has_run is False:
+        text = "No worker answers or takes a message, although somebody is connected to do so: a worker is frozen, or busy."
+    return error("workers", text, "look whether the processes of the workers run (ps: T is stopped); start them again")

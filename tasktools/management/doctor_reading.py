@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -18,7 +17,7 @@ from tasktools.brokers.timeouts import TimedOut, within_thread
 from tasktools.checks import TAG
 from tasktools.discovery import django_fixup
 from tasktools.doctor import site
-from tasktools.doctor.findings import Line, Section, error, of_error, ok, warning
+from tasktools.doctor.findings import Line, Section, error, of_error, ok, tried, warning
 from tasktools.doctor.settings import settings as setting_lines
 from tasktools.exceptions import TasktoolsError
 from tasktools.management.schedule_reading import in_settings
@@ -52,12 +51,12 @@ class Site:
             parts["app"] = [of_error("app", self.problem)]
         found = self.found
         if found is not None:
-            parts["app"] = _tried("app", lambda: site.app_lines(found, typed=self.typed, named=conf.app()))
-            parts["settings"] = _tried("settings", lambda: setting_lines(found.app, _is_written))
-            parts["tasks"] = _tried("tasks", lambda: site.task_lines(found, self._loaded(found)))
-            parts["schedule"] = _tried("schedule", lambda: _schedule(found))
-        parts["versions"] = site.version_lines()
-        parts["checks"] = _checks()
+            parts["app"] = tried("app", lambda: site.app_lines(found, typed=self.typed, named=conf.app()))
+            parts["settings"] = tried("settings", lambda: setting_lines(found.app, _is_written))
+            parts["tasks"] = tried("tasks", lambda: site.task_lines(found, self._loaded(found)))
+            parts["schedule"] = tried("schedule", lambda: _schedule(found))
+        parts["versions"] = tried("versions", site.version_lines)
+        parts["checks"] = tried("checks", _checks)
         return site.sections_of(parts)
 
     def _loaded(self, found: Found) -> list[TasktoolsError]:
@@ -68,14 +67,6 @@ class Site:
 
 def _is_written(name: str) -> bool:
     return hasattr(settings, name)
-
-
-def _tried(name: str, lines: Callable[[], list[Line]]) -> list[Line]:
-    """Return lines; an error becomes one, and the other sections are still shown."""
-    try:
-        return lines()
-    except TasktoolsError as problem:
-        return [of_error(name, problem)]
 
 
 def _schedule(found: Found) -> list[Line]:

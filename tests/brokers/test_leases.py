@@ -374,6 +374,13 @@ def test_redis__a_user_without_the_time(restricted: Any, name: str) -> None:
     assert lease.server_time is None
 
 
+def test_look__as_a_user_without_the_time(restricted: Any, client: Any, name: str) -> None:
+    RedisLease(Keys(Channel(client)), name, "me").hold("one", 5)
+    RedisLease(Keys(Channel(client)), name, "other").wait("two", 0.01)
+    keys = Keys(Channel(restricted("~*", "&*", "+@all", "-time")))
+    assert [each.text for each in standing_by(keys, name)] == ["two"]
+
+
 def test_redis__a_user_who_may_not_move_what_is_no_lease(restricted: Any, client: Any, name: str) -> None:
     client.rpush(name, "mine")
     lease = RedisLease(Keys(Channel(restricted("~*", "&*", "+@all", "-rename"))), name, "me")

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tasktools.doctor import live
+from tasktools.doctor.findings import Section, ok
+from tasktools.doctor.workers import Worker
 from tasktools.exceptions import AppError
 from tasktools.management.commands import taskdoctor
 from tasktools.project import Project
@@ -206,3 +210,82 @@ def test_traceback__shows_where_an_error_comes_from(typed: Run, elsewhere: Calla
     elsewhere(broker_url="redis://localhost:6379/abc")
     assert "Traceback" not in typed("taskdoctor", "--live").err
     assert "Traceback" in typed("taskdoctor", "--live", "--traceback").err
+
+
+def test_sections__survive_any_error(typed: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tasktools.management import doctor_reading
+
+    def fail(*_: object, **__: object) -> None:
+        raise RecursionError("too deep")
+
+    for name in ("setting_lines", "_schedule", "_checks"):
+        monkeypatch.setattr(doctor_reading, name, fail)
+    monkeypatch.setattr(doctor_reading.site, "version_lines", fail)
+    ran = typed("taskdoctor", "--json")
+    for section in ("settings", "schedule", "versions", "checks"):
+        text = f"The lines about {section} cannot be made: RecursionError: too deep."
+        assert lines(ran)[section, section]["text"] == text
+    assert ("tasks", "slow") in lines(ran)
+    assert ran.code == 1
+    assert "RecursionError" in typed("taskdoctor", "--traceback").err
+
+
+def test_live__an_error_leaves_the_sections_before_it(
+    typed: Run, elsewhere: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sections(_: object) -> Iterator[Section]:
+        yield Section(name="broker", lines=[ok("connected", "yes")])
+        raise AttributeError("garbage")
+
+    monkeypatch.setattr(live.Examination, "sections", sections)
+    found = lines(typed("taskdoctor", "--live", "--json", "-A", elsewhere(broker_url="memory://")))
+    assert found["broker", "connected"]["status"] == "ok"
+    assert "AttributeError: garbage" in found["live", "broker"]["text"]
+
+
+def test_routers__that_are_slow_are_a_warning_in_time(
+    typed: Run, elsewhere: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = threading.Event()
+    monkeypatch.setattr(live.site, "ROUTERS_LIMIT", 0.1)
+    name = elsewhere(broker_url="memory://", task_routes=(lambda *_, **__: over.wait(30) and None,))
+    began = time.monotonic()
+    try:
+        found = lines(typed("taskdoctor", "--live", "--json", "-A", name))
+    finally:
+        over.set()
+    assert time.monotonic() - began < 10
+    assert found["tasks", "routers"]["status"] == found["queues", "routers"]["status"] == "warning"
+
+
+def test_live__a_connection_that_does_not_close_takes_no_time(
+    typed: Run, elsewhere: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over, waits, opened = threading.Event(), list[bool](), live.broker.opened
+
+    def stuck(*args: Any) -> Any:
+        found = opened(*args)
+        monkeypatch.setattr(found.connection, "release", lambda: waits.append(over.wait(30)))
+        return found
+
+    monkeypatch.setattr(live.broker, "opened", stuck)
+    began = time.monotonic()
+    try:
+        typed("taskdoctor", "--live", "-A", elsewhere(broker_url="memory://"))
+        assert time.monotonic() - began < 10
+        assert waits == []
+    finally:
+        over.set()
+
+
+def test_live__garbage_of_a_worker_is_one_line(
+    typed: Run, elsewhere: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask(app: Any, connection: Any, into: dict[str, Any]) -> None:
+        into["bad@h"] = Worker(name="bad@h", broker="garbage")  # type: ignore[arg-type]
+        into["good@h"] = Worker(name="good@h", queues=["celery"])
+
+    monkeypatch.setattr(live.workers, "ask", ask)
+    found = lines(typed("taskdoctor", "--live", "--json", "-A", elsewhere(broker_url="memory://")))
+    assert "AttributeError" in found["workers", "bad@h"]["text"]
+    assert found["workers", "good@h"]["text"] == "takes from celery"

@@ -14,7 +14,7 @@ import pytest
 
 from tests.e2e.test_broker_down import redis_that_swallows
 from tests.servers import RabbitMQ, Redis, started
-from tests.support import Site, refusing_port, silent_port
+from tests.support import Site, refusing_port, silent_port, wait_for
 
 #: How long the command may take, in seconds, whatever is silent.
 WITHIN = 10.0
@@ -219,6 +219,22 @@ def test_worker_without_remote_control__is_seen(site: Site, redis_server: Redis)
     assert told.line("workers", "workers")["text"] == "No worker answers, but somebody takes messages from this broker."
 
 
+@pytest.mark.parametrize("has_backend", [True, False])
+def test_frozen_worker__is_an_error(site: Site, redis_server: Redis, has_backend: bool) -> None:
+    url = redis_server.url
+    site.minimal(settings=using(url) if has_backend else f"CELERY_BROKER_URL = {url!r}")
+    worker = site.start_worker("-c", "1")
+    wait_for(lambda: any(each["cmd"] == "brpop" for each in redis_server.client().client_list()), 10)
+    worker.process.send_signal(signal.SIGSTOP)
+    try:
+        told = doctor(site)
+    finally:
+        worker.process.send_signal(signal.SIGCONT)
+    ((section, text),) = told.errors()
+    assert section == "workers"
+    assert text.startswith("No worker answers or takes a message, although somebody is connected to do so")
+
+
 def test_worker_that_keeps_results_elsewhere__is_named(site: Site, redis_server: Redis) -> None:
     url = redis_server.url
     site.minimal(
@@ -230,6 +246,14 @@ def test_worker_that_keeps_results_elsewhere__is_named(site: Site, redis_server:
     told = doctor(site)
     text = f'A worker has taken a message from the queue "celery", and its result is not in the result backend "{url[:-1]}4".'
     assert told.errors() == [("queues", text)]
+
+
+def test_worker_that_drops_results__is_measured_all_the_same(site: Site) -> None:
+    site.minimal(settings="CELERY_TASK_IGNORE_RESULT = True")
+    site.start_worker()
+    told = doctor(site)
+    assert told.errors() == []
+    assert told.line("queues", "celery stopwatch")["seconds"] < 2
 
 
 @pytest.mark.parametrize(("hours", "how"), [(1, "ahead of"), (-1, "behind")])
@@ -262,6 +286,18 @@ def test_queue_without_consumer__is_named(site: Site) -> None:
     assert "slow stopwatch" not in told.text
 
 
+def test_many_queues_with_a_prefix__are_counted(site: Site, redis_server: Redis) -> None:
+    more = "CELERY_TASK_CREATE_MISSING_QUEUES = True\nCELERY_TASK_ROUTES = {'shop.tasks.note': 'slow'}\n"
+    site.minimal(
+        settings=using(redis_server.url, more + "CELERY_BROKER_TRANSPORT_OPTIONS = {'global_keyprefix': 'p:'}")
+    )
+    redis_server.client().rpush("p:slow", "1", "2")
+    redis_server.client().rpush("p:slow\x06\x163", "1")
+    told = doctor(site)
+    assert told.line("queues", "slow")["text"].endswith(", 3 waiting")
+    assert told.line("queues", "celery")["text"].endswith(", 0 waiting")
+
+
 def test_busy_worker__the_message_is_taken_back(site: Site, redis_server: Redis) -> None:
     site.minimal(settings=using(redis_server.url))
     site.write(
@@ -272,7 +308,7 @@ def test_busy_worker__the_message_is_taken_back(site: Site, redis_server: Redis)
         assert site.manage("enqueue", "doze").returncode == 0
     told = doctor(site)
     assert told.errors() == []
-    text = 'A message to the queue "celery" has not been run in time: its workers are busy.'
+    text = 'A message to the queue "celery" has not been run in time: its workers are busy, or keep to a rate limit.'
     assert told.line("queues", "celery stopwatch")["text"] == text
     assert told.line("queues", "taken")["status"] == "ok"
     assert b"celery.accumulate" not in b"".join(redis_server.client().lrange("celery", 0, -1))
@@ -357,3 +393,18 @@ def test_worker_that_was_killed__is_not_taken_for_one_that_listens(site: Site, r
     worker.end(signal.SIGKILL)
     site.environment["URL"] = redis_server.url
     assert doctor(site).errors() == [("workers", "No worker answers within 1 s: what is sent waits until one starts.")]
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "text"),
+    [
+        ("time", "error", "No beat is in charge: the entry is not sent."),
+        ("pttl", "warning", "Beat could not be asked for. The broker "),
+    ],
+)
+def test_user_that_may_not_ask__for_beat(site: Site, tmp_path: Path, command: str, status: str, text: str) -> None:
+    entry = "{'task': 'shop.tasks.add', 'schedule': 1, 'args': (1, 2)}"
+    with started(Redis, tmp_path / "redis", user=("shop", "secret", f"~* &* +@all -{command}")) as server:
+        site.minimal(settings=using(server.url, f"CELERY_BEAT_SCHEDULE = {{'nightly': {entry}}}"))
+        line = doctor(site).line("beat", "in charge")
+    assert (line["status"], line["text"][: len(text)]) == (status, text)

@@ -49,6 +49,21 @@ def test_lines__what_became_of_a_message(found: Sent, status: str, text: str, re
     assert line.seconds == (0.2 if status == "ok" else None)
 
 
+def test_lines__of_a_worker_that_drops_results() -> None:
+    (line,) = lines([sent(place="")], "B", ignored=True)
+    assert (line.status, line.text[:13]) == ("ok", "not measured:")
+    (late,) = lines([sent(place="queued")], "B", ignored=True)
+    assert late.status == "warning"
+
+
+@pytest.mark.parametrize(
+    ("found", "taken"),
+    [(sent("REVOKED"), True), (sent(place=""), True), (sent(place="queued"), False), (sent(), False)],
+)
+def test_taken__by_a_worker_that_runs(found: Sent, taken: bool) -> None:
+    assert messages.was_taken(found) is taken
+
+
 BERLIN = timezone(timedelta(hours=1))
 
 
@@ -146,12 +161,15 @@ def test_send__one_message_that_expires_to_each_queue(is_amqp: bool) -> None:
     def send_task(name: str, **options: Any) -> None:
         calls.append({"name": name, **options})
 
-    amqp = SimpleNamespace(Producer=lambda connection, auto_declare: (connection, auto_declare))
+    amqp = SimpleNamespace(Producer=lambda connection, auto_declare: (connection, auto_declare), queues={})
     app: Any = SimpleNamespace(send_task=send_task, amqp=amqp)
-    found = messages.send(app, SimpleNamespace(connection="open", is_amqp=is_amqp), ["mails", "celery"])  # type: ignore[arg-type]
+    found: list[Sent] = []
+    messages.send(app, SimpleNamespace(connection="open", is_amqp=is_amqp), ["mails", "celery"], found)  # type: ignore[arg-type]
     assert [each.queue for each in found] == ["celery", "mails"]
     assert [(call["name"], call["queue"], call["task_id"], call["expires"], call["retry"]) for call in calls] == [
         ("celery.accumulate", each.queue, each.task_id, 5, False) for each in found
     ]
+    assert [call["router"].routes for call in calls] == [(), ()]
+    assert [call["ignore_result"] for call in calls] == [False, False]
     assert [call["producer"] for call in calls] == [("open", False)] * 2
     assert [call.get("expiration") for call in calls] == [5 if is_amqp else None] * 2

@@ -17,6 +17,7 @@ from tasktools.doctor.queues import Depth, lines, oldest_taken
         (Depth(), {"mails": 1}, "ok", "1 consumer"),
         (Depth(waiting=3), {"celery": 1}, "error", 'No worker takes from the queue "mails", 3 waiting.'),
         (Depth(waiting=0), {"celery": 1}, "error", 'No worker takes from the queue "mails", 0 waiting.'),
+        (Depth(waiting=3), {"mails": None}, "ok", "its consumers are not known, 3 waiting"),
         (Depth(waiting=3), None, "ok", "its consumers are not known, 3 waiting"),
         (Depth(waiting=3, consumers=0), {"mails": 1}, "error", 'No worker takes from the queue "mails", 3 waiting.'),
         (Depth(waiting=3, consumers=1), None, "ok", "1 consumer, 3 waiting"),
@@ -84,35 +85,58 @@ def test_databases__are_named_with_their_workers() -> None:
 
 
 class Channel:
-    """A channel of py-amqp: one queue exists."""
+    """A channel of py-amqp: two queues exist. The error for another closes the channel."""
+
+    opened: list[Channel]
 
     def __enter__(self) -> Channel:
+        self.is_open = True
+        self.opened.append(self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        pass
+        self.is_open = False
 
     def queue_declare(self, queue: str, *, passive: bool) -> Any:
-        if not passive or queue != "mails":
+        assert passive
+        assert self.is_open
+        if queue not in ("mails", "celery"):
+            self.is_open = False
             raise LookupError
         return SimpleNamespace(message_count=3, consumer_count=2)
 
 
-@pytest.mark.parametrize(
-    ("is_amqp", "is_cheap", "queue", "depth"),
-    [
-        (True, True, "mails", Depth(waiting=3, consumers=2)),
-        (True, True, "nosuch", Depth(waiting=0, consumers=0)),
-        (False, True, "mails", Depth(waiting=7)),
-        (False, False, "mails", Depth()),
-    ],
-)
-def test_depth__what_each_kind_of_broker_says(
-    monkeypatch: pytest.MonkeyPatch, is_amqp: bool, is_cheap: bool, queue: str, depth: Depth
-) -> None:
-    connection = SimpleNamespace(channel=Channel, channel_errors=(LookupError,))
-    monkeypatch.setattr(
-        queues, "queue_length", lambda asked, name: 7 if (asked, name) == (connection, "mails") else None
-    )
-    found: Any = SimpleNamespace(is_amqp=is_amqp, is_cheap=is_cheap, connection=connection)
-    assert queues.depth_of(found, queue) == depth
+def opened(**kind: bool) -> Any:
+    Channel.opened = []
+    connection = SimpleNamespace(channel=Channel, channel_errors=(LookupError,), default_channel="default")
+    return SimpleNamespace(connection=connection, **{"is_redis": False, "is_amqp": False, "is_cheap": True, **kind})
+
+
+def test_ask__rabbitmq_in_one_channel_and_a_new_one_after_an_error() -> None:
+    depths: dict[str, Depth] = {}
+    queues.ask(opened(is_amqp=True), ["mails", "any", "celery"], depths)
+    there = Depth(waiting=3, consumers=2)
+    assert depths == {"any": Depth(waiting=0, consumers=0), "celery": there, "mails": there}
+    assert len(Channel.opened) == 2
+
+
+def test_ask__redis_in_one_round_trip(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def lengths(names: Any) -> dict[str, int]:
+        asked.append(names)
+        return dict.fromkeys(names, 7)
+
+    monkeypatch.setattr(queues, "Keys", lambda channel: SimpleNamespace(lengths=lengths))
+    depths: dict[str, Depth] = {}
+    queues.ask(opened(is_redis=True), ["mails", "celery"], depths)
+    assert depths == {"mails": Depth(waiting=7), "celery": Depth(waiting=7)}
+    assert asked == [["mails", "celery"]]
+
+
+@pytest.mark.parametrize(("is_cheap", "depth"), [(True, Depth(waiting=7)), (False, Depth())])
+def test_ask__another_kind_of_broker(monkeypatch: pytest.MonkeyPatch, is_cheap: bool, depth: Depth) -> None:
+    found, depths = opened(is_cheap=is_cheap), dict[str, Depth]()
+    monkeypatch.setattr(queues, "queue_length", lambda asked, name: 7 if asked is found.connection else None)
+    queues.ask(found, ["mails"], depths)
+    assert depths == {"mails": depth}

@@ -68,9 +68,20 @@ def test_address__of_its_broker(broker: dict[str, Any], text: str) -> None:
     assert address(broker) == text
 
 
-@pytest.mark.parametrize(("listens", "status"), [(True, "warning"), (False, "error")])
-def test_nobody__has_answered(listens: bool, status: str) -> None:
-    assert workers.nobody(listens).status == status
+@pytest.mark.parametrize(
+    ("listens", "has_run", "control", "status", "text"),
+    [
+        (False, None, True, "error", "No worker answers within 1 s"),
+        (True, True, True, "warning", "No worker answers, but somebody takes messages from this broker."),
+        (True, False, True, "error", "No worker answers or takes a message, although somebody is connected"),
+        (True, False, False, "error", "No worker answers or takes a message, although somebody is connected"),
+        (True, None, True, "error", "No worker answers, although somebody is connected to take messages."),
+        (True, None, False, "warning", "No worker answers, but somebody takes messages from this broker."),
+    ],
+)
+def test_nobody__has_answered(listens: bool, has_run: bool | None, control: bool, status: str, text: str) -> None:
+    line = workers.nobody(listens=listens, has_run=has_run, control=control)
+    assert (line.status, line.text.startswith(text)) == (status, True), line
 
 
 class Inspect:
@@ -113,3 +124,12 @@ def test_ask__nobody() -> None:
     into: dict[str, Worker] = {}
     workers.ask(SimpleNamespace(control=SimpleNamespace(inspect=inspect)), None, into)  # type: ignore[arg-type]
     assert (into, len(inspect.asked)) == ({}, 1)
+
+
+def test_ask__answers_of_another_kind_are_left_out() -> None:
+    inspect, into = Inspect(), dict[str, Worker]()
+    inspect.active_queues = lambda: {"a": {"error": "broken"}, "stranger": []}  # type: ignore[method-assign]
+    inspect.registered = lambda: {"a": {"error": "broken"}}  # type: ignore[method-assign]
+    inspect.stats = lambda: {"a": {"broker": "garbage", "pool": "garbage"}, "b": "garbage"}  # type: ignore[method-assign]
+    workers.ask(SimpleNamespace(control=SimpleNamespace(inspect=inspect)), None, into)  # type: ignore[arg-type]
+    assert into == {"a": Worker(name="a"), "b": Worker(name="b")}
