@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tasktools import terminal
 from tasktools.doctor.findings import ERROR, OK, WARNING, Line, Section, count
+from tasktools.management.printing import console_of
 
 if TYPE_CHECKING:
     from tasktools.management.base import TasktoolsCommand
@@ -82,24 +82,26 @@ def _plain(found: Document) -> Iterable[str]:
 
 
 def _draw(command: TasktoolsCommand, found: Document, *, no_color: bool) -> None:
-    from rich.console import Console
+    from rich.text import Text
+
+    console = console_of(no_color=no_color)
+    parts: list[Any] = []
+    for section in found.sections:
+        parts += [Text(section.name.capitalize(), style="bold"), _table(section, console.width), Text()]
+    command.print_drawn(*parts, console=console)
+
+
+def _table(section: Section, width: int) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    plain = no_color or "NO_COLOR" in os.environ
-    console = Console(color_system=None if plain else "auto", highlight=False)
-    with console.capture() as captured:
-        for section in found.sections:
-            table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-            table.add_column(width=7, no_wrap=True)
-            table.add_column(max_width=max(12, console.width // 4), overflow="fold")
-            table.add_column(overflow="fold")
-            for line in section.lines:
-                text = Text(terminal.line(text_of(line)))
-                if line.remedy:
-                    text.append(f"\nHint: {terminal.line(line.remedy)}", style="dim")
-                table.add_row(Text(line.status, style=_STYLES[line.status]), Text(terminal.line(line.name)), text)
-            console.print(Text(section.name.capitalize(), style="bold"))
-            console.print(table)
-            console.print()
-    command.stdout.write("\n".join(each.rstrip() for each in captured.get().rstrip().splitlines()))
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(width=7, no_wrap=True)
+    table.add_column(max_width=max(12, width // 4), overflow="fold")
+    table.add_column(overflow="fold")
+    for line in section.lines:
+        text = Text(terminal.line(text_of(line)))
+        if line.remedy:
+            text.append(f"\nHint: {terminal.line(line.remedy)}", style="dim")
+        table.add_row(Text(line.status, style=_STYLES[line.status]), Text(terminal.line(line.name)), text)
+    return table

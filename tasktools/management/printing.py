@@ -11,6 +11,14 @@ from tasktools.exceptions import TasktoolsError
 from tasktools.management.streams import StreamCommand
 
 
+def console_of(*, no_color: bool) -> Any:
+    """Return a console of rich for this terminal."""
+    from rich.console import Console
+
+    plain = no_color or "NO_COLOR" in os.environ
+    return Console(color_system=None if plain else "auto", highlight=False)
+
+
 class PrintingCommand(StreamCommand):
     """Base of a command that writes."""
 
@@ -50,6 +58,13 @@ class PrintingCommand(StreamCommand):
     def print_json(self, value: Any, *, indent: int | None = 2) -> None:
         self.stdout.write(render.as_json(value, indent=indent))
 
+    def print_drawn(self, *parts: Any, console: Any) -> None:
+        """Draw parts of a page for a terminal with a console of rich. What stands in them is escaped already."""
+        with console.capture() as captured:
+            for part in parts:
+                console.print(part)
+        self.stdout.write("\n".join(each.rstrip() for each in captured.get().rstrip().splitlines()))
+
     def print_table(
         self,
         columns: Sequence[str],
@@ -62,15 +77,10 @@ class PrintingCommand(StreamCommand):
         if not self.stdout.isatty():
             self.stdout.write(render.plain_table(columns, rows))
             return
-        from rich.console import Console
-
-        plain = no_color or "NO_COLOR" in os.environ
-        console = Console(color_system=None if plain else "auto", highlight=False)
+        console = console_of(no_color=no_color)
         kept = render.that_fit(columns, rows, console.width, spare)
-        with console.capture() as captured:
-            shown = [[row[place] for place in kept] for row in rows]
-            console.print(render.rich_table([columns[place] for place in kept], shown))
-        self.stdout.write(captured.get())
+        shown = [[row[place] for place in kept] for row in rows]
+        self.print_drawn(render.rich_table([columns[place] for place in kept], shown), console=console)
         left_out = [name for place, name in enumerate(columns) if place not in kept]
         if left_out:
             self.note(f"Not shown in {console.width} columns: {', '.join(left_out)}. --json shows all.")
