@@ -93,6 +93,10 @@ def runs(dial: Dial, now: datetime) -> Iterator[Time]:
         elif is_due:
             yield dial.time(at)
             dial.ran()
+            is_due_again, sooner = dial.ask(
+                at
+            )  # as a scheduler does: up to Celery 5.6 a change of the clocks shortens a pause
+            seconds = seconds if is_due_again else sooner
         if not is_due and not dial.was_asked and seconds is not None:
             yield from _own_clock(dial, at, seconds)
         if seconds is None or seconds > FARTHEST * 366 * 86400:

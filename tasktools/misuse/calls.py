@@ -18,37 +18,37 @@ from tasktools.misuse.caller import warn
 MOST_ELEMENTS = 10
 
 
-def _eager(apply_async: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `Task.apply_async`. It ends with `send_task`, unless it runs the task at once."""
-
+def _applied(apply_async: Callable[..., Any]) -> Callable[..., Any]:
     def watched(task: Any, args: Any = None, kwargs: Any = None, *rest: Any, **options: Any) -> Any:
-        if task.app.conf.task_always_eager:
-            look_at(task.name, args, kwargs, options.get("task_id"))
+        look_at(task.name, args, kwargs, options.get("task_id"))
         return apply_async(task, args, kwargs, *rest, **options)
 
     return watched
 
 
 def _sent(send_task: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `Celery.send_task`, with which `Task.apply_async` ends too: it hands on the task."""
+
     def watched(app: Any, name: Any, args: Any = None, kwargs: Any = None, *rest: Any, **options: Any) -> Any:
-        look_at(name, args, kwargs, options.get("task_id"))
+        if options.get("task_type") is None:
+            look_at(name, args, kwargs, options.get("task_id"))
         return send_task(app, name, args, kwargs, *rest, **options)
 
     return watched
 
 
 #: What sends or runs a task: owner, name, what makes the method that replaces it.
-METHODS = ((Task, "apply_async", _eager), (Celery, "send_task", _sent))
+METHODS = ((Task, "apply_async", _applied), (Celery, "send_task", _sent))
 
 
 def look_at(name: str, args: Any, kwargs: Any, task_id: str | None) -> None:
     """Warn of a call of the task `name` that is likely to go wrong."""
-    if conf.warns(ModelArgumentWarning) and (found := _model_among(args, kwargs)):
+    if (found := _model_among(args, kwargs)) and conf.warns(ModelArgumentWarning):  # the settings are slower
         sentence = (
             f"{found} is among the arguments of {name}: its row may be another one when the task runs. Pass its key."
         )
         warn(ModelArgumentWarning, sentence)
-    if conf.warns(TransactionWarning) and (alias := _open_transaction()) and not _is_retry(task_id):
+    if (alias := _open_transaction()) and conf.warns(TransactionWarning) and not _is_retry(task_id):
         sentence = (
             f'{name} is sent inside a transaction of the database "{alias}": it may run before the rows are there, or '
             "although they are rolled back. Use delay_on_commit(), or transaction.on_commit()."
