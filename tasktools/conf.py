@@ -108,7 +108,7 @@ def uses_time_zones() -> tuple[bool, bool]:
     return bool(settings.USE_TZ), bool(getattr(settings, "DJANGO_CELERY_BEAT_TZ_AWARE", True))
 
 
-def silences(check_id: str) -> bool:
+def silences(check_id: str | None) -> bool:
     """Whether SILENCED_SYSTEM_CHECKS names a check."""
     return check_id in settings.SILENCED_SYSTEM_CHECKS
 
@@ -116,17 +116,6 @@ def silences(check_id: str) -> bool:
 def atomic_requests() -> bool:
     """Whether Django runs views in a transaction of some database."""
     return any(each.get("ATOMIC_REQUESTS") for each in settings.DATABASES.values())
-
-
-def celery_settings(names: Collection[str]) -> dict[str, Any]:
-    """Return the settings CELERY_* of the project whose name, in lower case and without the prefix, is one of `names`."""
-    known = {f"CELERY_{name.upper()}": name for name in names}
-    return {name: getattr(settings, name) for name in known if hasattr(settings, name)}
-
-
-def has_prefix(prefix: str) -> bool:
-    """Whether a setting of the project has a name that begins with `prefix`."""
-    return any(each.startswith(prefix) for each in dir(settings))
 
 
 def settings_package() -> str:

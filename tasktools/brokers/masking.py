@@ -16,6 +16,12 @@ _SECRET_NAME = r"[\w-]{0,40}(?:passw|passphrase|pwd|secret|token|credential)[\w-
 #: Further names of options with secrets.
 _SECRET_OPTION = re.compile("pass|auth|authorization|login_response", re.IGNORECASE)
 
+#: The name of a setting or of an option of Celery whose value is not shown.
+SECRET = re.compile(
+    r"passw|passphrase|^pass$|pwd|secret|token|credential|auth(?!ors?(?:_|$))|login_response|(?<!routing_)(?<!global_)key(?!prefix|word)",
+    re.IGNORECASE,
+)
+
 _NEXT_URL = re.compile(r";(?=[\w.+-]+://)")
 _SCHEME = re.compile(r"^[^@]*?:/+")
 _CREDENTIALS = re.compile(r"(:/+[^:]*):.*@", re.DOTALL)

@@ -8,11 +8,10 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from django.conf import settings
 from django.core.checks import CheckMessage
 from django.core.checks import Warning as CheckWarning
 
-from tasktools import startup
+from tasktools import conf, startup
 from tasktools.arguments.names import close_matches, shown
 from tasktools.checks import project
 from tasktools.discovery import django_fixup
@@ -42,7 +41,7 @@ def _unmatched(found: Found) -> list[CheckMessage]:
 
     Loading tasks takes a while: this is done only if a route seems to match nothing, and the URLconf only if it still does.
     """
-    if IDS[1] in settings.SILENCED_SYSTEM_CHECKS or not _without_task(found):
+    if conf.silences(IDS[1]) or not _without_task(found):
         return []
     for load in (startup.load_tasks, django_fixup.load_urlconf):
         if errors := load(found):

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from django.conf import settings
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
 
-from tasktools import startup
+from tasktools import conf, startup
 from tasktools.checks import project
 from tasktools.discovery import django_fixup
 from tasktools.discovery.celery_app import Found
@@ -51,7 +50,7 @@ def check(found: Found) -> list[CheckMessage]:
     from tasktools.beat.schedule import faults  # imports celery.beat, which a site without a schedule does not need
 
     seen = list(faults(found.app))
-    if any(fault.kind == "task" for fault in seen) and _KINDS["task"][1] not in settings.SILENCED_SYSTEM_CHECKS:
+    if any(fault.kind == "task" for fault in seen) and not conf.silences(_KINDS["task"][1]):
         if errors := django_fixup.load_urlconf(found):  # the task may be one that a views module imports
             return [*project.messages(errors), *(_message(fault) for fault in seen if fault.kind != "task")]
         seen = list(faults(found.app))
@@ -63,12 +62,12 @@ def unsilenced(app: Celery, scheduler: str) -> list[CheckMessage]:
     from tasktools.beat.schedule import faults
 
     refused = (fault for fault in faults(app, scheduler=scheduler) if _KINDS[fault.kind].refused)
-    return [message for message in map(_message, refused) if message.id not in settings.SILENCED_SYSTEM_CHECKS]
+    return [message for message in map(_message, refused) if not conf.silences(message.id)]
 
 
 def silenced_kinds() -> frozenset[str]:
     """Return the kinds of faults whose check is silenced: beat sends such an entry."""
-    return frozenset(name for name, kind in _KINDS.items() if kind.id in settings.SILENCED_SYSTEM_CHECKS)
+    return frozenset(name for name, kind in _KINDS.items() if conf.silences(kind.id))
 
 
 def _message(fault: Fault) -> CheckMessage:

@@ -9,11 +9,8 @@ from typing import Any
 
 from tasktools import render
 from tasktools.arguments.names import shown
-from tasktools.brokers.masking import masked
+from tasktools.brokers.masking import SECRET, masked
 from tasktools.checks import kinds
-
-#: Settings whose value may be a secret, or hold one.
-_SECRET = re.compile("passw|passphrase|pwd|secret|token|credential|key|auth", re.IGNORECASE)
 
 #: Settings whose value may be a URL, with or without a scheme.
 _URL = re.compile("broker|backend|url|uri|dsn|location|host", re.IGNORECASE)
@@ -26,7 +23,7 @@ def text_of(name: str, value: Any, hide: Callable[[str], str]) -> str:
 
     `name` is Celery's. Passwords are hidden before the text is cut: half a password is not recognized.
     """
-    if name in kinds.DICTIONARIES or _SECRET.search(name) or not _is_plain(value):
+    if name in kinds.DICTIONARIES or SECRET.search(name) or not _is_plain(value):
         return ""
     return shown(hide(render.repr_of(_masked(value) if _URL.search(name) else value)))
 

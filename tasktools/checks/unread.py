@@ -26,7 +26,8 @@ def check(found: Found) -> list[CheckMessage]:
     why = "" if found.ready_made else _why(found.app)
     if not why:
         return []
-    written = conf.celery_settings(set(DEFAULTS.here()) - set(_READ_ELSEWHERE))
+    known = {f"CELERY_{each.upper()}" for each in DEFAULTS.here() if each not in _READ_ELSEWHERE}
+    written = {name: value for name, value in conf.written("CELERY_").items() if name in known}
     unread = [name for name, value in sorted(written.items()) if _is_unread(found.app.conf, name, value)]
     # An app that no module holds may be for one call; and another app of the project may read the settings.
     if not (unread and found.name) or any(reads_settings(each.app) for each in celery_app.others(found.app)):
@@ -47,7 +48,7 @@ def _why(app: Any) -> str:
     if not reads_settings(app):
         return "" if CONFIG_SOURCE.get(app) else "has no config_from_object"
     if app.namespace:
-        is_used = conf.has_prefix(f"{app.namespace}_")
+        is_used = conf.written(f"{app.namespace}_")
         return "" if is_used else f'reads the namespace "{app.namespace}", in which there is no setting'
     return "reads the settings without a namespace"
 

@@ -58,9 +58,8 @@ def _limits(found: Found) -> Iterator[CheckMessage]:
         return
     for name in sorted(names(app)):
         own = app.tasks[name].soft_time_limit
-        ends = (
-            app.tasks[name].time_limit or hard
-        )  # up to Celery 5.6, a task does not take the limits of the settings itself
+        # Up to Celery 5.6, a task does not take the limits of the settings itself.
+        ends = app.tasks[name].time_limit or hard
         if own != soft and _is_at_once(ends, own):
             subject = f'The time limit of the task "{name}" is {ends:g} s, and its soft one {own:g} s'
             yield _limit(subject, f"give the task time_limit={own + 60:g}, for example")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ from tasktools import render
 from tasktools.arguments.names import shown
 from tasktools.brokers import private
 from tasktools.brokers.base import with_stock_urls
-from tasktools.brokers.masking import MASK, masked, without_parameters
+from tasktools.brokers.masking import MASK, SECRET, masked, without_parameters
 from tasktools.celery_compat import DEFAULTS
 from tasktools.doctor.findings import Line, ok
 
@@ -26,11 +25,6 @@ ALWAYS = ("broker_url", "result_backend", "timezone", "task_default_queue")
 
 #: Only their number of items is shown: entries have arguments, which are nobody's business.
 _COUNTED = {"beat_schedule": "entry"}
-
-_SECRET = re.compile(
-    r"passw|passphrase|^pass$|pwd|secret|token|credential|auth(?!ors?(?:_|$))|login_response|(?<!routing_)(?<!global_)key(?!prefix|word)",
-    re.IGNORECASE,
-)
 
 #: How many characters of a value are shown, and how many dictionaries and lists inside one another.
 LONGEST = 120
@@ -102,7 +96,7 @@ def without_secrets(name: str, value: Any, depth: int = 0) -> Any:
         return "..."
     if isinstance(value, Mapping):
         return {key: without_secrets(str(key), item, depth + 1) for key, item in value.items()}
-    if isinstance(value, (str, bytes, int)) and not isinstance(value, bool) and value and _SECRET.search(name):
+    if isinstance(value, (str, bytes, int)) and not isinstance(value, bool) and value and SECRET.search(name):
         return MASK
     if isinstance(value, (list, tuple)):
         return [without_secrets(name, item, depth + 1) for item in value]

@@ -86,8 +86,6 @@ def test_settings__are_read_by_few() -> None:
     readers = {reader for reader in readers if not reader.startswith("management/")}
     assert readers == {
         "checks/eager.py",
-        "checks/queues.py",
-        "checks/schedule.py",
         "checks/security.py",
         "checks/shared_redis.py",
         "conf.py",
