@@ -133,9 +133,13 @@ def is_public(host: str) -> bool:
         return False
 
 
-def _host(name: str | None) -> str:
+def is_loopback(host: str) -> bool:
+    """Whether a host is an address, or the usual name, that only its own machine reaches."""
     try:
-        is_loopback = ipaddress.ip_address(name or "").is_loopback
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        is_loopback = name in (None, "localhost")
-    return "localhost" if is_loopback else str(name)
+        return host == "localhost"
+
+
+def _host(name: str | None) -> str:
+    return "localhost" if name is None or is_loopback(name) else name

@@ -10,6 +10,7 @@ from django.core.checks import CheckMessage
 from django.core.checks import Warning as CheckWarning
 
 from tasktools.arguments.names import shown
+from tasktools.checks.entries import entries, options_of
 from tasktools.discovery.celery_app import Found
 from tasktools.registry.registry import has_own
 
@@ -27,7 +28,7 @@ def check(found: Found) -> list[CheckMessage]:
     schedule = app.conf.beat_schedule
     if not schedule or app.conf.task_create_missing_queues:
         return []
-    return [message for name, entry in _entries(schedule) for message in _undeclared(app, name, _options(entry))]
+    return [message for name, entry in entries(schedule) for message in _undeclared(app, name, options_of(entry))]
 
 
 def check_deploy(found: Found) -> list[CheckMessage]:
@@ -41,22 +42,11 @@ def check_deploy(found: Found) -> list[CheckMessage]:
         return []
     usual = {name: app.conf[f"task_{name}"] for name in _LIMITS}  # a look-up in the settings takes a while
     messages: list[CheckMessage] = []
-    for name, entry in _entries(schedule):
+    for name, entry in entries(schedule):
         task = app.tasks.get(str(entry.get("task")))
         if task is not None and not has_own(task, "apply_async"):
-            messages += _piling_up(name, entry.get("schedule"), _options(entry), task, usual)
+            messages += _piling_up(name, entry.get("schedule"), options_of(entry), task, usual)
     return messages
-
-
-def _entries(schedule: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for name, entry in schedule.items() if isinstance(schedule, Mapping) else ():
-        if isinstance(entry, Mapping):
-            yield str(name), entry
-
-
-def _options(entry: Mapping[str, Any]) -> Mapping[str, Any]:
-    options = entry.get("options")
-    return options if isinstance(options, Mapping) else {}
 
 
 def _undeclared(app: Any, name: str, options: Mapping[str, Any]) -> Iterator[CheckMessage]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from django.core.checks import CheckMessage
@@ -10,6 +10,7 @@ from django.core.checks import Warning as CheckWarning
 
 from tasktools.arguments.names import shown
 from tasktools.brokers.addresses import servers
+from tasktools.checks.entries import entries, options_of
 from tasktools.checks.transport_options import visibility
 from tasktools.discovery.celery_app import Found
 from tasktools.registry.registry import names
@@ -86,11 +87,10 @@ def _of_tasks(tasks: list[str], why: str, seconds: float, limit: float, kind: st
 
 
 def _of_entries(schedule: Any, limit: float, kind: str) -> Iterator[CheckMessage]:
-    for name, fields in schedule.items() if isinstance(schedule, Mapping) else ():
-        options = fields.get("options") if isinstance(fields, Mapping) else None
-        delay: Any = options.get("countdown") if isinstance(options, Mapping) else None
+    for name, fields in entries(schedule):
+        delay: Any = options_of(fields).get("countdown")
         if _is_number(delay) and delay > limit:
-            subject = f'The beat schedule\'s entry "{shown(str(name))}" has a countdown of {delay:g} s'
+            subject = f'The beat schedule\'s entry "{shown(name)}" has a countdown of {delay:g} s'
             yield _message(subject, delay, limit, kind)
 
 

@@ -6,7 +6,6 @@ What its user may not ask (managed servers refuse CONFIG and CLIENT) is left out
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import Any, TypeVar
 
 import redis
 
+from tasktools.brokers.addresses import is_loopback, is_public
 from tasktools.doctor import clocks
 from tasktools.doctor.findings import Line, error, ok, warning
 
@@ -156,9 +156,8 @@ def _reach(facts: Facts) -> str:
     """Return who can reach a server that has no password: "public", "open", or a text for somebody."""
     if facts.host is None:
         return "who reaches it is not known"
-    with contextlib.suppress(ValueError):
-        if ipaddress.ip_address(facts.host).is_global:
-            return "public"
+    if is_public(facts.host):
+        return "public"
     if not is_loopback(facts.host):
         return "open"
     if facts.config is None or "bind" not in facts.config:
@@ -167,11 +166,3 @@ def _reach(facts: Facts) -> str:
     if all(is_loopback(each.removeprefix("-")) for each in bound):
         return f"bound to {' '.join(bound)}: only this machine"
     return "in protected mode: only this machine" if facts.config.get("protected-mode") == "yes" else "open"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address is one that only its own machine reaches."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
