@@ -175,6 +175,12 @@ POOL_APPLY = Private(
     ("target",),
 )
 POOL_STOP = Private("celery.concurrency.base:BasePool", "stop", "a stop in spite of a silent broker", "the same", ())
+_GIVEN = "a task that a process begins in the moment of a stop or a lost connection, run once"
+POOL_FLUSH = Private("celery.concurrency.asynpool:AsynPool", "flush", _GIVEN, "a flush that keeps it", ())
+INNER_POOL = Private("celery.concurrency.base:BasePool", "_pool", _GIVEN, "the same")
+JOBS = Private("billiard.pool:Pool", "_cache", _GIVEN, "the same", on_objects=True)
+BUSY = Private("celery.concurrency.asynpool:AsynPool", "_busy_workers", _GIVEN, "the same", on_objects=True)
+GIVEN_TO = Private("billiard.pool:ApplyResult", "_write_to", _GIVEN, "the same")
 DRAIN_EVENTS = Private(
     "kombu.connection:Connection",
     "drain_events",

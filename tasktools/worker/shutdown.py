@@ -22,6 +22,7 @@ from celery.worker import state
 
 from tasktools import celery_compat
 from tasktools.worker.green_pools import let_cold_stop_wait, report_terminated
+from tasktools.worker.pool_flush import keep_given_tasks
 from tasktools.worker.requests import snapshot, taken
 from tasktools.worker.settlement import Settlement
 from tasktools.worker.silent_broker import Silence
@@ -105,6 +106,7 @@ class Stop:
             return  # connected again
         self._consumer, worker = consumer, consumer.controller
         report_terminated(consumer.pool)
+        keep_given_tasks(consumer.pool)
         if self._silence:
             self._silence.follow(consumer)
         celery_compat.WORKER_STOP.wrap(worker, lambda stop: self._begun(stop, "Warm"))

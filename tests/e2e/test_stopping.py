@@ -94,6 +94,35 @@ def test_grace__task_that_ends_within_it_finishes(site: Site) -> None:
     assert "finished: shop.tasks.slow[" in worker.output
 
 
+SLOW_READER = """
+from celery.concurrency.asynpool import ResultHandler
+from celery.signals import task_received
+
+make = ResultHandler._make_process_result
+received = []
+note_received = task_received.connect(lambda **_: received.append(1), weak=False)
+
+def read_later(self, hub):
+    read = make(self, hub)
+    return lambda fd: None if received else read(fd)
+
+ResultHandler._make_process_result = read_later
+"""
+
+
+def test_warm_stop__task_that_has_just_begun_runs_once(site: Site) -> None:
+    """The loop of a busy worker has not yet read that a process of the pool has begun the task; after the loop, Celery reads it."""
+    make(site).write("shop/tasks.py", TASKS.replace("LATE", "False") + SLOW_READER)
+    worker = site.start_worker()
+    assert site.manage("enqueue", "slow", "1").returncode == 0
+    worker.wait_for_output("slow has begun")
+    began = time.monotonic()
+    assert worker.end(signal.SIGTERM) == 0
+    assert time.monotonic() - began < 10
+    assert re.search(r"^finished: shop\.tasks\.slow\[[\w-]{36}\]$", worker.output, re.M)
+    assert queued(site) == 0
+
+
 @contextlib.contextmanager
 def in_a_terminal(site: Site, *words: str) -> Iterator[Any]:
     """Start runworker in a terminal of its own, and send it a task when it is ready; the last word is its seconds."""
