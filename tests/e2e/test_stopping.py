@@ -111,7 +111,7 @@ ResultHandler._make_process_result = read_later
 
 
 def test_warm_stop__task_that_has_just_begun_runs_once(site: Site) -> None:
-    """The loop of a busy worker has not yet read that a process of the pool has begun the task; after the loop, Celery reads it."""
+    """The loop of a busy worker has not yet read that a process of the pool has begun the task."""
     make(site).write("shop/tasks.py", TASKS.replace("LATE", "False") + SLOW_READER)
     worker = site.start_worker()
     assert site.manage("enqueue", "slow", "1").returncode == 0
