@@ -1,0 +1,1 @@
+"""Ask the workers, and tell them what to do, by remote control."""

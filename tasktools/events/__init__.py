@@ -1,0 +1,1 @@
+"""Follow what workers do by the events that they send."""
