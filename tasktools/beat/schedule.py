@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from celery.beat import ScheduleEntry
@@ -30,8 +31,11 @@ def faults(app: Celery, *, scheduler: str | None = None) -> Iterator[Fault]:
         hint = 'write CELERY_BEAT_SCHEDULE = {"name": {"task": ..., "schedule": ...}}'
         yield Fault(kind="schedule", entry="*", sentence=f"the schedule is a {type(schedule).__name__}", hint=hint)
         return
-    celerys = _is_celerys(scheduler or app.conf.beat_scheduler, sure=scheduler is not None)
+    celerys = _is_celerys(scheduler or app.conf.beat_scheduler)
     known = options_of(app) if celerys else {}
+    # Somebody may choose an installed scheduler on the command line of beat, so the settings need not name it. To look for
+    # one takes a while: this is done only if there is a fault, and once.
+    certain = cache(lambda: scheduler is not None or not may_be_another())
     for key, name in titles(schedule).items():
         fields = schedule[key]
         if not isinstance(fields, (Mapping, ScheduleEntry)):
@@ -42,15 +46,10 @@ def faults(app: Celery, *, scheduler: str | None = None) -> Iterator[Fault]:
         entry = Entry(app, name, dict(values))
         yield from entry.faults()
         if celerys:
-            yield from entry.faults_of_celerys(known, kept=lambda: keeps_file(scheduler_of(app, scheduler)))
+            of_celerys = entry.faults_of_celerys(known, kept=lambda: keeps_file(scheduler_of(app, scheduler)))
+            yield from (fault for fault in of_celerys if certain())
 
 
-def _is_celerys(scheduler: str, *, sure: bool) -> bool:
-    """Whether Celery's own class reads the entries. Other classes may take more keys, such as columns of their database.
-
-    Somebody may choose an installed scheduler on the command line of beat, so the settings need not name it.
-    """
-    found = class_of(scheduler)
-    if found is None or getattr(found, "Entry", None) is not ScheduleEntry:
-        return False
-    return sure or not may_be_another()
+def _is_celerys(scheduler: str) -> bool:
+    """Whether Celery's own class reads the entries. Other classes may take more keys, such as columns of their database."""
+    return getattr(class_of(scheduler), "Entry", None) is ScheduleEntry

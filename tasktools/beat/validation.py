@@ -21,7 +21,7 @@ from tasktools.celery_compat import DUMP_MODELS
 from tasktools.exceptions import ArgumentError, tried
 from tasktools.publishing.options import OPTIONS, Option, is_ignored, option_fault
 from tasktools.registry import serialization
-from tasktools.registry.registry import has_own, names, signature_of
+from tasktools.registry.registry import has_own, names, signature_of, surely_takes
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -96,19 +96,27 @@ class Entry:
             yield from self._misfit(tuple(self.args), dict(self.kwargs))
 
     def _misfit(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Fault]:
+        kind, why = "", ""
+        if not surely_takes(self.task, args, kwargs):
+            kind, why = self._why_unfit(args, kwargs)
+        if why:
+            sentence = f'its arguments do not fit "{self.task.name}": {why}'
+            shape = describe(signature_of(self.task).shown)
+            yield self._fault(kind, sentence, f"{self.task.name} is called with {shape}")
+        if kind == "arguments" or self.is_changed:
+            return
+        if not any(isinstance(value, _LAZY) for value in (*args, *kwargs.values())):
+            yield from self._unsendable(args, kwargs)
+
+    def _why_unfit(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str, str]:
+        """Return the kind of the fault, and why the task does not take the call; "" for both if it does."""
         signature = signature_of(self.task)
-        hint = f"{self.task.name} is called with {describe(signature.shown)}"
-        fits = f'its arguments do not fit "{self.task.name}"'
         try:
             signature.check(args, kwargs)
         except TypeError as error:
-            yield self._fault("arguments", f"{fits}: {error}", hint)
-            return
+            return "arguments", str(error)
         why = signature.misfit(args, kwargs)
-        if why:
-            yield self._fault("unfit", f"{fits}: {why}", hint)
-        if not self.is_changed and not any(isinstance(value, _LAZY) for value in (*args, *kwargs.values())):
-            yield from self._unsendable(args, kwargs)
+        return ("unfit", why) if why else ("", "")
 
     def _unsendable(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Fault]:
         if DUMP_MODELS.get(self.task) is not None:  # it turns models into plain values

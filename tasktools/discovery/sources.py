@@ -27,7 +27,8 @@ _PASSED_BY = ("migrations", "tests", "node_modules", "example", "examples")
 _NO_CODE = re.compile(r"tests?\.py$|test_|conftest\.py$")
 
 _TASK = re.compile(rb"^[ \t]*@[\w.]*task\b", re.MULTILINE)
-_SENDS = (b".delay(", b".apply_async(")
+#: A call that sends a task, up to the end of its line.
+_SENDS = re.compile(rb"\.(?:delay|apply_async)\([^\n]*")
 #: A statement that sends a task and does nothing else; a lambda that sends one runs later.
 _SENDS_ALONE = re.compile(
     rb"^[ \t]+(?![ \t]|[^\n]*\blambda\b)(?:[^\n#]*[:;][ \t]*)?[\w.]+\.(?:delay|apply_async)\(", re.MULTILINE
@@ -39,11 +40,14 @@ _WAIT = rb"\.(?:get|join|wait)\("
 _WAITS_AT_ONCE = re.compile(_RESULT + rb".{0,300}?\)" + _WAIT + rb"|^[ \t]*[\])][()\]]*" + _WAIT, re.MULTILINE)
 _AFTER_A_CALL = (b").get(", b").join(", b").wait(", b"].get(", b"].join(", b"].wait(")
 _WAITED_FOR = re.compile(rb"\b(\w+)" + _WAIT)
-_KEPT = re.compile(rb"\b(\w+)[ \t]*=[^=\n].{0,300}?" + _RESULT)
+_KEEPS = rb"=[^=\n].{0,300}?" + _RESULT
+_KEPT = re.compile(rb"\b(\w+)[ \t]*" + _KEEPS)
+#: Whether any name keeps a result. It takes a fraction of the time: few places of a file hold "=", and each holds a name.
+_KEEPS_ANY = re.compile(_KEEPS)
 _ATOMIC = re.compile(rb"^[ \t]*(?:(?:@|with\b).*|with[ \t]*\([\s\S]{0,1000}?)\batomic\b", re.MULTILINE)
 _DISCOVERS = re.compile(rb"^[ \t]*[\w.]+\.autodiscover_tasks\(\s*(?:\)|lambda\b|settings\.)", re.MULTILINE)
 _GIVEN = re.compile(rb"task\((?:[^()]|\([^()]*\))*?\bname ?= ?(?:\"([^\"\n]+)\"|'([^'\n]+)')")
-_FUNCTION = re.compile(rb"^(?:async )?def (\w+)", re.MULTILINE)
+_FUNCTION = re.compile(rb"\n(?:async )?def (\w+)")
 
 
 @dataclass(frozen=True)
@@ -102,20 +106,28 @@ def text(path: Path) -> bytes:
 
 def sending_lines(text: bytes) -> list[int]:
     """Return the numbers of the lines whose statement is the call of a task."""
-    return [text.count(b"\n", 0, found.start()) + 1 for found in _SENDS_ALONE.finditer(text)]
+    return [text.count(b"\n", 0, start) + 1 for start in _sending_lines(text)]
+
+
+def _sending_lines(text: bytes) -> Iterator[int]:
+    """Yield where each of these lines starts. Only lines with such a call are matched, each once: most lines have none."""
+    for found in _SENDS.finditer(text):
+        start = text.rfind(b"\n", 0, found.start()) + 1
+        if _SENDS_ALONE.match(text, start):
+            yield start
 
 
 def _look(text: bytes) -> Look:
     defines_tasks = b"task" in text and _TASK.search(text) is not None
-    sends = any(each in text for each in _SENDS)
+    sends = _SENDS.search(text) is not None
     discovers = b"autodiscover_tasks(" in text and _DISCOVERS.search(text) is not None
     if not (defines_tasks or sends):
         return Look(discovers=discovers)
-    functions = _FUNCTION.findall(text) if defines_tasks else []
+    functions = _FUNCTION.findall(b"\n" + text) if defines_tasks else []
     return Look(
         defines_tasks=defines_tasks,
         sends=sends,
-        sends_alone=sends and _SENDS_ALONE.search(text) is not None,
+        sends_alone=any(True for _ in _sending_lines(text)),
         waits=defines_tasks and _waits(text),
         has_atomic=b"atomic" in text and _ATOMIC.search(text) is not None,
         discovers=discovers,
@@ -126,8 +138,7 @@ def _look(text: bytes) -> Look:
 
 def _waits(text: bytes) -> bool:
     """Whether a file may wait for a result: most tasks that have a `.get(` ask a dictionary."""
-    waited_for = set(_WAITED_FOR.findall(text))
-    if waited_for and not waited_for.isdisjoint(_KEPT.findall(text)):
+    if _KEEPS_ANY.search(text) and not set(_WAITED_FOR.findall(text)).isdisjoint(_KEPT.findall(text)):
         return True
     return any(each in text for each in _AFTER_A_CALL) and _WAITS_AT_ONCE.search(text) is not None
 

@@ -42,6 +42,9 @@ def shop() -> Iterator[Any]:
     @app.task(name="shop.owns", shared=False)
     def owns(x: Any) -> None: ...
 
+    @app.task(name="shop.placed", shared=False)
+    def placed(x: Any, /) -> None: ...
+
     yield app
     app.close()
 
@@ -329,3 +332,33 @@ def test_faults__a_scheduler_that_is_a_django_app_and_not_in_installed_apps_is_n
     assert found(shop, enabled=True) == []
     monkeypatch.setattr("tasktools.beat.choice.apps.get_app_configs", list)
     assert len(found(shop, enabled=True)) == 1
+
+
+def test_faults__installed_schedulers_are_looked_for_once_and_only_if_there_is_a_fault(
+    shop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("tasktools.beat.choice.entry_points", lambda group: asked.append(group) or [])
+    assert found(shop, options={"expires": 60}) == []
+    assert asked == []
+    assert len(found(shop, enabled=True, options={"expires": timedelta(1)})) == 2
+    assert asked == ["celery.beat_schedulers"]
+
+
+def test_faults__a_call_that_fits_needs_no_signature(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unread(task: Any) -> Any:
+        raise AssertionError(task)
+
+    monkeypatch.setattr("tasktools.beat.validation.signature_of", unread)
+    assert found(shop, args=(1,), kwargs={"y": 3}) == []
+    with pytest.raises(AssertionError):
+        found(shop, args=(1, 2, 3))
+
+
+def test_faults__arguments_that_celery_refuses_are_one_fault_even_if_no_serializer_takes_them(shop: Any) -> None:
+    assert [each.kind for each in found(shop, args=(1, 2, object()))] == ["arguments"]
+
+
+def test_faults__arguments_that_celery_sends_may_have_two(shop: Any) -> None:
+    faulty = found(shop, task="shop.placed", args=(), kwargs={"x": object()})
+    assert [each.kind for each in faulty] == ["unfit", "arguments"]

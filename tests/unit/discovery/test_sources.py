@@ -154,3 +154,16 @@ def test_look__keeps_no_text(tmp_path: Path) -> None:
     assert sources.text(file) == b""
     file.unlink()
     assert sources.text(file) == b""
+
+
+def test_look__a_function_in_the_first_line_counts(tmp_path: Path) -> None:
+    file = tmp_path / "tasks.py"
+    file.write_text("def add(): ...\n@shared_task\nasync def add(): ...\n")
+    assert sources.look(file).repeats
+    file.write_text("def add(): ...\n@shared_task\ndef other(): ...\n")
+    assert not sources.look(file).repeats
+
+
+def test_sending_lines__each_once() -> None:
+    text = b"x = 1\n    a.delay(b.delay(1)); c.apply_async()\n    y = a.delay()\n    if y: a.delay()\n\ta.apply_async("
+    assert sources.sending_lines(text) == [2, 4, 5]
