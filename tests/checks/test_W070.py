@@ -60,6 +60,12 @@ def test_W070__names_the_distribution_without_metadata(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(extras, "requires", fail)
     assert extras.source_of("confluent_kafka") == "confluent-kafka"
+    assert extras.source_of("consul") == "python-consul2"
+    assert extras.source_of("redis") == "redis"
+
+
+def test_W070__names_the_distribution_if_no_package_requires_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extras, "requires", lambda name: None)
     assert extras.source_of("redis") == "redis"
 
 
