@@ -58,6 +58,14 @@ def test_W043__hides_a_password_before_it_cuts_the_text(mysite: Any, settings: A
     assert password[:2] not in f"{message.msg} {message.hint}".partition("uuu")[2]
 
 
+def test_W043__hides_the_password_of_another_setting_before_it_cuts_the_text(mysite: Any, settings: Any) -> None:
+    settings.CELERY_BROKER_URL = "redis://:S3cretPassw0rdLong99@localhost"
+    settings.CELERY_WORKER_POOL = ("x" * 70 + "S3cretPassw0rdLong99",)
+    (message,) = (each for each in run_checks(tags=[checks.TAG]) if each.id == "tasktools.W043")
+    assert f"{'x' * 70}**" in message.msg
+    assert "S3c" not in f"{message.msg} {message.hint}"
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

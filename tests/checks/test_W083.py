@@ -176,6 +176,25 @@ def test_W083__is_silent_without_a_module_of_settings(file: Path, settings: Any,
     assert ids(deploy=True) == []
 
 
+def test_W083__is_silent_for_settings_without_a_file(
+    file: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.unlink()
+    (file.parent / "shopspace").mkdir()
+    monkeypatch.syspath_prepend(str(file.parent))
+    settings.SETTINGS_MODULE = "shopspace"
+    assert ids(deploy=True) == []
+
+
+def test_W083__fires_for_the_password_of_a_socket(file: Path, shop: Any) -> None:
+    shop.conf.broker_url = "redis+socket://:s3%2Fcr3t@/run/redis.sock"
+    assert ids(deploy=True) == ["W083"]
+
+
+def test_W083__nobody_reads_a_file_that_is_not_there(folder: Path) -> None:
+    assert security.is_readable(folder / "none") is False
+
+
 def test_W083__is_silent_for_a_file_that_cannot_be_read(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file.unlink()
     file.mkdir(0o755)

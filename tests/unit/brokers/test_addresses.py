@@ -33,7 +33,7 @@ def app() -> Iterator[Any]:
         ("amqp://me:pw@rabbit//shop", "amqp", "rabbit", 5672, "shop"),
         ("pyamqp://rabbit", "amqp", "rabbit", 5672, ""),
         ("amqps://rabbit", "amqps", "rabbit", 5671, ""),
-        ("mongodb://mongo/shop", "mongodb", "mongo", None, "shop"),
+        ("mongodb://mongo/Xmas", "mongodb", "mongo", None, "Xmas"),
     ],
 )
 def test_address__is_where_a_url_leads(url: str, kind: str, host: str, port: int | None, database: str) -> None:
