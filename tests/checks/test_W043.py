@@ -7,6 +7,7 @@ from django.core.checks import Warning as CheckWarning
 from django.core.checks import run_checks
 
 from tasktools import checks
+from tasktools.checks import kinds
 
 
 @pytest.mark.parametrize(
@@ -28,6 +29,24 @@ def test_W043__fires_for_a_comma_at_the_end_of_the_line(mysite: Any, settings: A
             id="tasktools.W043",
         )
     ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "beat_schedule_filename",
+        "beat_scheduler",
+        "cache_backend",
+        "result_backend",
+        "result_serializer",
+        "task_serializer",
+        "worker_pool",
+        "worker_state_db",
+    ],
+)
+def test_W043__knows_the_settings_that_are_text(name: str) -> None:
+    assert kinds.has_comma(name, ("json",))
+    assert not kinds.has_comma(name, "json")
 
 
 @pytest.mark.parametrize(
