@@ -3,11 +3,17 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from django.core.checks import Warning as CheckWarning
 
+from tasktools.checks import schedule
+from tasktools.discovery.celery_app import Found
 from tasktools.exceptions import ProjectError
 from tasktools.project import Project
-from tests.checks.conftest import checked
+from tests.checks.conftest import checked, found, ids
+
+REGISTERED, UNKNOWN = ({"task": name, "schedule": 60, "args": [1]} for name in ("shop.reckon", "shop.late"))
+NO_SCHEDULE = {**REGISTERED, "schedule": None}
 
 
 def test_W010__fires_for_a_task_that_is_not_registered(shop: Any) -> None:
@@ -42,3 +48,56 @@ def test_W010__is_silent_where_the_tasks_cannot_be_imported(shop: Any, project: 
     project.problems = [ProjectError('The module "shop.tasks" cannot be imported: NameError: x.')]
     messages = checked(shop, {"task": "xyzzy", "schedule": 60})
     assert [message.id for message in messages] == ["tasktools.W002"]
+
+
+def late(x: int) -> None: ...
+
+
+def test_W010__is_silent_for_a_task_that_a_module_of_views_imports(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(found: Found) -> list[ProjectError]:
+        found.app.task(name="shop.late", shared=False)(late)
+        return []
+
+    monkeypatch.setattr(schedule.django_fixup, "load_urlconf", load)
+    assert checked(shop, UNKNOWN) == []
+
+
+@pytest.mark.parametrize(
+    ("entry", "silenced", "expected"),
+    [
+        (REGISTERED, [], []),
+        (NO_SCHEDULE, [], ["E012"]),
+        (UNKNOWN, ["tasktools.W010"], ["W010"]),
+    ],
+)
+def test_W010__loads_the_urlconf_only_for_a_task_that_is_missing(
+    shop: Any, settings: Any, monkeypatch: pytest.MonkeyPatch, entry: Any, silenced: list[str], expected: list[str]
+) -> None:
+    monkeypatch.setattr(schedule.django_fixup, "load_urlconf", lambda found: pytest.fail("the URLconf is loaded"))
+    settings.SILENCED_SYSTEM_CHECKS = silenced
+    shop.conf.beat_schedule = {"nightly": entry}
+    assert ids() == expected
+
+
+def test_W010__a_urlconf_that_cannot_be_loaded_is_reported_in_its_place(
+    shop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = ProjectError("The URLconf is broken.", hint="fix it")
+    monkeypatch.setattr(schedule.django_fixup, "load_urlconf", lambda found: [problem])
+    shop.conf.beat_schedule = {"late": UNKNOWN, "none": NO_SCHEDULE}
+    first, second = found()
+    assert first == ("tasktools.W002", "The URLconf is broken.", "fix it")
+    assert second[0] == "tasktools.E012"
+
+
+def test_schedule__what_beat_refuses_is_every_fault_that_is_not_silenced(shop: Any, settings: Any) -> None:
+    unused = {**REGISTERED, "options": {"expire": 60}}
+    shop.conf.beat_schedule = {"late": UNKNOWN, "none": NO_SCHEDULE, "unused": unused}
+
+    def refused() -> list[str | None]:
+        return [message.id for message in schedule.unsilenced(shop, "celery.beat:Scheduler")]
+
+    assert refused() == ["tasktools.W010", "tasktools.E012"]
+    settings.SILENCED_SYSTEM_CHECKS = ["tasktools.W010", "tasktools.W001"]
+    assert refused() == ["tasktools.E012"]
+    assert schedule.silenced_kinds() == {"task"}
