@@ -7,10 +7,9 @@ import pytest
 from django.core.checks import Warning as CheckWarning
 
 from tasktools.checks import schedule
-from tasktools.discovery.celery_app import Found
 from tasktools.exceptions import ProjectError
 from tasktools.project import Project
-from tests.checks.conftest import checked, found, ids
+from tests.checks.conftest import checked, ids
 
 REGISTERED, UNKNOWN = ({"task": name, "schedule": 60, "args": [1]} for name in ("shop.reckon", "shop.late"))
 NO_SCHEDULE = {**REGISTERED, "schedule": None}
@@ -50,18 +49,6 @@ def test_W010__is_silent_where_the_tasks_cannot_be_imported(shop: Any, project: 
     assert [message.id for message in messages] == ["tasktools.W002"]
 
 
-def late(x: int) -> None: ...
-
-
-def test_W010__is_silent_for_a_task_that_a_module_of_views_imports(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def load(found: Found) -> list[ProjectError]:
-        found.app.task(name="shop.late", shared=False)(late)
-        return []
-
-    monkeypatch.setattr(schedule.django_fixup, "load_urlconf", load)
-    assert checked(shop, UNKNOWN) == []
-
-
 @pytest.mark.parametrize(
     ("entry", "silenced", "expected"),
     [
@@ -77,17 +64,6 @@ def test_W010__loads_the_urlconf_only_for_a_task_that_is_missing(
     settings.SILENCED_SYSTEM_CHECKS = silenced
     shop.conf.beat_schedule = {"nightly": entry}
     assert ids() == expected
-
-
-def test_W010__a_urlconf_that_cannot_be_loaded_is_reported_in_its_place(
-    shop: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    problem = ProjectError("The URLconf is broken.", hint="fix it")
-    monkeypatch.setattr(schedule.django_fixup, "load_urlconf", lambda found: [problem])
-    shop.conf.beat_schedule = {"late": UNKNOWN, "none": NO_SCHEDULE}
-    first, second = found()
-    assert first == ("tasktools.W002", "The URLconf is broken.", "fix it")
-    assert second[0] == "tasktools.E012"
 
 
 def test_schedule__what_beat_refuses_is_every_fault_that_is_not_silenced(shop: Any, settings: Any) -> None:
