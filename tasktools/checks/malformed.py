@@ -42,11 +42,11 @@ def _broker(conf: Any) -> Iterator[CheckMessage]:
 def _database(found: Found) -> Iterator[CheckMessage]:
     for server in servers(found.app):
         place = server.address
-        if place is None or place.kind != "redis" or place.socket or server.url.startswith("sentinel"):
+        if place is None or place.kind != "redis" or place.database.isdigit():
             continue
-        if not place.database.isdigit():
-            sentence = f'{server.setting} is "{shown(masked(server.url))}", and the databases of a Redis are numbers.'
-            yield CheckWarning(sentence, hint="redis://localhost:6379/0, for example", id="tasktools.W078")
+        sentence = f'{server.setting} is "{shown(masked(server.url))}", and the databases of a Redis are numbers.'
+        url = "redis+socket:///PATH?virtual_host=0" if place.socket else "redis://localhost:6379/0"
+        yield CheckWarning(sentence, hint=f"{url}, for example", id="tasktools.W078")
 
 
 def _backend(url: Any) -> Iterator[CheckMessage]:

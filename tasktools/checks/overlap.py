@@ -25,10 +25,10 @@ _DAY = 24 * 60
 def check(found: Found) -> list[CheckMessage]:
     """Look up the queue of each entry of the settings."""
     app: Any = found.app
-    schedule = app.conf.beat_schedule
-    if not schedule or app.conf.task_create_missing_queues:
+    if app.conf.task_create_missing_queues:
         return []
-    return [message for name, entry in entries(schedule) for message in _undeclared(app, name, options_of(entry))]
+    declared = entries(app.conf.beat_schedule)
+    return [message for name, entry in declared for message in _undeclared(app, name, options_of(entry))]
 
 
 def check_deploy(found: Found) -> list[CheckMessage]:
@@ -37,12 +37,11 @@ def check_deploy(found: Found) -> list[CheckMessage]:
     A limit is often a safety net, far above the time that the task takes: a developer does not want to read of it each time.
     """
     app: Any = found.app
-    schedule = app.conf.beat_schedule
-    if not schedule or not app.finalized:
+    if not app.finalized:
         return []
     usual = {name: app.conf[f"task_{name}"] for name in _LIMITS}  # a look-up in the settings takes a while
     messages: list[CheckMessage] = []
-    for name, entry in entries(schedule):
+    for name, entry in entries(app.conf.beat_schedule):
         task = app.tasks.get(str(entry.get("task")))
         if task is not None and not has_own(task, "apply_async"):
             messages += _piling_up(name, entry.get("schedule"), options_of(entry), task, usual)
@@ -70,9 +69,8 @@ def _piling_up(
     name: str, schedule: Any, options: Mapping[str, Any], task: Any, usual: Mapping[str, Any]
 ) -> Iterator[CheckMessage]:
     """A limit that all tasks have says nothing of this one: only that of the task or of the entry counts."""
-    limit, expires = _own_limit(options, task, usual), options.get("expires", getattr(task, "expires", None))
-    interval = shortest(schedule) if limit is not None and not expires else None
-    if limit is None or interval is None or interval >= limit:
+    limit, interval = _own_limit(options, task, usual), shortest(schedule)
+    if limit is None or interval is None or interval >= limit or options.get("expires", getattr(task, "expires", None)):
         return
     sentence = (
         f'The beat schedule\'s entry "{shown(name)}" is sent every {interval:g} s without "expires", and its task may run '

@@ -58,7 +58,7 @@ def _without_task(found: Found) -> list[tuple[str, str]]:
     """
     app: Any = found.app
     patterns = list(_patterns(app.conf.task_routes))
-    if not patterns or not (found.ready_made or app.finalized):
+    if not (found.ready_made or app.finalized):
         return []
     known = names(app)
     modules = {name.rpartition(".")[0] for name in known if "." in name}
@@ -90,7 +90,7 @@ def _patterns(value: Any) -> Iterator[str]:
     for each in value if isinstance(value, (list, tuple)) else (value,):
         pairs = each.items() if isinstance(each, Mapping) else each if isinstance(each, (list, tuple)) else ()
         keys = (pair[0] for pair in pairs if isinstance(pair, (list, tuple)) and len(pair) == 2)
-        yield from (key for key in keys if isinstance(key, str) and "." in key)
+        yield from (key for key in keys if isinstance(key, str))
 
 
 def _message(found: tuple[str, str]) -> CheckMessage:

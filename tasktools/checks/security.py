@@ -17,7 +17,7 @@ from django.core.checks import Warning as CheckWarning
 from tasktools import conf as own
 from tasktools import startup
 from tasktools.arguments.names import shown, shown_path
-from tasktools.brokers.addresses import PORTS, Server, is_outside, is_public, servers
+from tasktools.brokers.addresses import PORTS, Address, Server, is_outside, is_public, servers
 from tasktools.brokers.masking import masked
 from tasktools.checks.written_passwords import holds
 from tasktools.discovery.celery_app import Found
@@ -44,7 +44,7 @@ def check_deploy(found: Found) -> list[CheckMessage]:
 
 def _pickle(conf: Any) -> Iterator[CheckMessage]:
     for name in ("accept_content", "result_accept_content"):
-        accepted = conf[name] or ()
+        accepted = conf[name]
         found = (
             next((each for each in accepted if each in _PICKLE), None)
             if isinstance(accepted, (list, tuple, set))
@@ -61,10 +61,10 @@ def _pickle(conf: Any) -> Iterator[CheckMessage]:
 def _open(conf: Any, seen: list[Server]) -> Iterator[CheckMessage]:
     for server in seen:
         place = server.address
-        if place is None or place.kind != "redis" or place.is_here or not is_outside(place.host):
+        if place is None or place.kind != "redis" or not is_outside(place.host):
             continue
         lacks = [
-            *(["password"] if not _has_password(conf, server) else []),
+            *(["password"] if not _has_password(conf, place, server.is_broker) else []),
             *(["TLS"] if not place.is_tls and not _uses_tls(conf, server) else []),
         ]
         if lacks:
@@ -76,10 +76,10 @@ def _open(conf: Any, seen: list[Server]) -> Iterator[CheckMessage]:
             yield CheckWarning(sentence, hint=hint, id="tasktools.W081")
 
 
-def _has_password(conf: Any, server: Server) -> bool:
-    if server.address is None or server.address.password or "credential_provider" in server.address.query:
+def _has_password(conf: Any, place: Address, is_broker: bool) -> bool:
+    if place.password or "credential_provider" in place.query:
         return True
-    if server.is_broker:
+    if is_broker:
         return bool(conf.broker_password)
     return bool(conf.get("redis_password") or conf.get("redis_backend_credential_provider"))
 
@@ -112,7 +112,7 @@ def _readable(found: Found, seen: list[Server]) -> Iterator[CheckMessage]:
 
     A path with a password in it is left out: it is hidden in the message, and nobody can use the line of the hint.
     """
-    passwords = {each.address.password for each in seen if each.address and not each.address.socket}
+    passwords = {each.address.password for each in seen if each.address}
     secrets = [each for each in passwords if len(each) >= _SHORTEST and each.lower() not in _USUAL]
     for path in _files() if secrets else ():
         if is_readable(path) and holds(path, secrets):

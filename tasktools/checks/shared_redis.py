@@ -49,18 +49,17 @@ def _place(cache: Any) -> Address | None:
     has_number = "db" in found.query or (not found.socket and re.search(r"://[^/]*/\d", str(first)))
     if chosen is None or has_number:  # the number in the URL counts before that of the options
         return found
-    is_number = isinstance(chosen, (int, str)) and str(chosen).isdecimal()
-    return replace(found, database=str(int(chosen))) if is_number else None
+    return replace(found, database=str(int(chosen))) if str(chosen).isdecimal() else None
 
 
 def _chosen(cache: Mapping[str, Any]) -> Any:
-    """Return the number of the database in the options of a cache, None without one; text if nobody knows who reads it."""
+    """Return the number of the database in the options of a cache, None without one; "" if nobody knows who reads it."""
     options = cache.get("OPTIONS")
     options = options if isinstance(options, Mapping) else {}
     if cache["BACKEND"] == _CACHES[0]:
         return options.get("db")
     pool = options.get("CONNECTION_POOL_KWARGS")
-    return "unknown" if "db" in options else pool.get("db") if isinstance(pool, Mapping) else None
+    return "" if "db" in options else pool.get("db") if isinstance(pool, Mapping) else None
 
 
 def _database(place: Address) -> tuple[Any, ...]:

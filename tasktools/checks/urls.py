@@ -95,11 +95,11 @@ def unquoted(url: str) -> str:
     scheme, _, rest = url.partition("://")
     if scheme not in _TAKEN_APART:
         return ""
-    netloc = re.split("[/?#]", rest, maxsplit=1)[0]
+    netloc = re.split("[/?#]", rest)[0]
     tail = rest[len(netloc) :]
     if "@" not in netloc:
         return tail[0] if "@" in tail and _is_cut_off(netloc) else ""
-    if scheme in ("redis", "rediss") and "@" in re.split("[?#]", tail, maxsplit=1)[0]:  # a database is a number
+    if scheme in ("redis", "rediss") and "@" in re.split("[?#]", tail)[0]:  # a database is a number
         return tail[0]
     if ("[" in netloc) != ("]" in netloc):
         return "[" if "[" in netloc else "]"
@@ -142,7 +142,7 @@ def _contradicted(conf: Any) -> Iterator[CheckMessage]:
         if not variable or not setting or _meaning(variable) == _meaning(setting):
             continue
         sentence = (
-            f'{name} is "{masked(variable)}" in the environment and "{_listed(setting)}" in the settings: '
+            f'{name} is "{masked(variable)}" in the environment and "{masked(setting)}" in the settings: '
             "Celery takes the first one."
         )
         hint = f'{name} = os.environ["{name}"] in the settings, or unset one of the two'
@@ -152,7 +152,3 @@ def _contradicted(conf: Any) -> Iterator[CheckMessage]:
 def _meaning(value: Any) -> Any:
     """Return what two spellings of the same URLs have in common."""
     return [address(each) or each for each in urls(value)] or value
-
-
-def _listed(value: Any) -> str:
-    return ";".join(masked(each) for each in urls(value)) or masked(value)

@@ -16,6 +16,8 @@ _LINE = re.compile(r"(?:export\s+)?[\w.-]+\s*=\s*(.*)")
 
 _COMMENT = re.compile(r"\s+#.*")
 
+_QUOTED = re.compile(r"""(['"])(.*)\1""")
+
 
 def holds(path: Path, secrets: Collection[str]) -> bool:
     """Whether a file, Python or lines such as NAME=value, holds one of the passwords. False for a file that cannot be read."""
@@ -40,8 +42,8 @@ def _of_lines(text: str) -> Iterator[str]:
 
 
 def _bare(value: str) -> str:
-    is_quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
-    return value[1:-1] if is_quoted else value
+    match = _QUOTED.fullmatch(value)
+    return match[2] if match else value
 
 
 def _candidates(value: str) -> Iterator[str]:

@@ -121,6 +121,14 @@ def test_E040__shows_no_value_that_may_hold_a_password(
     assert message.msg == f"{old} and {new}, its new name, have different values: Celery uses the second."
 
 
+@pytest.mark.parametrize(("old", "new"), [(object(), 8), (8, object())])
+def test_E040__shows_no_value_beside_one_that_is_not_plain(mysite: Any, settings: Any, old: Any, new: Any) -> None:
+    settings.CELERYD_CONCURRENCY, settings.CELERY_WORKER_CONCURRENCY = old, new
+    (message,) = (each for each in run_checks(tags=[checks.TAG]) if each.id == "tasktools.E040")
+    names = "CELERYD_CONCURRENCY and CELERY_WORKER_CONCURRENCY, its new name,"
+    assert message.msg == f"{names} have different values: Celery uses the second."
+
+
 def test_E040__names_what_code_has_set(mysite: Any, settings: Any) -> None:
     settings.CELERYD_CONCURRENCY, mysite.conf.worker_concurrency = 4, 8
     (message,) = run_checks(tags=[checks.TAG])

@@ -7,7 +7,7 @@ from celery import Celery, Task
 from django.core.checks import Warning as CheckWarning
 from django.core.checks import run_checks
 
-from tasktools import checks
+from tasktools import checks, unimportable
 from tasktools.discovery.celery_app import Found
 from tasktools.exceptions import ProjectError
 from tasktools.project import Project
@@ -84,3 +84,25 @@ def test_W002__fires_where_code_of_the_project_raises_in_a_check(
     (message,) = run_checks(tags=[checks.TAG])
     assert message.id == "tasktools.W002"
     assert message.msg == f"The Celery app of this project cannot be checked: {type(error).__name__}: no."
+    assert message.hint == "manage.py showtasks --traceback shows where"
+
+
+def test_W002__is_silent_for_what_rundev_reports(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.problems = [ProjectError("A module is broken."), ProjectError("Another is broken.")]
+    monkeypatch.setattr(unimportable, "reported", lambda problem: problem is project.problems[0])
+    assert [message.msg for message in run_checks(tags=[checks.TAG])] == ["Another is broken."]
+
+
+@pytest.mark.parametrize(("has_app", "shown"), [(True, "**"), (False, "s3cretpassword")])
+def test_W002__shows_no_password_and_no_control_character(
+    shop: Any, project: Project, has_app: bool, shown: str
+) -> None:
+    """The settings of the app are those whose passwords are known; a URL is known everywhere."""
+    shop.conf.broker_url = "redis://:s3cretpassword@localhost/0"
+    text = "\x1b[31m redis://:another@x s3cretpassword"
+    project.problems = [ProjectError(f"{text}.", hint=text)]
+    if not has_app:
+        project.found = None
+    (message,) = (each for each in run_checks(tags=[checks.TAG]) if each.id == "tasktools.W002")
+    expected = f"\\x1b[31m redis://:**@x {shown}"
+    assert (message.msg, message.hint) == (f"{expected}.", expected)

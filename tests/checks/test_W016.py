@@ -7,7 +7,11 @@ import pytest
 from celery import Task
 from celery.schedules import crontab, schedule, solar
 
+from tasktools import startup
 from tasktools.checks.overlap import shortest
+from tasktools.discovery.celery_app import Found
+from tasktools.exceptions import ProjectError
+from tasktools.project import Project
 from tests.checks.conftest import found, ids
 
 
@@ -122,6 +126,17 @@ def test_W016__is_silent_for_a_task_that_may_send_itself_in_another_way(shop: An
 def test_W016__is_silent_for_a_task_that_is_not_known(site: Any) -> None:
     scheduled(site, 60, "shop.unknown")
     assert ids(deploy=True) == ["W010"]
+
+
+def test_W016__is_silent_if_the_tasks_cannot_be_loaded(
+    site: Any, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To look at the tasks of the project's own app would make all of them."""
+    project.found = Found(app=site)
+    monkeypatch.setattr(startup, "load_tasks", lambda found: [ProjectError("A module is broken.", hint="fix it")])
+    scheduled(site, 60)
+    assert ids(deploy=True) == ["W002"]
+    assert not site.finalized
 
 
 @pytest.mark.parametrize("when", [True, "soon", None])

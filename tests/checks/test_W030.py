@@ -8,6 +8,8 @@ from django.core.checks import run_checks
 from kombu import Queue
 
 from tasktools import checks
+from tasktools.discovery.celery_app import Found
+from tasktools.project import Project
 
 
 def fail(name: str, *_: Any, **__: Any) -> Any:
@@ -59,6 +61,12 @@ def test_W030__is_silent_where_each_task_may_have_a_queue(shop: Any, routes: Any
     """A router that is code is not called: it may need arguments, or the database."""
     shop.conf.task_routes = routes
     assert run_checks(tags=[checks.TAG]) == []
+
+
+def test_W030__makes_no_tasks_of_an_app_whose_tasks_all_have_a_queue(shop: Any, project: Project) -> None:
+    project.found = Found(app=shop)
+    assert run_checks(tags=[checks.TAG]) == []
+    assert not shop.finalized
 
 
 def test_W030__leaves_the_queues_of_the_app_as_they_were(shop: Any) -> None:

@@ -78,6 +78,7 @@ def test_W031__of_a_module_without_tasks(site: Any, monkeypatch: pytest.MonkeyPa
             ],
         ),
         {"shop.tasks.old_*": {"queue": "mails"}, "shop.*": "other"},
+        {"shop.tas?s.old": "mails"},
     ],
 )
 def test_W031__knows_each_form_of_routes(site: Any, routes: Any) -> None:
@@ -97,13 +98,51 @@ def test_W031__knows_each_form_of_routes(site: Any, routes: Any) -> None:
         "billing.tasks.*",
         "shop.billing.*",
         "shop.billing.invoices.send",
+        "shop.report.*",
+        "shop.report.jobs.*",
+        "json.decoder.*",
+        "*.old.*",
         "*",
         "send",
     ],
 )
 def test_W031__is_silent_for_what_matches_or_may_be_of_another_project(site: Any, pattern: str) -> None:
+    site.task(name="alone", shared=False)(startup.run)
     site.conf.task_routes = {pattern: "mails"}
     assert ids() == []
+
+
+@pytest.mark.parametrize(
+    ("module", "expected"),
+    [
+        ("shop.reparts.tasks", True),
+        ("shop.reparts.jobs", False),
+        ("shop.reparts", False),
+        ("shop.ripartz.tasks", False),
+        ("shop.raparts.tasks", False),
+    ],
+)
+def test_W031__a_slip_is_in_one_part_of_the_name(module: str, expected: bool) -> None:
+    assert queues._is_slip(module, "shop.reports.tasks") is expected
+
+
+@pytest.mark.parametrize(
+    ("part", "other", "expected"),
+    [
+        ("reparts", "reports", True),  # 6 of 7 letters
+        ("ordars", "orders", False),  # 5 of 6
+        ("internationalisatzzz", "internationalisation", True),  # 17 of 20
+        ("internationalisazzzz", "internationalisation", False),
+    ],
+)
+def test_W031__a_slip_leaves_most_letters(part: str, other: str, expected: bool) -> None:
+    assert queues._is_slip(f"shop.{part}", f"shop.{other}") is expected
+
+
+@pytest.mark.parametrize("routes", [[[7]], [[("shop.tasks.old", "mails", "slow")]]])
+def test_W031__is_silent_for_pairs_that_are_none(site: Any, routes: Any) -> None:
+    site.conf.task_routes = routes
+    assert not {"W031", "W002"} & set(ids())
 
 
 @pytest.mark.parametrize(
@@ -120,6 +159,17 @@ def test_W031__is_silent_if_it_is_silenced(site: Any, settings: Any, monkeypatch
     monkeypatch.setattr(startup, "load_tasks", lambda found: pytest.fail("the tasks are loaded"))
     settings.SILENCED_SYSTEM_CHECKS = ["tasktools.W031"]
     assert ids() == []
+
+
+def test_W031__loads_nothing_if_each_route_matches(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.conf.task_routes = {"shop.tasks.*": "mails"}
+    monkeypatch.setattr(startup, "load_tasks", lambda found: pytest.fail("the tasks are loaded"))
+    assert ids() == []
+
+
+def test_W031__looks_at_all_tasks_of_the_ready_made_app(site: Any) -> None:
+    site.conf.task_routes = {"shop.tasks.old": "mails"}
+    assert [message.id for message in queues.check(Found(app=site, ready_made=True))] == ["tasktools.W031"]
 
 
 def test_W031__is_silent_if_a_worker_knows_the_task(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,6 +59,10 @@ def test_W040__names_the_prefix_of_the_app(mysite: Any, settings: Any, project: 
         ("CELERY_TASK_SERIALIZER", "json"),
         ("BROKER_HOST", "mqtt.example.com"),  # somebody else's
         ("BROKER_PASSWORD", "secret"),
+        ("BROKER_PORT", 1883),
+        ("BROKER_TRANSPORT", "mqtt"),
+        ("BROKER_USER", "me"),
+        ("BROKER_VHOST", "/shop"),
         ("BROKER_URL", "redis://localhost/1"),  # the new one is set
         ("BROKER_URL", "mqtt://localhost"),
         ("S3_BUCKET", "pictures"),

@@ -117,5 +117,41 @@ def test_kinds__every_name_is_a_setting(names: frozenset[str]) -> None:
     assert names <= set(DEFAULTS.here())
 
 
+@pytest.mark.parametrize(
+    ("why", "value", "names"),
+    [
+        (
+            "is no number",
+            "soon",
+            """beat_cron_starting_deadline beat_max_loop_interval beat_sync_every broker_connection_max_retries
+            broker_connection_timeout redis_socket_connect_timeout redis_socket_timeout result_chord_join_timeout
+            task_soft_time_limit task_time_limit worker_lost_wait worker_max_memory_per_child worker_max_tasks_per_child
+            worker_proc_alive_timeout worker_soft_shutdown_timeout worker_timer_precision""",
+        ),
+        (
+            "is no dictionary",
+            "text",
+            """broker_transport_options cache_backend_options database_engine_options database_table_names
+            database_table_schemas mongodb_backend_settings redis_backend_use_ssl result_backend_transport_options
+            task_publish_retry_policy""",
+        ),
+        ("is text and no list", "json", "accept_content result_accept_content"),
+        (
+            "is text and counts as true",
+            "No",
+            """broker_connection_retry_on_startup elasticsearch_retry_on_timeout result_persistent task_acks_on_failure
+            task_acks_on_timeout task_reject_on_worker_lost worker_log_color task_always_eager broker_use_ssl""",
+        ),
+    ],
+)
+def test_kinds__of_each_setting(why: str, value: str, names: str) -> None:
+    assert {kinds.why_wrong(name, value) for name in names.split()} == {why}
+
+
+@pytest.mark.parametrize("value", ["0", "f", "False", "n", "NO", "off"])
+def test_kinds__text_that_is_meant_as_no(value: str) -> None:
+    assert kinds.why_wrong("task_always_eager", value) == "is text and counts as true"
+
+
 def test_kinds__a_name_that_celery_does_not_list_has_no_kind() -> None:
     assert kinds.why_wrong("redbeat_lock_timeout", "no") == ""

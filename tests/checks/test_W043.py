@@ -7,6 +7,7 @@ from django.core.checks import Warning as CheckWarning
 from django.core.checks import run_checks
 
 from tasktools import checks
+from tasktools.checks import kinds
 
 
 @pytest.mark.parametrize(
@@ -28,6 +29,24 @@ def test_W043__fires_for_a_comma_at_the_end_of_the_line(mysite: Any, settings: A
             id="tasktools.W043",
         )
     ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "beat_schedule_filename",
+        "beat_scheduler",
+        "cache_backend",
+        "result_backend",
+        "result_serializer",
+        "task_serializer",
+        "worker_pool",
+        "worker_state_db",
+    ],
+)
+def test_W043__knows_the_settings_that_are_text(name: str) -> None:
+    assert kinds.has_comma(name, ("json",))
+    assert not kinds.has_comma(name, "json")
 
 
 @pytest.mark.parametrize(
@@ -56,6 +75,14 @@ def test_W043__hides_a_password_before_it_cuts_the_text(mysite: Any, settings: A
     (message,) = (each for each in run_checks(tags=[checks.TAG]) if each.id == "tasktools.W043")
     assert f"{'u' * 60}:**" in message.msg
     assert password[:2] not in f"{message.msg} {message.hint}".partition("uuu")[2]
+
+
+def test_W043__hides_the_password_of_another_setting_before_it_cuts_the_text(mysite: Any, settings: Any) -> None:
+    settings.CELERY_BROKER_URL = "redis://:S3cretPassw0rdLong99@localhost"
+    settings.CELERY_WORKER_POOL = ("x" * 70 + "S3cretPassw0rdLong99",)
+    (message,) = (each for each in run_checks(tags=[checks.TAG]) if each.id == "tasktools.W043")
+    assert f"{'x' * 70}**" in message.msg
+    assert "S3c" not in f"{message.msg} {message.hint}"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,8 +10,11 @@ from django.core.checks import Warning as CheckWarning
 from django.core.checks import run_checks
 
 from tasktools import checks
+from tasktools.brokers import private
+from tasktools.checks import results
 from tasktools.discovery.celery_app import Found
 from tasktools.project import Project
+from tasktools.valkey.server import Home
 
 
 def ids() -> list[str | None]:
@@ -110,6 +114,23 @@ def test_W046__is_silent_about_a_task_with_the_backend_of_the_site(mysite: Any, 
     settings.CELERY_RESULT_BACKEND = "cache+memory://"
     site(mysite, settings, True, ("mysite.kept", KEPT))
     assert ids() == []
+
+
+def test_W046__is_silent_with_the_backend_of_the_private_valkey(
+    mysite: Any, settings: Any, installed: None, tmp_path: Path
+) -> None:
+    """The setting is not given, and results are stored."""
+    settings.DEBUG = True
+    del settings.CELERY_BROKER_URL
+    private.use(mysite.conf, Home(folder=tmp_path, linger=1))
+    assert mysite.conf.result_backend
+    assert ids() == []
+
+
+def test_W046__looks_at_all_tasks_of_the_ready_made_app(shop: Any) -> None:
+    shop.conf.task_ignore_result = True
+    shop.task(name="shop.kept", shared=False, ignore_result=False)(add)
+    assert [message.id for message in results.check(Found(app=shop, ready_made=True))] == ["tasktools.W046"]
 
 
 def test_W046__makes_no_tasks_of_an_app_of_the_project(project: Project) -> None:

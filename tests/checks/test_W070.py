@@ -47,6 +47,33 @@ def test_W070__names_what_brings_the_library(shop: Any, missing: set[str], url: 
     assert [hint for _, _, hint in found()] == [f"pip install {source}"]
 
 
+@pytest.mark.parametrize(
+    ("scheme", "library"),
+    [
+        ("redis", "redis"),
+        ("rediss", "redis"),
+        ("sentinel", "redis"),
+        ("sqs", "boto3"),
+        ("SQS", "boto3"),
+        ("mongodb", "pymongo"),
+        ("zookeeper", "kazoo"),
+        ("sqla", "sqlalchemy"),
+        ("sqlalchemy", "sqlalchemy"),
+        ("consul", "consul"),
+        ("etcd", "etcd"),
+        ("kafka", "confluent_kafka"),
+        ("confluentkafka", "confluent_kafka"),
+        ("librabbitmq", "librabbitmq"),
+        ("pyro", "Pyro4"),
+    ],
+)
+def test_W070__knows_the_library_of_a_transport(shop: Any, missing: set[str], scheme: str, library: str) -> None:
+    missing.add(library)
+    shop.conf.broker_url = f"{scheme}://localhost"
+    (sentence,) = (sentence for check_id, sentence, _ in found() if check_id == "tasktools.W070")
+    assert f"and the library {library} is not installed" in sentence
+
+
 @pytest.mark.parametrize("library", [*urls._LIBRARIES.values()])
 def test_W070__names_no_extra_that_does_not_exist(library: str) -> None:
     source = extras.source_of(library)
@@ -60,6 +87,12 @@ def test_W070__names_the_distribution_without_metadata(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(extras, "requires", fail)
     assert extras.source_of("confluent_kafka") == "confluent-kafka"
+    assert extras.source_of("consul") == "python-consul2"
+    assert extras.source_of("redis") == "redis"
+
+
+def test_W070__names_the_distribution_if_no_package_requires_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extras, "requires", lambda name: None)
     assert extras.source_of("redis") == "redis"
 
 

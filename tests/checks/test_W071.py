@@ -34,6 +34,22 @@ def test_W071__says_what_a_percent_sign_does(shop: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("character", "quoted"), [("/", "%2F"), ("?", "%3F"), ("#", "%23"), ("[", "%5B"), ("]", "%5D"), ("%41", "%25")]
+)
+def test_W071__says_how_to_quote(shop: Any, character: str, quoted: str) -> None:
+    shop.conf.broker_url = f"amqp://me:s{character}a@host:5672//"
+    (hint,) = (hint for check_id, _, hint in found() if check_id == "tasktools.W071")
+    assert hint.startswith(f'write {quoted} for each "{character[0]}" in it')
+
+
+@pytest.mark.parametrize(
+    "scheme", ["redis", "rediss", "sentinel", "amqp", "amqps", "pyamqp", "librabbitmq", "sqs", "SQS"]
+)
+def test_W071__knows_the_schemes_that_are_taken_apart(scheme: str) -> None:
+    assert unquoted(f"{scheme}://me:pa/ss@host") == "/"
+
+
+@pytest.mark.parametrize(
     ("url", "character"),
     [
         ("amqp://me:pa/ss@host:5672//", "/"),
@@ -42,6 +58,7 @@ def test_W071__says_what_a_percent_sign_does(shop: Any) -> None:
         ("redis://:12/34@host:6379/0", "/"),
         ("redis://:/x@host", "/"),
         ("redis://:p@a/ss@host:6379/0", "/"),
+        ("rediss://:p@a/ss@host:6379/0", "/"),
         ("sqs://KEY:abc/def@", "/"),
         ("redis://:pa[ss@host:6379/0", "["),
         ("rediss://:pa]ss@host:6379/0", "]"),
@@ -69,6 +86,8 @@ def test_W071__finds_the_character(url: str, character: str) -> None:
         "redis://localhost:/0?client_name=a@b",
         "redis://:pw@host/0?client_name=a@b",
         "redis://host/0",
+        "redis://host:port/0",
+        "redis://:secret",
         "redis://host/a@b",
         "amqp://me:pw@host/v@host",
         "sqs://KEY:secret@",

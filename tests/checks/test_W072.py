@@ -90,10 +90,27 @@ def test_W072__knows_other_spellings(shop: Any, site: Any, broker: str, location
         (6379, {}),
         ([None], {}),
         ("redis://localhost:6379", {"db": "first"}),
+        ("http://localhost:6379/0", {}),
     ],
 )
 def test_W072__is_silent_for_another_database(site: Any, location: Any, options: dict[str, Any]) -> None:
     assert site(location, OPTIONS=options) == []
+
+
+def test_W072__is_silent_for_a_cache_of_a_wrong_kind(site: Any, settings: Any) -> None:
+    settings.CACHES = {"default": "redis://localhost:6379/0"}
+    assert ids() == []
+
+
+def test_W072__is_silent_for_a_url_that_cannot_be_read(site: Any, shop: Any) -> None:
+    shop.conf.result_backend = "redis://localhost:port"
+    assert site("redis://localhost:6379/1") == []
+
+
+def test_W072__names_a_number_that_is_free_on_the_same_server(site: Any, shop: Any) -> None:
+    shop.conf.result_backend = "redis://redis/1"
+    site("redis://localhost")
+    assert [hint for _, _, hint in found()] == ['give the cache "default" another database, such as number 1']
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,7 @@ def test_W073__is_silent_for_two_spellings(shop: Any, monkeypatch: pytest.Monkey
         ("redis://host/0", "redis://host/0?client_name=a"),
         ("redis+socket:///a", "redis+socket:///b"),
         ("redis://host/0;redis://other", "redis://host/0"),
+        ("redis://one:port", "redis://two:port"),
     ],
 )
 def test_W073__every_part_of_the_url_counts(
@@ -74,6 +75,14 @@ def test_W073__every_part_of_the_url_counts(
     monkeypatch.setenv("CELERY_BROKER_URL", told)
     shop.conf.broker_url = setting
     assert ids() == ["W073"]
+
+
+def test_W073__compares_names_that_are_no_urls(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CELERY_RESULT_BACKEND", "rpc")
+    shop.conf.result_backend = "disabled"
+    assert ids() == ["W073"]
+    shop.conf.result_backend = "rpc"
+    assert ids() == []
 
 
 @pytest.mark.parametrize(("told", "setting"), [("", "memory://"), ("memory://", None)])

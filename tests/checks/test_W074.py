@@ -51,6 +51,19 @@ def test_W074__fires_once_for_the_limit_of_all_tasks(site: Any, setting: str) ->
     )
 
 
+@pytest.mark.parametrize("url", ["redis://localhost:port", "localhost", ["redis://localhost:port", "redis"]])
+def test_W074__is_silent_where_nobody_knows_the_broker(site: Any, url: Any) -> None:
+    """The kind of the result backend says nothing of it."""
+    site.conf.broker_url, site.conf.result_backend = url, "redis://localhost:6379/1"
+    task(site, acks_late=True, time_limit=3601)
+    assert ids("W078") == []
+
+
+def test_W074__looks_at_all_tasks_of_the_ready_made_app(site: Any) -> None:
+    task(site, acks_late=True, time_limit=3601)
+    assert [message.id for message in redelivery.check(Found(app=site, ready_made=True))] == ["tasktools.W074"]
+
+
 @pytest.mark.parametrize(
     ("options", "limits"),
     [

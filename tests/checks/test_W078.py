@@ -10,11 +10,9 @@ from tests.checks.conftest import found, ids
 @pytest.mark.parametrize("url", ["localhost:6379", "redis//localhost:6379/0", "redis:/localhost:6379/0", "localhost"])
 def test_W078__fires_for_a_broker_without_a_scheme(shop: Any, url: str) -> None:
     shop.conf.broker_url = url
-    (message,) = found()
-    assert message[0] == "tasktools.W078"
-    assert message[1].startswith("CELERY_BROKER_URL is ")
-    assert message[1].endswith("which has no scheme: Celery looks for a RabbitMQ there.")
-    assert message[2] == "write a URL such as redis://localhost:6379/0 or amqp://localhost"
+    sentence = f'CELERY_BROKER_URL is "{url}", which has no scheme: Celery looks for a RabbitMQ there.'
+    hint = "write a URL such as redis://localhost:6379/0 or amqp://localhost"
+    assert found() == [("tasktools.W078", sentence, hint)]
 
 
 def test_W078__is_silent_for_a_host_whose_transport_is_named(shop: Any) -> None:
@@ -30,6 +28,20 @@ def test_W078__fires_for_a_database_that_is_no_number(shop: Any, setting: str) -
     assert found() == [("tasktools.W078", sentence, "redis://localhost:6379/0, for example")]
 
 
+def test_W078__fires_for_such_a_database_behind_a_socket(shop: Any) -> None:
+    shop.conf.broker_url = "redis+socket:///tmp/x.sock?virtual_host=shop"
+    ((check_id, _, hint),) = found()
+    assert (check_id, hint) == ("tasktools.W078", "redis+socket:///PATH?virtual_host=0, for example")
+    with pytest.raises(ValueError, match="Database is int"):
+        shop.connection().channel()
+
+
+def test_W078__is_silent_for_a_url_that_cannot_be_read(shop: Any) -> None:
+    """What is wrong there is another thing."""
+    shop.conf.result_backend = "redis://localhost:port"
+    assert ids() == []
+
+
 @pytest.mark.parametrize(
     "url",
     [
@@ -40,6 +52,8 @@ def test_W078__fires_for_a_database_that_is_no_number(shop: Any, setting: str) -
         "redis+socket:///tmp/x.sock?virtual_host=2",
         "amqp://localhost/shop",
         "sentinel://localhost:26379/0",
+        "sentinel://localhost:26379/mine",
+        ["redis://localhost", "redis://redis"],
         "",
         None,
     ],

@@ -43,6 +43,7 @@ def test_W079__shows_no_password(shop: Any) -> None:
         "rpc://",
         "shop.results:Backend",
         "shop.results.Backend",
+        "results:Backend",
         "",
         None,
         5,

@@ -49,6 +49,7 @@ def test_W083__fires_for_a_file_that_everybody_may_read(file: Path) -> None:
         'export PASSWORD = "s3/cr3t"  # of Redis',
         "PASSWORD=s3%2Fcr3t",
         "# PASSWORD=s3/cr3t",
+        'OTHER=\nPASSWORD="s3/cr3t"',
         "redis://:s3/cr3t@localhost",
         "OTHER=1\nURL=memory://;redis://me:s3%2Fcr3t@localhost/0?x=1",
     ],
@@ -76,6 +77,7 @@ def module(file: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
         "CELERY_BROKER_URL = 'redis://:s3%2Fcr3t@localhost:6379/0'",
         "CELERY_BROKER_URL = f'redis://:s3%2Fcr3t@{HOST}/0'",
         "PASSWORD = 's3/cr3t'",
+        "OPTIONS = {'port': 6379, 'password': 's3/cr3t'}",
     ],
 )
 def test_W083__fires_for_the_module_of_the_settings(module: Path, text: str) -> None:
@@ -124,10 +126,27 @@ def test_W083__is_silent_for_a_file_in_a_protected_folder(file: Path) -> None:
     assert ids(deploy=True) == ["W083"]
 
 
-@pytest.mark.parametrize("text", ["", "PASSWORD=xs3/cr3t", "PASSWORD=s3/cr3tx", "PASSWORD=s3/cr3", "A=s3/cr3t.urls"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "PASSWORD=xs3/cr3t",
+        "PASSWORD=s3/cr3tx",
+        "PASSWORD=s3/cr3",
+        "PASSWORD='s3/cr3tx",
+        "PASSWORD=xs3/cr3tx",
+        "Xs3/cr3t",
+        "A=s3/cr3t.urls",
+    ],
+)
 def test_W083__is_silent_for_a_file_without_the_password(file: Path, text: str) -> None:
     file.write_text(text)
     assert ids(deploy=True) == []
+
+
+def test_W083__reads_a_file_in_another_encoding(file: Path) -> None:
+    file.write_bytes("SHOP=Café\nPASSWORD=s3/cr3t".encode("latin-1"))
+    assert ids(deploy=True) == ["W083"]
 
 
 def test_W083__is_silent_without_a_file(file: Path) -> None:
@@ -155,6 +174,25 @@ def test_W083__is_silent_without_a_module_of_settings(file: Path, settings: Any,
     file.unlink()
     settings.SETTINGS_MODULE = module
     assert ids(deploy=True) == []
+
+
+def test_W083__is_silent_for_settings_without_a_file(
+    file: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.unlink()
+    (file.parent / "shopspace").mkdir()
+    monkeypatch.syspath_prepend(str(file.parent))
+    settings.SETTINGS_MODULE = "shopspace"
+    assert ids(deploy=True) == []
+
+
+def test_W083__fires_for_the_password_of_a_socket(file: Path, shop: Any) -> None:
+    shop.conf.broker_url = "redis+socket://:s3%2Fcr3t@/run/redis.sock"
+    assert ids(deploy=True) == ["W083"]
+
+
+def test_W083__nobody_reads_a_file_that_is_not_there(folder: Path) -> None:
+    assert security.is_readable(folder / "none") is False
 
 
 def test_W083__is_silent_for_a_file_that_cannot_be_read(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
