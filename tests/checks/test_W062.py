@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 from celery import Celery, Task
 
-from tasktools.discovery import syntax
-from tasktools.discovery.sources import File
+from tasktools.checks import transactions
 from tests.checks.conftest import Market
 
 HEAD = """\
@@ -227,16 +226,17 @@ def test_W062__the_class_is_that_of_the_app_of_the_task(market: Market) -> None:
         )
 
 
-def test_W062__without_a_word_of_atomic_nothing_is_parsed(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
-    parsed: list[str] = []
-    original = syntax.parsed
-
-    def record(file: File) -> Any:
-        parsed.append(file.module)
-        return original(file)
-
-    monkeypatch.setattr(syntax, "parsed", record)
+def test_W062__without_a_word_of_atomic_nothing_is_parsed(market: Market, parsed: list[str]) -> None:
     assert order(market, "pay.delay(x.pk)", head="from market.tasks import pay\n") == []
     assert parsed == []
     assert ids(order(market, "with atomic():\n    x.save()\n    pay.delay(x.pk)")) == ["tasktools.W062"]
     assert sorted(parsed) == ["market.tasks", "market.views"]
+
+
+def test_W062__a_function_that_sends_nothing_is_not_read(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    original = transactions.inside
+    monkeypatch.setattr(transactions, "inside", lambda body: read.append(body[0].lineno) or original(body))
+    other = "def other():\n    x.save()\n"
+    assert order(market, f"{other}def send():\n    pay.delay(x.pk)\n{other}", decorator="@atomic") == []
+    assert read == [10, 13]
