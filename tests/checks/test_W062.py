@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from textwrap import dedent, indent
 from typing import Any
 
@@ -15,11 +16,14 @@ from django.db import transaction
 from django.db.transaction import atomic, on_commit
 from market import tasks
 from market.models import Order
-from market.tasks import pay, slow
+from market.tasks import loose, pay, slow
 
 """
 
-TASKS = "from celery import shared_task\n@shared_task\ndef pay(pk): ...\n@shared_task(base=Own)\ndef slow(pk): ...\n"
+TASKS = (
+    "from celery import shared_task\n@shared_task\ndef pay(pk): ...\n@shared_task(base=Own)\ndef slow(pk): ...\n"
+    "@shared_task(**options)\ndef loose(pk): ...\n"
+)
 
 
 def order(market: Market, body: str, *, decorator: str = "", head: str = HEAD) -> list[Any]:
@@ -146,6 +150,8 @@ BRANCHES = [
     ("try:\n    x.save()\n    pay.delay(x.pk)\nexcept x:\n    pass", True),
     ("for y in x:\n    x.save()\nelse:\n    pay.delay(x.pk)", True),
 ]
+if sys.version_info >= (3, 11):
+    BRANCHES.append(("try:\n    x.save()\nexcept* x:\n    pay.delay(x.pk)", False))
 
 
 @pytest.mark.parametrize(("body", "fires"), BRANCHES)
@@ -173,6 +179,7 @@ def test_W062__a_write_in_another_branch_does_not_count(market: Market, body: st
         "Order.delay(x.pk)",
         "tasks.nothing.delay(x.pk)",
         "slow.delay(x.pk)",
+        "loose.delay(x.pk)",
         "delay(x.pk)",
         "def later():\n    pay.delay(x.pk)\nx(later)",
     ],
@@ -190,6 +197,8 @@ def test_W062__is_silent(market: Market, body: str) -> None:
         "with transaction.atomic(using='other'):\n    x.save()\n    pay.delay(x.pk)",
         "with transaction.atomic('other'):\n    x.save()\n    pay.delay(x.pk)",
         "with transaction.atomic(**x):\n    x.save()\n    pay.delay(x.pk)",
+        "with x(Order.objects.create()), transaction.atomic():\n    pay.delay(x.pk)",
+        "with (\n    x(Order.objects.create()),\n    atomic(),\n):\n    pay.delay(x.pk)",
         "with other.atomic():\n    x.save()\n    pay.delay(x.pk)",
         "with x:\n    x.save()\n    pay.delay(x.pk)  # atomic",
         "pay = x\nwith transaction.atomic():\n    x.save()\n    pay.delay(x.pk)",
@@ -220,7 +229,7 @@ def test_W062__the_class_is_that_of_the_app_of_the_task(market: Market) -> None:
             order(
                 market,
                 "with atomic():\n    x.save()\n    pay.delay(x.pk)",
-                head=HEAD.replace("market.tasks import pay", "market.deep import pay"),
+                head=HEAD.replace("market.tasks import loose, pay", "market.deep import pay"),
             )
             == []
         )
