@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -47,6 +48,98 @@ def test_imported_paths__runs_no_code_of_a_module(monkeypatch: pytest.MonkeyPatc
 def test_value_of__runs_no_code_of_a_module(monkeypatch: pytest.MonkeyPatch, make: Any) -> None:
     monkeypatch.setitem(sys.modules, "lazy_of_this_test", make())
     assert syntax.value_of("lazy_of_this_test.app") is None
+
+
+def test_look__reads_a_file_again_only_if_it_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[bytes] = []
+    original = sources._look
+    monkeypatch.setattr(sources, "_look", lambda text: read.append(text) or original(text))
+    file = tmp_path / "tasks.py"
+    for text in (b"add.delay(1)\n", b"@shared_task\n"):
+        file.write_bytes(text)
+        looks = [sources.look(file), sources.look(file)]
+        assert looks[0] is looks[1]
+        assert read.pop() == text
+        assert read == []
+
+
+@pytest.mark.parametrize(
+    ("line", "flags"),
+    [
+        ("", set()),
+        ("total = 1  # a task that waits: .get(", set()),
+        ("# @shared_task", set()),
+        ("app.tasks.autodiscover_tasks(['shop'])", set()),
+        ("# app.autodiscover_tasks()", set()),
+        ("app.autodiscover_tasks()", {"discovers"}),
+        ("@shared_task", {"defines_tasks"}),
+        ("    @app.task(bind=True)", {"defines_tasks"}),
+        ("x = add.delay(1)", {"sends"}),
+        ("x = add.apply_async()", {"sends"}),
+        ("    add.delay(1)", {"sends", "sends_alone"}),
+        ("    x = 1; add.apply_async()", {"sends", "sends_alone"}),
+        ("    if x: add.delay(1)", {"sends", "sends_alone"}),
+        ("    later(lambda: add.delay(1))", {"sends"}),
+        ("    later(lambda: 1); add.delay(1)", {"sends"}),
+        ("    # x: add.delay(1)", {"sends"}),
+        ("x = add.delay(1)  # atomic", {"sends"}),
+        ("x = add.delay(1)\nwith atomic(): ...", {"sends", "has_atomic"}),
+        ("add.delay(1).get()", {"sends"}),
+        ("@shared_task\nx.get()", {"defines_tasks"}),
+        ("@shared_task\nadd.delay(1).get()", {"defines_tasks", "sends", "waits"}),
+        ("@shared_task\ngroup(\n    x\n)().join()", {"defines_tasks", "waits"}),
+        ("@shared_task\ny = add.s()\nx.get()", {"defines_tasks"}),
+        ("@shared_task\ndef a(): ...\ndef b(): ...", {"defines_tasks"}),
+        ("@shared_task\ndef a(): ...\nasync def a(): ...", {"defines_tasks", "repeats"}),
+        ("def a(): add.delay(1)\ndef a(): ...", {"sends"}),
+    ],
+)
+def test_look__what_a_file_shows(tmp_path: Path, line: str, flags: set[str]) -> None:
+    file = tmp_path / "tasks.py"
+    file.write_text(f"import this\n{line}\n")
+    assert {name for name, value in vars(sources.look(file)).items() if value} == flags
+
+
+@pytest.mark.parametrize(
+    ("call", "given"),
+    [
+        ("(name='a')", ("a",)),
+        ('(bind=True, name = "a")', ("a",)),
+        ("(\n    autoretry_for=(ValueError,),\n    name='a',\n)", ("a",)),
+        ("(name=NAME)", ()),
+        ("(rename='a')", ()),
+        ("", ()),
+    ],
+)
+def test_look__the_names_of_tasks(tmp_path: Path, call: str, given: tuple[str, ...]) -> None:
+    file = tmp_path / "tasks.py"
+    file.write_text(f"@shared_task{call}\ndef add(): ...\n")
+    assert sources.look(file).given == given
+
+
+def test_look__of_a_file_that_cannot_be_read_is_empty(tmp_path: Path) -> None:
+    for path in (tmp_path / "nowhere.py", tmp_path, Path("\0")):
+        assert sources.look(path) == sources.Look()
+
+
+def test_text__of_a_file_that_goes_away_is_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "look", lambda path: sources.Look(sends=True))
+    assert sources.text(tmp_path / "nowhere.py") == b""
+
+
+def test_sending_lines__are_counted_from_1() -> None:
+    assert sources.sending_lines(b"\n    add.delay(1)\n    x = add.delay(2)\n    add.delay(3)\n") == [2, 4]
+
+
+@pytest.mark.parametrize(("path", "shown"), [("shop/tasks.py", "shop/tasks.py"), ("../shop/tasks.py", None)])
+def test_shown__a_file_inside_the_working_folder_is_relative_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, shown: str | None
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert sources.shown(Path(os.path.normpath(tmp_path / "here" / path))) == (
+        shown or sources.shown_path(tmp_path / "shop/tasks.py")
+    )
 
 
 FAR = "x" * 400
