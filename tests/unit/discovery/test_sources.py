@@ -44,6 +44,24 @@ def test_imported_paths__runs_no_code_of_a_module(monkeypatch: pytest.MonkeyPatc
     assert sources.imported_paths()[__file__] == [__name__]
 
 
+@pytest.mark.parametrize(
+    ("name", "file", "is_there"),
+    [
+        ("of_this_test", "/x.py", True),
+        ("__main__", "/x.py", False),
+        ("of_this_test", "", False),
+        ("of_this_test", 5, False),
+    ],
+)
+def test_imported_paths__of_modules_with_a_file(
+    monkeypatch: pytest.MonkeyPatch, name: str, file: Any, is_there: bool
+) -> None:
+    module = ModuleType(name)
+    module.__file__ = file
+    monkeypatch.setitem(sys.modules, name, module)
+    assert (file in sources.imported_paths()) is is_there
+
+
 @pytest.mark.parametrize("make", MODULES.values(), ids=MODULES.keys())
 def test_value_of__runs_no_code_of_a_module(monkeypatch: pytest.MonkeyPatch, make: Any) -> None:
     monkeypatch.setitem(sys.modules, "lazy_of_this_test", make())
@@ -203,6 +221,33 @@ def market(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any) -> Pa
 
 def modules() -> list[str]:
     return [each.module for each in sources.files()]
+
+
+def test_files__each_once_with_its_module(market: Path, monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+    """The package of the settings may be an app as well."""
+    for name in ("__init__.py", "notes.txt", "shop/__init__.py"):
+        (market / name).touch()
+    (market / "folder.py").mkdir()
+    (market / "link").symlink_to(market / "shop")
+    monkeypatch.setitem(sys.modules, "market", apps.app_configs["market"].module)
+    settings.SETTINGS_MODULE = "market.settings"
+    assert [(each.module, each.path.relative_to(market).as_posix(), each.installed) for each in sources.files()] == [
+        ("market", "__init__.py", True),
+        ("market.media.jobs", "media/jobs.py", False),
+        ("market.shop", "shop/__init__.py", False),
+        ("market.shop.jobs", "shop/jobs.py", False),
+    ]
+    config = AppConfig("market.shop", apps.app_configs["market"].module)
+    config.path = str(market / "shop")
+    monkeypatch.setitem(apps.app_configs, "shop", config)
+    assert {each.module: each.installed for each in sources.files()}["market.shop.jobs"] is True
+
+
+def test_files__a_folder_that_cannot_be_read_has_none(market: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = AppConfig("lost", apps.app_configs["market"].module)
+    config.path = str(market / "nowhere")
+    monkeypatch.setattr(apps, "app_configs", {"lost": config, **apps.app_configs})
+    assert modules() == ["market.media.jobs", "market.shop.jobs"]
 
 
 @pytest.mark.parametrize("setting", ["MEDIA_ROOT", "STATIC_ROOT"])
