@@ -106,6 +106,11 @@ def test_look__reads_a_file_again_only_if_it_has_changed(tmp_path: Path, monkeyp
         ("@shared_task\nx.get()", {"defines_tasks"}),
         ("@shared_task\nadd.delay(1).get()", {"defines_tasks", "sends", "waits"}),
         ("@shared_task\ngroup(\n    x\n)().join()", {"defines_tasks", "waits"}),
+        *(
+            (f"@shared_task\nx[\n    0\n]{call}", {"defines_tasks", "waits"})
+            for call in (".get()", ".join()", ".wait()")
+        ),
+        ("@shared_task\ngroup(\n    x\n).wait()", {"defines_tasks", "waits"}),
         ("@shared_task\ny = add.s()\nx.get()", {"defines_tasks"}),
         ("@shared_task\ndef a(): ...\ndef b(): ...", {"defines_tasks"}),
         ("@shared_task\ndef a(): ...\nasync def a(): ...", {"defines_tasks", "repeats"}),
@@ -133,6 +138,16 @@ def test_look__the_names_of_tasks(tmp_path: Path, call: str, given: tuple[str, .
     file = tmp_path / "tasks.py"
     file.write_text(f"@shared_task{call}\ndef add(): ...\n")
     assert sources.look(file).given == given
+
+
+def test_look__a_name_that_is_no_text_is_shown_all_the_same(tmp_path: Path) -> None:
+    file = tmp_path / "tasks.py"
+    file.write_bytes(b"@shared_task(name='\xff')\n")
+    assert sources.look(file).given == ("\N{REPLACEMENT CHARACTER}",)
+
+
+def test_is_of_other_app__not_without_an_app_above(tmp_path: Path) -> None:
+    assert not sources.is_of_other_app(tmp_path / "site" / "jobs.py")
 
 
 def test_look__of_a_file_that_cannot_be_read_is_empty(tmp_path: Path) -> None:

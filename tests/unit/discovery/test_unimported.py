@@ -181,7 +181,7 @@ def test_find__a_name_that_is_no_text_is_none(site: Path) -> None:
     assert find("jobs.job") is not None
 
 
-@pytest.mark.parametrize("folder", ["migrations", "tests", "node_modules", ".venv", "a-b"])
+@pytest.mark.parametrize("folder", ["migrations", "tests", "node_modules", "example", "examples", ".venv", "a-b"])
 def test_find__not_in_folders_that_hold_no_tasks(site: Path, folder: str) -> None:
     (site / "lost_shop" / folder).mkdir()
     (site / "lost_shop" / folder / "jobs.py").write_text(TASK.format(name="job"))
