@@ -26,7 +26,7 @@ def conf() -> Any:
 def made(monkeypatch: pytest.MonkeyPatch, conf: Any) -> Any:
     """Make a round on a RabbitMQ whose queues have a consumer; `run` says whether messages are run."""
     monkeypatch.setattr(last_round, "backend_name", lambda app: "The backend")
-    monkeypatch.setattr(messages, "clean", lambda app, found, sent: sent.clear() if not sent[0].outcome else None)
+    monkeypatch.setattr(messages, "clean", lambda app, found, sent: None)
 
     def make(*workers: Worker, asked: Any = (), runs: bool = False) -> LastRound:
         def ask(found: Any, names: Any, into: dict[str, Depth]) -> None:
@@ -88,6 +88,7 @@ def test_run__of_workers_measures_the_queues_that_they_take_from(made: Any) -> N
     last.tasks = {"shop.add": "mails"}
     last.run(FOUND, 2, has_results=True)
     assert last.names == {"celery", "mails"}
+    assert last._targets(listens=False) == ["celery"]
     assert [each.queue for each in last.sent] == ["celery"]
     assert [(line.status, line.name) for line in last.times] == [("ok", "celery stopwatch")]
     assert (last.absent, last.taken) == ([], [])
@@ -100,6 +101,40 @@ def test_run__without_a_result_backend_nothing_is_sent(made: Any) -> None:
     assert [(line.status, line.name, line.text) for line in last.times] == [
         ("ok", "stopwatch", "not measured: it needs a result backend")
     ]
+
+
+def test_run__of_a_worker_that_does_not_run_the_message(made: Any) -> None:
+    last = made(Worker(name="a", queues=["celery"]))
+    last.run(FOUND, 2, has_results=True)
+    assert [line.status for line in last.times] == ["warning"]
+
+
+@pytest.mark.parametrize(("limit", "has_results"), [(2, False), (0.1, True)])
+def test_run__says_nothing_of_messages_where_nobody_takes_any(made: Any, limit: float, has_results: bool) -> None:
+    last = made(Worker(name="a", queues=[]))
+    last.run(FOUND, limit, has_results=has_results)
+    assert last.times == []
+
+
+def test_run__nobody_is_connected(made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    last = made()
+    monkeypatch.setattr(queues, "ask", lambda found, names, into: into.update(celery=Depth(waiting=1, consumers=0)))
+    last.run(FOUND, 2, has_results=True)
+    assert (last.absent, last.sent) == ([workers.nobody()], [])
+
+
+def test_run__without_time_nobody_knows_whether_the_message_runs(made: Any) -> None:
+    last = made()
+    last.run(FOUND, 0.1, has_results=True)
+    assert last.absent == [workers.nobody(listens=True, has_run=None)]
+    assert [line.text for line in last.times] == ["There was no time for a message."]
+
+
+def test_lines__of_a_queue_from_which_no_worker_takes(made: Any) -> None:
+    last = made(Worker(name="a", queues=["celery"]))
+    last.names = {"celery", "mails"}
+    last.depths = dict.fromkeys(last.names, Depth(waiting=0))
+    assert [(line.status, line.name) for line in last.lines(None, 2)] == [("ok", "celery"), ("warning", "mails")]
 
 
 def test_run__makes_a_connection_if_none_is_open(made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,9 +188,7 @@ def on_redis(monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(last_round, "Keys", lambda held: keys)
         monkeypatch.setattr(databases, "clients", lambda client: client.waiting)
         monkeypatch.setattr(databases, "listening", lambda waiting: None if waiting is None else {waiting})
-        monkeypatch.setattr(
-            databases, "elsewhere", lambda found, control: others or {} if control == "celery.pidbox" else pytest.fail()
-        )
+        monkeypatch.setattr(databases, "elsewhere", lambda found, control: {"celery.pidbox": others or {}}[control])
         return SimpleNamespace(is_redis=True, connection=SimpleNamespace(default_channel=channel))
 
     return make
@@ -195,30 +228,51 @@ def test_taken__is_looked_for_on_redis(
     assert [each for each in last.lines(None, 2) if each.name == "taken"] == last.taken
 
 
-def test_redis__without_a_result_backend_whether_the_message_was_taken_tells(
-    made: Any, conf: Any, on_redis: Any, monkeypatch: pytest.MonkeyPatch
+def test_redis__of_workers_without_a_result_backend_nothing_is_sent(
+    made: Any, on_redis: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(queues, "oldest_taken", lambda *_: None)
+    last = made(Worker(name="a", queues=["celery"]))
+    last.run(on_redis(1, 1), 2, has_results=False)
+    assert last.sent == []
+    assert [line.text for line in last.times] == ["not measured: it needs a result backend"]
+
+
+def test_redis__names_the_backend_that_does_not_have_the_result(
+    made: Any, on_redis: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queues, "oldest_taken", lambda *_: None)
+    monkeypatch.setattr(messages, "clean", lambda app, found, sent: setattr(sent[0], "place", ""))
+    last = made(Worker(name="a", queues=["celery"]))
+    last.run(on_redis(1, 1), 2, has_results=True)
+    assert [line.text.partition(", and ")[2] for line in last.times] == ["its result is not in the backend."]
+
+
+@pytest.mark.parametrize(("place", "status"), [("", "warning"), ("queued", "error")])
+def test_redis__without_a_result_backend_whether_the_message_was_taken_tells(
+    made: Any, conf: Any, on_redis: Any, monkeypatch: pytest.MonkeyPatch, place: str, status: str
+) -> None:
+    pauses: list[float] = []
     conf.control_exchange = "celery"
     monkeypatch.setattr(queues, "oldest_taken", lambda *_: None)
-    monkeypatch.setattr(last_round.time, "sleep", lambda seconds: pauses.append(seconds))
+    monkeypatch.setattr(last_round.time, "sleep", pauses.append)
     monkeypatch.setattr(messages, "clean", lambda app, found, sent: setattr(sent[0], "place", place))
-    for place, status in (("", "warning"), ("queued", "error")):
-        pauses: list[float] = []
-        last = made()
-        last.run(on_redis(1, 1), 2, has_results=False)
-        assert [each.status for each in last.absent] == [status]
-        assert last.times == []
-        assert pauses == [last_round.PATIENCE]
+    last = made()
+    last.run(on_redis(1, 1), 2, has_results=False)
+    assert [each.status for each in last.absent] == [status]
+    assert last.times == []
+    assert pauses == [last_round.PATIENCE]
 
 
-def test_measure__leaves_time_to_take_messages_back(made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("now", [0.0, 8.0])
+def test_measure__leaves_time_to_take_messages_back(made: Any, monkeypatch: pytest.MonkeyPatch, now: float) -> None:
     limits: list[float] = []
     last = made(Worker(name="a", queues=["celery"]))
     monkeypatch.setattr(messages, "collect", lambda app, sent, limit: limits.append(limit))
-    monkeypatch.setattr(last_round.time, "monotonic", lambda: 0.0)
-    for limit in (0.59, 0.6, 1.0, 9.0):
+    monkeypatch.setattr(last_round.time, "monotonic", lambda: now)
+    for limit in (0.59, 0.6 if now == 0 else 0.61, 1.0, 9.0):
         last.run(FOUND, limit, has_results=True)
-    assert limits == pytest.approx([0.3, 0.7, last_round.PATIENCE])
+    assert limits == pytest.approx([0.3 if now == 0 else 0.31, 0.7, last_round.PATIENCE])
     assert last._is_clean
 
 
