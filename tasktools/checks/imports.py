@@ -15,7 +15,7 @@ from tasktools.checks import project
 from tasktools.discovery import celery_app, django_fixup, sources
 from tasktools.discovery.celery_app import Found
 from tasktools.discovery.sources import File
-from tasktools.discovery.syntax import Defined, Module, Reader
+from tasktools.discovery.syntax import Defined, Reader
 from tasktools.discovery.unimported import Unimported
 
 #: The ids that this module can give.
@@ -80,9 +80,9 @@ def _never_imported(file: File, tasks: list[str]) -> CheckMessage:
 def _imported_twice(reader: Reader) -> Iterator[CheckMessage]:
     """Warn of files that are imported under two names: each of their tasks has two names then."""
     imported = sources.imported_paths()
-    for file, look in reader.looks:
+    for file in reader.files.values():
         names = imported.get(str(file.path), [])
-        module = reader.module(file.module) if look.defines_tasks and len(names) > 1 else None
+        module = reader.module(file.module) if len(names) > 1 else None
         tasks = [task.function.name for task in module.tasks if task.given == ""] if module else []
         if tasks:
             meant, *others = sorted(names, key=_merit)
@@ -103,13 +103,13 @@ def _merit(module: str) -> tuple[bool, int, str]:
 def _two_functions(found: Found, reader: Reader) -> Iterator[CheckMessage]:
     """Warn of names that two functions have. Celery makes shared tasks in no fixed order, and keeps the first one."""
     given = collections.Counter(name for _, look in reader.looks for name in look.given)
-    held: dict[str, list[tuple[Module, Defined]]] = {}
+    held: dict[str, list[tuple[File, Defined]]] = {}
     for file, look in reader.looks:
         if look.repeats or any(given[name] > 1 for name in look.given):
             module = reader.module(file.module)
             for task in module.tasks if module else ():
-                if module and task.given is not None:
-                    held.setdefault(_name(file, task), []).append((module, task))
+                if task.given is not None:
+                    held.setdefault(_name(file, task), []).append((file, task))
     held = {name: each for name, each in held.items() if len(each) > 1}
     if not held:
         return
@@ -118,9 +118,9 @@ def _two_functions(found: Found, reader: Reader) -> Iterator[CheckMessage]:
         return
     imported = sources.imported_paths()
     for name, each in held.items():
-        met = [(module, task) for module, task in each if sources.is_imported(module.file, imported)]
+        met = [(file, task) for file, task in each if sources.is_imported(file, imported)]
         if any(_meet(one, other) for (_, one), (_, other) in itertools.combinations(met, 2)):
-            places = " and ".join(f"{sources.shown(module.file.path)}:{task.function.lineno}" for module, task in met)
+            places = " and ".join(f"{sources.shown(file.path)}:{task.function.lineno}" for file, task in met)
             yield CheckWarning(
                 f'{len(met)} functions are the task "{name}": {places}. Celery keeps one of them.',
                 hint='give each its own name, as in @shared_task(name="...")',

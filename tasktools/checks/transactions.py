@@ -72,7 +72,7 @@ def _follows_a_write(
 ) -> bool:
     """Whether something is written in the transaction of a call, before it; `whole` says that its function is one."""
     blocks = [each for each in around if isinstance(each, ast.With) and _opens(module, each)]
-    start = 0 if whole else blocks[0].lineno if blocks else None
+    start = 0 if whole else blocks[0].body[0].lineno if blocks else None
     if start is None:
         return False
     before = ((node, outer) for node, outer in nodes if start <= getattr(node, "lineno", -1) < call.lineno)
@@ -106,7 +106,7 @@ def _excludes(one: tuple[ast.AST, ...], other: tuple[ast.AST, ...]) -> bool:
 def _branch(parent: ast.AST | None, node: ast.AST) -> str:
     """Return a name for the branch of an `if`, `match` or `try` that a node is in, "" if there is none."""
     if isinstance(node, (ast.match_case, ast.ExceptHandler)):
-        return f"{node.__class__.__name__} {id(node)}"
+        return str(id(node))
     is_try = isinstance(parent, ast.Try) or parent.__class__.__name__ == "TryStar"
     names = ("body", "orelse", "finalbody") if is_try else ("body", "orelse") if isinstance(parent, ast.If) else ()
     held = next((name for name in names if node in getattr(parent, name)), "")

@@ -141,7 +141,7 @@ class _Skipping:
         with self._lock:
             if not self._wanted:
                 self._before = os.environ.get(_SKIP_CHECKS)
-                os.environ[_SKIP_CHECKS] = self._before or "1"
+                os.environ[_SKIP_CHECKS] = "1"
             self._wanted += 1
 
     def end(self) -> None:

@@ -49,17 +49,17 @@ class Module:
     file: File
     text: bytes
     tree: ast.Module
-    #: The dotted names of what the file imports or defines, by the name that it has there. Names bound to several things are
-    #: not in it.
+    #: The dotted names of what the file imports or defines, by the name that it has there; "" for a name that is bound to
+    #: several things.
     names: dict[str, str] = field(default_factory=dict)
     tasks: list[Defined] = field(default_factory=list)
 
     def origin(self, node: ast.AST) -> str:
         """Return the dotted name of a name or of an attribute of one; "" if reading cannot tell."""
-        if isinstance(node, ast.Name):
-            return self.names.get(node.id, "")
-        held = self.origin(node.value) if isinstance(node, ast.Attribute) else ""
-        return f"{held}.{node.attr}" if held and isinstance(node, ast.Attribute) else ""
+        if isinstance(node, ast.Attribute):
+            held = self.origin(node.value)
+            return f"{held}.{node.attr}" if held else ""
+        return self.names.get(node.id, "") if isinstance(node, ast.Name) else ""
 
 
 class Reader:
@@ -136,27 +136,18 @@ def bound(node: ast.AST) -> Iterator[str]:
 
 
 def _names(module: Module) -> dict[str, str]:
-    found: dict[str, set[str]] = {}
-    top = {name for node in module.tree.body for each in _top(node) for name in bound(each)}
+    found: dict[str, str] = {}
     for node in ast.walk(module.tree):
         if type(node) not in _BINDS or isinstance(getattr(node, "ctx", None), ast.Load):  # most of them, and quickly
             continue
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             for name, origin in _imported(node, module.file):
-                found.setdefault(name, set()).add(origin)
+                if found.setdefault(name, origin) != origin:
+                    found[name] = ""
         for name in bound(node):
-            # An object of its own for each binding, so that two never count as one.
-            origins = found.setdefault(name, set())
-            origins.add("" if origins or name not in top else f"{module.file.module}.{name}")
-    if "*" in found:  # which may bind any name
-        return {}
-    return {name: next(iter(origins)) for name, origins in found.items() if len(origins) == 1 and "" not in origins}
-
-
-def _top(node: ast.stmt) -> list[ast.AST]:
-    if isinstance(node, ast.Assign):
-        return list(node.targets)
-    return [node.target] if isinstance(node, ast.AnnAssign) else [node]
+            # What a function binds has no such dotted name. No task and no app is found there, then.
+            found[name] = "" if name in found else f"{module.file.module}.{name}"
+    return {} if "*" in found else found  # which may bind any name
 
 
 def _imported(node: ast.Import | ast.ImportFrom, file: File) -> Iterator[tuple[str, str]]:
@@ -165,7 +156,7 @@ def _imported(node: ast.Import | ast.ImportFrom, file: File) -> Iterator[tuple[s
         for each in node.names:
             yield (each.asname, each.name) if each.asname else (each.name.partition(".")[0],) * 2
         return
-    base = node.module or ""
+    base = node.module
     if node.level:
         package = file.module.split(".") if file.path.name == "__init__.py" else file.module.split(".")[:-1]
         package = package[: len(package) - node.level + 1]

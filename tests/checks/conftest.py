@@ -15,7 +15,9 @@ from django.apps import AppConfig, apps
 from django.core.checks import run_checks
 
 from tasktools import checks
+from tasktools.discovery import syntax
 from tasktools.discovery.celery_app import Found
+from tasktools.discovery.sources import File
 from tasktools.project import Project
 
 
@@ -90,6 +92,20 @@ def market(shop: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings:
     monkeypatch.setattr(apps, "app_configs", {**apps.app_configs, "market": config})
     settings.SETTINGS_MODULE = "bazaar.settings"
     return made
+
+
+@pytest.fixture
+def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The modules whose files are parsed during the test: a check looks at the others only."""
+    names: list[str] = []
+    original = syntax.parsed
+
+    def record(file: File) -> Any:
+        names.append(file.module)
+        return original(file)
+
+    monkeypatch.setattr(syntax, "parsed", record)
+    return names
 
 
 def checked(app: Any, entry: Any) -> list[Any]:

@@ -64,14 +64,15 @@ def test_W051__is_silent_where_the_code_chooses(market: Market) -> None:
 APP_TASK = "from bazaar.{} import app\n\n@app.task(name='report')\ndef {}(): ...\n"
 
 
+@pytest.mark.parametrize("name", ["other", "zoo"])  # which is read before tasks.py, or after it
 @pytest.mark.parametrize(("second", "fires"), [("first", True), ("second", False), ("", True)])
-def test_W051__only_tasks_of_one_app_meet(market: Market, second: str, fires: bool) -> None:
+def test_W051__only_tasks_of_one_app_meet(market: Market, second: str, fires: bool, name: str) -> None:
     with Celery("other", broker="memory://", set_as_current=False) as other:
         market.write("bazaar/first.py", "")
         held: Any = market.write("bazaar/second.py", "")
         held.app = other
         market.write("market/tasks.py", APP_TASK.format("first", "one"))
-        market.write("market/other.py", APP_TASK.format(second, "two") if second else SHARED.format("two"))
+        market.write(f"market/{name}.py", APP_TASK.format(second, "two") if second else SHARED.format("two"))
         assert [each[0] for each in market.found()] == ["tasktools.W051"] * fires
 
 
@@ -89,3 +90,21 @@ def test_W051__tasks_that_cannot_be_imported_are_reported_in_its_place(
     market.write("market/other.py", SHARED.format("two"))
     monkeypatch.setattr(imports.startup, "load_tasks", lambda found: [ProjectError("It is broken.", hint="fix it")])
     assert market.found() == [("tasktools.W002", "It is broken.", "fix it")]
+
+
+@pytest.mark.parametrize("text", [SHARED.format("one") + "def two(): ...\n" * 2, SHARED.format("one")])
+def test_W051__without_two_tasks_of_one_name_nothing_is_imported(
+    market: Market, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setattr(imports.startup, "load_tasks", lambda found: pytest.fail("the tasks are imported"))
+    market.write("market/tasks.py", text)
+    assert market.found() == []
+
+
+def test_W051__a_file_with_names_of_its_own_is_not_parsed(market: Market, parsed: list[str]) -> None:
+    market.write("market/tasks.py", SHARED.format("one"))
+    assert market.found() == []
+    assert parsed == []
+    market.write("market/other.py", SHARED.format("one"))
+    assert [each[0] for each in market.found()] == ["tasktools.W051"]
+    assert sorted(parsed) == ["market.other", "market.tasks"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+import sysconfig
 from types import ModuleType
 from typing import Any
 
@@ -71,6 +72,21 @@ def test_W052__is_silent_for_the_task_of_another_app(market: Market) -> None:
         assert market.found() == []
 
 
+def test_W052__is_silent_for_the_task_of_an_app_that_is_no_part_of_the_project(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The app of a library has workers of its own."""
+    library: Any = ModuleType("library")
+    library.__file__ = f"{sysconfig.get_path('purelib')}/library.py"
+    monkeypatch.setitem(sys.modules, "library", library)
+    text = "from library import app\n@app.task\ndef rebuild(): ...\n"
+    market.write("market/jobs.py", text, imported=False)
+    library.app = market.app
+    assert [each[0] for each in market.found()] == ["tasktools.W052"]
+    with Celery("library", broker="memory://", set_as_current=False) as library.app:
+        assert market.found() == []
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -103,10 +119,20 @@ def test_W052__is_silent_inside_a_virtual_environment(market: Market) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "jobs"])
-def test_W052__is_silent_for_a_module_that_is_imported(market: Market, name: str) -> None:
-    """Under another name, too: the folder of the apps may be on the path."""
+def test_W052__is_silent_for_a_module_that_is_imported(
+    market: Market, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Under another name, too: the folder of the apps may be on the path. Nothing more is imported then."""
     market.write("market/jobs.py", JOB, name=name)
+    called = loading(monkeypatch, "other")
     assert market.found() == []
+    assert called == []
+
+
+def test_W052__a_file_without_tasks_is_not_parsed(market: Market, parsed: list[str]) -> None:
+    market.write("market/jobs.py", "def send():\n    add.delay(1)\n", imported=False)
+    assert market.found() == []
+    assert parsed == []
 
 
 def test_W052__is_silent_where_the_project_has_several_apps(market: Market) -> None:

@@ -93,6 +93,7 @@ def test_W061__fires(market: Market, body: str) -> None:
         "nothing.delay().get()",
         "deep.deep.far.delay().get()",
         "add.other(1, 2).get()",
+        "add.other(1, 2).delay().get()",
         "add(1, 2).get()",
         "add.s(1, 2)().get('x')",
         "value = add.s(1, 2)()\nvalue.get('x')",

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
+import sys
 from textwrap import dedent, indent
 from typing import Any
 
 import pytest
 from celery import Celery, Task
 
-from tasktools.discovery import syntax
-from tasktools.discovery.sources import File
+from tasktools.checks import transactions
 from tests.checks.conftest import Market
 
 HEAD = """\
@@ -16,11 +16,14 @@ from django.db import transaction
 from django.db.transaction import atomic, on_commit
 from market import tasks
 from market.models import Order
-from market.tasks import pay, slow
+from market.tasks import loose, pay, slow
 
 """
 
-TASKS = "from celery import shared_task\n@shared_task\ndef pay(pk): ...\n@shared_task(base=Own)\ndef slow(pk): ...\n"
+TASKS = (
+    "from celery import shared_task\n@shared_task\ndef pay(pk): ...\n@shared_task(base=Own)\ndef slow(pk): ...\n"
+    "@shared_task(**options)\ndef loose(pk): ...\n"
+)
 
 
 def order(market: Market, body: str, *, decorator: str = "", head: str = HEAD) -> list[Any]:
@@ -147,6 +150,8 @@ BRANCHES = [
     ("try:\n    x.save()\n    pay.delay(x.pk)\nexcept x:\n    pass", True),
     ("for y in x:\n    x.save()\nelse:\n    pay.delay(x.pk)", True),
 ]
+if sys.version_info >= (3, 11):
+    BRANCHES.append(("try:\n    x.save()\nexcept* x:\n    pay.delay(x.pk)", False))
 
 
 @pytest.mark.parametrize(("body", "fires"), BRANCHES)
@@ -174,6 +179,7 @@ def test_W062__a_write_in_another_branch_does_not_count(market: Market, body: st
         "Order.delay(x.pk)",
         "tasks.nothing.delay(x.pk)",
         "slow.delay(x.pk)",
+        "loose.delay(x.pk)",
         "delay(x.pk)",
         "def later():\n    pay.delay(x.pk)\nx(later)",
     ],
@@ -191,6 +197,8 @@ def test_W062__is_silent(market: Market, body: str) -> None:
         "with transaction.atomic(using='other'):\n    x.save()\n    pay.delay(x.pk)",
         "with transaction.atomic('other'):\n    x.save()\n    pay.delay(x.pk)",
         "with transaction.atomic(**x):\n    x.save()\n    pay.delay(x.pk)",
+        "with x(Order.objects.create()), transaction.atomic():\n    pay.delay(x.pk)",
+        "with (\n    x(Order.objects.create()),\n    atomic(),\n):\n    pay.delay(x.pk)",
         "with other.atomic():\n    x.save()\n    pay.delay(x.pk)",
         "with x:\n    x.save()\n    pay.delay(x.pk)  # atomic",
         "pay = x\nwith transaction.atomic():\n    x.save()\n    pay.delay(x.pk)",
@@ -221,22 +229,23 @@ def test_W062__the_class_is_that_of_the_app_of_the_task(market: Market) -> None:
             order(
                 market,
                 "with atomic():\n    x.save()\n    pay.delay(x.pk)",
-                head=HEAD.replace("market.tasks import pay", "market.deep import pay"),
+                head=HEAD.replace("market.tasks import loose, pay", "market.deep import pay"),
             )
             == []
         )
 
 
-def test_W062__without_a_word_of_atomic_nothing_is_parsed(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
-    parsed: list[str] = []
-    original = syntax.parsed
-
-    def record(file: File) -> Any:
-        parsed.append(file.module)
-        return original(file)
-
-    monkeypatch.setattr(syntax, "parsed", record)
+def test_W062__without_a_word_of_atomic_nothing_is_parsed(market: Market, parsed: list[str]) -> None:
     assert order(market, "pay.delay(x.pk)", head="from market.tasks import pay\n") == []
     assert parsed == []
     assert ids(order(market, "with atomic():\n    x.save()\n    pay.delay(x.pk)")) == ["tasktools.W062"]
     assert sorted(parsed) == ["market.tasks", "market.views"]
+
+
+def test_W062__a_function_that_sends_nothing_is_not_read(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    original = transactions.inside
+    monkeypatch.setattr(transactions, "inside", lambda body: read.append(body[0].lineno) or original(body))
+    other = "def other():\n    x.save()\n"
+    assert order(market, f"{other}def send():\n    pay.delay(x.pk)\n{other}", decorator="@atomic") == []
+    assert read == [10, 13]

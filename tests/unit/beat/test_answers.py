@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -45,7 +46,7 @@ def test_schedule_that_is_always_due__is_asked_once_a_second(
 
 def test_schedule_that_makes_up_for_missed_runs__is_not_slowed_down(caplog: pytest.LogCaptureFixture) -> None:
     answers = Answers(Trouble(), lambda entry: entry.is_due())
-    given: list[Any] = [*[(True, 0)] * IN_A_ROW, (True, 9), *[(True, 0)] * IN_A_ROW, (False, 0), (True, 0)]
+    given: list[Any] = [*[(True, 0)] * IN_A_ROW, (True, 0.5), *[(True, 0)] * IN_A_ROW, (False, 0), (True, 0)]
     entry: Any = SimpleNamespace(name="a", schedule=None)
     found = []
     for each in given:
@@ -65,3 +66,42 @@ def test_ask__the_scheduler_whose_class_may_be_of_the_project() -> None:
     entry: Any = ScheduleEntry("x", "task", schedule=schedule(60))
     assert Answers(Trouble(), is_due).ask(entry) == (False, 7.0)
     assert asked == [entry]
+
+
+@pytest.mark.parametrize(
+    ("answer", "kept"),
+    [((True, -5), (True, 0.0)), ((False, 1e300), (False, 1e9)), ((1, 2), (True, 2.0)), (([], 3.5), (False, 3.5))],
+)
+def test_ask__an_answer_is_kept_within_bounds(answer: Any, kept: tuple[bool, float]) -> None:
+    entry: Any = SimpleNamespace(name="a", schedule=None)
+    found = Answers(Trouble(), lambda entry: answer).ask(entry)
+    assert found == kept
+    assert type(found[0]) is bool
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (ValueError("no tides"), "ValueError: no tides"),
+        (SystemExit(3), "SystemExit: 3"),
+        ((False, float("nan")), "ValueError: it answers NaN"),
+    ],
+)
+def test_ask__a_schedule_that_fails_is_asked_again_after_a_minute(
+    caplog: pytest.LogCaptureFixture, answer: Any, text: str
+) -> None:
+    def is_due(entry: Any) -> Any:
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    assert Answers(Trouble(), is_due).ask(SimpleNamespace(name="a", schedule=None)) == (False, 60.0)
+    assert caplog.messages == [f'beat: the schedule of "a" cannot say when it is due: {text}.']
+
+
+def test_ask__ends_for_a_signal() -> None:
+    def is_due(entry: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        Answers(Trouble(), is_due).ask(SimpleNamespace(name="a", schedule=None))

@@ -32,6 +32,7 @@ def app() -> Iterator[Any]:
     ("namespace", "prefix", "name"),
     [
         ("CELERY", "CELERY_", "CELERY_TASK_TIME_LIMIT"),
+        ("BOX", "BOX_", "BOX_TASK_TIME_LIMIT"),
         ("JOBS_", "JOBS_", "JOBS_TASK_TIME_LIMIT"),
         ("_jobs", "_jobs_", "_jobs_task_time_limit"),
         (None, "", "task_time_limit"),

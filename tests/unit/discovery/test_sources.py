@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -43,10 +44,135 @@ def test_imported_paths__runs_no_code_of_a_module(monkeypatch: pytest.MonkeyPatc
     assert sources.imported_paths()[__file__] == [__name__]
 
 
+@pytest.mark.parametrize(
+    ("name", "file", "is_there"),
+    [
+        ("of_this_test", "/x.py", True),
+        ("__main__", "/x.py", False),
+        ("of_this_test", "", False),
+        ("of_this_test", 5, False),
+    ],
+)
+def test_imported_paths__of_modules_with_a_file(
+    monkeypatch: pytest.MonkeyPatch, name: str, file: Any, is_there: bool
+) -> None:
+    module = ModuleType(name)
+    module.__file__ = file
+    monkeypatch.setitem(sys.modules, name, module)
+    assert (file in sources.imported_paths()) is is_there
+
+
 @pytest.mark.parametrize("make", MODULES.values(), ids=MODULES.keys())
 def test_value_of__runs_no_code_of_a_module(monkeypatch: pytest.MonkeyPatch, make: Any) -> None:
     monkeypatch.setitem(sys.modules, "lazy_of_this_test", make())
     assert syntax.value_of("lazy_of_this_test.app") is None
+
+
+def test_look__reads_a_file_again_only_if_it_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[bytes] = []
+    original = sources._look
+    monkeypatch.setattr(sources, "_look", lambda text: read.append(text) or original(text))
+    file = tmp_path / "tasks.py"
+    for text in (b"add.delay(1)\n", b"@shared_task\n"):
+        file.write_bytes(text)
+        looks = [sources.look(file), sources.look(file)]
+        assert looks[0] is looks[1]
+        assert read.pop() == text
+        assert read == []
+
+
+@pytest.mark.parametrize(
+    ("line", "flags"),
+    [
+        ("", set()),
+        ("total = 1  # a task that waits: .get(", set()),
+        ("# @shared_task", set()),
+        ("app.tasks.autodiscover_tasks(['shop'])", set()),
+        ("# app.autodiscover_tasks()", set()),
+        ("app.autodiscover_tasks()", {"discovers"}),
+        ("@shared_task", {"defines_tasks"}),
+        ("    @app.task(bind=True)", {"defines_tasks"}),
+        ("x = add.delay(1)", {"sends"}),
+        ("x = add.apply_async()", {"sends"}),
+        ("    add.delay(1)", {"sends", "sends_alone"}),
+        ("    x = 1; add.apply_async()", {"sends", "sends_alone"}),
+        ("    if x: add.delay(1)", {"sends", "sends_alone"}),
+        ("    later(lambda: add.delay(1))", {"sends"}),
+        ("    later(lambda: 1); add.delay(1)", {"sends"}),
+        ("    # x: add.delay(1)", {"sends"}),
+        ("x = add.delay(1)  # atomic", {"sends"}),
+        ("x = add.delay(1)\nwith atomic(): ...", {"sends", "has_atomic"}),
+        ("add.delay(1).get()", {"sends"}),
+        ("@shared_task\nx.get()", {"defines_tasks"}),
+        ("@shared_task\nadd.delay(1).get()", {"defines_tasks", "sends", "waits"}),
+        ("@shared_task\ngroup(\n    x\n)().join()", {"defines_tasks", "waits"}),
+        *(
+            (f"@shared_task\nx[\n    0\n]{call}", {"defines_tasks", "waits"})
+            for call in (".get()", ".join()", ".wait()")
+        ),
+        ("@shared_task\ngroup(\n    x\n).wait()", {"defines_tasks", "waits"}),
+        ("@shared_task\ny = add.s()\nx.get()", {"defines_tasks"}),
+        ("@shared_task\ndef a(): ...\ndef b(): ...", {"defines_tasks"}),
+        ("@shared_task\ndef a(): ...\nasync def a(): ...", {"defines_tasks", "repeats"}),
+        ("def a(): add.delay(1)\ndef a(): ...", {"sends"}),
+    ],
+)
+def test_look__what_a_file_shows(tmp_path: Path, line: str, flags: set[str]) -> None:
+    file = tmp_path / "tasks.py"
+    file.write_text(f"import this\n{line}\n")
+    assert {name for name, value in vars(sources.look(file)).items() if value} == flags
+
+
+@pytest.mark.parametrize(
+    ("call", "given"),
+    [
+        ("(name='a')", ("a",)),
+        ('(bind=True, name = "a")', ("a",)),
+        ("(\n    autoretry_for=(ValueError,),\n    name='a',\n)", ("a",)),
+        ("(name=NAME)", ()),
+        ("(rename='a')", ()),
+        ("", ()),
+    ],
+)
+def test_look__the_names_of_tasks(tmp_path: Path, call: str, given: tuple[str, ...]) -> None:
+    file = tmp_path / "tasks.py"
+    file.write_text(f"@shared_task{call}\ndef add(): ...\n")
+    assert sources.look(file).given == given
+
+
+def test_look__a_name_that_is_no_text_is_shown_all_the_same(tmp_path: Path) -> None:
+    file = tmp_path / "tasks.py"
+    file.write_bytes(b"@shared_task(name='\xff')\n")
+    assert sources.look(file).given == ("\N{REPLACEMENT CHARACTER}",)
+
+
+def test_is_of_other_app__not_without_an_app_above(tmp_path: Path) -> None:
+    assert not sources.is_of_other_app(tmp_path / "site" / "jobs.py")
+
+
+def test_look__of_a_file_that_cannot_be_read_is_empty(tmp_path: Path) -> None:
+    for path in (tmp_path / "nowhere.py", tmp_path, Path("\0")):
+        assert sources.look(path) == sources.Look()
+
+
+def test_text__of_a_file_that_goes_away_is_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "look", lambda path: sources.Look(sends=True))
+    assert sources.text(tmp_path / "nowhere.py") == b""
+
+
+def test_sending_lines__are_counted_from_1() -> None:
+    assert sources.sending_lines(b"\n    add.delay(1)\n    x = add.delay(2)\n    add.delay(3)\n") == [2, 4]
+
+
+@pytest.mark.parametrize(("path", "shown"), [("shop/tasks.py", "shop/tasks.py"), ("../shop/tasks.py", None)])
+def test_shown__a_file_inside_the_working_folder_is_relative_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, shown: str | None
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert sources.shown(Path(os.path.normpath(tmp_path / "here" / path))) == (
+        shown or sources.shown_path(tmp_path / "shop/tasks.py")
+    )
 
 
 FAR = "x" * 400
@@ -110,6 +236,33 @@ def market(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any) -> Pa
 
 def modules() -> list[str]:
     return [each.module for each in sources.files()]
+
+
+def test_files__each_once_with_its_module(market: Path, monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+    """The package of the settings may be an app as well."""
+    for name in ("__init__.py", "notes.txt", "shop/__init__.py"):
+        (market / name).touch()
+    (market / "folder.py").mkdir()
+    (market / "link").symlink_to(market / "shop")
+    monkeypatch.setitem(sys.modules, "market", apps.app_configs["market"].module)
+    settings.SETTINGS_MODULE = "market.settings"
+    assert [(each.module, each.path.relative_to(market).as_posix(), each.installed) for each in sources.files()] == [
+        ("market", "__init__.py", True),
+        ("market.media.jobs", "media/jobs.py", False),
+        ("market.shop", "shop/__init__.py", False),
+        ("market.shop.jobs", "shop/jobs.py", False),
+    ]
+    config = AppConfig("market.shop", apps.app_configs["market"].module)
+    config.path = str(market / "shop")
+    monkeypatch.setitem(apps.app_configs, "shop", config)
+    assert {each.module: each.installed for each in sources.files()}["market.shop.jobs"] is True
+
+
+def test_files__a_folder_that_cannot_be_read_has_none(market: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = AppConfig("lost", apps.app_configs["market"].module)
+    config.path = str(market / "nowhere")
+    monkeypatch.setattr(apps, "app_configs", {"lost": config, **apps.app_configs})
+    assert modules() == ["market.media.jobs", "market.shop.jobs"]
 
 
 @pytest.mark.parametrize("setting", ["MEDIA_ROOT", "STATIC_ROOT"])

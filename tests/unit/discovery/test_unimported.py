@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.apps import AppConfig, apps
 
-from tasktools.discovery import sources
+from tasktools.discovery import sources, unimported
 from tasktools.discovery.unimported import find
 
 TASK = "from celery import shared_task\n\n@shared_task\ndef {name}(): ...\n"
@@ -70,6 +70,39 @@ def test_find__in_an_app_that_is_not_installed(site: Path, package: str) -> None
     assert hint("job") == f'{path} defines it, and "{package}" is no installed app: add "{package}" to INSTALLED_APPS'
 
 
+def test_find__beside_the_settings_not_what_is_imported_or_no_package(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("parked", "no-package"):
+        (site / folder).mkdir()
+        (site / folder / "tasks.py").write_text(TASK.format(name="job"))
+    assert hint("job").startswith("parked/tasks.py")
+    monkeypatch.setitem(sys.modules, "parked.tasks", ModuleType("parked.tasks"))
+    assert find("job") is None
+
+
+def test_find__without_a_package_of_settings(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(sys.modules["lost_site"], "__path__")
+    assert find("job") is None
+
+
+def test_find__in_an_installed_app_that_is_a_package_of_python(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its files are not read as those of the project, but it is beside the settings, which are installed too."""
+    (site / "sites/parked").mkdir(parents=True)
+    (site / "sites/parked/tasks.py").write_text(TASK.format(name="job"))
+    monkeypatch.setattr(sources, "is_own", lambda config: False)
+    module = ModuleType("sites.parked")
+    module.__path__ = [str(site / "sites/parked")]
+    monkeypatch.setitem(apps.app_configs, "parked", AppConfig("sites.parked", module))
+    assert hint("job") == (
+        "sites/parked/tasks.py defines it, and the Celery app does not import it: call app.autodiscover_tasks()"
+    )
+    del apps.app_configs["parked"]
+    assert hint("job").endswith('add "sites.parked" to INSTALLED_APPS')
+    monkeypatch.setitem(apps.app_configs, "other", AppConfig("sites.other", module))
+    assert hint("job").endswith('CELERY_IMPORTS = ["sites.parked.tasks"] in the settings')
+
+
 def test_find__in_a_package_inside_an_app(site: Path) -> None:
     """autodiscover_tasks() does not import it."""
     (site / "lost_shop/sub").mkdir()
@@ -89,8 +122,9 @@ def test_find__in_a_package_of_tasks(site: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["tests.py", "test_jobs.py", "conftest.py", "__init__.py"])
+@pytest.mark.parametrize("name", ["tests.py", "test_jobs.py", "conftest.py", "__init__.py", "sub/__init__.py"])
 def test_find__not_in_files_that_hold_no_tasks(site: Path, name: str) -> None:
+    (site / "lost_shop/sub").mkdir()
     (site / "lost_shop" / name).write_text(TASK.format(name="job"))
     assert find("job") is None
 
@@ -123,6 +157,9 @@ def test_find__by_the_name_that_the_task_has(site: Path, decorator: str) -> None
         "from django.tasks import task\n@task\ndef job(): ...\n",
         "from invoke import task as t, task\n@task()\ndef job(): ...\n",
         "import huey\n@huey.task()\ndef job(): ...\n",
+        "import huey as h\n@h.task()\ndef job(): ...\n",
+        "import huey.api\n@huey.task()\ndef job(): ...\n",
+        "@shared_task\ndef other(): ...\n@cache\ndef job(): ...\n",
         "\0 task",
     ],
 )
@@ -131,7 +168,20 @@ def test_find__what_is_no_task(site: Path, text: str) -> None:
     assert find("job") is None
 
 
-@pytest.mark.parametrize("folder", ["migrations", "tests", "node_modules", ".venv", "a-b"])
+@pytest.mark.parametrize("library", unimported._OTHERS)
+def test_find__not_the_task_of_another_library(site: Path, library: str) -> None:
+    (site / "lost_shop/jobs.py").write_text(f"from {library}.sub import task\n@task\ndef job(): ...\n")
+    assert find("job") is None
+    (site / "lost_shop/jobs.py").write_text(f"from {library}s import task\nfrom . import x\n@task\ndef job(): ...\n")
+    assert find("job") is not None
+
+
+def test_find__a_name_that_is_no_text_is_none(site: Path) -> None:
+    (site / "lost_shop/jobs.py").write_text("@shared_task(name=5)\ndef job(): ...\n")
+    assert find("jobs.job") is not None
+
+
+@pytest.mark.parametrize("folder", ["migrations", "tests", "node_modules", "example", "examples", ".venv", "a-b"])
 def test_find__not_in_folders_that_hold_no_tasks(site: Path, folder: str) -> None:
     (site / "lost_shop" / folder).mkdir()
     (site / "lost_shop" / folder / "jobs.py").write_text(TASK.format(name="job"))

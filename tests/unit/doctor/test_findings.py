@@ -1,8 +1,24 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
-from tasktools.doctor.findings import ERROR, OK, WARNING, Section, count, error, listed, of_error, ok, warning
+from tasktools.doctor.findings import (
+    ERROR,
+    OK,
+    WARNING,
+    Line,
+    Section,
+    cause_of,
+    count,
+    error,
+    listed,
+    of_error,
+    ok,
+    tried,
+    warning,
+)
 from tasktools.exceptions import TasktoolsError
 
 
@@ -24,3 +40,29 @@ def test_error__of_an_exception_has_all_its_sentences() -> None:
 )
 def test_listed__the_first_ones(names: set[str], text: str) -> None:
     assert listed(names) == text
+
+
+def test_tried__keeps_the_lines_before_an_error() -> None:
+    def lines() -> Iterator[Line]:
+        yield ok("a", "b")
+        raise RuntimeError("no")
+
+    first, second = tried("x", lines)
+    assert first == ok("a", "b")
+    text = "The lines about x cannot be made: RuntimeError: no."
+    assert second == error("x", text, "the same command with --traceback shows where")
+    problem = cause_of(second)
+    assert isinstance(problem, TasktoolsError)
+    assert isinstance(problem.__cause__, RuntimeError)
+    assert cause_of(first) is None
+
+
+def test_tried__an_error_of_ours_is_its_line() -> None:
+    problem = TasktoolsError("One.", hint="fix it")
+
+    def lines() -> list[Line]:
+        raise problem
+
+    (line,) = tried("x", lines)
+    assert line == error("x", "One.", "fix it")
+    assert cause_of(line) is problem

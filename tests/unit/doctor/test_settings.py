@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from celery import Celery
 
-from tasktools.doctor.settings import settings, source_of, value_of, without_secrets
+from tasktools.doctor.settings import DEEPEST, settings, source_of, value_of, without_secrets
 
 
 @pytest.fixture
@@ -139,6 +139,43 @@ def test_value__shows_no_secret(value: object) -> None:
     text = value_of("broker_transport_options", value)
     assert "**" in text
     assert not {"zebra77x", "990011223"} & set(re.findall(r"\w+", text))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "bare"),
+    [
+        ("broker_url", "me:hunter@host", "me:**@host"),
+        ("broker_url", "redis://host?password=hunter", "redis://host?password=**"),
+        ("x", "a;AccountKey=hunter;b", "a;AccountKey=**;b"),
+        ("password", True, True),
+        ("password", 1.5, 1.5),
+        ("password", 7, "**"),
+    ],
+)
+def test_secrets__of_each_kind_of_value(name: str, value: object, bare: object) -> None:
+    assert without_secrets(name, value) == bare
+
+
+@pytest.mark.parametrize("wrap", [lambda held: [held], lambda held: {"a": held}])
+def test_secrets__what_lies_too_deep_is_left_out(wrap: Callable[[object], object]) -> None:
+    shown: object = "x"
+    hidden: object = ["x"]
+    for _ in range(DEEPEST):
+        shown, hidden = wrap(shown), wrap(hidden)
+    assert without_secrets("name", shown) == shown
+    expected: object = "..."
+    for _ in range(DEEPEST):
+        expected = wrap(expected)
+    assert without_secrets("name", hidden) == expected
+
+
+@pytest.mark.parametrize("name", ["broker_url", "broker_read_url", "broker_write_url", "result_backend"])
+def test_source__of_each_setting_that_celery_reads_in_the_environment(
+    app: Any, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    variable = f"CELERY_{name.upper()}"
+    monkeypatch.setenv(variable, "memory://")
+    assert source_of(app, name, WRITTEN.__contains__) == f"environment: {variable}"
 
 
 def test_value__of_a_password_that_is_a_number() -> None:
