@@ -35,14 +35,15 @@ _ALONE = re.compile(rf"{_LONELY}(?!/)(?:(?!\?[\w-]+=)[^:@])+@", re.IGNORECASE)
 _ALONE_IN_TEXT = re.compile(rf"{_LONELY}[^:/@\s]+@", re.IGNORECASE)
 _PARAMETER = re.compile(rf"({_SECRET_NAME}=|[\w-]*key[\w-]*=)[^&;]*", re.IGNORECASE)
 
-#: The same for a sentence, in which a URL ends at the first space, or where the next URL of a list begins. _HEAD is the start
-#: of a URL, up to the colon before its password. None of these takes quadratic time, however long the text is.
+#: The same for a sentence, in which a URL ends at the first space, or where the next URL of a list begins. _HEAD goes from the
+#: end of a URL's scheme up to the colon before its password: what precedes the scheme may be the code of a color. None of these
+#: takes quadratic time, however long the text is.
 _PIECE = re.compile(r"(?:(?!;[\w.+-]{1,40}:/)\S)+")
-_HEAD = re.compile(r"(?<![\w.+-])[a-z][\w.+-]*:/+[^:/@\s]*:", re.IGNORECASE)
+_HEAD = re.compile(r"(?<=[\w.+-]):/+[^:/@\s]*:")
 #: A longer password may remain: JSON without spaces is one piece, and holds more than URLs.
 _LONGEST = 4000
 #: The same for a text that was cut in the middle of the password: no host follows, and what follows is not a port.
-_CUT = re.compile(r"(?<![\w.+-])[a-z][\w.+-]*://[^:/@\s\[]*:(?!\d{0,5}(?!\w|\.\.\.|…)|\*\*)", re.IGNORECASE)
+_CUT = re.compile(r"(?<=[\w.+-])://[^:/@\s\[]*:(?!\d{0,5}(?!\w|\.\.\.|…)|\*\*)", re.IGNORECASE)
 #: What stands in place of the middle of a text that was cut out: the end of a password may follow.
 _CUT_OUT = "..."
 _CLOSING = "'\")]}>.,;:"

@@ -44,6 +44,8 @@ def _database(found: Found) -> Iterator[CheckMessage]:
         place = server.address
         if place is None or place.kind != "redis" or place.database.isdigit():
             continue
+        if place.socket and "virtual_host=" not in server.url:
+            continue  # kombu ignores ?db=
         sentence = f'{server.setting} is "{shown(masked(server.url))}", and the databases of a Redis are numbers.'
         url = "redis+socket:///PATH?virtual_host=0" if place.socket else "redis://localhost:6379/0"
         yield CheckWarning(sentence, hint=f"{url}, for example", id="tasktools.W078")

@@ -50,6 +50,7 @@ def test_W078__is_silent_for_a_url_that_cannot_be_read(shop: Any) -> None:
         "redis://localhost:6379/",
         "rediss://localhost/1?ssl_cert_reqs=required",
         "redis+socket:///tmp/x.sock?virtual_host=2",
+        "redis+socket:///tmp/x.sock?db=shop",
         "amqp://localhost/shop",
         "sentinel://localhost:26379/0",
         "sentinel://localhost:26379/mine",

@@ -134,6 +134,12 @@ def test_masked__malformed(url: str, printed: str) -> None:
     assert masked(url) == printed
 
 
+@pytest.mark.parametrize("url", ["redis://:another@host", "redis://me:another#cut"])
+@pytest.mark.parametrize("before", ["\x1b[31m", "1", "-", "x" * 50])
+def test_hidden__of_a_url_that_follows_other_text_without_a_space(before: str, url: str) -> None:
+    assert "another" not in hider({})(f"{before}{url}")
+
+
 SETTINGS = {
     "broker_url": "redis://:s3cr3tPW#x@redis:6379/0;sentinel://me:an%20Other@b",
     "broker_transport_options": {"sentinel_kwargs": {"password": "inOptions"}, "sentinels": [("a", 1)]},
