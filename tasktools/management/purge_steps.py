@@ -123,7 +123,7 @@ class Purge:
         while (some := self._ask(next, slices, None)) is not None:
             found = Counter() if found is None else found
             for name, number in some.items():
-                if len(found) < _MOST_NAMES or is_known(self.typed or "", [name]):
+                if name in found or len(found) < _MOST_NAMES or is_known(self.typed or "", [name]):
                     found[name] += number
         return Counter() if found is None and self.purger.reads_tasks else found
 
