@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
@@ -22,10 +21,10 @@ from tasktools.brokers.keys import Keys
 from tasktools.queues.purge import Purger
 
 #: How many messages are read at once, at first and at most, and how many bytes of them are aimed at.
-_FIRST, _MOST, _BYTES = 20, 500, 1_000_000
+_FIRST, _MOST, _BYTES = 4, 500, 1_000_000
 
-#: How long the server may be busy with one step, in seconds: it answers nobody else meanwhile.
-_BUSY = 0.01
+#: How often a step is tried again, with fewer messages, because others have changed the list meanwhile.
+_CONFLICTS = 15
 
 
 class RedisPurger(Purger):
@@ -81,34 +80,44 @@ class RedisPurger(Purger):
         A message that is pushed meanwhile moves the others away from the head: what is not read yet stays ahead.
         """
         for key in self.keys.lists(queue):
-            start, most = 0, _FIRST
-            while messages := self.client.lrange(key, start, start + most - 1):
+            start, most, conflicts = 0, _FIRST, 0
+            while True:
+                messages, length = self._slice(key, start, most)
+                if not messages:
+                    break
                 chosen = [raw for raw in messages if task_of(raw) == task]
-                began = time.monotonic()
-                removed = self._take_out(key, start, len(messages), chosen) if chosen else 0
-                is_slow = time.monotonic() - began > _BUSY
+                direction = 1 if start < length // 2 else -1
+                removed = self._marked(key, start, len(messages), direction, frozenset(chosen)) if chosen else 0
+                if removed is None and conflicts < _CONFLICTS:
+                    conflicts, most = conflicts + 1, max(_FIRST, most // 2)
+                    yield 0
+                    continue
+                if removed is None:
+                    removed = self._one_by_one(key, direction, chosen)
                 yield removed
-                start += len(messages) - removed
-                most = max(_FIRST, most // 2) if is_slow else _next(most, messages)
+                start, most, conflicts = start + len(messages) - removed, _next(most, messages), 0
 
-    def _take_out(self, key: str, start: int, count: int, chosen: Sequence[bytes]) -> int:
+    def _slice(self, key: str, start: int, most: int) -> tuple[list[bytes], int]:
+        """Return messages of a list, and its length."""
+        with self.client.pipeline(transaction=False) as pipeline:
+            messages, length = pipeline.lrange(key, start, start + most - 1).llen(key).execute()
+        return messages, int(length)
+
+    def _one_by_one(self, key: str, direction: int, chosen: Sequence[bytes]) -> int:
         """Remove these messages, as far as no worker has popped them; return how many.
 
-        LREM with a message alone is right in any case. It compares the message with all that are nearer to the end of the
-        list, so for many of them the transaction is quicker. It fails as long as others change the list meanwhile.
+        This is right however often others change the list, but slow: the server compares each with all up to its place.
         """
-        direction = 1 if start < self.client.llen(key) // 2 else -1
-        try:
-            return self._marked(key, start, count, direction, frozenset(chosen))
-        except redis.exceptions.WatchError:
-            pass
         with self.client.pipeline(transaction=False) as pipeline:
             for raw in chosen:
                 pipeline.lrem(key, direction, raw)
             return sum(map(int, pipeline.execute()))
 
-    def _marked(self, key: str, start: int, count: int, direction: int, chosen: Collection[bytes]) -> int:
-        """Overwrite the messages by a mark and remove all marks, in one transaction. Raises WatchError."""
+    def _marked(self, key: str, start: int, count: int, direction: int, chosen: Collection[bytes]) -> int | None:
+        """Overwrite the messages by a mark and remove all marks, in one transaction; return how many.
+
+        Return None, and change nothing, if others change the list at this moment: its places would be those of other messages.
+        """
         mark = f"removed {uuid4()}"
         with self.client.pipeline(transaction=True) as pipeline:
             pipeline.watch(key)
@@ -120,7 +129,10 @@ class RedisPurger(Purger):
             for place in places:
                 pipeline.lset(key, place, mark)
             pipeline.lrem(key, direction * len(places), mark)
-            return int(pipeline.execute()[-1])
+            try:
+                return int(pipeline.execute()[-1])
+            except redis.exceptions.WatchError:
+                return None
 
 
 def _next(most: int, messages: Sequence[bytes]) -> int:
