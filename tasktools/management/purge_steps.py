@@ -46,6 +46,8 @@ class Purge:
         self.taken: int | None = None
         #: Whether a signal has ended it.
         self.interrupted = False
+        #: Whether it removes messages at this moment.
+        self._removes = False
 
     def __enter__(self) -> Purge:
         self.broker.prepare()
@@ -73,20 +75,22 @@ class Purge:
     def act(self, planned: Sequence[Purged]) -> list[Purged]:
         """Remove the messages, and return what was done."""
         done = list(planned)
+        self._removes = True
         with self._heeding():
             for place, each in enumerate(planned):
                 for removed in self._steps(each):
                     done[place] = replace(done[place], removed=done[place].removed + removed)
-                    self.command.done = (
-                        f"{render.counted(sum(each.removed for each in done), 'message')} have been removed."
-                    )
+                    self.command.done = _sentence(sum(each.removed for each in done))
                     if self.interrupted:
                         break
                 if self.interrupted:
                     break
-        return [
-            replace(each, left=self._ask(partial(self.purger.length, each.queue, is_declared=True))) for each in done
-        ]
+        self._removes = False
+        return [replace(each, left=self._left(each.queue)) for each in done]
+
+    def _left(self, queue: str) -> int | None:
+        found: int | None = self._ask(partial(self.purger.length, queue, is_declared=True))
+        return found
 
     def _steps(self, planned: Purged) -> Iterator[int]:
         if self.task is None:
@@ -102,8 +106,9 @@ class Purge:
         try:
             return reach(self.broker.name, LIMIT, call, *args)
         except TasktoolsError as error:
-            if self.command.done:
-                error.more = (*error.more, f"Before that, {self.command.done} What the last step did is not known.")
+            before = f"Before that, {self.command.done[0].lower()}{self.command.done[1:]}" if self.command.done else ""
+            doubt = "What the last step has removed is not known." if self._removes else ""
+            error.more = (*error.more, *filter(None, (before, doubt)))
             raise
 
     def _length(self, queue: str, declared: Iterable[str]) -> int:
@@ -156,3 +161,9 @@ class Purge:
         finally:
             for each, handler in before.items():
                 signal.signal(each, handler)
+
+
+def _sentence(removed: int) -> str:
+    if not removed:
+        return ""
+    return f"{render.counted(removed, 'message')} {'has' if removed == 1 else 'have'} been removed."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import sys
@@ -10,11 +11,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import redis
 from celery import Celery
 from kombu import Queue
 
 from tasktools.brokers import broker_of
 from tasktools.brokers.keys import Keys
+from tasktools.queues.purge_redis import RedisPurger
 from tests.conftest import Ran
 from tests.hostile import HOSTILE, active
 from tests.support import refusing_port, silent_port
@@ -217,6 +220,33 @@ def test_broker__that_does_not_answer(elsewhere: Any, typed: Run, words: list[st
             assert (done.out, done.code) == ("", 69)
             assert time.monotonic() - began < 5.5
             assert f"127.0.0.1:{port}" in done.err
+
+
+def test_broker__that_is_lost_in_the_middle(
+    send: Any, keys: Keys, queue: str, typed: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was removed before is printed."""
+    send(*[TOTAL] * 20)
+    real, calls = RedisPurger._marked, []
+
+    def lost(*args: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 2:
+            raise redis.exceptions.ConnectionError("gone")
+        return real(*args)
+
+    monkeypatch.setattr(RedisPurger, "_marked", lost)
+    done = typed("purgequeue", queue, "--task", TOTAL, "--noinput")
+    assert (done.out, done.code, len(left(keys, queue))) == ("", 69, 16)
+    assert "\nBefore that, 4 messages have been removed.\nWhat the last step has removed is not known.\n" in done.err
+
+
+def test_full_disk__says_what_was_removed(send: Any, keys: Keys, queue: str, typed: Run) -> None:
+    send(TOTAL)
+    with open("/dev/full", "w") as stream, contextlib.redirect_stdout(stream):
+        done = typed("purgequeue", queue, "--noinput")
+    assert (done.code, left(keys, queue)) == (74, [])
+    assert "1 message has been removed." in done.err
 
 
 @pytest.fixture
