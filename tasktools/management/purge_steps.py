@@ -15,7 +15,7 @@ from tasktools import render
 from tasktools.arguments.names import close_matches, is_known, resolve, shown, unknown
 from tasktools.brokers import broker_of
 from tasktools.brokers.reach import connect, reach
-from tasktools.exceptions import NoTrace, TasktoolsError
+from tasktools.exceptions import NoTrace, TasktoolsError, Unreachable
 from tasktools.queues.purge import Purged, Purger, purger_of
 from tasktools.registry import registry
 from tasktools.registry.candidates import queue_names
@@ -55,9 +55,10 @@ class Purge:
         self.purger: Purger = self._ask(purger_of, self.connection)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        is_lost = kind is not None and issubclass(kind, Unreachable)  # then it would not answer a farewell either
         with contextlib.suppress(Exception):
-            reach(self.broker.name, LIMIT, self.connection.release)
+            self.connection.collect() if is_lost else reach(self.broker.name, LIMIT, self.connection.release)
 
     def count(self) -> list[Purged]:
         """Return what the purge would do."""
@@ -70,6 +71,7 @@ class Purge:
         counts = {queue: self._tasks(queue) for queue in self.queues}
         self.task = self._task(self.typed, set().union(*filter(None, counts.values())))
         chosen = {queue: None if of is None else of[self.task] for queue, of in counts.items()}
+        chosen |= {queue: 0 for queue, length in lengths.items() if not length}
         return [Purged(queue=queue, waiting=n, chosen=chosen[queue], left=n) for queue, n in lengths.items()]
 
     def act(self, planned: Sequence[Purged]) -> list[Purged]:
@@ -93,9 +95,11 @@ class Purge:
         return found
 
     def _steps(self, planned: Purged) -> Iterator[int]:
+        if planned.chosen == 0:  # the queue may not have come into being yet
+            return
         if self.task is None:
             yield self._ask(self.purger.empty, planned.queue)
-        elif planned.chosen != 0:
+        else:
             steps = self.purger.remove(planned.queue, self.task)
             with contextlib.closing(steps):  # type: ignore[type-var]
                 while (removed := self._ask(next, steps, None)) is not None:

@@ -45,8 +45,10 @@ class AmqpPurger(Purger):
                 )  # its answer comes after the broker has done what was sent before
                 yield removed
                 left = left - seen if seen else 0
-        finally:
+        except GeneratorExit:
             channel.close()
+            raise
+        channel.close()  # not after an error: a broker that is silent would not answer this either
 
 
 def _step(channel: Any, queue: str, task: str, most: int) -> tuple[int, int]:

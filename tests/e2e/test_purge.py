@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import signal
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -131,6 +134,26 @@ def test_purge__that_a_signal_ends_loses_nothing(site: Site, client: Any, signum
     assert ids(client, "keep") == list(range(0, 20_000, 2))
 
 
+def test_purge__of_a_broker_that_freezes_in_the_middle_ends_in_time(site: Site, client: Any) -> None:
+    purge = site.start_manage("purgequeue", "celery", "--task", "drop", "--noinput")
+    wait_for(lambda: client.llen("celery") < 19_900, pause=0.001)
+    server = site.server_pid()
+    assert server is not None
+    os.kill(server, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        code = purge.process.wait(20)
+        seconds = time.monotonic() - began
+    finally:
+        os.kill(server, signal.SIGCONT)
+    assert (code, seconds < 6) == (69, True)
+    found = re.search(r"Before that, ([\d,]+) messages have been removed\.", purge.output)
+    assert found is not None, purge.output
+    removed = 10_000 - len(ids(client, "drop"))
+    assert 0 < int(found[1].replace(",", "")) <= removed
+    assert ids(client, "keep") == list(range(0, 20_000, 2))
+
+
 @pytest.fixture(scope="module")
 def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
     with started(RabbitMQ, tmp_path_factory.mktemp("rabbitmq")) as server:
@@ -140,6 +163,9 @@ def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
 def test_purge__on_rabbitmq(site: Site, rabbitmq: RabbitMQ) -> None:
     site.minimal(settings=f"CELERY_BROKER_URL = {rabbitmq.url!r}\nCELERY_TASK_DEFAULT_QUEUE = 'purged'")
     site.write("shop/tasks.py", TASKS)
+    for words in (["--task", "drop"], []):
+        unmade = site.manage("purgequeue", "purged", "--noinput", *words)
+        assert (unmade.returncode, unmade.stdout.split()[-3:]) == (0, ["purged", "0", "0"]), unmade.stderr
     for n in range(10):
         for name in ("keep", "drop"):
             assert site.manage("enqueue", name, str(n)).returncode == 0
