@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 #: How long connecting, and each step, may take, in seconds.
 LIMIT = 4.5
 
+#: Seconds between two lines that say how far it is.
+PERIOD = 5.0
+
 #: How many names of tasks that nobody knows here are kept while messages are counted.
 _MOST_NAMES = 10_000
 
@@ -46,6 +50,7 @@ class Purge:
         self.taken: int | None = None
         #: Whether a signal has ended it.
         self.interrupted = False
+        self._said = time.monotonic()
         #: Whether it removes messages at this moment.
         self._removes = False
 
@@ -83,12 +88,21 @@ class Purge:
                 for removed in self._steps(each):
                     done[place] = replace(done[place], removed=done[place].removed + removed)
                     self.command.done = _sentence(sum(each.removed for each in done))
+                    if self._is_due():
+                        self.command.note(f'Removing from "{shown(each.queue)}". {self.command.done}')
                     if self.interrupted:
                         break
                 if self.interrupted:
                     break
         self._removes = False
         return [replace(each, left=self._left(each.queue)) for each in done]
+
+    def _is_due(self) -> bool:
+        """Whether it has not said for some seconds how far it is."""
+        is_due = time.monotonic() - self._said >= PERIOD
+        if is_due:
+            self._said = time.monotonic()
+        return is_due
 
     def _left(self, queue: str) -> int | None:
         found: int | None = self._ask(partial(self.purger.length, queue, is_declared=True))
@@ -134,6 +148,8 @@ class Purge:
             for name, number in some.items():
                 if name in found or len(found) < _MOST_NAMES or is_known(self.typed or "", [name]):
                     found[name] += number
+            if self._is_due():
+                self.command.note(f'Counting what waits in "{shown(queue)}": {sum(found.values()):,} so far.')
         return Counter() if found is None and self.purger.reads_tasks else found
 
     def _task(self, typed: str, seen: set[str]) -> str:

@@ -17,6 +17,7 @@ from kombu import Queue
 
 from tasktools.brokers import broker_of
 from tasktools.brokers.keys import Keys
+from tasktools.management import purge_steps
 from tasktools.queues.purge_redis import RedisPurger
 from tests.conftest import Ran
 from tests.hostile import HOSTILE, active
@@ -239,6 +240,17 @@ def test_broker__that_is_lost_in_the_middle(
     done = typed("purgequeue", queue, "--task", TOTAL, "--noinput")
     assert (done.out, done.code, len(left(keys, queue))) == ("", 69, 16)
     assert "\nBefore that, 4 messages have been removed.\nWhat the last step has removed is not known.\n" in done.err
+
+
+def test_progress__is_said_when_it_takes_long(
+    send: Any, queue: str, typed: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send(*[TOTAL] * 5)
+    monkeypatch.setattr(purge_steps, "PERIOD", 0)
+    done = typed("purgequeue", queue, "--task", TOTAL, "--noinput")
+    told = done.err.splitlines()
+    assert told[:2] == [f'Counting what waits in "{queue}": {n} so far.' for n in (4, 5)]
+    assert told[2:] == [f'Removing from "{queue}". {n} messages have been removed.' for n in (4, 5)]
 
 
 def test_full_disk__says_what_was_removed(send: Any, keys: Keys, queue: str, typed: Run) -> None:
