@@ -131,6 +131,20 @@ EPILOGS = {
         ),
         {0: "", 1: f"--overdue has found entries, or {_UNIMPORTABLE}", **dict.fromkeys((2, 69, 74), "")},
     ),
+    "purgequeue": _epilog(
+        (
+            ("purgequeue slow --dry-run", "how many messages wait in the queue slow"),
+            ("purgequeue slow mails", "removes them all, after a question"),
+            ("purgequeue celery --task report --noinput", "only those of shop.tasks.report; others keep their order"),
+        ),
+        {
+            0: "",
+            1: f"the answer was no, or {_UNIMPORTABLE}",
+            **dict.fromkeys((2, 69, 74), ""),
+            4: "there is no such queue; nothing was removed",
+            130: "interrupted: Ctrl+C, SIGTERM or SIGHUP; what was removed until then is printed",
+        },
+    ),
     "taskdoctor": _epilog(
         (
             ("taskdoctor", "the app, the settings and where they come from, the tasks, the checks"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -45,6 +46,17 @@ class PrintingCommand(StreamCommand):
             self.note(text.rstrip())
         else:
             self.stderr.write(f"{terminal.block(self.hide(text.rstrip()))}\n", str)
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether a person may answer what `ask` asks."""
+        return sys.stdin is not None and sys.stdin.isatty()
+
+    def ask(self, question: str) -> bool:
+        """Ask a person a question on stderr; return whether the answer is yes. The end of the input is a no."""
+        self.stderr.write(f"{self.cleaned(question)} [y/N] ", str, ending="")
+        self.stderr.flush()
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
 
     def print_line(self, text: str) -> None:
         """Write one line of data."""

@@ -73,7 +73,9 @@ def run_words(command: str, option: str, text: str) -> list[str]:
         raise UsageError(f'{option} "{shown(text)}": {error.sentence}', hint=error.hint) from error
     if parsed.get("detach"):
         raise UsageError(f'{option} "{shown(text)}": --detach would leave rundev.', hint="leave out --detach")
-    return words if "loglevel" in parsed else ["-l", "INFO", *words]
+    if "loglevel" in parsed or (settings.DEBUG and not settings.LOGGING):  # then a part chooses INFO itself
+        return words
+    return ["-l", "INFO", *words]
 
 
 def server_command(*, plus: bool) -> str:

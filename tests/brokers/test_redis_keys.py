@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -209,6 +210,21 @@ def test_resumed_command__sends_each_line_once(
     assert again.code == 0, again.err
     assert 'The run "run" goes on after line 7.' in again.err
     assert place.client.llen(f"{place.prefix}celery") == 9
+
+
+def test_purge__takes_the_messages_of_one_task_and_then_the_rest(
+    place: Place, made: Celery, elsewhere: Callable[..., str], typed: Callable[..., Ran]
+) -> None:
+    name = elsewhere(broker_url=place.url, broker_transport_options=place.options)
+    for n in range(6):
+        made.send_task("shop.add" if n % 2 else "shop.other", (n,), queue="celery")
+    words = ("purgequeue", "celery", "-A", name, "--noinput")
+    one = typed(*words, "--task", "shop.add")
+    assert (one.code, one.out.split()[-3:]) == (0, ["celery", "3", "3"]), one.err
+    tasks = [json.loads(raw)["headers"]["task"] for raw in place.client.lrange(f"{place.prefix}celery", 0, -1)]
+    assert tasks == ["shop.other"] * 3
+    assert typed(*words).out.split()[-3:] == ["celery", "3", "0"]
+    assert [key for key in keys(place) if "celery" in key and "binding" not in key] == []
 
 
 def test_user_that_may_not_write_the_mark__is_told_which_key_to_allow(

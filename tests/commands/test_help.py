@@ -17,6 +17,7 @@ FULL = "stdout cannot be written: No space left on device.\nHint: make room, or 
 COMMANDS = [
     "completion",
     "enqueue",
+    "purgequeue",
     "runbeat",
     "rundev",
     "runtask",
@@ -52,6 +53,7 @@ def test_help__of_manage_py_on_a_full_disk(capsys: pytest.CaptureFixture[str]) -
     [
         ("enqueue", "--args --kwargs --queue --countdown --eta --expires --priority --task-id"),
         ("showtasks", "--all --json --app"),
+        ("purgequeue", "--task --dry-run --noinput --json --app"),
         ("showschedule", "--next --at --overdue --scheduler --json --app"),
         ("taskdoctor", "--live --json --app"),
         ("taskresult", "--wait --timeout --interval --json --app"),

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tasktools.exceptions import ProjectError
@@ -25,6 +27,109 @@ def test_level__with_debug_is_info(site: Site, settings: str, words: tuple[str, 
     ran = site.minimal(settings=settings).manage(*DRAIN, *words)
     assert (" ready." in ran.stderr + ran.stdout) is shown
     assert ran.returncode == 0
+
+
+TALE = """
+from celery import shared_task
+
+@shared_task
+def add(x, y):
+    return x + y
+
+@shared_task
+def fail():
+    raise ValueError("no\\x1b[31m moon")
+
+@shared_task(bind=True)
+def again(self):
+    raise self.retry(countdown=60)
+"""
+
+
+def told(site: Site, *words: str, pool: str = "solo") -> str:
+    """Send three tasks, and return what a worker says that ends when it has run them."""
+    site.write("shop/tasks.py", TALE)
+    for call in (["add", "2", "2"], ["fail"], ["again"]):
+        assert site.manage("enqueue", *call, "--task-id", f"{call[0]}-12345-more").returncode == 0
+    options = ("--noreload", "--max-tasks", "3", "-P", pool, "-c", "1", "--without-mingle", "--without-gossip")
+    ran = site.manage("runworker", *options, *words)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stderr
+
+
+@pytest.mark.parametrize("pool", ["solo", "threads", "prefork"])
+def test_development__a_line_when_a_task_begins_and_when_it_ends(site: Site, pool: str) -> None:
+    """Celery's own lines of the same are gone; a traceback stays."""
+    err = told(site.minimal(), pool=pool)
+    lines = [
+        re.sub(r"\d+\.\d{3} s", "T s", each[23:])
+        for each in err.splitlines()
+        if each.startswith("[") and "/" in each[:5]
+    ]
+    assert lines[:6] == [
+        "shop.tasks.add add-1234 started",
+        "shop.tasks.add add-1234 succeeded after T s",
+        "shop.tasks.fail fail-123 started",
+        "shop.tasks.fail fail-123 failed after T s: ValueError: no\\x1b[31m moon",
+        "shop.tasks.again again-12 started",
+        "shop.tasks.again again-12 will be tried again after T s: Retry in 60s",
+    ]
+    assert re.search(r"^celery@\S+ ready\. Quit with CONTROL-C\.$", err, re.MULTILINE)
+    assert err.count(" ready.") == err.count("raised unexpected: ") == 1
+    assert [text for text in (" received\n", " succeeded in ", " retry: ") if text in err] == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ("", ("-l", "INFO")),
+        (LOGGING, ()),
+        ("LOGGING_CONFIG = None", ()),
+        ("", ("--celery-logging",)),
+    ],
+)
+def test_development__lines_of_celery_stay_where_somebody_has_chosen(
+    site: Site, settings: str, words: tuple[str, ...]
+) -> None:
+    err = told(site.minimal(settings=settings), *words)
+    assert " started" not in err
+    assert "CONTROL-C" not in err
+    assert err.count("shop.tasks.add[add-12345-more] received") == err.count(" succeeded in ") == 1
+
+
+def test_development__not_with_debug_off(site: Site) -> None:
+    settings = "DEBUG = False\nALLOWED_HOSTS = ['*']\nCELERY_BROKER_URL = 'memory://'"
+    ran = site.minimal(settings=settings).manage(*DRAIN)
+    assert (ran.returncode, "CONTROL-C" in ran.stderr, " ready." in ran.stderr) == (0, False, False)
+
+
+def test_development__a_part_of_rundev_does_not_say_how_to_quit(site: Site) -> None:
+    ran = site.minimal().manage(*DRAIN, env={reports.VARIABLE: "1"})
+    assert (" ready." in ran.stderr, "CONTROL-C" in ran.stderr) == (True, False)
+
+
+def test_development__handlers_of_the_project_get_all_records(site: Site) -> None:
+    site.minimal()
+    more = """
+import logging
+from celery.signals import after_setup_logger
+
+@after_setup_logger.connect
+def add_file(logger, **kwargs):
+    logger.addHandler(logging.FileHandler("records"))
+"""
+    err = told_with(site, more)
+    records = (site.root / "records").read_text()
+    assert " succeeded in " in records
+    assert " received" in records
+    assert " succeeded in " not in err
+
+
+def told_with(site: Site, more: str) -> str:
+    site.write("shop/more.py", more)
+    site.write("shop/tasks.py", "from shop import more\n" + TALE)
+    assert site.manage("enqueue", "add", "2", "2").returncode == 0
+    return site.manage(*DRAIN).stderr
 
 
 @pytest.mark.parametrize("disables", [False, pytest.param(True, marks=pytest.mark.fresh)])

@@ -12,7 +12,7 @@ from tasktools.discovery import celery_app
 from tasktools.environment import monkey
 from tasktools.environment.interrupts import signal_warning
 from tasktools.exceptions import UsageError
-from tasktools.management import become_green, become_supervisor, detaching, stop_options
+from tasktools.management import become_green, become_supervisor, detaching, stop_options, task_lines
 from tasktools.management.run_base import RunCommand, reloads
 from tasktools.supervisor.line import Line
 from tasktools.worker import reconnect, supervisor_client
@@ -77,6 +77,7 @@ class Command(RunCommand):
         self.stop.install(found.app, reconnect.install(found.app))
         if warning := signal_warning():
             self.note(warning, style=self.style.WARNING)
+        task_lines.install(self, found.app, options)
         try:
             return super().start(found, words, options)
         finally:

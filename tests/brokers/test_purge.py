@@ -1,0 +1,156 @@
+"""The steps of a purge on Redis, while others push and pop."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+
+from tasktools.brokers import broker_of
+from tasktools.queues.purge import purger_of
+from tasktools.queues.purge_redis import RedisPurger
+
+pytestmark = pytest.mark.usefixtures("server_that_ends_with_the_suite")
+
+QUEUE = "purge-steps"
+DROP = "shop.drop"
+
+
+@pytest.fixture
+def purger(app: Any) -> Iterator[RedisPurger]:
+    broker = broker_of(app)
+    broker.prepare()
+    with broker.publishing_connection(5) as connection:
+        made = purger_of(connection)
+        assert isinstance(made, RedisPurger)
+        made.client.delete(*made.keys.lists(QUEUE))
+        yield made
+        made.client.delete(*made.keys.lists(QUEUE))
+
+
+def message(n: int, size: int = 0) -> bytes:
+    task = DROP if n % 3 else "shop.keep"
+    return json.dumps({"headers": {"id": n, "task": task}, "body": "x" * size, "properties": {}}).encode()
+
+
+def number(raw: bytes) -> int:
+    return int(json.loads(raw)["headers"]["id"])
+
+
+def waiting(purger: RedisPurger) -> list[int]:
+    """Return what waits, the oldest first."""
+    return [number(raw) for raw in reversed(purger.client.lrange(QUEUE, 0, -1))]
+
+
+def fill(purger: RedisPurger, count: int, size: int = 0) -> None:
+    for n in range(count):
+        purger.client.lpush(QUEUE, message(n, size))
+
+
+def always_changed(self: Any, key: str, *_: Any) -> None:
+    """Have the transaction fail as on a list that others change all the time."""
+
+
+@pytest.mark.parametrize("is_busy", [False, True])
+def test_remove__keeps_the_order_of_the_rest(
+    purger: RedisPurger, monkeypatch: pytest.MonkeyPatch, is_busy: bool
+) -> None:
+    """On a list that others change all the time, each message is removed for itself."""
+    if is_busy:
+        monkeypatch.setattr(RedisPurger, "_marked", always_changed)
+    fill(purger, 2000)
+    assert sum(purger.remove(QUEUE, DROP)) == 1333
+    assert waiting(purger) == list(range(0, 2000, 3))
+
+
+def test_remove__one_that_is_popped_in_the_middle_is_not_counted(
+    purger: RedisPurger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pop_first(self: Any, key: str, *_: Any) -> None:
+        if waiting(purger)[0] == 0:
+            assert [number(purger.client.rpop(QUEUE)) for _ in range(2)] == [0, 1]
+
+    fill(purger, 6)
+
+    monkeypatch.setattr(RedisPurger, "_marked", pop_first)
+    assert sum(purger.remove(QUEUE, DROP)) == 3
+    assert waiting(purger) == [3]
+
+
+def test_transaction__fails_if_somebody_changes_the_list(purger: RedisPurger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its places would be those of other messages."""
+    fill(purger, 6)
+    real = redis.client.Pipeline.multi
+
+    def push_first(self: Any) -> None:
+        other.lpush(QUEUE, message(6))
+        real(self)
+
+    other = redis.Redis(connection_pool=purger.client.connection_pool)
+    monkeypatch.setattr(redis.client.Pipeline, "multi", push_first)
+    chosen = frozenset(map(message, (1, 2, 4, 5)))
+    assert purger._marked(QUEUE, 0, 6, 1, chosen) is None
+    assert waiting(purger) == [0, 1, 2, 3, 4, 5, 6]
+
+
+def test_remove__while_others_push_and_pop(purger: RedisPurger) -> None:
+    fill(purger, 3000)
+    popped: list[int] = []
+    stop = threading.Event()
+    pushed = 3000
+
+    def push() -> None:
+        nonlocal pushed
+        while not stop.is_set():
+            purger.client.lpush(QUEUE, message(pushed))
+            pushed += 1
+
+    def pop() -> None:
+        while not stop.is_set():
+            raw = purger.client.rpop(QUEUE)
+            if raw is not None:
+                popped.append(number(raw))
+
+    threads = [threading.Thread(target=each) for each in (push, pop)]
+    for each in threads:
+        each.start()
+    removed = sum(purger.remove(QUEUE, DROP))
+    stop.set()
+    for each in threads:
+        each.join()
+    rest = popped + waiting(purger)
+    assert removed > 100
+    assert rest == sorted(set(rest))
+    assert len(rest) + removed == pushed
+    assert {n for n in range(pushed) if n % 3 == 0} <= set(rest)
+
+
+def test_remove__reads_few_of_large_messages_at_once(purger: RedisPurger, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(purger, 100, size=200_000)
+    sizes = []
+    real = purger._slice
+
+    def slice_of(*args: Any) -> Any:
+        found = real(*args)
+        sizes.append(len(found[0]))
+        return found
+
+    monkeypatch.setattr(purger, "_slice", slice_of)
+    assert sum(purger.remove(QUEUE, DROP)) == 66
+    assert max(sizes) <= 5
+    assert waiting(purger) == list(range(0, 100, 3))
+
+
+def test_tasks__are_counted_over_all_priorities(purger: RedisPurger) -> None:
+    fill(purger, 100)
+    [_, second, *_] = purger.keys.lists(QUEUE)
+    purger.client.lpush(second, message(1), b"garbage")
+    counted = sum(purger.tasks(QUEUE), start=type(next(purger.tasks(QUEUE)))())
+    assert counted == {DROP: 67, "shop.keep": 34}
+    assert sum(purger.remove(QUEUE, DROP)) == 67
+    assert purger.empty(QUEUE) == 35
+    assert purger.length(QUEUE, is_declared=True) == 0
