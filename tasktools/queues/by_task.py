@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -10,7 +10,10 @@ from tasktools.brokers.keys import Keys
 from tasktools.queues.messages import name_of
 
 #: How many messages a call reads at the most, and about how many bytes.
-SLICE, SLICE_BYTES = 500, 1_000_000
+SLICE, SLICE_BYTES = 200, 500_000
+
+#: How many calls are under way at once: the server reads while the answers before are counted here.
+AHEAD = 8
 
 #: More of one queue are read only if that is asked for.
 MOST = 1_000_000
@@ -31,27 +34,47 @@ class ByTask:
 def by_task(keys: Keys, queue: str, *, most: int | None = MOST) -> Iterator[ByTask]:
     """Yield what is counted so far, after each slice; it is always the same object. The next messages are counted first.
 
-    `most` is how many messages are read. They are read from the front on: new messages, which are added at the back, do not
-    shift the others.
+    `most` is how many messages are read.
     """
     found = ByTask()
     yield found
     for key in keys.lists(queue):
-        length, done, size = int(keys.client.llen(key)), 0, SLICE
+        length = int(keys.client.llen(key))
         wanted = length if most is None else min(length, most - found.read)
         found.unread += length - wanted
-        while done < wanted:
-            count = min(size, wanted - done)
-            messages = keys.client.lrange(key, -done - count, -done - 1)
-            done += count
-            if not messages:
-                break  # workers have taken the rest
+        for messages in slices(keys, key, wanted):
             found.counts.update(map(name_of, messages))
             found.read += len(messages)
-            size = _fitting(sum(map(len, messages)) / len(messages))
             yield found
 
 
-def _fitting(length: float) -> int:
-    """Return how many messages of this length a call may read."""
-    return max(1, min(SLICE, int(SLICE_BYTES / max(length, 1))))
+def slices(keys: Keys, key: str, wanted: int) -> Iterator[list[bytes]]:
+    """Yield the messages of a list from the front on: new ones, which are added at the back, do not shift the others.
+
+    The slices are smaller if the messages are long: this bounds the memory, and how long the server is busy with one call.
+    """
+    size, asked, under_way = 1, 0, deque[int]()
+    with keys.client.client() as single:  # one connection of the pool, which answers in the order of the calls
+        connection = single.connection
+        try:
+            while asked < wanted or under_way:
+                # Not before all is read: redis-py gives its buffer back only when that is empty.
+                is_read = not under_way
+                while is_read and asked < wanted and len(under_way) < AHEAD:
+                    count = min(size, wanted - asked)
+                    connection.send_command("LRANGE", key, -asked - count, -asked - 1)
+                    under_way.append(count)
+                    asked += count
+                messages = connection.read_response()
+                under_way.popleft()
+                if messages:  # else workers have taken them
+                    size = _fitting(max(map(len, messages)), size)
+                    yield messages
+        finally:
+            if under_way:
+                connection.disconnect()  # the answers that are not read must not be those of somebody else's calls
+
+
+def _fitting(longest: int, before: int) -> int:
+    """Return how many messages the next call may read. It is at most doubled, for the next ones may be longer."""
+    return max(1, min(SLICE, 2 * before, SLICE_BYTES // max(longest, 1)))
