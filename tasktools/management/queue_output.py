@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 UNKNOWN = "unknown"
 
 #: How much of the arguments of a message is shown, in characters.
-_LONGEST_ARGUMENTS = 60
+_LONGEST_ARGUMENTS = 40
 
 
 class Table(NamedTuple):
@@ -51,7 +51,7 @@ def tables(seen: Look, asked: Asked) -> Iterator[Table]:
         now = datetime.now(timezone.utc)
         rows = [row for each in seen.queues for row in _messages(each, now)]
         columns = ("QUEUE", "NEXT", "TASK", "ARGUMENTS", "AGE", "RETRIES", "PRIORITY", "ETA", "ID")
-        yield Table(columns, rows, ("PRIORITY", "ETA", "RETRIES", "AGE", "QUEUE", "ARGUMENTS"))
+        yield Table(columns, rows, ("PRIORITY", "ETA", "QUEUE", "RETRIES", "AGE", "ID"))
     if not (asked.by_task or asked.peek):
         yield _queues(seen.queues, measured=asked.interval is not None)
 
@@ -59,7 +59,9 @@ def tables(seen: Look, asked: Asked) -> Iterator[Table]:
 def _queues(queues: Sequence[QueueInfo], *, measured: bool) -> Table:
     columns = ["QUEUE", "READY", "UNACKED", "LATER", "CONSUMERS", "OLDEST", "TAKEN"]
     columns += ["IN/S", "OUT/S", "GROWTH/S"] * measured
-    return Table([*columns, "NOTE"], [_row(each, measured=measured) for each in queues], ("TAKEN", "LATER", "OUT/S"))
+    rows = [_row(each, measured=measured) for each in queues]
+    spare = ("TAKEN", "LATER", *["GROWTH/S"] * measured, "UNACKED")
+    return Table([*columns, "NOTE"], rows, spare)
 
 
 def _row(info: QueueInfo, *, measured: bool) -> Sequence[str]:
@@ -78,9 +80,9 @@ def _notes(info: QueueInfo) -> Iterator[str]:
     if info.exists is False:
         yield "does not exist"
     elif info.consumers == 0 and (info.ready or info.is_declared):
-        yield "nobody reads it"
+        yield "no consumer"
     if not info.is_declared:
-        yield "not declared here"
+        yield "undeclared"
 
 
 def _by_task(info: QueueInfo) -> Iterator[Sequence[str]]:
