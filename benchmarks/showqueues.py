@@ -33,7 +33,7 @@ CALL = Target(limit=20, unit="ms")
 PEEK = Target(limit=0.1, unit="s")
 MEMORY = Target(limit=5, unit="MB")
 
-FULL, EMPTY = "full", "empty"
+FULL, EMPTY = "full", "celery"
 TASKS = ("shop.tasks.add", "shop.tasks.mail", "shop.tasks.report")
 
 #: Calls that take longer are noted by the server, in microseconds.

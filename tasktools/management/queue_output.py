@@ -96,9 +96,7 @@ def _by_task(info: QueueInfo) -> Iterator[Sequence[str]]:
 
 def _messages(info: QueueInfo, now: datetime) -> Iterator[Sequence[str]]:
     for place, each in enumerate(info.messages or (), 1):
-        age = (
-            UNKNOWN if each.sent is None else span(timedelta(seconds=max(0, round((now - each.sent).total_seconds()))))
-        )
+        age = _span(None if each.sent is None else max(0.0, (now - each.sent).total_seconds()))
         told = (_number(each.retries), _number(each.priority), shown(each.eta or ""), shown(each.id or UNKNOWN))
         yield info.name, str(place), _task(each.task), _arguments(each), age, *told
 

@@ -159,12 +159,12 @@ def test_peek__in_the_order_in_which_a_worker_gets_them(send: Any, queue: str, a
 
 
 def test_peek__as_text(send: Any, queue: str, run_command: Run) -> None:
-    task_id = send(1, 2, timestamp=int(time.time()) - 5, retries=2)
+    task_id = send(1, 2, timestamp=int(time.time()) - 7265, retries=2)
     done = run_command("showqueues", queue, peek="10")
     [heading, line] = done.out.splitlines()
     assert heading.split() == ["QUEUE", "NEXT", "TASK", "ARGUMENTS", "AGE", "RETRIES", "PRIORITY", "ETA", "ID"]
     assert f"{queue}  1     {TASK}  (1, 2)" in line
-    assert line.split()[-3:] == ["2", "0", task_id]
+    assert line.split()[-7:] == ["2", "h", "1", "min", "2", "0", task_id]
 
 
 def test_by_task__counts_over_all_priorities(send: Any, queue: str, app: Any, run_command: Run) -> None:
