@@ -13,8 +13,9 @@ from redis.retry import Retry
 
 from tasktools.brokers import broker_of
 from tasktools.brokers.keys import Keys
-from tasktools.brokers.reach import connect, reach
-from tasktools.exceptions import ConfigurationError, NoTrace, TasktoolsError
+from tasktools.brokers.reach import HINT, connect, reach
+from tasktools.brokers.timeouts import TimedOut, within
+from tasktools.exceptions import ConfigurationError, NoTrace, TasktoolsError, Unreachable
 from tasktools.management.queue_options import Asked
 from tasktools.queues import depth
 from tasktools.queues.by_task import MOST, ByTask, by_task
@@ -26,6 +27,7 @@ from tasktools.startup import require_broker
 if TYPE_CHECKING:
     from celery import Celery
 
+    from tasktools.brokers.base import Broker
     from tasktools.discovery.celery_app import Found
     from tasktools.management.base import TasktoolsCommand
 
@@ -36,6 +38,9 @@ LIMIT = 4.5
 
 #: How long the workers' answers are waited for, in seconds. Nobody knows how many workers there are.
 PATIENCE = 1.0
+
+#: How long asking them may take besides, in seconds: less than a socket of LIMIT, so that a silent broker is seen here.
+_MARGIN = 2.5
 
 #: How long lies between two looks at what comes in and leaves, in seconds.
 _PAUSE = 0.1
@@ -140,17 +145,22 @@ def _less(after: int, before: int | None) -> int | None:
     return None if before is None else after - before
 
 
-def _answers(app: Celery, broker: Any) -> dict[str, list[str] | None]:
-    """Return the queues of each worker that answers, None for one that has not said them. It has a connection of its own."""
+def _answers(app: Celery, broker: Broker) -> dict[str, list[str] | None]:
+    """Return the queues of each worker that answers, None for one that has not said them. It has a connection of its own.
+
+    Nothing is known if this transport has no remote control, or its user may not use it.
+
+    Raises Unreachable when the broker does not answer.
+    """
+    connection = connect(broker, LIMIT)
     try:
-        connection = connect(broker, LIMIT)
-        try:
-            inspect: Any = app.control.inspect(timeout=PATIENCE, connection=connection)
-            said = reach(broker.name, LIMIT, inspect.active_queues)
-        finally:
-            connection.release()
-    except TasktoolsError:  # this transport has no remote control, or its user may not use it
+        inspect: Any = app.control.inspect(timeout=PATIENCE, connection=connection)
+        said = within(PATIENCE + _MARGIN, inspect.active_queues)
+    except TimedOut:
+        raise Unreachable(f"{broker.name} does not answer.", hint=HINT) from None
+    except Exception:  # noqa: BLE001 - whatever the transport raises
         return {}
+    connection.release()
     found: dict[str, list[str] | None] = {}
     for name, queues in said.items() if isinstance(said, Mapping) else ():
         is_list = isinstance(queues, list)

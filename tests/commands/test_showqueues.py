@@ -326,3 +326,14 @@ def test_eta__is_read_in_any_zone(send: Any, queue: str, run_command: Run) -> No
     send(1, eta=datetime.now(timezone.utc) + timedelta(hours=1))
     found = shown(run_command("showqueues", queue, peek="1", as_json=True), queue)
     assert found["messages"][0]["eta"].startswith(str(datetime.now(timezone.utc).year))
+
+
+def test_a_large_database__is_not_looked_at_in_full(
+    send: Any, queue: str, run_command: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasktools.queues.found.MOST_SCANS", 0)
+    send(1)
+    done = run_command("showqueues", as_json=True)
+    assert json.loads(done.out)["is_complete"] is False
+    assert "There may be more queues: not all keys were looked at." in json.loads(done.err)["warning"]
+    assert json.loads(run_command("showqueues", as_json=True, deep=True).out)["is_complete"] is True
