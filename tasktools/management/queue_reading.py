@@ -64,6 +64,11 @@ class Reading:
         self.broker.prepare()
 
     def __enter__(self) -> Reading:
+        self.connect()
+        return self
+
+    def connect(self) -> None:
+        """Connect to the broker, again if the connection is lost."""
         self.connection = connect(self.broker, LIMIT)
         self.keys: Keys | None = None
         if depth.is_redis(self.connection):
@@ -73,7 +78,6 @@ class Reading:
             self.connection.release()
             sentence = f"{self.broker.name} cannot show a message without handing it out."
             raise ConfigurationError(sentence, hint="--peek and --by-task need Redis or Valkey; leave them out")
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
         if kind is None:  # a server that has fallen silent says no goodbye

@@ -16,6 +16,7 @@ from kombu import Queue
 
 from tasktools.brokers import broker_of
 from tasktools.brokers.keys import Keys
+from tasktools.exceptions import Unreachable
 from tasktools.management import queue_reading
 from tests.conftest import Ran
 from tests.hostile import ENCODABLE, active, forged
@@ -320,6 +321,37 @@ def test_watch__shows_it_again(
         assert [each["queues"][0]["ready"] for each in documents] == [1, 2]
     else:
         assert [block.splitlines()[1].split()[1] for block in out.getvalue().split("\n\n")] == ["1", "2"]
+
+
+def test_watch__a_broker_that_is_away_for_a_while(
+    send: Any, queue: str, run_command: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send(1)
+    looks: list[int] = []
+    look = queue_reading.Reading.look
+
+    def look_or_fail(reading: Any) -> Any:
+        looks.append(1)
+        if len(looks) == 2:
+            raise Unreachable("The broker does not answer.")
+        return look(reading)
+
+    def sleep(seconds: float) -> None:
+        if len(looks) == 3:
+            raise Stop
+
+    monkeypatch.setattr(queue_reading.Reading, "look", look_or_fail)
+    monkeypatch.setattr("tasktools.management.queue_watch.time.sleep", sleep)
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.raises(Stop):
+        call_command("showqueues", queue, watch=True, as_json=True, stdout=out, stderr=err)
+    assert [json.loads(line)["queues"][0]["ready"] for line in out.getvalue().splitlines()] == [1, 1]
+    assert json.loads(err.getvalue())["warning"] == "The broker does not answer."
+
+
+def test_watch__a_broker_that_does_not_answer_the_first_time(elsewhere: Any, typed: Run) -> None:
+    name = elsewhere(broker_url=f"redis://127.0.0.1:{refusing_port()}/0")
+    assert typed("showqueues", "-A", name, "--watch").code == 69
 
 
 def test_eta__is_read_in_any_zone(send: Any, queue: str, run_command: Run) -> None:
