@@ -33,7 +33,7 @@ def findings(info: QueueInfo, asked: Asked) -> Iterator[str]:
     if asked.max_age is None or info.ready == 0:
         return
     if info.oldest is None:
-        yield f"{name}: how long its oldest message has waited is not known, so --max-age cannot be checked."
+        yield f"{name}: neither the broker nor the message says how long the oldest has waited, so --max-age cannot be checked."
     elif info.oldest > asked.max_age:
         yield f"{name}: its oldest message has waited for {_span(info.oldest)}, longer than {_span(asked.max_age)}."
 
