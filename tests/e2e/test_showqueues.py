@@ -16,6 +16,11 @@ from tests.support import Site, wait_for
 TASKS = """
 import os, time
 from celery import shared_task
+from celery.signals import before_task_publish
+
+@before_task_publish.connect
+def stamp(properties, **kwargs):  # as docs/commands/showqueues.md has it
+    properties.setdefault("timestamp", int(time.time()))
 
 @shared_task
 def hold(number=0):
@@ -63,6 +68,7 @@ def test_redis__what_a_worker_runs_and_holds(site: Site) -> None:
     assert (celery["ready"], celery["unacked"], celery["later"], celery["consumers"]) == (0, 2, 1, 1)
     assert 0 < celery["oldest_taken"] < 60
     assert (mails["ready"], mails["unacked"], mails["consumers"], mails["is_declared"]) == (3, 0, 0, False)
+    assert 0 <= mails["oldest"] < 60
 
 
 def test_rabbitmq__what_the_protocol_says(site: Site, rabbitmq: RabbitMQ) -> None:
