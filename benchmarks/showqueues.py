@@ -31,7 +31,7 @@ LOOK = Target(limit=1.2)
 RATE = Target(limit=100_000, at_least=True)
 CALL = Target(limit=20, unit="ms")
 PEEK = Target(limit=0.1, unit="s")
-MEMORY = Target(limit=5, unit="MB")
+MEMORY = Target(limit=10, unit="MB")
 
 FULL, EMPTY = "full", "celery"
 TASKS = ("shop.tasks.add", "shop.tasks.mail", "shop.tasks.report")
