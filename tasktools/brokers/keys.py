@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import redis
 
@@ -26,6 +26,16 @@ MOST_SCANS = 100
 
 #: The characters with a special meaning in a pattern of SCAN.
 _SPECIAL = re.compile(r"([*?\[\]\\^-])")
+
+
+class Binding(NamedTuple):
+    """A queue that gets the messages of an exchange with this routing key, or with one that matches the pattern."""
+
+    exchange: str
+    routing_key: str
+    #: A regular expression; "" if the exchange takes none.
+    pattern: str
+    queue: str
 
 
 class Keys:
@@ -66,20 +76,28 @@ class Keys:
         return found
 
     def queues(self) -> Iterator[str]:
-        """Yield the queues that any producer has made (`enqueue --queue` makes one).
+        """Yield the queues that any producer has made (`enqueue --queue` makes one)."""
+        yield from (binding.queue for binding in self.bindings())
+
+    def bindings(self) -> Iterator[Binding]:
+        """Yield the bindings of queues to exchanges. In a large database, only the first keys are read.
 
         kombu keeps the bindings of each exchange in a set. Each binding is `routing key SEP pattern SEP queue`
-        (kombu.transport.redis.Channel._queue_bind). In a large database, only the first keys are read.
+        (kombu.transport.redis.Channel._queue_bind).
         """
-        pattern = _SPECIAL.sub(r"\\\1", self.full(self.channel.keyprefix_queue % "")) + "*"
+        begin = self.full(self.channel.keyprefix_queue % "")
+        pattern = _SPECIAL.sub(r"\\\1", begin) + "*"
         cursor, tables = 0, []
         for _ in range(MOST_SCANS):
             cursor, some = self.client.scan(cursor, match=pattern, count=1000)
             tables += some
             if not cursor:
                 break
-        bindings = (binding for table in tables for binding in self.client.smembers(table))
-        yield from (binding.decode().split(self.channel.sep)[-1] for binding in bindings)
+        for table in tables:
+            exchange = table.decode(errors="surrogateescape").removeprefix(begin)
+            for member in self.client.smembers(table):
+                parts = member.decode(errors="surrogateescape").split(self.channel.sep)
+                yield Binding(exchange, parts[0], parts[1] if len(parts) > 2 else "", parts[-1])
 
     def reserved(self) -> Iterator[bytes]:
         """Yield the messages that workers have taken and not acknowledged."""

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import redis
 
 from tasktools.brokers.keys import Keys
+from tasktools.brokers.listeners import clients, listening
 from tasktools.doctor.findings import Line, error, listed
-
-#: The commands in which a worker of kombu waits for messages.
-_WAITING = frozenset({"brpop", "bzpopmin"})
 
 _DATABASE = re.compile(r"db(\d+)")
 
@@ -38,20 +34,6 @@ def elsewhere(keys: Keys, control: str) -> dict[int, set[str]]:
             if names:
                 found[database] = names
     return found
-
-
-def clients(client: Any) -> list[Mapping[str, Any]] | None:
-    """Return the clients of a server; None if its user may not ask."""
-    with contextlib.suppress(redis.exceptions.ResponseError):
-        return list(client.client_list())
-    return None
-
-
-def listening(clients: Iterable[Mapping[str, Any]] | None) -> set[int] | None:
-    """Return the databases in which a client waits for messages; None if nobody knows the clients."""
-    if clients is None:
-        return None
-    return {int(each.get("db", 0)) for each in clients if str(each.get("cmd", "")).lower() in _WAITING}
 
 
 def _bound(keys: Keys, database: int, control: str) -> set[str]:

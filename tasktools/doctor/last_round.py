@@ -7,11 +7,13 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tasktools.brokers.keys import Keys
+from tasktools.brokers.listeners import clients, listening
 from tasktools.brokers.timeouts import TimedOut
 from tasktools.doctor import broker, databases, messages, queues, workers
 from tasktools.doctor.findings import Line, ok, warning
 from tasktools.doctor.messages import Sent
 from tasktools.doctor.together import together
+from tasktools.queues.depth import Depth
 from tasktools.results.backend import backend_name
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ class LastRound:
         self.tasks = tasks
         self.workers = answered
         self.names: set[str] = set()
-        self.depths: dict[str, queues.Depth] = {}
+        self.depths: dict[str, Depth] = {}
         self.sent: list[Sent] = []
         self.taken: list[Line] = []
         #: What the stopwatch says.
@@ -86,7 +88,7 @@ class LastRound:
         return [name for name in self.names if self._is_listened_to(name, used)] if listens else []
 
     def _is_listened_to(self, name: str, used: Collection[str]) -> bool:
-        consumers = self.depths.get(name, queues.Depth()).consumers
+        consumers = self.depths.get(name, Depth()).consumers
         return name in used if consumers is None else consumers > 0
 
     def _measure(self, found: Opened, targets: list[str], deadline: float, *, has_results: bool) -> None:
@@ -138,7 +140,7 @@ class LastRound:
         if elsewhere:
             self.absent = [databases.line(here, elsewhere)]
             return False
-        return here in (databases.listening(databases.clients(keys.client)) or ())
+        return here in (listening(clients(keys.client)) or ())
 
 
 _TOO_LATE = "The messages to the queues were not measured in time."

@@ -4,53 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from tasktools.beat.words import span
 from tasktools.brokers.keys import Keys
-from tasktools.brokers.portable import queue_length
 from tasktools.doctor.broker import Opened
 from tasktools.doctor.findings import Line, error, ok, warning
+from tasktools.queues.depth import Depth, read
 
 if TYPE_CHECKING:
     from celery import Celery
 
 
-@dataclass(frozen=True, kw_only=True)
-class Depth:
-    """What a broker knows of a queue; None for what it does not."""
-
-    waiting: int | None = None
-    consumers: int | None = None
-
-
 def ask(found: Opened, queues: Collection[str], into: dict[str, Depth]) -> None:
-    """Ask the broker for the queues, in as few round trips as it allows. One that does not exist is empty."""
-    if found.is_redis:
-        keys = Keys(found.connection.default_channel)
-        into.update({queue: Depth(waiting=length) for queue, length in keys.lengths(queues).items()})
-    elif found.is_amqp:
-        _declared(found, queues, into)
+    """Ask the broker for the queues. One that does not exist is empty; where a look is billed, nothing is known."""
+    if found.is_cheap:
+        read(found.connection, queues, into)
     else:
-        for queue in sorted(queues):
-            into[queue] = Depth(waiting=queue_length(found.connection, queue) if found.is_cheap else None)
-
-
-def _declared(found: Opened, queues: Collection[str], into: dict[str, Depth]) -> None:
-    """Ask for queues in one channel, and in a new one after each queue that does not exist: this closes the channel."""
-    left = sorted(queues)
-    while left:
-        with found.connection.channel() as channel:
-            try:
-                while left:
-                    declared = channel.queue_declare(left[0], passive=True)
-                    into[left.pop(0)] = Depth(
-                        waiting=int(declared.message_count), consumers=int(declared.consumer_count)
-                    )
-            except found.connection.channel_errors:
-                into[left.pop(0)] = Depth(waiting=0, consumers=0)
+        into.update({queue: Depth() for queue in queues})
 
 
 def lines(

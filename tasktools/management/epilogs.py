@@ -145,6 +145,19 @@ EPILOGS = {
             130: "interrupted: Ctrl+C, SIGTERM or SIGHUP; what was removed until then is printed",
         },
     ),
+    "showqueues": _epilog(
+        (
+            ("showqueues", "each queue that is declared, read or holds anything"),
+            ("showqueues mails --by-task", "what waits there, by the name of the task"),
+            ("showqueues mails --peek 10", "the ten messages that workers get next"),
+            ("showqueues --max 1000 --max-age 5m", "for an alert: exit code 1 if a queue is longer or older"),
+        ),
+        {
+            0: "",
+            1: f"a queue is above --max or --max-age, or nobody can know that; or {_UNIMPORTABLE}",
+            **dict.fromkeys((2, 4, 69, 74, 130), ""),
+        },
+    ),
     "taskdoctor": _epilog(
         (
             ("taskdoctor", "the app, the settings and where they come from, the tasks, the checks"),

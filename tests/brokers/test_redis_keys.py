@@ -18,10 +18,15 @@ from kombu import Exchange, Queue
 from tasktools import conf
 from tasktools.arguments.call import Call
 from tasktools.brokers import broker_of
+from tasktools.brokers.keys import Keys
 from tasktools.brokers.portable import queue_length
 from tasktools.exceptions import ArgumentError
 from tasktools.publishing.batch import Publisher, enqueue_many
 from tasktools.publishing.checkpoint import Progress, Run
+from tasktools.queues.by_task import by_task
+from tasktools.queues.look import look
+from tasktools.queues.peek import peek
+from tasktools.queues.rates import Sampler
 from tests import servers
 from tests.conftest import Ran
 
@@ -170,6 +175,31 @@ def test_message__is_found_in_its_queue_and_with_its_worker(made: Celery) -> Non
         channel.close()
     assert [found[each].place for each in batch.ids] == ["queued", "reserved"]
     assert found[batch.ids[0]].queue == calls[0].options["queue"]
+
+
+def test_look__finds_what_waits_and_what_is_taken(place: Place, made: Celery) -> None:
+    options = ({"queue": "celery"}, {"queue": "celery", "priority": 9}, {"queue": "mails"}, {"queue": "mails"})
+    list(enqueue_many(made, [Call(task="shop.add", args=(n,), options=each) for n, each in enumerate(options)]))
+    place.client.rename(f"{place.prefix}mails", f"{place.prefix}moved")
+    made.amqp.queues.pop("mails", None)
+    with made.connection_for_read() as connection:
+        channel = connection.default_channel
+        assert channel.basic_get("celery") is not None
+        found = {each.name: each for each in look(made, connection, {}).queues}
+        by_name = Keys(channel)
+        assert [each.task for each in peek(by_name, "moved", 10)] == ["shop.add"] * 2
+        *_, counted = by_task(by_name, "moved")
+        sampler = Sampler(keys=by_name, queues=["celery", "moved"])
+        sampler.sample()
+        sampler.sample()
+        channel.close()
+    assert (counted.counts, counted.unread) == ({"shop.add": 2}, 0)
+    assert (found["celery"].ready, found["celery"].unacked, found["celery"].later) == (1, 1, 0)
+    assert (found["moved"].ready, found["moved"].is_declared, found["celery"].is_declared) == (2, False, True)
+    assert found["mails"].ready == 0  # it is bound
+    may_ask = "secret" not in place.url
+    assert found["moved"].consumers == (0 if may_ask else None)
+    assert sampler.flows["moved"].added == 0
 
 
 def test_publish__reaches_subscribers_of_a_fanout_exchange(place: Place, made: Celery) -> None:

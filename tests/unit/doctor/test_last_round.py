@@ -186,8 +186,8 @@ def on_redis(monkeypatch: pytest.MonkeyPatch) -> Any:
         keys = SimpleNamespace(client=Client(here, waiting))
         channel = SimpleNamespace() if visibility is None else SimpleNamespace(visibility_timeout=visibility)
         monkeypatch.setattr(last_round, "Keys", lambda held: keys)
-        monkeypatch.setattr(databases, "clients", lambda client: client.waiting)
-        monkeypatch.setattr(databases, "listening", lambda waiting: None if waiting is None else {waiting})
+        monkeypatch.setattr(last_round, "clients", lambda client: client.waiting)
+        monkeypatch.setattr(last_round, "listening", lambda waiting: None if waiting is None else {waiting})
         monkeypatch.setattr(databases, "elsewhere", lambda found, control: {"celery.pidbox": others or {}}[control])
         return SimpleNamespace(is_redis=True, connection=SimpleNamespace(default_channel=channel))
 

@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from tasktools.brokers import listeners
 from tasktools.doctor import databases, queues
-from tasktools.doctor.queues import Depth, lines, oldest_taken
+from tasktools.doctor.queues import lines, oldest_taken
+from tasktools.queues.depth import Depth
 
 
 @pytest.mark.parametrize(
@@ -74,9 +76,9 @@ def test_names__those_that_are_declared_and_those_of_the_tasks() -> None:
 
 def test_listening__the_databases_of_clients_that_wait() -> None:
     clients = [{"db": "3", "cmd": "brpop"}, {"db": "4", "cmd": "get"}, {"db": 5, "cmd": "BRPOP"}, {}]
-    assert databases.listening(clients) == {3, 5}
-    assert databases.listening(None) is None
-    assert databases.listening([]) == set()
+    assert listeners.listening(clients) == {3, 5}
+    assert listeners.listening(None) is None
+    assert listeners.listening([]) == set()
 
 
 def test_databases__are_named_with_their_workers() -> None:
@@ -87,59 +89,17 @@ def test_databases__are_named_with_their_workers() -> None:
     )
 
 
-class Channel:
-    """A channel of py-amqp: two queues exist. The error for another closes the channel."""
-
-    opened: list[Channel]
-
-    def __enter__(self) -> Channel:
-        self.is_open = True
-        self.opened.append(self)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.is_open = False
-
-    def queue_declare(self, queue: str, *, passive: bool) -> Any:
-        assert passive
-        assert self.is_open
-        if queue not in ("mails", "celery"):
-            self.is_open = False
-            raise LookupError
-        return SimpleNamespace(message_count=3, consumer_count=2)
-
-
-def opened(**kind: bool) -> Any:
-    Channel.opened = []
-    connection = SimpleNamespace(channel=Channel, channel_errors=(LookupError,), default_channel="default")
-    return SimpleNamespace(connection=connection, **{"is_redis": False, "is_amqp": False, "is_cheap": True, **kind})
-
-
-def test_ask__rabbitmq_in_one_channel_and_a_new_one_after_an_error() -> None:
-    depths: dict[str, Depth] = {}
-    queues.ask(opened(is_amqp=True), ["mails", "any", "celery"], depths)
-    there = Depth(waiting=3, consumers=2)
-    assert depths == {"any": Depth(waiting=0, consumers=0), "celery": there, "mails": there}
-    assert len(Channel.opened) == 2
-
-
-def test_ask__redis_in_one_round_trip(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Any] = []
-
-    def lengths(names: Any) -> dict[str, int]:
-        asked.append(names)
-        return dict.fromkeys(names, 7)
-
-    monkeypatch.setattr(queues, "Keys", lambda channel: SimpleNamespace(lengths=lengths))
-    depths: dict[str, Depth] = {}
-    queues.ask(opened(is_redis=True), ["mails", "celery"], depths)
-    assert depths == {"mails": Depth(waiting=7), "celery": Depth(waiting=7)}
-    assert asked == [["mails", "celery"]]
-
-
 @pytest.mark.parametrize(("is_cheap", "depth"), [(True, Depth(waiting=7)), (False, Depth())])
-def test_ask__another_kind_of_broker(monkeypatch: pytest.MonkeyPatch, is_cheap: bool, depth: Depth) -> None:
-    found, depths = opened(is_cheap=is_cheap), dict[str, Depth]()
-    monkeypatch.setattr(queues, "queue_length", lambda asked, name: 7 if asked is found.connection else None)
+def test_ask__where_a_look_is_billed_nothing_is_known(
+    monkeypatch: pytest.MonkeyPatch, is_cheap: bool, depth: Depth
+) -> None:
+    found: Any = SimpleNamespace(connection="kombu's", is_cheap=is_cheap)
+
+    def read(connection: Any, names: Any, into: dict[str, Depth]) -> None:
+        assert connection == "kombu's"
+        into.update(dict.fromkeys(names, Depth(waiting=7)))
+
+    monkeypatch.setattr(queues, "read", read)
+    depths = dict[str, Depth]()
     queues.ask(found, ["mails"], depths)
     assert depths == {"mails": depth}

@@ -1,0 +1,129 @@
+"""What showqueues prints: the queues as tables or as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, NamedTuple
+
+from tasktools.arguments.names import shown
+from tasktools.beat.words import span
+from tasktools.management.queue_options import Asked
+from tasktools.queues.look import Look, QueueInfo
+from tasktools.queues.messages import Message
+
+if TYPE_CHECKING:
+    from tasktools.management.base import TasktoolsCommand
+
+UNKNOWN = "unknown"
+
+#: How much of the arguments of a message is shown, in characters.
+_LONGEST_ARGUMENTS = 40
+
+
+class Table(NamedTuple):
+    columns: Sequence[str]
+    rows: list[Sequence[str]]
+    #: What a narrow terminal does without, the first one first.
+    spare: Sequence[str] = ()
+
+
+def show(command: TasktoolsCommand, seen: Look, asked: Asked, *, no_color: bool) -> None:
+    """Print the queues."""
+    if command.as_json:
+        command.print_json({"queues": seen.queues, "is_complete": seen.is_complete})
+        return
+    for place, table in enumerate(tables(seen, asked)):
+        if place:
+            command.print_line("")
+        command.print_table(table.columns, table.rows, spare=table.spare, no_color=no_color)
+    for each in seen.queues:
+        if each.unread:
+            command.note(f'"{each.name}": {each.unread:,} more messages were not read. --deep reads all.')
+
+
+def tables(seen: Look, asked: Asked) -> Iterator[Table]:
+    """Yield what is asked for: the tasks, the messages, or the queues themselves."""
+    if asked.by_task:
+        rows = [row for each in seen.queues for row in _by_task(each)]
+        yield Table(("QUEUE", "TASK", "WAITING", "SHARE"), rows)
+    if asked.peek:
+        now = datetime.now(timezone.utc)
+        rows = [row for each in seen.queues for row in _messages(each, now)]
+        columns = ("QUEUE", "NEXT", "TASK", "ARGUMENTS", "AGE", "RETRIES", "PRIORITY", "ETA", "ID")
+        yield Table(columns, rows, ("PRIORITY", "ETA", "QUEUE", "RETRIES", "AGE", "ID"))
+    if not (asked.by_task or asked.peek):
+        yield _queues(seen.queues, measured=asked.interval is not None)
+
+
+def _queues(queues: Sequence[QueueInfo], *, measured: bool) -> Table:
+    columns = ["QUEUE", "READY", "UNACKED", "LATER", "CONSUMERS", "OLDEST", "TAKEN"]
+    columns += ["IN/S", "OUT/S", "GROWTH/S"] * measured
+    rows = [_row(each, measured=measured) for each in queues]
+    spare = ("TAKEN", "LATER", *["GROWTH/S"] * measured, "UNACKED")
+    return Table([*columns, "NOTE"], rows, spare)
+
+
+def _row(info: QueueInfo, *, measured: bool) -> Sequence[str]:
+    rates = (_rate(info.added), _rate(info.taken), _rate(info.growth, sign="+")) if measured else ()
+    return (
+        info.name,
+        *map(_number, (info.ready, info.unacked, info.later, info.consumers)),
+        "" if info.ready == 0 else _span(info.oldest),
+        "" if info.unacked == 0 else _span(info.oldest_taken),
+        *rates,
+        ", ".join(_notes(info)),
+    )
+
+
+def _notes(info: QueueInfo) -> Iterator[str]:
+    if info.exists is False:
+        yield "does not exist"
+    elif info.consumers == 0 and (info.ready or info.is_declared):
+        yield "no consumer"
+    if not info.is_declared:
+        yield "undeclared"
+
+
+def _by_task(info: QueueInfo) -> Iterator[Sequence[str]]:
+    counts = info.tasks or {}
+    whole = sum(counts.values())
+    for task, count in counts.items():
+        yield info.name, _task(task), f"{count:,}", f"{count / whole:.1%}"
+    if info.unread:
+        yield info.name, "(not read)", f"{info.unread:,}", ""
+
+
+def _messages(info: QueueInfo, now: datetime) -> Iterator[Sequence[str]]:
+    for place, each in enumerate(info.messages or (), 1):
+        age = _span(None if each.sent is None else max(0.0, (now - each.sent).total_seconds()))
+        told = (_number(each.retries), _number(each.priority), shown(each.eta or ""), shown(each.id or UNKNOWN))
+        yield info.name, str(place), _task(each.task), _arguments(each), age, *told
+
+
+def _task(name: str | None) -> str:
+    return "(no task of Celery)" if name is None else shown(name, 120)
+
+
+def _arguments(message: Message) -> str:
+    """Return the arguments as a call has them, as far as the message shows them."""
+    if message.args is None and message.kwargs is None:
+        return UNKNOWN
+    parts = [message.args or "()", *([message.kwargs] if message.kwargs not in (None, "{}") else [])]
+    return shown(" ".join(parts), _LONGEST_ARGUMENTS)
+
+
+def _number(value: int | None) -> str:
+    return UNKNOWN if value is None else f"{value:,}"
+
+
+def _rate(value: float | None, *, sign: str = "") -> str:
+    return UNKNOWN if value is None else f"{value:{sign},.1f}"
+
+
+def _span(seconds: float | None) -> str:
+    """Return a length of time in two units at the most."""
+    if seconds is None:
+        return UNKNOWN
+    unit = 1 if seconds < 3600 else 60 if seconds < 86400 else 3600
+    return span(timedelta(seconds=seconds // unit * unit))

@@ -1,0 +1,184 @@
+"""What showqueues reads: each question to the broker has a limit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from tasktools.brokers import broker_of
+from tasktools.brokers.keys import Keys
+from tasktools.brokers.reach import HINT, connect, reach
+from tasktools.brokers.timeouts import TimedOut, within
+from tasktools.exceptions import ConfigurationError, NoTrace, TasktoolsError, Unreachable
+from tasktools.management.queue_options import Asked
+from tasktools.queues import depth
+from tasktools.queues.by_task import MOST, ByTask, by_task
+from tasktools.queues.look import Look, QueueInfo, look
+from tasktools.queues.peek import peek
+from tasktools.queues.rates import Sampler
+from tasktools.startup import require_broker
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+    from tasktools.brokers.base import Broker
+    from tasktools.discovery.celery_app import Found
+    from tasktools.management.base import TasktoolsCommand
+
+T = TypeVar("T")
+
+#: How long the broker may take for one answer, in seconds.
+LIMIT = 4.5
+
+#: How long the workers' answers are waited for, in seconds. Nobody knows how many workers there are.
+PATIENCE = 1.0
+
+#: How long asking them may take besides, in seconds: less than a socket of LIMIT, so that a silent broker is seen here.
+_MARGIN = 2.5
+
+#: How long lies between two looks at what comes in and leaves, in seconds.
+_PAUSE = 0.1
+
+#: How often it is said how far the count is, in seconds.
+_PERIOD = 5.0
+
+
+class Reading:
+    """The queues of an app whose tasks the command has loaded. Use it as a context manager.
+
+    Raises ConfigurationError, NoTrace for a queue that nobody knows, and Unreachable when the broker does not answer.
+    """
+
+    def __init__(self, command: TasktoolsCommand, found: Found, asked: Asked) -> None:
+        require_broker(found)
+        self.command = command
+        self.app = found.app
+        self.asked = asked
+        self.broker = broker_of(found.app)
+        self.broker.prepare()
+
+    def __enter__(self) -> Reading:
+        self.connect()
+        return self
+
+    def connect(self) -> None:
+        """Connect to the broker, again if the connection is lost."""
+        self.connection = connect(self.broker, LIMIT)
+        self.keys: Keys | None = None
+        if depth.is_redis(self.connection):
+            self.keys = Keys(self.connection.default_channel)
+            self.keys.client.set_retry(Retry(NoBackoff(), 0))  # or a server that is silent is asked four times
+        elif self.asked.peek or self.asked.by_task:
+            self.connection.release()
+            sentence = f"{self.broker.name} cannot show a message without handing it out."
+            raise ConfigurationError(sentence, hint="--peek and --by-task need Redis or Valkey; leave them out")
+
+    def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
+        if kind is None:  # a server that has fallen silent says no goodbye
+            reach(self.broker.name, LIMIT, self.connection.release)
+
+    def look(self) -> Look:
+        """Look at the queues once."""
+        answers = _answers(self.app, self.broker)
+        first = self._look(answers)
+        if not self.asked.queues and first.is_complete is False:
+            hint = "--deep looks at all; a user of the broker that may not SCAN sees only the declared ones"
+            self.command.warn(TasktoolsError("There may be more queues: not all keys were looked at.", hint=hint))
+        if first.unknown and not self.asked.watch:
+            raise _unknown(first.unknown, self.app)
+        if self.asked.interval is None:
+            return replace(first, queues=list(map(self._detailed, first.queues)))
+        return replace(first, queues=list(map(self._detailed, self._measured(first, answers, self.asked.interval))))
+
+    def _look(self, answers: Mapping[str, Collection[str] | None]) -> Look:
+        asked = self.asked
+        return self._ask(lambda: look(self.app, self.connection, answers, names=asked.queues, deep=asked.deep))
+
+    def _ask(self, call: Callable[[], T]) -> T:
+        return reach(self.broker.name, LIMIT, call)
+
+    def _measured(self, first: Look, answers: Mapping[str, Collection[str] | None], interval: float) -> list[QueueInfo]:
+        """Return the queues as they are after an interval, with what came in and left each second."""
+        before = {each.name: each.ready for each in first.queues}
+        began = time.monotonic()
+        sampler = Sampler(keys=self.keys, queues=sorted(before)) if self.keys else None
+        while sampler is not None and (left := began + interval - time.monotonic()) > 0:
+            self._ask(sampler.sample)
+            time.sleep(min(_PAUSE, left))
+        time.sleep(max(0.0, began + interval - time.monotonic()))
+        if sampler is not None:
+            self._ask(sampler.sample)
+        seconds = time.monotonic() - began
+        found = []
+        for each in self._look(answers).queues:
+            flow = sampler.flows.get(each.name) if sampler else None
+            grown = None if each.ready is None else _less(each.ready, before.get(each.name))
+            added, taken = (flow.added, flow.taken) if flow else (None, None)
+            rates = [None if count is None else round(count / seconds, 3) for count in (added, taken, grown)]
+            found.append(replace(each, added=rates[0], taken=rates[1], growth=rates[2]))
+        return found
+
+    def _detailed(self, info: QueueInfo) -> QueueInfo:
+        """Return a queue with its tasks and its next messages, if these are asked for."""
+        keys, asked = self.keys, self.asked
+        if keys is not None and asked.by_task:
+            counted = self._counted(keys, info.name)
+            info = replace(info, tasks=dict(counted.counts.most_common()), unread=counted.unread)
+        if keys is not None and asked.peek:
+            info = replace(info, messages=self._ask(lambda: peek(keys, info.name, asked.peek)))
+        return info
+
+    def _counted(self, keys: Keys, queue: str) -> ByTask:
+        steps = by_task(keys, queue, most=None if self.asked.deep else MOST)
+        counted, said = ByTask(), time.monotonic()
+        while (step := self._ask(lambda: next(steps, None))) is not None:
+            counted = step
+            if time.monotonic() - said >= _PERIOD:
+                said = time.monotonic()
+                self.command.note(f'"{queue}": {counted.read:,} messages read.')
+        return counted
+
+
+def _less(after: int, before: int | None) -> int | None:
+    return None if before is None else after - before
+
+
+def _answers(app: Celery, broker: Broker) -> dict[str, list[str] | None]:
+    """Return the queues of each worker that answers, None for one that has not said them. It has a connection of its own.
+
+    Nothing is known if this transport has no remote control, or its user may not use it.
+
+    Raises Unreachable when the broker does not answer.
+    """
+    connection = connect(broker, LIMIT)
+    try:
+        inspect: Any = app.control.inspect(timeout=PATIENCE, connection=connection)
+        said = within(PATIENCE + _MARGIN, inspect.active_queues)
+    except TimedOut:
+        raise Unreachable(f"{broker.name} does not answer.", hint=HINT) from None
+    except Exception:  # noqa: BLE001 - whatever the transport raises
+        return {}
+    connection.release()
+    found: dict[str, list[str] | None] = {}
+    for name, queues in said.items() if isinstance(said, Mapping) else ():
+        is_list = isinstance(queues, list)
+        found[str(name)] = [str(each.get("name")) for each in queues if isinstance(each, Mapping)] if is_list else None
+    return found
+
+
+def _unknown(names: list[str], app: Celery) -> NoTrace:
+    from tasktools.arguments.names import close_matches, shown
+    from tasktools.registry.candidates import queue_names
+
+    close = close_matches(names[0], queue_names(app))
+    hint = f"did you mean {' or '.join(close)}?" if close else "manage.py showqueues lists all that can be found"
+    more = [
+        f'Nobody knows the queue "{shown(name)}": it is not declared, not read, and holds nothing.' for name in names
+    ]
+    return NoTrace(more[0], hint=hint, more=more[1:])

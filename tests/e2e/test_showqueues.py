@@ -1,0 +1,111 @@
+"""showqueues beside real workers, on Redis and on RabbitMQ, and drawn in a terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pexpect
+import pytest
+
+from tests.servers import RabbitMQ, started
+from tests.support import Site, wait_for
+
+TASKS = """
+import os, time
+from celery import shared_task
+from celery.signals import before_task_publish
+
+@before_task_publish.connect
+def stamp(properties, **kwargs):  # as docs/commands/showqueues.md has it
+    properties.setdefault("timestamp", int(time.time()))
+
+@shared_task
+def hold(number=0):
+    while not os.path.exists("go"):
+        time.sleep(0.05)
+
+@shared_task(acks_late=True)
+def late(number=0):
+    hold(number)
+"""
+
+
+@pytest.fixture(scope="module")
+def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
+    with started(RabbitMQ, tmp_path_factory.mktemp("rabbitmq")) as server:
+        yield server
+
+
+def queues(site: Site, *words: str) -> dict[str, Any]:
+    done = site.manage("showqueues", *words, "--json")
+    assert done.returncode == 0, done.stderr
+    return {each["name"]: each for each in json.loads(done.stdout)["queues"]}
+
+
+def begin(site: Site, settings: str = "") -> None:
+    """Start a worker that runs one task, has fetched more, holds one for later, and leaves others in another queue."""
+    site.minimal(settings=settings)
+    site.write("shop/tasks.py", TASKS)
+    worker = site.start_manage("runworker", "--noreload", "-l", "INFO", "-c", "1", "-P", "threads", "-Q", "celery")
+    worker.wait_for_output(" ready.")
+    for words in (("late",), ("late", "--countdown", "1h"), *[("hold", "--queue", "mails")] * 3):
+        assert site.manage("enqueue", *words).returncode == 0
+
+
+def end(site: Site) -> None:
+    (site.root / "go").touch()
+
+
+def test_redis__what_a_worker_runs_and_holds(site: Site) -> None:
+    begin(site)
+    wait_for(lambda: queues(site)["celery"]["unacked"] == 2)
+    found = queues(site)
+    end(site)
+    celery, mails = found["celery"], found["mails"]
+    assert (celery["ready"], celery["unacked"], celery["later"], celery["consumers"]) == (0, 2, 1, 1)
+    assert 0 < celery["oldest_taken"] < 60
+    assert (mails["ready"], mails["unacked"], mails["consumers"], mails["is_declared"]) == (3, 0, 0, False)
+    assert 0 <= mails["oldest"] < 60
+
+
+def test_rabbitmq__what_the_protocol_says(site: Site, rabbitmq: RabbitMQ) -> None:
+    begin(site, f"CELERY_BROKER_URL = {rabbitmq.url!r}\n")
+    wait_for(lambda: queues(site)["celery"]["ready"] == 0)
+    celery, mails = queues(site)["celery"], queues(site, "mails")["mails"]
+    assert (celery["ready"], celery["consumers"], celery["exists"]) == (0, 1, True)
+    assert (mails["ready"], mails["consumers"], mails["exists"]) == (3, 0, True)
+    for name in ("unacked", "later", "oldest", "oldest_taken"):
+        assert celery[name] is None
+        assert mails[name] is None
+    measured = queues(site, "mails", "--interval", "200ms")["mails"]
+    assert (measured["added"], measured["taken"], measured["growth"]) == (None, None, 0)
+
+    assert site.manage("showqueues", "mails", "--max", "2").returncode == 1
+    old = site.manage("showqueues", "mails", "--max-age", "1h")
+    assert old.returncode == 1
+    assert "--max-age cannot be checked" in old.stderr
+    missing = site.manage("showqueues", "no-such-queue")
+    assert missing.returncode == 4
+    assert 'Nobody knows the queue "no-such-queue"' in missing.stderr
+    peeked = site.manage("showqueues", "mails", "--peek", "1")
+    assert (peeked.returncode, peeked.stdout) == (2, "")
+    assert "cannot show a message without handing it out" in peeked.stderr
+    end(site)
+
+
+@pytest.mark.parametrize("size", [(24, 80), (60, 200)])
+def test_watch__in_a_terminal(site: Site, size: tuple[int, int]) -> None:
+    site.minimal()
+    assert site.manage("enqueue", "add", "1", "2", "--queue", "mails").returncode == 0
+    words = ["manage.py", "showqueues", "--watch"]
+    environment = {**site.variables(), "TERM": "xterm-256color"}
+    terminal = pexpect.spawn(sys.executable, words, cwd=site.root, env=environment, timeout=30, dimensions=size)
+    terminal.expect("mails")
+    terminal.expect("READY")  # it is drawn again
+    terminal.sendintr()
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 130

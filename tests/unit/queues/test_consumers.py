@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tasktools.brokers import listeners
+from tasktools.queues.consumers import consumers
+
+BOTH = {"one": ["mails", "celery"], "two": ["celery"]}
+
+
+@pytest.mark.parametrize(
+    ("answers", "waiting", "expected"),
+    [
+        (BOTH, 2, {"celery": 2, "mails": 1, "slow": 0}),
+        (BOTH, 1, {"celery": 2, "mails": 1, "slow": 0}),
+        (BOTH, 3, {"celery": 2, "mails": 1, "slow": None}),
+        (BOTH, None, {"celery": 2, "mails": 1, "slow": None}),
+        ({**BOTH, "three": None}, 3, {"celery": 2, "mails": 1, "slow": None}),
+        ({}, 0, {"celery": 0, "mails": 0, "slow": 0}),
+        ({}, 1, {"celery": None, "mails": None, "slow": None}),
+        ({}, None, {"celery": None, "mails": None, "slow": None}),
+    ],
+)
+def test_consumers__nobody_is_counted_who_may_be_there(answers: Any, waiting: int | None, expected: Any) -> None:
+    assert consumers(["celery", "mails", "slow"], answers, waiting) == expected
+
+
+def test_waiting__each_client_that_waits_for_messages() -> None:
+    clients = [{"db": "3", "cmd": "brpop"}, {"db": "3", "cmd": "BRPOP"}, {"db": "4", "cmd": "get"}, {"cmd": "bzpopmin"}]
+    assert listeners.waiting(clients) == [3, 3, 0]
+    assert listeners.waiting(None) is None

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import redis
+
+from tasktools.brokers.keys import Binding
+from tasktools.queues.found import find
+
+MESSAGE = b'{"body": "x", "headers": {}, "properties": {}}'
+
+BINDINGS = (
+    Binding("celery", "celery", "", "celery"),
+    Binding("shop", "a", "", "mails"),
+    Binding("celery.pidbox", "", "", "celery@host.celery.pidbox"),
+    Binding("reply.celery.pidbox", "1", "", "1.reply.celery.pidbox"),
+    Binding("celeryev", "worker.#", "", "celeryev.1"),
+)
+
+
+class Keys:
+    """The keys of a Redis with these lists."""
+
+    def __init__(self, lists: dict[bytes, bytes], *, prefix: str = "", sep: str = "\x06\x16") -> None:
+        self.all = lists
+        self.prefix = prefix
+        self.channel = SimpleNamespace(sep=sep, priority_steps=[0, 3, 6, 9])
+        self.client = self
+
+    def bindings(self) -> Any:
+        return iter(BINDINGS)
+
+    def lists(self, queue: str) -> list[str]:
+        return [f"{self.prefix}{queue}", *[f"{self.prefix}{queue}{self.channel.sep}{step}" for step in (3, 6, 9)]]
+
+    def scan(self, cursor: int, *, count: int, _type: str) -> Any:
+        assert (count, _type) == (1000, "list")
+        names = [*self.all]
+        return cursor + 1 if cursor + 1 < len(names) else 0, names[cursor : cursor + 1]
+
+    def lindex(self, key: str, place: int) -> bytes | None:
+        assert place == -1
+        found = self.all.get(key.encode())
+        if found == b"gone":
+            raise redis.exceptions.ResponseError("WRONGTYPE")
+        return found
+
+
+def app(*names: str) -> Any:
+    return SimpleNamespace(amqp=SimpleNamespace(queues=dict.fromkeys(names)), tasks={}, finalize=lambda **_: None)
+
+
+@pytest.fixture(autouse=True)
+def declared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasktools.queues.found.queue_names", lambda app: set(app.amqp.queues))
+
+
+def test_find__declared_bound_and_stray() -> None:
+    keys: Any = Keys({b"celery": MESSAGE, b"old": MESSAGE, b"jobs": b'{"job": 1}', b"odd": b"gone", b"\xff": MESSAGE})
+    found = find(app("celery", "slow"), keys)
+    assert (found.declared, found.bound, found.stray) == ({"celery", "slow"}, {"celery", "mails"}, {"old"})
+    assert found.is_complete is True
+
+
+def test_find__a_queue_of_which_only_another_priority_holds_anything() -> None:
+    keys: Any = Keys({b"old\x06\x169": MESSAGE, b"old\x06\x163": MESSAGE})
+    assert find(app(), keys).stray == {"old"}
+
+
+def test_find__only_what_has_the_prefix() -> None:
+    keys: Any = Keys({b"site:old": MESSAGE, b"other:old": MESSAGE}, prefix="site:")
+    assert find(app(), keys).stray == {"old"}
+
+
+def test_find__without_a_separator_of_priorities() -> None:
+    keys: Any = Keys({b"old3": MESSAGE}, sep="")
+    assert find(app(), keys).stray == {"old3"}
+
+
+def test_find__in_part_of_a_large_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasktools.queues.found.MOST_SCANS", 1)
+    keys: Any = Keys({b"one": MESSAGE, b"two": MESSAGE})
+    found = find(app(), keys)
+    assert (found.stray, found.is_complete) == ({"one"}, False)
+    assert find(app(), keys, deep=True).stray == {"one", "two"}
+
+
+def test_find__a_user_who_may_not_scan(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys: Any = Keys({b"old": MESSAGE})
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise redis.exceptions.NoPermissionError
+
+    monkeypatch.setattr(keys, "scan", refuse)
+    found = find(app("celery"), keys)
+    assert (found.names, found.is_complete) == ({"celery", "mails"}, False)
+
+
+def test_find__a_broker_that_cannot_list_its_queues() -> None:
+    found = find(app("celery"), None)
+    assert (found.names, found.is_complete) == ({"celery"}, None)
