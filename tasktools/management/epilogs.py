@@ -131,6 +131,20 @@ EPILOGS = {
         ),
         {0: "", 1: f"--overdue has found entries, or {_UNIMPORTABLE}", **dict.fromkeys((2, 69, 74), "")},
     ),
+    "showworkers": _epilog(
+        (
+            ("showworkers", "each worker, its pool, queues, and how much it does"),
+            ("showworkers --tasks", "what each runs, with arguments and time"),
+            ("showworkers --json --timeout 3s", "as JSON; busy machines have three seconds to answer"),
+        ),
+        {
+            0: "",
+            1: _UNIMPORTABLE,
+            2: "",
+            69: "the broker does not answer, or there is no worker",
+            **dict.fromkeys((74, 130), ""),
+        },
+    ),
     "taskdoctor": _epilog(
         (
             ("taskdoctor", "the app, the settings and where they come from, the tasks, the checks"),
