@@ -108,3 +108,10 @@ CONTROL_PUBLISH = Private(
     "a broadcast that returns before the replies",
     ("type", "arguments", "destination", "reply_ticket", "channel", "timeout", "producer"),
 )
+STATS = Private(
+    "celery.worker.control",
+    "stats",
+    "what a worker says of its memory and its code",
+    "a hook that adds to it",
+    ("state",),
+)

@@ -69,8 +69,8 @@ def show(command: TasktoolsCommand, seen: Look, *, tasks: bool, no_color: bool) 
 
 def report(command: TasktoolsCommand, seen: Look) -> None:
     """Report on stderr who else is there, and whose tasks are not those of this process."""
-    if not command.as_json:
-        command.note(*_others(seen))
+    for line in () if command.as_json else _others(seen):
+        command.note(line)
     for names, lacks in _grouped((each.name, each.lacks) for each in seen.workers):
         sentence = f"{_subject(names)} not know {_listed(lacks)}, and {_verb(names, 'throw')} such messages away."
         hint = "start it again with the code of this process, or import them there"
