@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 #: How long workers have to answer, in seconds.
 LIMIT = 1.0
 
-#: Who has not answered when no reply has come for this part of the limit is not waited for.
-QUIET = 0.4
+#: Nobody is waited for when no reply has come for so many seconds, and for so many times what the latest reply has taken: where
+#: the machines are busy, replies come late.
+QUIET, TIMES = 0.25, 3.0
 
 #: How long the broker itself may take to connect, and to do the rest beyond the limit, in seconds.
 CONNECTING, BEYOND = 2.5, 1.5
@@ -123,7 +124,7 @@ class _Round:
             if message is not None:
                 latest = now
                 self._take(message, tickets)
-            elif now - begun >= limit or (self.replies and now - latest >= limit * QUIET):
+            elif now - begun >= limit or (self.replies and now - latest >= max(QUIET, TIMES * (latest - begun))):
                 return
             else:
                 time.sleep(_PAUSE)
