@@ -7,17 +7,14 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote
 
 from tasktools.brokers import broker_of
 from tasktools.brokers.reach import connect, reach
 from tasktools.control.answers import BEYOND, CONNECTING, Answers
+from tasktools.control.names import worker_of
 
 if TYPE_CHECKING:
     from celery import Celery
-
-#: How the name begins that a worker of runworker gives to a connection to Redis.
-MARK = "tasktools-worker:"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,11 +29,6 @@ class Presence:
     unnamed: int | None = None
     #: By queue, how many more consumers it has than workers that answer; None if the broker does not say.
     consumers: Mapping[str, int] | None = None
-
-
-def connection_name(worker: str) -> str:
-    """Return the name that a worker gives to its connection: Redis takes no spaces there."""
-    return f"{MARK}{quote(worker, safe='@')}"
 
 
 def presence(app: Celery, answers: Answers, taken: Collection[str]) -> Presence:
@@ -82,8 +74,8 @@ def _named(connection: Any) -> frozenset[str]:
     except redis.exceptions.ResponseError:  # its user may not ask for that
         return frozenset()
     database = str(channel.pool.connection_kwargs.get("db") or 0)
-    names = (each["name"] for each in clients if each.get("db") == database and each.get("name", "").startswith(MARK))
-    return frozenset(unquote(name.removeprefix(MARK)) for name in names)
+    names = (worker_of(str(each.get("name"))) for each in clients if each.get("db") == database)
+    return frozenset(name for name in names if name is not None)
 
 
 def _consumers(connection: Any, queues: Collection[str]) -> dict[str, int] | None:

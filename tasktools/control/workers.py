@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasktools.control.answers import LIMIT, Answers, ask
 from tasktools.control.comparison import Difference, difference, task_names
+from tasktools.control.names import ADDED
 from tasktools.control.presence import Presence, presence
 
 if TYPE_CHECKING:
@@ -30,9 +31,6 @@ COMMANDS: Mapping[str, Mapping[str, Any]] = {
     "scheduled": {},
     "registered": {},
 }
-
-#: The key under which a worker of tasktools adds to its `stats`.
-ADDED = "tasktools"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import celery
-from celery import bootsteps
+from celery import bootsteps, signals
 from celery.worker import control
 
 from tasktools.celery_compat import STATS
-from tasktools.control.presence import connection_name
-from tasktools.control.workers import ADDED
+from tasktools.control.names import ADDED, connection_name
 from tasktools.environment.code import code_digest
 
 if TYPE_CHECKING:
@@ -29,24 +28,18 @@ _PROCESSES = Path("/proc")
 
 
 def install(app: Celery, root: Path) -> None:
-    """Add this to the worker that is about to start. The code of the project in `root` is read in a thread of its own."""
+    """Add this to the worker that is about to start. The code of the project in `root` is read once it is ready."""
     said: dict[str, Any] = {"celery": celery.__version__}
 
     def read() -> None:
         with contextlib.suppress(Exception):  # code that cannot be read is not known
             said["code"] = code_digest(root)
 
-    reader = threading.Thread(target=read, daemon=True, name="digest of the code")
+    def begin(**_: object) -> None:
+        threading.Thread(target=read, daemon=True, name="digest of the code").start()
 
-    def begin() -> None:
-        if reader.ident is None:
-            reader.start()
-
-    class Step(Introduction):
-        name = f"{__name__}.Introduction"
-        on_start = staticmethod(begin)
-
-    app.steps["consumer"].add(Step)
+    signals.worker_ready.connect(begin, weak=False)
+    app.steps["consumer"].add(Introduction)
     control.inspect_command(name="stats")(_adding(STATS.here(), said))
 
 
@@ -85,12 +78,7 @@ class Introduction(bootsteps.StartStopStep):
     def __init__(self, consumer: Any, **options: object) -> None:
         pass
 
-    @staticmethod
-    def on_start() -> None:
-        """Begin what must not delay the start."""
-
     def start(self, consumer: Any) -> None:
-        self.on_start()
         if consumer.connection.transport.driver_type == "redis":
             _name(consumer.connection.default_channel, consumer.hostname)
 

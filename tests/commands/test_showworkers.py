@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from redis import Redis as Client
 
-from tasktools.control.presence import connection_name
+from tasktools.control.names import connection_name
 from tests.conftest import Ran
 from tests.hostile import HOSTILE, active
 from tests.nodes import node

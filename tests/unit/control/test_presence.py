@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from tasktools.control.presence import MARK, Presence, connection_name, of_redis
+from tasktools.control.names import MARK, connection_name, worker_of
+from tasktools.control.presence import Presence, of_redis
 
 
 @pytest.mark.parametrize(
@@ -26,3 +27,5 @@ def test_of_redis__who_is_silent(silent: int, absent: str, named: str, found: Pr
 
 def test_connection_name__is_one_that_redis_takes() -> None:
     assert connection_name("celery@h 1\n") == f"{MARK}celery@h%201%0A"
+    assert worker_of(connection_name("celery@h 1\n")) == "celery@h 1\n"
+    assert worker_of("celery@h") is None

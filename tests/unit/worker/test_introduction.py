@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
 import celery
 import pytest
-from celery import Celery
+from celery import Celery, signals
 from celery.worker import control
 from redis.exceptions import NoPermissionError
 
@@ -19,7 +20,8 @@ from tests.conftest import wait_for
 
 @pytest.fixture
 def stats(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What Celery itself answers; the handler is put back after the test."""
+    """What Celery itself answers; what `install` changes is put back after the test."""
+    monkeypatch.setattr(signals.worker_ready, "receivers", [])
     answer: dict[str, Any] = {"pid": 1, "pool": {"processes": []}}
     monkeypatch.setattr(control, "stats", lambda state, **_: answer)
     for table in (control.Panel.data, control.Panel.meta):
@@ -27,16 +29,11 @@ def stats(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return answer
 
 
-def step_of(app: Celery) -> type[Introduction]:
-    (step,) = (each for each in app.steps["consumer"] if issubclass(each, Introduction))
-    return step
-
-
 def test_stats__have_a_key_more(stats: dict[str, Any], tmp_path: Path) -> None:
     with Celery(set_as_current=False) as app:
         install(app, tmp_path)
-        consumer = SimpleNamespace(connection=SimpleNamespace(transport=SimpleNamespace(driver_type="amqp")))
-        step_of(app)(consumer).start(consumer)
+        assert Introduction in app.steps["consumer"]
+    signals.worker_ready.send(None)
 
     def said() -> Any:
         return control.Panel.data["stats"](None)["tasktools"]
@@ -54,6 +51,27 @@ def test_stats__that_are_strange_are_sent_as_they_are(
     with Celery(set_as_current=False) as app:
         install(app, tmp_path)
     assert control.Panel.data["stats"](None) == answer
+
+
+def test_code__that_cannot_be_read_is_not_known(stats: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    tried = Event()
+
+    def fail(root: Path) -> str:
+        tried.set()
+        raise OSError
+
+    monkeypatch.setattr(introduction, "code_digest", fail)
+    with Celery(set_as_current=False) as app:
+        install(app, tmp_path)
+    signals.worker_ready.send(None)
+    assert tried.wait(10)
+    assert "code" not in control.Panel.data["stats"](None)["tasktools"]
+
+
+def test_name__on_another_broker_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(introduction, "_name", lambda channel, worker: pytest.fail("no Redis"))
+    consumer = SimpleNamespace(connection=SimpleNamespace(transport=SimpleNamespace(driver_type="amqp")))
+    Introduction(consumer).start(consumer)
 
 
 def test_memory__of_this_process_and_of_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
