@@ -93,7 +93,7 @@ def show(command: TasktoolsCommand, targets: Sequence[Target], confirmed: Confir
     if confirmed.silent:
         counts = counted(confirmed.silent, "worker")
         listens = "listens and has" if confirmed.silent == 1 else "listen and have"
-        hint = "it is busy (a solo pool that runs a task) or stopped, and takes note when it goes on"
+        hint = "who is busy (a solo pool that runs a task) or stopped takes note when it goes on"
         command.warn(TasktoolsError(f"{counts} {listens} not confirmed.", hint=hint))
 
 

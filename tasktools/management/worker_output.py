@@ -24,15 +24,18 @@ COLUMNS = (
 SPARE = ("CODE", "CELERY", "UP SINCE", "BEGUN", "MEMORY", "LATER", "RESERVED", "POOL", "QUEUES")
 
 TASK_COLUMNS = ("WORKER", "TASK", "RUNNING FOR", "ARGUMENTS", "ID")
-TASK_SPARE = ("ID", "ARGUMENTS")
+TASK_SPARE = ("ID",)
 
-_STATES = {ONLINE: "online", SILENT: "busy or stopped", UNKNOWN: "silent or gone"}
+_STATES = {ONLINE: "online", SILENT: "silent", UNKNOWN: "gone?"}
 
 #: What is shown for what nobody knows.
 _UNKNOWN = "-"
 
 #: How much of the arguments of a task is shown, in characters.
 _LONGEST = 60
+
+#: How many characters of the names of its queues a cell shows.
+_WIDE = 24
 
 #: How many names one sentence lists.
 _MOST = 5
@@ -60,6 +63,7 @@ def show(command: TasktoolsCommand, seen: Look, *, tasks: bool, no_color: bool) 
     if not tasks:
         return
     running = [(each.name, task) for each in seen.workers for task in each.tasks or ()]
+    running.sort(key=lambda each: -(each[1].seconds or 0))  # what has run longest is what is looked for
     if running:
         command.print_line("")
         command.print_table(TASK_COLUMNS, [_task_row(*each) for each in running], spare=TASK_SPARE, no_color=no_color)
@@ -88,7 +92,8 @@ def _others(seen: Look) -> Iterator[str]:
     if seen.more_silent:
         listens = "listens and does" if seen.more_silent == 1 else "listen and do"
         doubtful = [each for each in seen.workers if each.state == UNKNOWN]
-        among = " They are among those that are silent or gone; the others were killed." if doubtful else ""
+        are = "It is" if seen.more_silent == 1 else "They are"
+        among = f' {are} among those marked with "gone?"; the others were killed.' if doubtful else ""
         yield f"{counted(seen.more_silent, 'more worker')} {listens} not answer.{among}"
     for queue, number in (seen.more_consumers or {}).items():
         takes = "takes" if number == 1 else "take"
@@ -125,13 +130,22 @@ def _row(worker: Worker, now: datetime, zone: tzinfo) -> tuple[str, ...]:
         shown(worker.name),
         _STATES[worker.state],
         shown(pool) or _UNKNOWN,
-        _UNKNOWN if worker.queues is None else shown(", ".join(worker.queues)) or "none",
+        _UNKNOWN if worker.queues is None else _queues(worker.queues) or "none",
         *(running, reserved, later, begun),
         _memory(worker),
         _UNKNOWN if worker.up_since is None else _moment(worker.up_since.astimezone(zone), now),
         shown(worker.celery or _UNKNOWN),
         shown(worker.code or _UNKNOWN),
     )
+
+
+def _queues(names: list[str]) -> str:
+    """Return as many names as fit into a cell, and how many more there are: `celery, mails +2`."""
+    number = len(names)
+    while number > 1 and len(", ".join(names[:number])) > _WIDE:
+        number -= 1
+    more = len(names) - number
+    return shown(", ".join(names[:number])) + (f" +{more}" if more else "")
 
 
 def _memory(worker: Worker) -> str:

@@ -143,7 +143,7 @@ def test_fleet__who_has_not_confirmed_is_reported(fleet: Callable[..., str], typ
     assert (ran.code, ran.out) == (0, "1 (shop.add): a@h has taken it and discards it.\n")
     assert "b@h has not done it: NotImplementedError(" in ran.err
     assert "Hint: its pool cannot end a task: only prefork, gevent and eventlet can\n" in ran.err
-    assert "1 worker listens and has not confirmed.\nHint: it is busy" in ran.err
+    assert "1 worker listens and has not confirmed.\nHint: who is busy" in ran.err
 
 
 def test_fleet__a_pool_that_cannot_end_a_task(fleet: Callable[..., str], typed: Run) -> None:

@@ -103,7 +103,7 @@ def test_table__of_a_fleet(fleet: Callable[..., str], typed: Run) -> None:
     heading, first, second = (line.split() for line in ran.out.splitlines())
     assert heading[:5] == ["WORKER", "STATE", "POOL", "QUEUES", "RUNNING"]
     assert first[:10] == ["a@h", "online", "threads", "4", "mails", "0", "1", "0", "5", "51"]
-    assert second == ["b@h", "busy", "or", "stopped", *["-"] * 10]
+    assert second == ["b@h", "silent", *["-"] * 10]
     assert "1 worker listened and did not answer: busy (a solo pool that runs a task) or stopped.\n" in ran.err
 
 
@@ -127,7 +127,7 @@ def test_dead__is_not_shown_as_alive(fleet: Callable[..., str], typed: Run, serv
         "dead@h": "unknown",
     }
     assert json.loads(ran.out)["more_silent"] == 1
-    text = "1 more worker listens and does not answer. They are among those that are silent or gone; the others were killed."
+    text = '1 more worker listens and does not answer. It is among those marked with "gone?"; the others were killed.'
     assert text in typed("showworkers", "-A", name).err
 
 
@@ -211,3 +211,13 @@ def test_timeout__that_is_no_time(typed: Run, typed_limit: str) -> None:
 def test_eager__asks_nobody(elsewhere: Callable[..., str], typed: Run) -> None:
     ran = typed("showworkers", "-A", elsewhere(broker_url="memory://", task_always_eager=True))
     assert (ran.code, "CELERY_TASK_ALWAYS_EAGER is set" in ran.err) == (2, True)
+
+
+def test_table__long_lists_of_queues_and_tasks(fleet: Callable[..., str], typed: Run) -> None:
+    now = time.time()
+    runs = [{"id": str(each), "name": f"shop.run{each}", "time_start": now - each} for each in (10, 30, 20)]
+    names = ["celery", "mails", "reports", "slow", "another"]
+    name = fleet(a=handlers(active=runs, active_queues=[{"name": each} for each in names]))
+    ran = typed("showworkers", "--tasks", "-A", name)
+    assert "  celery, mails, reports +2  3  " in ran.out
+    assert [line.split()[1] for line in ran.out.splitlines()[-3:]] == ["shop.run30", "shop.run20", "shop.run10"]

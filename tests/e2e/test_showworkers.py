@@ -44,8 +44,14 @@ def states(found: Any) -> dict[str, str]:
     return {each["name"]: each["state"] for each in found["workers"]}
 
 
-def solo(site: Site, name: str) -> Running:
-    return site.start_worker("-P", "solo", "-n", f"{name}@h")
+def revoked(site: Site, task_id: str) -> Any:
+    ran = site.manage("revoketask", task_id, "--json")
+    assert ran.returncode == 0, ran.stderr
+    return json.loads(ran.stdout)
+
+
+def solo(site: Site, name: str, *words: str) -> Running:
+    return site.start_worker("-P", "solo", "-n", f"{name}@h", *words)
 
 
 def kill(running: Running, signum: int) -> None:
@@ -113,15 +119,20 @@ def test_frozen_broker__ends_with_69_in_time(site: Site, redis_server: Redis) ->
 def test_rabbitmq__more_consumers_are_counted(site: Site, tmp_path: Path) -> None:
     with started(RabbitMQ, tmp_path / "rabbitmq") as server:
         site.minimal(settings=f"CELERY_BROKER_URL = {server.url!r}")
-        solo(site, "well")
+        solo(site, "well", "-Q", "celery,well")
         stopped = solo(site, "stopped")
         kill(stopped, signal.SIGSTOP)
         try:
             found = document(site)
+            assert states(found) == {"well@h": "online"}
+            assert (found["more_silent"], found["more_consumers"]) == (None, {"celery": 1})
+            later = site.manage("enqueue", "add", "1", "2", "--countdown", "600", "--queue", "well").stdout.strip()
+            wait_for(lambda: revoked(site, later)["tasks"][0]["place"] == "scheduled")
+            unknown = revoked(site, "no-such-id")
+            assert (unknown["tasks"][0]["place"], unknown["silent"]) == ("unknown", None)
+            assert unknown["confirmed_by"] == ["well@h"]
         finally:
             kill(stopped, signal.SIGCONT)
-        assert states(found) == {"well@h": "online"}
-        assert (found["more_silent"], found["more_consumers"]) == (None, {"celery": 1})
         for each in site.running:
             each.end()
         ran = site.manage("showworkers")
