@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -21,6 +22,9 @@ ONLINE = "online"
 SILENT = "silent"
 #: The broker has its name, and does not say whether it is silent or was killed.
 UNKNOWN = "unknown"
+
+#: The unit of ru_maxrss, in bytes; a worker does not say its system, which is mostly that of this process.
+_UNIT = 1 if sys.platform == "darwin" else 1024
 
 #: What a worker is asked for.
 COMMANDS: Mapping[str, Mapping[str, Any]] = {
@@ -141,7 +145,7 @@ def _online(name: str, answers: Answers, here: Mapping[str, str] | None, now: da
         scheduled=_length(said.get("scheduled")),
         processed=sum(_whole(each) or 0 for each in total.values()) if isinstance(total, Mapping) else None,
         memory=_whole(added.get("memory")),
-        peak_memory=None if peak is None else int(peak * 1024),
+        peak_memory=None if peak is None else int(peak * _UNIT),
         up_since=None if uptime is None else now - timedelta(seconds=uptime),
         celery=_text(added.get("celery")),
         code=_text(added.get("code")),

@@ -71,7 +71,7 @@ def test_look__all_that_a_worker_says(monkeypatch: pytest.MonkeyPatch) -> None:
         scheduled=1,
         processed=5,
         memory=5,
-        peak_memory=1_024_000,
+        peak_memory=1000 * workers._UNIT,
         up_since=found.up_since,
         celery="5.7.0",
         code="abc",
