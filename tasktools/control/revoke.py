@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +60,22 @@ def find(app: Celery, task_ids: Sequence[str], limit: float = LIMIT) -> list[Tar
     rest = [each for each in task_ids if each not in held]
     traces = reach(broker.name, LOOK_LIMIT, broker.find, rest) if rest and broker.supports_find else {}
     nowhere = NONE if broker.supports_find else UNKNOWN
-    return [held.get(each) or _traced(each, traces.get(each), nowhere) for each in task_ids]
+    found = {each: held.get(each) or _traced(each, traces.get(each), nowhere) for each in task_ids}
+    doubtful = [each for each, target in found.items() if target.place in (TAKEN, UNKNOWN)]
+    return list({**found, **(_scheduled(app, doubtful, limit) if doubtful else {})}.values())
+
+
+def _scheduled(app: Celery, task_ids: Collection[str], limit: float) -> dict[str, Target]:
+    """Return those that workers hold until their time has come. Asked for a task by its id, they say so from Celery 5.7 on."""
+    found = {}
+    for worker, entries in sorted(ask(app, {"scheduled": {}}, limit).of("scheduled", list).items()):
+        for entry in entries:
+            info = entry.get("request") if isinstance(entry, Mapping) else None
+            if isinstance(info, Mapping) and info.get("id") in task_ids:
+                task_id, name = str(info["id"]), info.get("name")
+                task = None if name is None else str(name)
+                found[task_id] = Target(id=task_id, place=SCHEDULED, worker=worker, task=task)
+    return found
 
 
 def revoke(
