@@ -119,8 +119,7 @@ class Examination:
         return connect(broker_of(self.app), ROUNDS[0] - _MARGIN)
 
     def _ask_workers(self) -> list[Line]:
-        with self._connection() as connection:
-            workers.ask(self.app, connection, self.workers)
+        workers.ask(self.app, self.workers)
         return []
 
     def _worker_lines(self, found: Opened) -> Iterator[Line]:

@@ -10,14 +10,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tasktools.brokers.base import with_stock_urls
+from tasktools.control.answers import ask as ask_all
+from tasktools.control.comparison import difference, task_names
 from tasktools.doctor.findings import Line, error, listed, ok, warning
 from tasktools.doctor.settings import without_secrets
 
 if TYPE_CHECKING:
     from celery import Celery
 
-#: How long the first answers are waited for, in seconds. Nobody knows how many workers there are.
+#: How long workers have to answer, in seconds.
 PATIENCE = 1.0
+
+_COMMANDS: Mapping[str, Mapping[str, Any]] = {"ping": {}, "active_queues": {}, "registered": {}, "stats": {}}
 
 
 @dataclass(kw_only=True)
@@ -42,33 +46,18 @@ class Here:
     tasks: Mapping[str, str]
 
 
-def ask(app: Celery, connection: Any, into: dict[str, Worker]) -> None:
-    """Ask all workers, and put what they answer into `into` as it arrives: whoever is out of time has the first answers."""
-    for name in _inspect(app, connection).ping() or ():
-        into[name] = Worker(name=name)
-    if not into:
-        return
-    inspect = _inspect(app, connection, list(into))
-    for name, queues in _said(inspect.active_queues(), into, list):
+def ask(app: Celery, into: dict[str, Worker]) -> None:
+    """Ask all workers, and put what they answer into `into`. Raises Unreachable."""
+    answers = ask_all(app, _COMMANDS, PATIENCE)
+    into.update({name: Worker(name=name) for name in answers.workers})
+    for name, queues in answers.of("active_queues", list).items():
         into[name].queues = [str(each.get("name")) for each in queues if isinstance(each, Mapping)]
-    for name, tasks in _said(inspect.registered(), into, list):
-        into[name].tasks = {str(task).partition(" [")[0] for task in tasks}
-    for name, stats in _said(inspect.stats(), into, Mapping):
+    for name, tasks in answers.of("registered", list).items():
+        into[name].tasks = task_names(tasks)
+    for name, stats in answers.of("stats", dict).items():
         address_of = stats.get("broker")
         into[name].broker = address_of if isinstance(address_of, Mapping) else None
         into[name].processes = _processes(stats.get("pool"))
-
-
-def _said(answers: Any, workers: Collection[str], kind: type) -> Iterator[tuple[str, Any]]:
-    """Yield the answers that are of their kind: a worker whose command failed sends {"error": ...}."""
-    for name, answer in answers.items() if isinstance(answers, Mapping) else ():
-        if name in workers and isinstance(answer, kind):
-            yield name, answer
-
-
-def _inspect(app: Celery, connection: Any, names: list[str] | None = None) -> Any:
-    limit = len(names) if names else None
-    return app.control.inspect(destination=names, timeout=PATIENCE, connection=connection, limit=limit)
 
 
 def _processes(pool: Any) -> int | None:
@@ -110,17 +99,15 @@ def address(broker: Mapping[str, Any]) -> str:
 def _tasks(worker: Worker, here: Here) -> Iterator[Line]:
     if worker.tasks is None:
         return
-    taken = set(worker.queues or ())
-    missing = {name for name, queue in here.tasks.items() if name not in worker.tasks and (queue in taken or not queue)}
-    if missing:
-        text = f"The worker {worker.name} does not know {listed(missing)}, and throws such messages away."
+    found = difference(worker.tasks, worker.queues or (), here.tasks)
+    if found.lacks:
+        text = f"The worker {worker.name} does not know {listed(found.lacks)}, and throws such messages away."
         yield error(f"{worker.name} tasks", text, "start it again with the code of this process, or import them there")
-    more = worker.tasks - here.tasks.keys()
-    if more:
-        text = f"The worker {worker.name} knows tasks that this process does not: {listed(more)}."
+    if found.has_more:
+        text = f"The worker {worker.name} knows tasks that this process does not: {listed(found.has_more)}."
         remedy = "give both the same code; if it is a worker of another site, give that another broker or queue"
         yield warning(f"{worker.name} tasks", text, remedy)
-    if not (missing or more):
+    if found.is_none:
         yield ok(f"{worker.name} tasks", f"the same {len(worker.tasks)} as here")
 
 

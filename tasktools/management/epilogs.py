@@ -158,6 +158,35 @@ EPILOGS = {
             **dict.fromkeys((2, 4, 69, 74, 130), ""),
         },
     ),
+    "showworkers": _epilog(
+        (
+            ("showworkers", "each worker, its pool, queues, and how much it does"),
+            ("showworkers --tasks", "what each runs, with arguments and time"),
+            ("showworkers --json --timeout 3s", "as JSON; busy machines have three seconds to answer"),
+        ),
+        {
+            0: "",
+            1: _UNIMPORTABLE,
+            2: "",
+            69: "the broker does not answer, or there is no worker",
+            **dict.fromkeys((74, 130), ""),
+        },
+    ),
+    "revoketask": _epilog(
+        (
+            ("revoketask 219acb28-bca4-49af-954e-4f36ba7f33da", "the worker that takes it discards it"),
+            ("revoketask ID ID --terminate", "and ends those that run, after a question"),
+            ("revoketask ID --terminate --signal KILL --noinput", "by another signal, without a question"),
+        ),
+        {
+            0: "",
+            1: f"the answer was no, or {_UNIMPORTABLE}",
+            2: "",
+            4: "no trace of a task; the workers have taken note all the same",
+            69: "the broker does not answer, or no worker has confirmed",
+            **dict.fromkeys((74, 130), ""),
+        },
+    ),
     "taskdoctor": _epilog(
         (
             ("taskdoctor", "the app, the settings and where they come from, the tasks, the checks"),

@@ -281,7 +281,7 @@ def test_live__a_connection_that_does_not_close_takes_no_time(
 def test_live__garbage_of_a_worker_is_one_line(
     typed: Run, elsewhere: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def ask(app: Any, connection: Any, into: dict[str, Any]) -> None:
+    def ask(app: Any, into: dict[str, Any]) -> None:
         into["bad@h"] = Worker(name="bad@h", broker="garbage")  # type: ignore[arg-type]
         into["good@h"] = Worker(name="good@h", queues=["celery"])
 

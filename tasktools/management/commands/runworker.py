@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandParser
 
+from tasktools import conf
 from tasktools.discovery import celery_app
 from tasktools.environment import monkey
 from tasktools.environment.interrupts import signal_warning
@@ -15,7 +16,7 @@ from tasktools.exceptions import UsageError
 from tasktools.management import become_green, become_supervisor, detaching, stop_options, task_lines
 from tasktools.management.run_base import RunCommand, reloads
 from tasktools.supervisor.line import Line
-from tasktools.worker import reconnect, supervisor_client
+from tasktools.worker import introduction, reconnect, supervisor_client
 from tasktools.worker.admission import Intake
 from tasktools.worker.shutdown import Stop
 
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
 class Command(RunCommand):
     help = "Start a Celery worker for this project. Takes every option of `celery worker`."
     celery_command = "worker"
-    #: That of the beat inside the worker (-B).
-    setup: BeatSetup | None = None
+    setup: BeatSetup | None = None  # that of the beat inside the worker (-B)
 
     def add_own_options(self, parser: CommandParser) -> None:
         super().add_own_options(parser)
@@ -75,6 +75,7 @@ class Command(RunCommand):
             self.intake.install(found.app)
         self.stop = Stop(self.note, every_second=sys.stderr.isatty() or bool(options["force_color"]), grace=self.grace)
         self.stop.install(found.app, reconnect.install(found.app))
+        introduction.install(found.app, conf.base_dir())
         if warning := signal_warning():
             self.note(warning, style=self.style.WARNING)
         task_lines.install(self, found.app, options)

@@ -1,0 +1,220 @@
+"""What each worker is and does, as it says itself; of one that does not answer, what the broker knows."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+from tasktools.control.answers import LIMIT, Answers, ask
+from tasktools.control.comparison import Difference, difference, task_names
+from tasktools.control.names import ADDED
+from tasktools.control.presence import Presence, presence
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+#: It answers.
+ONLINE = "online"
+#: It listens and does not answer: it is busy (a solo pool that runs a task) or stopped.
+SILENT = "silent"
+#: The broker has its name, and does not say whether it is silent or was killed.
+UNKNOWN = "unknown"
+
+#: The unit of ru_maxrss, in bytes; a worker does not say its system, which is mostly that of this process.
+_UNIT = 1 if sys.platform == "darwin" else 1024
+
+#: What a worker is asked for.
+COMMANDS: Mapping[str, Mapping[str, Any]] = {
+    "stats": {},
+    "active_queues": {},
+    "active": {"safe": True},  # its arguments as text, as the sender has shortened it
+    "reserved": {},
+    "scheduled": {},
+    "registered": {},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunningTask:
+    """A task that a worker runs."""
+
+    id: str
+    name: str
+    #: As text.
+    args: str
+    kwargs: str
+    since: datetime | None = None
+    #: How long it runs, by the clock of this process.
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worker:
+    """A worker. What is not known of it is None."""
+
+    name: str
+    #: ONLINE, SILENT or UNKNOWN.
+    state: str
+    pid: int | None = None
+    #: "prefork", "threads", "solo", "gevent", "eventlet", or the module of another class.
+    pool: str | None = None
+    #: How many tasks it runs at once.
+    concurrency: int | None = None
+    queues: list[str] | None = None
+    running: int | None = None
+    reserved: int | None = None
+    #: How many it holds until their time has come.
+    scheduled: int | None = None
+    #: How many tasks it has begun since it started.
+    processed: int | None = None
+    #: What it and its processes have in memory now, in bytes; only a worker of runworker says it.
+    memory: int | None = None
+    #: The most that its main process has ever had, in bytes.
+    peak_memory: int | None = None
+    up_since: datetime | None = None
+    #: Versions of Celery, and a digest of the project's code that it has loaded; only a worker of runworker says them.
+    celery: str | None = None
+    code: str | None = None
+    #: What it runs.
+    tasks: list[RunningTask] | None = None
+    #: Tasks of this process that it would get and does not know, and tasks that this process does not know.
+    lacks: list[str] | None = None
+    has_more: list[str] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """One look at the workers."""
+
+    #: In the order of their names.
+    workers: list[Worker] = field(default_factory=list)
+    #: How many more listen and do not answer, whose names the broker has not or cannot tell from those of killed workers;
+    #: None if it does not say.
+    more_silent: int | None = None
+    #: By queue, how many more consumers there are than workers that answer; None if the broker does not say.
+    more_consumers: Mapping[str, int] | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is known of any worker that lives."""
+        lives = any(each.state != UNKNOWN for each in self.workers)
+        return not (lives or self.more_silent or self.more_consumers)
+
+
+def look(app: Celery, here: Mapping[str, str] | None, limit: float = LIMIT) -> Look:
+    """Ask all workers of `app`, for `limit` seconds at the most. `here` has the queue of each task of this process.
+
+    Raises Unreachable when the broker does not answer.
+    """
+    answers = ask(app, COMMANDS, limit)
+    now = datetime.now(timezone.utc)
+    found = [_online(name, answers, here, now) for name in answers.workers]
+    taken = [queue for worker in found for queue in worker.queues or ()]
+    other = presence(app, answers, taken)
+    found += [Worker(name=name, state=SILENT) for name in other.silent]
+    found += [Worker(name=name, state=UNKNOWN) for name in other.unknown]
+    return _looked(found, other)
+
+
+def _looked(found: Sequence[Worker], other: Presence) -> Look:
+    ordered = sorted(found, key=lambda each: each.name)
+    return Look(workers=ordered, more_silent=other.unnamed, more_consumers=other.consumers)
+
+
+def _online(name: str, answers: Answers, here: Mapping[str, str] | None, now: datetime) -> Worker:
+    said = answers.said.get(name, {})
+    stats = _mapping(said.get("stats"))
+    pool, usage, added = (_mapping(stats.get(key)) for key in ("pool", "rusage", ADDED))
+    queues = _queues(said.get("active_queues"))
+    tasks = None if "active" not in said else list(_running(said["active"], now))
+    found = None if here is None else _difference(said.get("registered"), queues, here)
+    peak, uptime = _number(usage.get("maxrss")), _number(stats.get("uptime"))
+    total = stats.get("total")
+    return Worker(
+        name=name,
+        state=ONLINE,
+        pid=_whole(stats.get("pid")),
+        pool=_pool(pool.get("implementation")),
+        concurrency=_whole(pool.get("max-concurrency")),
+        queues=queues,
+        running=_length(said.get("active")),
+        reserved=_length(said.get("reserved")),
+        scheduled=_length(said.get("scheduled")),
+        processed=sum(_whole(each) or 0 for each in total.values()) if isinstance(total, Mapping) else None,
+        memory=_whole(added.get("memory")),
+        peak_memory=None if peak is None else int(peak * _UNIT),
+        up_since=None if uptime is None else now - timedelta(seconds=uptime),
+        celery=_text(added.get("celery")),
+        code=_text(added.get("code")),
+        tasks=tasks,
+        lacks=None if found is None else found.lacks,
+        has_more=None if found is None else found.has_more,
+    )
+
+
+def _difference(registered: Any, queues: list[str] | None, here: Mapping[str, str]) -> Difference | None:
+    return difference(task_names(registered), queues or (), here) if isinstance(registered, list) else None
+
+
+def _running(active: Any, now: datetime) -> Iterator[RunningTask]:
+    for each in active if isinstance(active, list) else ():
+        info = _mapping(each)
+        began = _number(info.get("time_start"))
+        since = _moment(began)
+        yield RunningTask(
+            id=str(info.get("id")),
+            name=str(info.get("name")),
+            args=_arguments(info.get("args")),
+            kwargs=_arguments(info.get("kwargs")),
+            since=since,
+            seconds=None if since is None else max(0.0, (now - since).total_seconds()),
+        )
+
+
+def _arguments(value: Any) -> str:
+    return value if isinstance(value, str) else "" if value is None else repr(value)
+
+
+def _queues(answer: Any) -> list[str] | None:
+    if not isinstance(answer, list):
+        return None
+    return [str(each.get("name")) for each in answer if isinstance(each, Mapping)]
+
+
+def _pool(implementation: Any) -> str | None:
+    """Return the name that -P takes for the class of a pool; another class keeps its name."""
+    if not isinstance(implementation, str):
+        return None
+    module = implementation.partition(":")[0]
+    name = module.removeprefix("celery.concurrency.")
+    return {"thread": "threads"}.get(name, name) if name != module else implementation
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    try:
+        return None if seconds is None else datetime.fromtimestamp(seconds, timezone.utc)
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _number(value: Any) -> float | None:
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _whole(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _length(value: Any) -> int | None:
+    return len(value) if isinstance(value, list) else None

@@ -1,0 +1,135 @@
+"""What revoketask reads and prints."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from tasktools.arguments.names import shown
+from tasktools.control import revoke
+from tasktools.control.revoke import Confirmed, Target
+from tasktools.exceptions import ArgumentError, NoTrace, TasktoolsError, Unreachable
+from tasktools.render import counted
+
+if TYPE_CHECKING:
+    from tasktools.management.base import TasktoolsCommand
+
+USUAL_SIGNAL = "SIGTERM"
+
+#: By Target.place: where a task is, and what becomes of it when workers have taken note.
+_PLACES = {
+    revoke.RUNNING: ("it runs on {worker}", " and goes on: --terminate ends it"),
+    revoke.RESERVED: ("{worker} has taken it", " and discards it"),
+    revoke.SCHEDULED: ("{worker} holds it until its time has come", ", and discards it then"),
+    revoke.QUEUED: ("it waits in the queue {queue}", ": the worker that takes it discards it"),
+    revoke.TAKEN: ("a worker that does not answer has taken it", ""),
+    revoke.NONE: ("no trace of it: it has finished, or was never sent", ""),
+    revoke.UNKNOWN: ("no worker that answers has it, and the queues of this broker cannot be read", ""),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """What --json prints."""
+
+    tasks: list[Target]
+    #: The signal that ends those that run; None without --terminate.
+    terminated_by: str | None
+    confirmed_by: list[str]
+    failed: dict[str, str]
+    #: How many workers listen and have not confirmed; None if the broker does not say.
+    silent: int | None
+
+
+def signal_of(typed: str | None, *, terminate: bool) -> str:
+    """Return the name of a signal: TERM, SIGTERM or 15 as it was typed. Raises ArgumentError."""
+    if typed is None:
+        return USUAL_SIGNAL
+    if not terminate:
+        raise ArgumentError("--signal says how to --terminate, which is not given.", hint="give both or none")
+    name = typed.upper()
+    try:
+        return (
+            signal.Signals(int(name)).name
+            if name.isdecimal()
+            else signal.Signals[f"SIG{name.removeprefix('SIG')}"].name
+        )
+    except (ValueError, KeyError):
+        raise ArgumentError(f'"{shown(typed)}" is no signal.', hint="write TERM, INT, KILL, ...") from None
+
+
+def question(targets: Sequence[Target], name: str) -> str:
+    """Return what is asked before tasks are ended."""
+    running = [each for each in targets if each.place == revoke.RUNNING]
+    lines = [f"{_named(each)} on {shown(each.worker or '')}" for each in running[:3]]
+    more = f" and {len(running) - 3} more" if len(running) > 3 else ""
+    what = f"{counted(len(running), 'task')} that {'runs' if len(running) == 1 else 'run'}"
+    listing = f" ({', '.join(lines)}{more})" if lines else ""
+    return f"Revoke {counted(len(targets), 'task')}, and end {what}{listing} by {name}?"
+
+
+def show(command: TasktoolsCommand, targets: Sequence[Target], confirmed: Confirmed, name: str | None) -> None:
+    """Print where each task was and what becomes of it, and who has confirmed. `name` is the signal of --terminate."""
+    if command.as_json:
+        command.print_json(
+            Document(
+                tasks=list(targets),
+                terminated_by=name,
+                confirmed_by=confirmed.workers,
+                failed=dict(confirmed.failed),
+                silent=confirmed.silent,
+            )
+        )
+    else:
+        for each in targets:
+            command.print_line(f"{_named(each)}: {_place(each, confirmed, name)}.")
+    command.warn(*(_failure(worker, why) for worker, why in confirmed.failed.items()))
+    if confirmed.workers and not command.as_json:
+        names = ", ".join(map(shown, confirmed.workers[:5]))
+        more = f" and {len(confirmed.workers) - 5} more" if len(confirmed.workers) > 5 else ""
+        command.note(f"Confirmed by {counted(len(confirmed.workers), 'worker')}: {names}{more}.", _LATER)
+    if confirmed.silent:
+        counts = counted(confirmed.silent, "worker")
+        listens = "listens and has" if confirmed.silent == 1 else "listen and have"
+        hint = "who is busy (a solo pool that runs a task) or stopped takes note when it goes on"
+        command.warn(TasktoolsError(f"{counts} {listens} not confirmed.", hint=hint))
+
+
+_LATER = "A worker that starts later knows of it only from one that runs then (mingle), or from its own --statedb."
+
+
+def require_done(targets: Sequence[Target], confirmed: Confirmed) -> None:
+    """Raise Unreachable if no worker has confirmed, and NoTrace if there is no trace of a task."""
+    if not confirmed.workers:
+        hint = (
+            "start one with manage.py runworker and repeat this; what waits in a queue can be removed with purgequeue"
+        )
+        raise Unreachable("No worker has confirmed: nobody keeps these tasks from running.", hint=hint)
+    lost = [each.id for each in targets if each.place == revoke.NONE]
+    if lost:
+        more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
+        sentence = (
+            f"There is no trace of {', '.join(map(shown, lost[:3]))}{more}. The workers have taken note all the same."
+        )
+        raise NoTrace(sentence, hint="the id may be mistyped; manage.py taskresult shows what became of a task")
+
+
+def _named(target: Target) -> str:
+    return f"{target.id} ({shown(target.task)})" if target.task else target.id
+
+
+def _place(target: Target, confirmed: Confirmed, name: str | None) -> str:
+    where, then = _PLACES[target.place]
+    if target.place == revoke.RUNNING and name is not None:
+        is_ended = target.worker in confirmed.workers
+        then = f", which ends it by {name}" if is_ended else " and goes on"
+    words = {key: shown(str(value)) for key, value in asdict(target).items()}
+    return f"{where}{then if confirmed.workers else ''}".format(**words)
+
+
+def _failure(worker: str, why: str) -> TasktoolsError:
+    is_pool = why.startswith("NotImplementedError")
+    hint = "its pool cannot end a task: only prefork, gevent and eventlet can" if is_pool else "its log says more"
+    return TasktoolsError(f"{shown(worker)} has not done it: {shown(why, 200)}.", hint=hint)

@@ -1,0 +1,165 @@
+"""What showworkers prints: the workers as a table or as JSON, and what is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta, timezone, tzinfo
+from typing import TYPE_CHECKING
+
+from tasktools.arguments.names import shown
+from tasktools.beat.words import span
+from tasktools.control.workers import ONLINE, SILENT, UNKNOWN, Look, RunningTask, Worker
+from tasktools.exceptions import ConfigurationError, Unreachable
+from tasktools.render import counted
+
+if TYPE_CHECKING:
+    from tasktools.management.base import TasktoolsCommand
+
+COLUMNS = (
+    *("WORKER", "STATE", "POOL", "QUEUES", "RUNNING", "RESERVED", "LATER", "BEGUN", "MEMORY", "UP SINCE"),
+    *("CELERY", "CODE"),
+)
+
+#: What a narrow terminal does without, the first one first.
+SPARE = ("CODE", "CELERY", "UP SINCE", "BEGUN", "MEMORY", "LATER", "RESERVED", "POOL", "QUEUES")
+
+TASK_COLUMNS = ("WORKER", "TASK", "RUNNING FOR", "ARGUMENTS", "ID")
+TASK_SPARE = ("ID",)
+
+_STATES = {ONLINE: "online", SILENT: "silent", UNKNOWN: "gone?"}
+
+#: What is shown for what nobody knows.
+_UNKNOWN = "-"
+
+#: How much of the arguments of a task is shown, in characters.
+_LONGEST = 60
+
+#: How many characters of the names of its queues a cell shows.
+_WIDE = 24
+
+#: How many names one sentence lists.
+_MOST = 5
+
+
+def require_any(seen: Look, limit: float) -> None:
+    """Raise Unreachable if there is no worker."""
+    if not seen.is_empty:
+        return
+    hint = "manage.py runworker; if one runs, give it the CELERY_BROKER_URL of this process"
+    gone = [each.name for each in seen.workers]
+    more = [f"Of {_listed(gone)} only the name is left: killed, or stopped in another place."] if gone else []
+    raise Unreachable(f"No worker answers within {limit:g} s.", hint=hint, more=more)
+
+
+def show(command: TasktoolsCommand, seen: Look, *, tasks: bool, no_color: bool) -> None:
+    """Print the workers, and what they run if `tasks` is true. JSON always has both."""
+    if command.as_json:
+        command.print_json(seen)
+        return
+    now, zone = datetime.now(timezone.utc), command.find_app(None).app.timezone
+    if seen.workers:
+        rows = [_row(each, now, zone) for each in seen.workers]
+        command.print_table(COLUMNS, rows, spare=SPARE, no_color=no_color)
+    if not tasks:
+        return
+    running = [(each.name, task) for each in seen.workers for task in each.tasks or ()]
+    running.sort(key=lambda each: -(each[1].seconds or 0))  # what has run longest is what is looked for
+    if running:
+        command.print_line("")
+        command.print_table(TASK_COLUMNS, [_task_row(*each) for each in running], spare=TASK_SPARE, no_color=no_color)
+    else:
+        command.note("No worker that answers runs a task.")
+
+
+def report(command: TasktoolsCommand, seen: Look) -> None:
+    """Report on stderr who else is there, and whose tasks are not those of this process."""
+    for line in () if command.as_json else _others(seen):
+        command.note(line)
+    for names, lacks in _grouped((each.name, each.lacks) for each in seen.workers):
+        sentence = f"{_subject(names)} not know {_listed(lacks)}, and {_verb(names, 'throw')} such messages away."
+        hint = "start it again with the code of this process, or import them there"
+        command.warn(ConfigurationError(sentence, hint=hint))
+    for names, more in _grouped((each.name, each.has_more) for each in seen.workers):
+        sentence = f"{_listed(names)} {_verb(names, 'know')} tasks that this process does not: {_listed(more)}."
+        hint = "give both the same code; if it is a worker of another site, give that another broker or queue"
+        command.warn(ConfigurationError(sentence, hint=hint))
+
+
+def _others(seen: Look) -> Iterator[str]:
+    silent = [each for each in seen.workers if each.state == SILENT]
+    if silent:
+        yield f"{counted(len(silent), 'worker')} listened and did not answer: busy (a solo pool that runs a task) or stopped."
+    if seen.more_silent:
+        listens = "listens and does" if seen.more_silent == 1 else "listen and do"
+        doubtful = [each for each in seen.workers if each.state == UNKNOWN]
+        are = "It is" if seen.more_silent == 1 else "They are"
+        among = f' {are} among those marked with "gone?"; the others were killed.' if doubtful else ""
+        yield f"{counted(seen.more_silent, 'more worker')} {listens} not answer.{among}"
+    for queue, number in (seen.more_consumers or {}).items():
+        takes = "takes" if number == 1 else "take"
+        yield f'{counted(number, "more consumer")} {takes} from the queue "{shown(queue)}", of workers that do not answer.'
+
+
+def _grouped(found: Iterable[tuple[str, list[str] | None]]) -> Iterator[tuple[list[str], list[str]]]:
+    """Yield the workers that have the same list, with that list."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for name, names in found:
+        if names:
+            groups.setdefault(tuple(names), []).append(name)
+    yield from ((workers, list(names)) for names, workers in groups.items())
+
+
+def _subject(names: list[str]) -> str:
+    return f"{_listed(names)} {'does' if len(names) == 1 else 'do'}"
+
+
+def _verb(names: list[str], verb: str) -> str:
+    return f"{verb}s" if len(names) == 1 else verb
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - _MOST
+    return ", ".join(map(shown, names[:_MOST])) + (f" and {more} more" if more > 0 else "")
+
+
+def _row(worker: Worker, now: datetime, zone: tzinfo) -> tuple[str, ...]:
+    pool = " ".join(str(each) for each in (worker.pool, worker.concurrency) if each is not None)
+    numbers = (worker.running, worker.reserved, worker.scheduled, worker.processed)
+    running, reserved, later, begun = (_UNKNOWN if each is None else f"{each:,}" for each in numbers)
+    return (
+        shown(worker.name),
+        _STATES[worker.state],
+        shown(pool) or _UNKNOWN,
+        _UNKNOWN if worker.queues is None else _queues(worker.queues) or "none",
+        *(running, reserved, later, begun),
+        _memory(worker),
+        _UNKNOWN if worker.up_since is None else _moment(worker.up_since.astimezone(zone), now),
+        shown(worker.celery or _UNKNOWN),
+        shown(worker.code or _UNKNOWN),
+    )
+
+
+def _queues(names: list[str]) -> str:
+    """Return as many names as fit into a cell, and how many more there are: `celery, mails +2`."""
+    number = len(names)
+    while number > 1 and len(", ".join(names[:number])) > _WIDE:
+        number -= 1
+    more = len(names) - number
+    return shown(", ".join(names[:number])) + (f" +{more}" if more else "")
+
+
+def _memory(worker: Worker) -> str:
+    if worker.memory is not None:
+        return f"{worker.memory / 1e6:,.0f} MB"
+    return _UNKNOWN if worker.peak_memory is None else f"{worker.peak_memory / 1e6:,.0f} MB peak"
+
+
+def _moment(time: datetime, now: datetime) -> str:
+    today = now.astimezone(time.tzinfo).date() == time.date()
+    return f"{time:%H:%M:%S}" if today else f"{time:%Y-%m-%d %H:%M}"
+
+
+def _task_row(worker: str, task: RunningTask) -> tuple[str, ...]:
+    seconds = _UNKNOWN if task.seconds is None else span(timedelta(seconds=round(task.seconds)))
+    arguments = " ".join(each for each in (task.args, task.kwargs) if each not in ("", "()", "[]", "{}"))
+    return shown(worker), shown(task.name), seconds, shown(arguments, _LONGEST), shown(task.id)

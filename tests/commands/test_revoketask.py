@@ -1,0 +1,176 @@
+"""revoketask on a real worker, and on kombu's nodes."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import Celery
+
+from tasktools.control.revoke import find
+from tests.conftest import Ran
+from tests.hostile import HOSTILE, active
+from tests.nodes import node
+from tests.servers import Redis, started
+from tests.support import Running, silent_port, wait_for
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def running(worker: Running, app: Any, tmp_path: Path) -> str:
+    """The id of a task that a worker runs."""
+    sent = app.send_task("tests.site.tasks.snooze", [30, str(tmp_path / "done")])
+    wait_for(lambda: find(app, [sent.id])[0].place == "running")
+    return str(sent.id)
+
+
+def test_running__is_ended_with_terminate(running: str, typed: Run, app: Any) -> None:
+    ran = typed("revoketask", running)
+    assert ran.code == 0
+    assert ran.out.startswith(f"{running} (tests.site.tasks.snooze): it runs on celery@")
+    assert ran.out.endswith(" and goes on: --terminate ends it.\n")
+    assert "Confirmed by 1 worker: celery@" in ran.err
+    assert find(app, [running])[0].place == "running"
+    ran = typed("revoketask", running, "--terminate", "--noinput", "--json")
+    document = json.loads(ran.out)
+    assert (ran.code, document["terminated_by"], document["silent"]) == (0, "SIGTERM", 0)
+    assert document["tasks"][0]["place"] == "running"
+    assert document["confirmed_by"] == [document["tasks"][0]["worker"]]
+    wait_for(lambda: app.AsyncResult(running).state == "REVOKED")
+
+
+def test_terminate__asks_first(running: str, typed: Run, app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer(monkeypatch, "n\n")
+    ran = typed("revoketask", running, "--terminate", "--signal", "kill")
+    assert (ran.code, ran.out) == (1, "")
+    asked = f"Revoke 1 task, and end 1 task that runs ({running} (tests.site.tasks.snooze) on celery@"
+    assert ran.err.startswith(asked)
+    assert ran.err.endswith(" by SIGKILL? [y/N]\nNothing was revoked.\n")
+    assert find(app, [running])[0].place == "running"
+    answer(monkeypatch, "y\n")
+    ran = typed("revoketask", running, "--terminate")
+    assert ran.out.endswith(", which ends it by SIGTERM.\n")
+    wait_for(lambda: app.AsyncResult(running).state == "REVOKED")
+
+
+def answer(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    stdin = io.StringIO(text)
+    monkeypatch.setattr(stdin, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", stdin)
+
+
+def test_waiting__is_found_in_its_queue_and_in_a_worker(worker: Running, typed: Run, app: Any, queue: str) -> None:
+    waiting = app.send_task("tests.site.tasks.nothing", queue=queue).id
+    later = app.send_task("tests.site.tasks.nothing", countdown=600).id
+    wait_for(lambda: find(app, [later])[0].place == "scheduled")
+    ran = typed("revoketask", waiting, later)
+    first, second = ran.out.splitlines()
+    name = f"{waiting} (tests.site.tasks.nothing)"
+    assert first == f"{name}: it waits in the queue {queue}: the worker that takes it discards it."
+    assert second.endswith(" holds it until its time has come, and discards it then.")
+    assert ran.code == 0
+
+
+def test_unknown__ends_with_4_and_is_noted_all_the_same(worker: Running, typed: Run, app: Any) -> None:
+    task_id = str(uuid.uuid4())
+    ran = typed("revoketask", task_id)
+    assert ran.code == 4
+    assert ran.out == f"{task_id}: no trace of it: it has finished, or was never sent.\n"
+    assert f"There is no trace of {task_id}. The workers have taken note all the same.\nHint: the id may be" in ran.err
+    sent = app.send_task("tests.site.tasks.nothing", task_id=task_id)
+    wait_for(lambda: sent.state == "REVOKED")
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--signal", "KILL"], "--signal says how to --terminate"),
+        (["--terminate", "--noinput", "--signal", "NOSUCH"], '"NOSUCH" is no signal.'),
+        (["--terminate", "--noinput", "--signal", "99999"], '"99999" is no signal.'),
+        (["--terminate"], "--terminate asks first, and nobody is there to say yes."),
+        (["--terminate", "--json"], "--terminate asks first, and nobody is there to say yes."),
+        (["--timeout", "0"], '--timeout is "0".'),
+    ],
+)
+def test_usage__ends_with_2(typed: Run, words: list[str], text: str) -> None:
+    ran = typed("revoketask", "some-id", *words)
+    assert (ran.code, ran.out, text in ran.err.replace('\\"', '"')) == (2, "", True)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    with started(Redis, tmp_path_factory.mktemp("redis")) as made:
+        yield made
+
+
+@pytest.fixture
+def fleet(server: Redis, elsewhere: Callable[..., str]) -> Iterator[Callable[..., str]]:
+    """Start nodes by name, and return the -A of an app of their broker; a node of None is stopped."""
+    server.client().flushall()
+    with ExitStack() as stack:
+
+        def start(**nodes: Any) -> str:
+            app = stack.enter_context(Celery("fleet", broker=server.url, set_as_current=False))
+            for name, functions in nodes.items():
+                stack.enter_context(node(app, f"{name}@h", functions or {}, answers=functions is not None))
+            return elsewhere(broker_url=server.url)
+
+        yield start
+
+
+def refuse(**_: Any) -> None:
+    raise NotImplementedError("TaskPool does not implement kill_job")
+
+
+def holder(place: str, name: str = "shop.add") -> dict[str, Callable[..., Any]]:
+    return {
+        "query_task": lambda ids: {each: [place, {"name": name}] for each in ids},
+        "revoke": lambda task_id, **_: {"ok": f"tasks {task_id} flagged as revoked"},
+    }
+
+
+def test_fleet__who_has_not_confirmed_is_reported(fleet: Callable[..., str], typed: Run) -> None:
+    name = fleet(a=holder("reserved"), b={**holder("nosuch"), "revoke": refuse}, c=None)
+    ran = typed("revoketask", "1", "-A", name)
+    assert (ran.code, ran.out) == (0, "1 (shop.add): a@h has taken it and discards it.\n")
+    assert "b@h has not done it: NotImplementedError(" in ran.err
+    assert "Hint: its pool cannot end a task: only prefork, gevent and eventlet can\n" in ran.err
+    assert "1 worker listens and has not confirmed.\nHint: who is busy" in ran.err
+
+
+def test_fleet__a_pool_that_cannot_end_a_task(fleet: Callable[..., str], typed: Run) -> None:
+    name = fleet(a={**holder("active"), "revoke": refuse}, b=holder("nosuch"))
+    ran = typed("revoketask", "1", "--terminate", "--noinput", "-A", name)
+    assert (ran.code, ran.out) == (0, "1 (shop.add): it runs on a@h and goes on.\n")
+
+
+@pytest.mark.parametrize("nodes", [{}, {"c": None}], ids=["nobody", "a stopped one"])
+def test_fleet__nobody_confirms(fleet: Callable[..., str], typed: Run, nodes: dict[str, Any]) -> None:
+    ran = typed("revoketask", "1", "-A", fleet(**nodes))
+    assert (ran.code, ran.out) == (69, "1: no trace of it: it has finished, or was never sent.\n")
+    assert "No worker has confirmed: nobody keeps these tasks from running.\nHint: start one" in ran.err
+
+
+def test_broker__that_is_silent_is_unreachable(elsewhere: Callable[..., str], typed: Run) -> None:
+    with silent_port() as port:
+        name = elsewhere(broker_url=f"redis://127.0.0.1:{port}/0")
+        began = time.monotonic()
+        ran = typed("revoketask", "1", "-A", name)
+    assert (ran.code, ran.out) == (69, "")
+    assert time.monotonic() - began < 5
+
+
+def test_hostile_text__is_harmless(fleet: Callable[..., str], typed: Run) -> None:
+    name = fleet(a=holder("active", HOSTILE), b={"revoke": lambda **_: {"error": HOSTILE}, "query_task": lambda ids: 5})
+    ran = typed("revoketask", "1", "2", "-A", name)
+    assert (ran.code, len(ran.out.splitlines())) == (0, 2)
+    assert active((ran.out + ran.err).replace("\n", "")) == []
+    assert json.loads(typed("revoketask", "1", "--json", "-A", name).out)["tasks"][0]["task"] == HOSTILE

@@ -1,0 +1,139 @@
+"""showworkers with real workers of which some are busy, stopped, killed, or of plain Celery."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.servers import RabbitMQ, Redis, started
+from tests.support import Running, Site, wait_for
+
+TASKS = """
+import os, time
+from celery import shared_task
+
+@shared_task
+def hold(word):
+    open("holds", "w").close()
+    while not os.path.exists("go"):
+        time.sleep(0.05)
+"""
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[Redis]:
+    with started(Redis, tmp_path / "redis") as server:
+        yield server
+
+
+def document(site: Site) -> Any:
+    ran = site.manage("showworkers", "--json")
+    assert ran.returncode == 0, ran.stderr
+    return json.loads(ran.stdout)
+
+
+def states(found: Any) -> dict[str, str]:
+    return {each["name"]: each["state"] for each in found["workers"]}
+
+
+def revoked(site: Site, task_id: str) -> Any:
+    ran = site.manage("revoketask", task_id, "--json")
+    assert ran.returncode == 0, ran.stderr
+    return json.loads(ran.stdout)
+
+
+def solo(site: Site, name: str, *words: str) -> Running:
+    return site.start_worker("-P", "solo", "-n", f"{name}@h", *words)
+
+
+def kill(running: Running, signum: int) -> None:
+    os.killpg(running.process.pid, signum)
+
+
+def test_workers__that_are_busy_stopped_and_killed(site: Site, redis_server: Redis) -> None:
+    site.minimal(settings=f"CELERY_BROKER_URL = CELERY_RESULT_BACKEND = {redis_server.url!r}")
+    site.write("shop/tasks.py", TASKS)
+    solo(site, "busy")
+    assert site.manage("enqueue", "hold", "x").returncode == 0
+    wait_for((site.root / "holds").exists)
+    site.start_worker("-P", "threads", "-n", "well@h")
+    stopped, killed = solo(site, "stopped"), solo(site, "killed")
+    kill(stopped, signal.SIGSTOP)
+    kill(killed, signal.SIGKILL)
+    killed.process.wait(10)
+    try:
+        found = document(site)
+        assert states(found) == {"busy@h": "silent", "stopped@h": "silent", "well@h": "online"}
+        assert found["more_silent"] == 0
+        (well,) = (each for each in found["workers"] if each["state"] == "online")
+        assert (well["pool"], well["lacks"], well["has_more"]) == ("threads", [], [])
+        assert len(well["code"]) == 12
+        if sys.platform == "linux":
+            assert 10e6 < well["memory"] < 1e9
+    finally:
+        kill(stopped, signal.SIGCONT)
+    (site.root / "go").touch()
+    wait_for(lambda: states(document(site))["busy@h"] == "online")
+
+
+def test_workers__of_plain_celery_one_of_them_stopped(site: Site, redis_server: Redis) -> None:
+    site.minimal(settings=f"CELERY_BROKER_URL = CELERY_RESULT_BACKEND = {redis_server.url!r}")
+    words = ["-m", "celery", "-A", "tasktools.celery", "worker", "-l", "INFO", "-P", "solo"]
+    variables = {"DJANGO_SETTINGS_MODULE": "mysite.settings"}
+    workers = [
+        site.start(sys.executable, *words, "--without-mingle", "-n", f"{name}@h", env=variables) for name in "ab"
+    ]
+    for each in workers:
+        each.wait_for_output(" ready.")
+    kill(workers[1], signal.SIGSTOP)
+    try:
+        found = document(site)
+        assert states(found) == {"a@h": "online", "b@h": "silent"}
+        (online,) = (each for each in found["workers"] if each["state"] == "online")
+        assert (online["celery"], online["code"], online["memory"]) == (None, None, None)
+        assert online["peak_memory"] > 10e6
+    finally:
+        kill(workers[1], signal.SIGCONT)
+
+
+def test_frozen_broker__ends_with_69_in_time(site: Site, redis_server: Redis) -> None:
+    site.minimal(settings=f"CELERY_BROKER_URL = CELERY_RESULT_BACKEND = {redis_server.url!r}")
+    redis_server.suspend()
+    try:
+        began = time.monotonic()
+        ran = site.manage("showworkers", "--json")
+        assert (ran.returncode, ran.stdout) == (69, "")
+        assert time.monotonic() - began < 10
+    finally:
+        redis_server.resume()
+
+
+def test_rabbitmq__more_consumers_are_counted(site: Site, tmp_path: Path) -> None:
+    with started(RabbitMQ, tmp_path / "rabbitmq") as server:
+        site.minimal(settings=f"CELERY_BROKER_URL = {server.url!r}")
+        solo(site, "well", "-Q", "celery,well")
+        stopped = solo(site, "stopped")
+        kill(stopped, signal.SIGSTOP)
+        try:
+            found = document(site)
+            assert states(found) == {"well@h": "online"}
+            assert (found["more_silent"], found["more_consumers"]) == (None, {"celery": 1})
+            later = site.manage("enqueue", "add", "1", "2", "--countdown", "600", "--queue", "well").stdout.strip()
+            wait_for(lambda: revoked(site, later)["tasks"][0]["place"] == "scheduled")
+            unknown = revoked(site, "no-such-id")
+            assert (unknown["tasks"][0]["place"], unknown["silent"]) == ("unknown", None)
+            assert unknown["confirmed_by"] == ["well@h"]
+        finally:
+            kill(stopped, signal.SIGCONT)
+        for each in site.running:
+            each.end()
+        ran = site.manage("showworkers")
+        assert (ran.returncode, ran.stdout) == (69, "")
