@@ -62,7 +62,7 @@ def follow(app: Celery, pause: float) -> Iterator[Step]:
             yield Lost(why=error.sentence)
             continue
         try:
-            for step in _read(app, connection, pause):
+            for step in read(app, connection, pause):
                 yield Connected(again=again) if step is None else step
                 again = True
         except Unreachable as error:
@@ -74,7 +74,7 @@ def follow(app: Celery, pause: float) -> Iterator[Step]:
                 connection.collect()
 
 
-def _read(app: Celery, connection: Any, pause: float) -> Iterator[list[dict[str, Any]] | None]:
+def read(app: Celery, connection: Any, pause: float) -> Iterator[list[dict[str, Any]] | None]:
     """Yield None when events arrive, and then the events."""
     arrived: list[dict[str, Any]] = []
 

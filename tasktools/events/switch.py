@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from tasktools.brokers import broker_of
-from tasktools.brokers.reach import connect
+from tasktools.brokers.reach import came_from_broker, connect
 from tasktools.brokers.timeouts import TimedOut, within_thread
+from tasktools.events.handing_on import hand_on, stay, taken_over
 from tasktools.exceptions import TasktoolsError
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ class Switch:
 
     def __init__(self, app: Celery) -> None:
         self.app = app
+        self._name = uuid.uuid4().hex
         #: The workers that sent none before.
         self.turned_on: set[str] = set()
         self._news: SimpleQueue[str] = SimpleQueue()
@@ -40,7 +43,15 @@ class Switch:
 
     def turn_on(self, names: Sequence[str] | None = None) -> None:
         """Turn on the events of these workers, or of all. It returns at once."""
-        threading.Thread(target=self._turn_on, args=(names,), daemon=True, name="enable events").start()
+        _in_thread(self._tell, "enable_events", names, reply=True, timeout=PATIENCE, callback=self._answered)
+
+    def notice(self, event: Mapping[str, Any]) -> None:
+        """Take over the workers of another watcher that leaves, if this is its event."""
+        found = taken_over(event, self._name)
+        if found is not None:
+            leaver, workers = found
+            self.turned_on |= workers
+            _in_thread(stay, self.app, leaver)
 
     def news(self) -> list[str]:
         """Return the workers that were turned on since the last call."""
@@ -51,20 +62,20 @@ class Switch:
         return found
 
     def turn_off(self) -> None:
-        """Turn off what was turned on. A broker that has gone is no error: the workers are without it too."""
+        """Turn off what was turned on, unless another watcher stays. A broker that has gone is no error."""
         if self.turned_on:
             with contextlib.suppress(TimedOut):
-                within_thread(LIMIT, self._tell, "disable_events", sorted(self.turned_on))
+                within_thread(LIMIT, self._turn_off, sorted(self.turned_on))
 
-    def _turn_on(self, names: Sequence[str] | None) -> None:
-        self._tell("enable_events", names, reply=True, timeout=PATIENCE, callback=self._answered)
+    def _turn_off(self, names: Sequence[str]) -> None:
+        with _forgiven():
+            if hand_on(self.app, self._name, names):
+                return
+        self._tell("disable_events", names)
 
     def _tell(self, command: str, names: Sequence[str] | None, **options: Any) -> None:
-        with contextlib.suppress(TasktoolsError, OSError), connect(broker_of(self.app), LIMIT) as connection:
-            try:
-                self.app.control.broadcast(command, destination=names, connection=connection, **options)
-            except (*connection.connection_errors, *connection.channel_errors):
-                return  # whoever follows the events says that the broker has gone
+        with _forgiven(), connect(broker_of(self.app), LIMIT) as connection:
+            self.app.control.broadcast(command, destination=names, connection=connection, **options)
 
     def _answered(self, body: Any) -> None:
         for name, answer in body.items() if isinstance(body, Mapping) else ():
@@ -72,3 +83,23 @@ class Switch:
             if isinstance(answer, Mapping) and answer.get("ok") == _ENABLED:
                 self.turned_on.add(name)
                 self._news.put(str(name))
+
+
+def _in_thread(call: Callable[..., None], *args: Any, **options: Any) -> None:
+    def run() -> None:
+        with _forgiven():
+            call(*args, **options)
+
+    threading.Thread(target=run, daemon=True, name=call.__name__).start()
+
+
+@contextlib.contextmanager
+def _forgiven() -> Iterator[None]:
+    """Go on if the broker fails: whoever follows the events says so."""
+    try:
+        yield
+    except (TasktoolsError, OSError):
+        return
+    except Exception as error:
+        if not came_from_broker(error):
+            raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -50,7 +50,7 @@ class Watch:
         self._lost = False
         self._last = self._began = time.monotonic()
 
-    def __iter__(self) -> Iterator[Notice | list[Attempt]]:
+    def __iter__(self) -> Generator[Notice | list[Attempt], None, None]:
         """Yield the attempts that have ended, some ten times a second, and notices.
 
         Raises Unreachable if the broker does not answer at first.
@@ -84,6 +84,8 @@ class Watch:
             new = self.nodes.notice(event, now)
             if new is not None and now - self._last > PATIENCE:
                 self._turn_on([new.name])
+            if self.enables:
+                self._switch.notice(event)
             attempt = self._attempts.ended(event)
             if attempt is not None:
                 found.append(attempt)

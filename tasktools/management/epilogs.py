@@ -147,7 +147,7 @@ EPILOGS = {
             ("watchtasks --json | jq .", "an object a line"),
         ),
         {
-            0: "q was typed, or the reader of stdout has gone",
+            0: "",
             1: _UNIMPORTABLE,
             **dict.fromkeys((2, 69, 74), ""),
             130: "interrupted: Ctrl+C, SIGTERM or SIGHUP",

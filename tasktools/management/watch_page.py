@@ -28,14 +28,8 @@ _PLAIN_BARS = "_.:-=+*#"
 
 #: The columns between the name and the chart, each with its width; the second one only where there is room.
 _NUMBERS = (
-    ("RATE/S", 7),
-    ("DONE", 7),
-    ("FAILED", 6),
-    ("RETRIED", 7),
-    ("WAITED", 6),
-    ("95%", 6),
-    ("RAN", 6),
-    ("95%", 6),
+    *(("RATE/S", 6), ("DONE", 7), ("FAILED", 6), ("RETRIED", 7)),
+    *(("WAITED", 6), ("95%", 5), ("RAN", 5), ("95%", 5)),
 )
 _SPARE = "RETRIED"
 
@@ -70,7 +64,7 @@ class Page:
         lines = [self._summary(), self._workers(), self._queues(), self.note]
         parts = []
         for text, style, size in zip(lines, ("bold", "", "", "yellow"), (1, sizes, sizes, 1), strict=True):
-            drawn = Text(text, style=style, no_wrap=size == 1, overflow="ellipsis" if size == 1 else "fold")
+            drawn = Text(text or " ", style=style, no_wrap=size == 1, overflow="ellipsis" if size == 1 else "fold")
             parts.append(Layout(drawn, size=size))
         body = Layout(self._table(width, encoding))
         keys = Layout(Text(self._keys(), style="dim", no_wrap=True, overflow="ellipsis"), size=1)
@@ -110,7 +104,7 @@ class Page:
         table.add_column("TASK", width=name, no_wrap=True)
         for title, size in numbers:
             table.add_column(title, width=size, no_wrap=True, justify="right")
-        table.add_column("LAST MINUTE"[:chart], width=chart, no_wrap=True)
+        table.add_column("LAST MINUTE" if chart > _CHART else "HISTORY", width=chart, no_wrap=True)
         bars = _BARS if _can_write(_BARS, encoding) else _PLAIN_BARS
         for row in self._sorted():
             cells = [Text(ending(row.task, name)), *_cells(row, spare=len(numbers) == len(_NUMBERS))]

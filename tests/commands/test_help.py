@@ -25,6 +25,7 @@ COMMANDS = [
     "showtasks",
     "taskdoctor",
     "taskresult",
+    "watchtasks",
 ]
 
 
@@ -54,6 +55,7 @@ def test_help__of_manage_py_on_a_full_disk(capsys: pytest.CaptureFixture[str]) -
         ("showtasks", "--all --json --app"),
         ("showschedule", "--next --at --overdue --scheduler --json --app"),
         ("taskdoctor", "--live --json --app"),
+        ("watchtasks", "--top --task --failed --no-enable --json --app"),
         ("taskresult", "--wait --timeout --interval --json --app"),
     ],
 )
