@@ -51,7 +51,7 @@ class Attempt:
 
 @dataclass(slots=True)
 class _Known:
-    """What is known of a task that has not ended. Times are seconds since 1970."""
+    """What is known of an attempt that has not ended. Times are seconds since 1970."""
 
     name: str | None = None
     sent: float | None = None
@@ -61,13 +61,21 @@ class _Known:
     waited: float | None = None
     since: str | None = None
 
+    def wait(self) -> None:
+        """Note how long it has waited, once it has started."""
+        since = self.received if self.sent is None else self.sent
+        if self.started is not None and since is not None:
+            self.waited = max(0.0, self.started - max(since, self.eta or 0.0))
+            self.since = "received" if self.sent is None else "sent"
+
 
 class Attempts:
     """Remembers the tasks that have not ended."""
 
     def __init__(self, most: int = MOST_TASKS) -> None:
         self.most = most
-        self._known: dict[str, _Known] = {}
+        #: The attempts of each task, the oldest first: a worker may begin the next one before the last one is said to have ended.
+        self._known: dict[str, list[_Known]] = {}
 
     def __len__(self) -> int:
         return len(self._known)
@@ -89,37 +97,51 @@ class Attempts:
 
     def _notice(self, kind: str, task_id: str, at: float, event: Mapping[str, Any]) -> None:
         if kind == "task-received":
-            known = self._of(task_id)
+            known = self._not_started(task_id)
             known.name, known.received, known.eta = _text(event.get("name")), at, _eta(event.get("eta"))
         elif kind == "task-started":
-            self._start(self._of(task_id), at)
+            known = self._not_started(task_id)
+            known.started = at
+            known.wait()
         elif kind == "task-sent":
-            known = self._of(task_id)
+            last = self._last(task_id)
+            is_late = last.started is not None and at <= last.started
+            known = last if is_late else self._not_started(task_id)
             known.name, known.sent = _text(event.get("name")), at
+            known.wait()
 
-    @staticmethod
-    def _start(known: _Known, at: float) -> None:
-        known.started = at
-        since = known.received if known.sent is None else known.sent
-        if since is not None:
-            known.waited = max(0.0, at - max(since, known.eta or 0.0))
-            known.since = "received" if known.sent is None else "sent"
-
-    def _of(self, task_id: str) -> _Known:
-        known = self._known.get(task_id)
-        if known is None:
-            known = self._known[task_id] = _Known()
+    def _last(self, task_id: str) -> _Known:
+        """Return the newest attempt of a task."""
+        attempts = self._known.get(task_id)
+        if attempts is None:
+            attempts = self._known[task_id] = [_Known()]
             if len(self._known) > self.most:
                 del self._known[next(iter(self._known))]
-        return known
+        return attempts[-1]
+
+    def _not_started(self, task_id: str) -> _Known:
+        """Return the newest attempt of a task, or a new one if that has started."""
+        last = self._last(task_id)
+        if last.started is None:
+            return last
+        self._known[task_id] = [last, _Known(name=last.name)]  # of more than two, the end of one was not heard
+        return self._known[task_id][-1]
+
+    def _pop(self, task_id: str) -> _Known:
+        attempts = self._known.get(task_id)
+        if attempts is None:
+            return _Known()
+        if len(attempts) == 1:
+            del self._known[task_id]
+        return attempts.pop(0)
 
     def _end(self, state: str, task_id: str, at: float, event: Mapping[str, Any]) -> Attempt:
-        known = self._known.pop(task_id, None) or _Known()
+        known = self._pop(task_id)
         started, exception = known.started, event.get("exception")
         ran = _number(event.get("runtime"))
         if ran is None and started is not None:
             ran = max(0.0, at - started)
-        found = Attempt(
+        return Attempt(
             at=_time(at),
             task=known.name,
             id=task_id,
@@ -129,19 +151,6 @@ class Attempts:
             waited_since=known.since,
             ran=ran,
             exception=None if exception in (None, "None") else str(exception)[:LONGEST_TEXT],
-        )
-        if state == "RETRY":
-            self._expect_again(task_id, known)
-        return found
-
-    def _expect_again(self, task_id: str, known: _Known) -> None:
-        """Keep what is known of the next attempt: a worker may have received it before this one has said that it ended."""
-        is_received = known.received is not None and (known.started is None or known.received > known.started)
-        self._known[task_id] = _Known(
-            name=known.name,
-            sent=known.sent if known.sent is not None and is_received else None,
-            received=known.received if is_received else None,
-            eta=known.eta if is_received else None,
         )
 
 

@@ -152,7 +152,7 @@ def test_watchtasks__on_rabbitmq(shop: Site, tmp_path: Path) -> None:
         server.start()
         watcher.wait_for_output("Connected again.")
         wait_for(lambda: shop.manage("enqueue", "add", "1", "2").returncode == 0)
-        wait_for(lambda: len(seen(watcher)) == 2)
+        wait_for(lambda: len(seen(watcher)) >= 2)  # the first may be delivered again: its acknowledgement was lost
         assert watcher.end(signal.SIGINT) == 130
         worker.wait_for_output(OFF)
 

@@ -98,6 +98,49 @@ def test_attempts__a_retry_that_is_received_before_the_attempt_has_ended(attempt
     assert (second.state, second.waited, second.ran) == ("SUCCESS", 1.25, 1.0)
 
 
+def test_attempts__a_retry_that_starts_before_the_attempt_is_said_to_have_ended(attempts: Attempts) -> None:
+    events = (
+        *(event("received", 0, name="add"), event("started", 1), event("received", 1.75, name="add")),
+        *(event("started", 2), event("retried", 2.5), event("succeeded", 4)),
+    )
+    first, second = fed(attempts, *events)
+    assert (first.state, first.task, first.waited, first.ran) == ("RETRY", "add", 1.0, 1.5)
+    assert (second.state, second.task, second.waited, second.ran) == ("SUCCESS", "add", 0.25, 2.0)
+    assert len(attempts) == 0
+
+
+def test_attempts__that_it_was_sent_may_be_heard_last(attempts: Attempts) -> None:
+    events = (
+        event("received", 2, name="add"),
+        event("started", 3),
+        event("sent", 1, name="add"),
+        event("succeeded", 4),
+    )
+    [found] = fed(attempts, *events)
+    assert (found.waited, found.waited_since) == (2.0, "sent")
+
+
+def test_attempts__a_retry_waits_since_it_was_sent_again(attempts: Attempts) -> None:
+    events = (
+        *(
+            event("sent", 0, name="add"),
+            event("received", 1, name="add"),
+            event("started", 2),
+            event("sent", 3, name="add"),
+        ),
+        *(event("retried", 3.5), event("received", 4, name="add"), event("started", 5), event("succeeded", 6)),
+    )
+    assert [(each.waited, each.waited_since) for each in fed(attempts, *events)] == [(2.0, "sent"), (2.0, "sent")]
+
+
+def test_attempts__ends_that_are_not_heard_pile_up_nothing(attempts: Attempts) -> None:
+    for second in range(100):
+        fed(attempts, event("received", second, name="add"), event("started", second))
+    assert len(attempts) == 1
+    assert len(fed(attempts, event("retried", 100), event("retried", 101), event("succeeded", 102))) == 3
+    assert len(attempts) == 0
+
+
 def test_attempts__are_bounded() -> None:
     attempts = Attempts(most=2)
     fed(attempts, *(event("received", uuid=each, name=each) for each in "abc"))
