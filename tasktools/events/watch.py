@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tasktools.brokers import broker_of
 from tasktools.events.attempts import Attempt, Attempts
 from tasktools.events.follow import Connected, Lost, follow
 from tasktools.events.nodes import Node, Nodes
@@ -38,7 +39,7 @@ class Notice:
 
 
 class Watch:
-    """Follows the events of an app. Iterate over it, and close the iterator at the end: it leaves the workers as they were."""
+    """Follows the events of an app. Iterate over it, and close it at the end."""
 
     def __init__(self, app: Celery, *, enables: bool) -> None:
         """`enables` says whether workers that send no events of tasks are told to."""
@@ -50,25 +51,28 @@ class Watch:
         self._lost = False
         self._last = self._began = time.monotonic()
 
-    def __iter__(self) -> Generator[Notice | list[Attempt], None, None]:
+    def __iter__(self) -> Iterator[Notice | list[Attempt]]:
         """Yield the attempts that have ended, some ten times a second, and notices.
 
         Raises Unreachable if the broker does not answer at first.
         """
-        try:
-            for step in follow(self.app, PAUSE):
-                if isinstance(step, Connected):
-                    yield from self._connected(step)
-                elif isinstance(step, Lost):
-                    yield from self._disconnected(step)
-                else:
-                    yield self._ended(step)
-                    yield from self._notices()
-        finally:
-            self._switch.turn_off()
+        for step in follow(self.app, PAUSE):
+            if isinstance(step, Connected):
+                yield from self._connected(step)
+            elif isinstance(step, Lost):
+                yield from self._disconnected(step)
+            else:
+                yield self._ended(step)
+                yield from self._notices()
+
+    def close(self) -> None:
+        """Leave the workers as they were."""
+        self._switch.turn_off()
 
     def _connected(self, step: Connected) -> Iterator[Notice]:
-        if step.again:
+        if not step.again:
+            yield Notice(text=f"Watching the events of {broker_of(self.app).uri()}.")
+        else:
             yield Notice(text="Connected again. What happened in between is not shown.", is_trouble=True)
         self._lost = False
         self._turn_on()

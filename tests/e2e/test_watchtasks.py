@@ -42,7 +42,10 @@ def shop(site: Site) -> Site:
 
 
 def watch(site: Site, *words: str) -> Running:
-    return site.start_manage("watchtasks", "--json", *words)
+    """Start watchtasks, and return it when it listens."""
+    watcher = site.start_manage("watchtasks", "--json", *words)
+    watcher.wait_for_output("Watching the events of ")
+    return watcher
 
 
 def seen(watcher: Running) -> list[tuple[str | None, str]]:
@@ -101,15 +104,11 @@ def test_watchtasks__the_last_one_that_leaves_turns_off(shop: Site) -> None:
     worker.wait_for_output(ON)
     second = watch(shop)
     shop.manage("enqueue", "add", "1", "2")
-    wait_for(lambda: seen(first))
-
-    def is_watched() -> bool:
-        shop.manage("enqueue", "add", "1", "2")
-        return bool(seen(second))
-
-    wait_for(is_watched)
+    wait_for(lambda: len(seen(first)) == len(seen(second)) == 1)
     assert first.end(signal.SIGINT) == 130
     assert OFF not in worker.output
+    shop.manage("enqueue", "add", "1", "2")
+    wait_for(lambda: len(seen(second)) == 2)
     assert second.end(signal.SIGINT) == 130
     worker.wait_for_output(OFF)
 

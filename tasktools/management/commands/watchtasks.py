@@ -52,8 +52,9 @@ class Command(TasktoolsCommand):
         require_broker(found)
         watch = Watch(found.app, enables=not options["no_enable"])
         is_shown = filter_of(options)
-        with contextlib.closing(iter(watch)) as steps, self._view(watch, options) as view:
-            for step in steps:
+        # The terminal is restored first: it may take a moment to leave the workers as they were.
+        with contextlib.closing(watch), self._view(watch, options) as view:
+            for step in watch:
                 if isinstance(step, Notice):
                     view.say(step)
                 elif not view.show([each for each in step if is_shown(each)]):
