@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -51,7 +52,8 @@ class Top:
 
     def __exit__(self, *_: object) -> None:
         try:
-            self._live.stop()
+            with contextlib.suppress(OSError):  # the terminal has gone
+                self._live.stop()
         finally:
             self._keyboard.__exit__()
             self._lengths.__exit__()
