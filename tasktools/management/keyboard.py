@@ -10,6 +10,9 @@ import termios
 import tty
 from typing import Any
 
+#: The place of the local modes in what tcgetattr returns.
+_LOCAL = 3
+
 
 class Keyboard:
     """The keys of this terminal; none if stdin is none. Use it as a context manager."""
@@ -33,9 +36,15 @@ class Keyboard:
 
     def typed(self) -> str:
         """Return what was typed since the last call."""
-        if self._descriptor is None or not select.select([self._descriptor], [], [], 0)[0]:
+        descriptor = self._descriptor
+        if descriptor is None:
             return ""
-        read = os.read(self._descriptor, 64)
-        if not read:  # its other end is closed: it would be ready for ever
-            self._descriptor = None
-        return read.decode(errors="replace")
+        with contextlib.suppress(termios.error, OSError):
+            if termios.tcgetattr(descriptor)[_LOCAL] & termios.ICANON:  # the shell has changed it: Ctrl+Z, and fg
+                tty.setcbreak(descriptor)
+            if not select.select([descriptor], [], [], 0)[0]:
+                return ""
+            if read := os.read(descriptor, 64):
+                return read.decode(errors="replace")
+        self._descriptor = None  # the terminal has gone: it would be ready for ever
+        return ""
