@@ -47,6 +47,12 @@ def redbeat_celery() -> Path:
     return _installed("redbeat", "celery-redbeat", *same, program_name="celery")
 
 
+def flower_celery() -> Path:
+    """Return the `celery` that has Flower beside it, in the versions of this Python; the first time it is installed."""
+    same = (f"celery[redis]=={celery.__version__}", f"django=={django.__version__}")
+    return _installed("flower", "flower", *same, program_name="celery")
+
+
 def _installed(name: str, *requirements: str, program_name: str = "") -> Path:
     """Return the path of a program in the virtual environment `name`; the first time it is made."""
     home = HOMES / name

@@ -195,6 +195,20 @@ EPILOGS = {
         ),
         {0: "", 1: f"a line is an error, or {_UNIMPORTABLE}", **dict.fromkeys((2, 74, 130), "")},
     ),
+    "watchtasks": _epilog(
+        (
+            ("watchtasks", "a line for each task that ends"),
+            ("watchtasks --task 'shop.*' --failed", "only some, and only what has not succeeded"),
+            ("watchtasks --top", "a table by name, redrawn each second; q quits"),
+            ("watchtasks --json | jq .", "an object a line"),
+        ),
+        {
+            0: "",
+            1: _UNIMPORTABLE,
+            **dict.fromkeys((2, 69, 74), ""),
+            130: "interrupted: Ctrl+C, SIGTERM or SIGHUP",
+        },
+    ),
     "rundev": _epilog(
         (
             ("rundev", "web server, worker and beat"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tasktools import render, terminal
@@ -61,6 +61,12 @@ class PrintingCommand(StreamCommand):
     def print_line(self, text: str) -> None:
         """Write one line of data."""
         self.stdout.write(terminal.line(text))
+
+    def print_lines(self, lines: Iterable[tuple[str, str, Callable[[str], str]]]) -> None:
+        """Write lines of data at once: each a text, a rest in which passwords are hidden, and the style of the rest."""
+        written = (f"{terminal.line(text)}{style(self.cleaned(rest)) if rest else ''}\n" for text, rest, style in lines)
+        self.stdout.write("".join(written), ending="")
+        self.stdout.flush()
 
     def print_value(self, value: Any) -> None:
         """Write a value: text unchanged, but escaped on a terminal; anything else as JSON."""

@@ -29,6 +29,7 @@ COMMANDS = [
     "showworkers",
     "taskdoctor",
     "taskresult",
+    "watchtasks",
 ]
 
 
@@ -62,6 +63,7 @@ def test_help__of_manage_py_on_a_full_disk(capsys: pytest.CaptureFixture[str]) -
         ("showworkers", "--tasks --timeout --json --app"),
         ("revoketask", "--terminate --signal --noinput --timeout --json --app"),
         ("taskdoctor", "--live --json --app"),
+        ("watchtasks", "--top --task --failed --no-enable --json --app"),
         ("taskresult", "--wait --timeout --interval --json --app"),
     ],
 )

@@ -1,0 +1,115 @@
+"""Events of workers as they arrive, from one connection after another: a broker that goes away and comes back is waited for."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from kombu import Consumer
+from kombu.exceptions import KombuError
+
+from tasktools.brokers import broker_of
+from tasktools.brokers.reach import check_broker, connect, reason
+from tasktools.exceptions import Unreachable
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+#: How long the broker may take to answer, in seconds.
+LIMIT = 2.5
+
+#: After so many seconds without an event the broker is asked whether it is still there: a frozen one ends no connection.
+SILENCE = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Connected:
+    """The connection is there: events arrive from now on. `again` says that there was one before."""
+
+    again: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lost:
+    """The connection is lost. It is tried again."""
+
+    why: str
+
+
+Step = Connected | Lost | list[dict[str, Any]]
+
+
+def follow(app: Celery, pause: float) -> Iterator[Step]:
+    """Yield the events of each `pause` seconds as a list, which may be empty, and what happens to the connection.
+
+    They are read without celery.events.Receiver.capture: this one shifts the times of a worker in another time zone, and cannot
+    say that the connection was lost.
+
+    Raises Unreachable, but only if the broker does not answer at first.
+    """
+    broker, again = broker_of(app), False
+    broker.prepare()
+    while True:
+        try:
+            connection = connect(broker, LIMIT)
+        except Unreachable as error:
+            if not again:
+                raise
+            yield from _rest(pause)
+            yield Lost(why=error.sentence)
+            continue
+        try:
+            for step in read(app, connection, pause):
+                yield Connected(again=again) if step is None else step
+                again = True
+        except Unreachable as error:
+            yield Lost(why=error.sentence)
+        except (*connection.connection_errors, *connection.channel_errors, KombuError, OSError) as error:
+            yield Lost(why=f"The connection to the broker is lost: {reason(error)}.")
+        finally:
+            with contextlib.suppress(Exception):  # it is broken, perhaps
+                connection.collect()
+
+
+def read(app: Celery, connection: Any, pause: float) -> Iterator[list[dict[str, Any]] | None]:
+    """Yield None when events arrive, and then the events."""
+    arrived: list[dict[str, Any]] = []
+
+    def take(body: Any, message: object) -> None:
+        # Workers send several events of tasks as one list.
+        arrived.extend(each for each in (body if isinstance(body, list) else [body]) if isinstance(each, dict))
+
+    receiver = app.events.Receiver(connection, app=app)
+    heard = time.monotonic()
+    with Consumer(receiver.channel, [receiver.queue], callbacks=[take], no_ack=True, accept=receiver.accept):
+        receiver.wakeup_workers(channel=receiver.channel)
+        yield None
+        while True:
+            _drain(connection, pause)
+            if arrived:
+                heard = time.monotonic()
+            elif time.monotonic() - heard > SILENCE:
+                check_broker(app, LIMIT)
+                heard = time.monotonic()
+            events, arrived[:] = arrived[:], []
+            yield events
+
+
+def _drain(connection: Any, pause: float) -> None:
+    until = time.monotonic() + pause
+    while (left := until - time.monotonic()) > 0:
+        try:
+            connection.drain_events(timeout=left)
+        except TimeoutError:
+            return
+
+
+def _rest(pause: float) -> Iterator[list[dict[str, Any]]]:
+    """Wait before the next try, and let the caller do what it does meanwhile."""
+    until = time.monotonic() + 1.0
+    while time.monotonic() < until:
+        time.sleep(pause)
+        yield []

@@ -1,0 +1,120 @@
+"""Watch the tasks of a site: what ends, and what the watcher has to know about workers and broker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tasktools.brokers import broker_of
+from tasktools.events.attempts import Attempt, Attempts
+from tasktools.events.follow import Connected, Lost, follow
+from tasktools.events.nodes import Node, Nodes
+from tasktools.events.switch import Switch
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+#: How long events are gathered, in seconds.
+PAUSE = 0.1
+
+#: How often all workers are told to send events, in seconds: one may be new, or another watcher may have turned them off.
+AGAIN = 10.0
+
+#: After so many seconds without a worker this is said.
+PATIENCE = 3.0
+
+#: So many heartbeats that tell of tasks, and no event of one, show that a worker sends none. One that is told to needs a while.
+MOST_SILENT = 2
+MOST_SILENT_TOLD = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """What a person who watches has to know. `is_trouble` says that something is not seen."""
+
+    text: str
+    is_trouble: bool = False
+
+
+class Watch:
+    """Follows the events of an app. Iterate over it, and close it at the end."""
+
+    def __init__(self, app: Celery, *, enables: bool) -> None:
+        """`enables` says whether workers that send no events of tasks are told to."""
+        self.app, self.enables = app, enables
+        self.nodes = Nodes()
+        self._switch = Switch(app)
+        self._attempts = Attempts()
+        self._told: set[str] = set()
+        self._lost = False
+        self._last = self._began = time.monotonic()
+
+    def __iter__(self) -> Iterator[Notice | list[Attempt]]:
+        """Yield the attempts that have ended, some ten times a second, and notices.
+
+        Raises Unreachable if the broker does not answer at first.
+        """
+        for step in follow(self.app, PAUSE):
+            if isinstance(step, Connected):
+                yield from self._connected(step)
+            elif isinstance(step, Lost):
+                yield from self._disconnected(step)
+            else:
+                yield self._ended(step)
+                yield from self._notices()
+
+    def close(self) -> None:
+        """Leave the workers as they were."""
+        self._switch.turn_off()
+
+    def _connected(self, step: Connected) -> Iterator[Notice]:
+        if not step.again:
+            yield Notice(text=f"Watching the events of {broker_of(self.app).uri()}.")
+        else:
+            yield Notice(text="Connected again. What happened in between is not shown.", is_trouble=True)
+        self._lost = False
+        self._turn_on()
+
+    def _disconnected(self, step: Lost) -> Iterator[Notice]:
+        if not self._lost:
+            yield Notice(text=f"{step.why} Trying again.", is_trouble=True)
+        self._lost = True
+
+    def _ended(self, events: list[dict[str, object]]) -> list[Attempt]:
+        now, found = time.monotonic(), []
+        for event in events:
+            new = self.nodes.notice(event, now)
+            if new is not None and now - self._last > PATIENCE:
+                self._turn_on([new.name])
+            if self.enables:
+                self._switch.notice(event)
+            attempt = self._attempts.ended(event)
+            if attempt is not None:
+                found.append(attempt)
+        if now - self._last > AGAIN and not self._lost:
+            self._turn_on()
+        return found
+
+    def _turn_on(self, names: list[str] | None = None) -> None:
+        self._last = time.monotonic() if names is None else self._last
+        if self.enables:
+            self._switch.turn_on(names)
+
+    def _notices(self) -> Iterator[Notice]:
+        for name in self._switch.news():
+            text = f"{name} sends no events of tasks: it is told to, for as long as this runs."
+            yield Notice(text=text)
+        for node in self.nodes.known.values():
+            if node.silent >= (MOST_SILENT_TOLD if self.enables else MOST_SILENT) and node.name not in self._told:
+                self._told.add(node.name)
+                yield Notice(text=self._silence(node), is_trouble=True)
+        if "" not in self._told and time.monotonic() - self._began > PATIENCE:
+            self._told.add("")
+            if not (self.nodes.known or self._switch.answers):
+                yield Notice(text="No worker answers so far. manage.py runworker starts one.", is_trouble=True)
+
+    def _silence(self, node: Node) -> str:
+        remedy = "start it with -E" if self.enables else "start it with -E, or leave out --no-enable"
+        return f"{node.name} runs tasks and sends no events of them, so they are not shown: {remedy}."

@@ -1,0 +1,159 @@
+"""The page of watchtasks --top: figures -> what rich draws. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import pairwise
+from typing import Any
+
+from tasktools.beat.words import span
+from tasktools.events.nodes import Node
+from tasktools.events.tally import HISTORY, Row
+from tasktools.management.watch_lines import beginning, brief, ending
+
+#: The keys: by what each sorts, its name, and whether the largest comes first.
+SORTS: Mapping[str, tuple[str, Callable[[Row], Any], bool]] = {
+    "t": ("task", lambda row: row.task, False),
+    "r": ("rate", lambda row: (row.rate, row.succeeded + row.failed), True),
+    "d": ("done", lambda row: row.succeeded, True),
+    "f": ("failed", lambda row: (row.failed, row.retried), True),
+    "w": ("waited", lambda row: (row.waited or (-1.0, -1.0))[1], True),
+    "x": ("executed", lambda row: (row.ran or (-1.0, -1.0))[1], True),
+}
+
+_BARS = "▁▂▃▄▅▆▇█"
+_PLAIN_BARS = "_.:-=+*#"
+
+#: The columns between the name and the chart, each with its width; the second one only where there is room.
+_NUMBERS = (
+    *(("RATE/S", 6), ("DONE", 7), ("FAILED", 6), ("RETRIED", 7)),
+    *(("WAITED", 6), ("95%", 5), ("RAN", 5), ("95%", 5)),
+)
+_SPARE = "RETRIED"
+
+#: The least width of the chart, and of a terminal that has all columns.
+_CHART = 10
+_WIDE = 100
+
+#: A terminal of so many lines has more of them for workers and queues.
+_TALL = 40
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """What is drawn."""
+
+    rows: Sequence[Row]
+    nodes: Sequence[Node]
+    #: None if nobody knows.
+    queues: Mapping[str, int] | None
+    note: str
+    seconds: float
+    sort: str
+    is_reversed: bool
+
+    def drawn(self, width: int, height: int, encoding: str) -> Any:
+        """Return the page for a terminal of this size."""
+        from rich.layout import Layout
+        from rich.text import Text
+
+        page = Layout()
+        sizes = 2 if height >= _TALL else 1
+        lines = [self._summary(), self._workers(), self._queues(), self.note]
+        parts = []
+        for text, style, size in zip(lines, ("bold", "", "", "yellow"), (1, sizes, sizes, 1), strict=True):
+            drawn = Text(text or " ", style=style, no_wrap=size == 1, overflow="ellipsis" if size == 1 else "fold")
+            parts.append(Layout(drawn, size=size))
+        body = Layout(self._table(width, encoding))
+        keys = Layout(Text(self._keys(), style="dim", no_wrap=True, overflow="ellipsis"), size=1)
+        page.split_column(*parts, body, keys)
+        return page
+
+    def _summary(self) -> str:
+        rate = sum(row.rate for row in self.rows)
+        counts = [("done", "succeeded"), ("failed", "failed"), ("retried", "retried")]
+        told = (f"{sum(getattr(row, field) for row in self.rows):,} {word}" for word, field in counts)
+        return ", ".join([f"{rate:,.1f} tasks/s", *told, f"in {span(timedelta(seconds=int(self.seconds)))}"])
+
+    def _workers(self) -> str:
+        if not self.nodes:
+            return "Workers: none heard"
+        return f"Workers ({len(self.nodes)}): {', '.join(map(_node, self.nodes))}"
+
+    def _queues(self) -> str:
+        if self.queues is None:
+            return "Queues: unknown"
+        longest = sorted(self.queues.items(), key=lambda item: (-item[1], item[0]))
+        return f"Queues: {', '.join(f'{beginning(name, 40)} {length:,}' for name, length in longest[:20])}"
+
+    def _keys(self) -> str:
+        arrow = {key: "*" if key == self.sort else "" for key in SORTS}
+        return f"sort by: {'  '.join(f'{key} {name}{arrow[key]}' for key, (name, _, _) in SORTS.items())}   q quit"
+
+    def _table(self, width: int, encoding: str) -> Any:
+        from rich.table import Table
+        from rich.text import Text
+
+        numbers = [each for each in _NUMBERS if width >= _WIDE or each[0] != _SPARE]
+        left = width - sum(size + 1 for _, size in numbers) - 1
+        name = max(_CHART, min(left - _CHART, max((len(row.task) for row in self.rows), default=4)))
+        chart = max(_CHART, min(HISTORY, left - name))
+        table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+        table.add_column("TASK", width=name, no_wrap=True)
+        for title, size in numbers:
+            table.add_column(title, width=size, no_wrap=True, justify="right")
+        table.add_column("LAST MINUTE" if chart > _CHART else "HISTORY", width=chart, no_wrap=True)
+        bars = _BARS if _can_write(_BARS, encoding) else _PLAIN_BARS
+        for row in self._sorted():
+            cells = [Text(ending(row.task, name)), *_cells(row, spare=len(numbers) == len(_NUMBERS))]
+            table.add_row(*cells, Text(sparks(row.history, chart, bars), style="cyan"))
+        return table
+
+    def _sorted(self) -> list[Row]:
+        _, key, largest_first = SORTS[self.sort]
+        by_name = sorted(self.rows, key=lambda row: row.task)
+        return sorted(by_name, key=key, reverse=largest_first != self.is_reversed)
+
+
+def _node(node: Node) -> str:
+    active = "" if node.active is None else f" {node.active} running"
+    return f"{beginning(node.name, 40)}{active}{'' if node.sends or not node.silent else ' (no events)'}"
+
+
+def _cells(row: Row, *, spare: bool) -> list[Any]:
+    from rich.text import Text
+
+    waited, ran = row.waited or (None, None), row.ran or (None, None)
+    return [
+        f"{row.rate:,.0f}" if row.rate >= 100 else f"{row.rate:.1f}",
+        count(row.succeeded),
+        Text(count(row.failed), style="red" if row.failed else ""),
+        *[Text(count(row.retried), style="yellow" if row.retried else "")] * spare,
+        *map(brief, (*waited, *ran)),
+    ]
+
+
+def count(number: int) -> str:
+    """Return a number in seven characters at most."""
+    return f"{number:,}" if number < 1_000_000 else f"{number / 1e6:.1f}M"
+
+
+def sparks(history: Sequence[int], width: int, bars: str) -> str:
+    """Return a chart of so many characters: the newest at the right, the highest of its own as the tallest bar."""
+    whole = [0] * (HISTORY - len(history)) + list(history)
+    edges = [place * HISTORY // width for place in range(width + 1)]
+    means = [sum(whole[a:b]) / max(1, b - a) for a, b in pairwise(edges)]
+    most = max(means, default=0)
+    if not most:
+        return " " * width
+    return "".join(" " if not mean else bars[min(len(bars) - 1, int(mean / most * len(bars)))] for mean in means)
+
+
+def _can_write(text: str, encoding: str) -> bool:
+    try:
+        text.encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True

@@ -1,0 +1,69 @@
+"""The answers of workers say which of them were turned on."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from celery.worker import control
+
+from tasktools.events import switch
+from tasktools.events.switch import Switch
+
+
+def answer(*groups: str) -> Any:
+    """Return what a worker of the installed Celery answers whose dispatcher has these groups; it has all if there are none."""
+    dispatcher = SimpleNamespace(groups=set(groups))
+    return control.enable_events(SimpleNamespace(consumer=SimpleNamespace(event_dispatcher=dispatcher)))
+
+
+def test_switch__knows_by_the_answer_who_sent_none(shop: Any) -> None:
+    made = Switch(shop)
+    made._answered({"celery@off": answer("worker")})
+    made._answered({"celery@task": answer("worker", "task"), "celery@E": answer()})
+    made._answered({"celery@odd": {"error": "no such command"}})
+    made._answered("nonsense")
+    assert made.turned_on == {"celery@off"}
+    assert made.answers == 4
+    assert (made.news(), made.news()) == (["celery@off"], [])
+
+
+@pytest.mark.parametrize(("stays", "told"), [(True, []), (False, [("disable_events", ["a", "b"])])])
+def test_switch__is_left_to_another_watcher_that_stays(
+    shop: Any, monkeypatch: pytest.MonkeyPatch, stays: bool, told: list[Any]
+) -> None:
+    made, said = Switch(shop), []
+    made.turned_on = {"b", "a"}
+    monkeypatch.setattr(switch, "hand_on", lambda *_: stays)
+    monkeypatch.setattr(made, "_tell", lambda *words: said.append(words))
+    made.turn_off()
+    assert said == told
+
+
+def test_switch__tells_nobody_if_nobody_was_turned_on(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Switch(shop)
+    monkeypatch.setattr(made, "_turn_off", lambda _: pytest.fail("it tells somebody"))
+    made.turn_off()
+
+
+def test_switch__takes_over_from_one_that_leaves(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[Any] = []
+    monkeypatch.setattr(switch, "_in_thread", lambda *call: called.append(call))
+    made = Switch(shop)
+    made.notice({"type": "watcher-leaves", "watcher": "other", "workers": ["a"]})
+    made.notice({"type": "task-sent", "watcher": "other", "workers": ["b"]})
+    assert made.turned_on == {"a"}
+    assert [call[1:] for call in called] == [(shop, "other")]
+
+
+def test_switch__a_broker_that_fails_is_no_error(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise ConnectionResetError
+
+    made = Switch(shop)
+    made.turned_on = {"a"}
+    monkeypatch.setattr(switch, "hand_on", fail)
+    monkeypatch.setattr(switch, "connect", fail)
+    made.turn_off()
+    made._tell("enable_events", None)

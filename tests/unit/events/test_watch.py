@@ -1,0 +1,143 @@
+"""What a watcher says, from steps that are handed in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tasktools.events import watch
+from tasktools.events.attempts import Attempt
+from tasktools.events.follow import Connected, Lost, Step
+from tasktools.events.handing_on import LEAVES, STAYS, taken_over
+from tasktools.events.watch import AGAIN, Notice, Watch
+
+
+class FakeSwitch:
+    """Notes what it is told."""
+
+    def __init__(self, app: Any) -> None:
+        self.told: list[Any] = []
+        self.answers = 0
+        self.fresh: list[str] = []
+
+    def turn_on(self, names: list[str] | None = None) -> None:
+        self.told.append(names)
+
+    def turn_off(self) -> None:
+        self.told.append("off")
+
+    def notice(self, event: Any) -> None:
+        return
+
+    def news(self) -> list[str]:
+        found, self.fresh = self.fresh, []
+        return found
+
+
+class Clock:
+    now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+Made = Callable[..., tuple[Watch, FakeSwitch]]
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(watch, "time", made)
+    return made
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch, clock: Clock, shop: Any) -> Made:
+    """Make a watcher of steps; a number among them lets so many seconds pass."""
+
+    def make(*steps: Step | float, enables: bool = True) -> tuple[Watch, FakeSwitch]:
+        def follow(app: Any, pause: float) -> Iterator[Step]:
+            for step in steps:
+                if isinstance(step, float):
+                    clock.now += step
+                else:
+                    yield step
+
+        monkeypatch.setattr(watch, "follow", follow)
+        monkeypatch.setattr(watch, "Switch", FakeSwitch)
+        found = Watch(shop, enables=enables)
+        switch: Any = found._switch
+        return found, switch
+
+    return make
+
+
+def texts(steps: Iterator[Notice | list[Attempt]] | Watch) -> list[str]:
+    return [step.text for step in steps if isinstance(step, Notice)]
+
+
+def beat(processed: int, name: str = "w", kind: str = "worker-heartbeat") -> dict[str, Any]:
+    return {"type": kind, "hostname": name, "processed": processed, "active": 0}
+
+
+def test_watch__says_once_that_the_connection_is_lost(made: Made) -> None:
+    lost = Lost(why="It refuses.")
+    found, switch = made(Connected(again=False), lost, [], lost, [], Connected(again=True), [], lost)
+    assert texts(found) == [
+        "Watching the events of memory://.",
+        "It refuses. Trying again.",
+        "Connected again. What happened in between is not shown.",
+        "It refuses. Trying again.",
+    ]
+    assert switch.told == [None, None]
+
+
+def test_watch__tells_workers_again_and_new_ones_at_once(made: Made) -> None:
+    steps = (Connected(again=False), [beat(0, "a")], 5.0, [beat(0, "a"), beat(0, "b")], AGAIN - 4.0, [beat(0, "a")], [])
+    found, switch = made(*steps)
+    list(found)
+    assert switch.told == [None, ["b"], None]
+    found.close()
+    assert switch.told[-1] == "off"
+
+
+def test_watch__that_enables_nothing_tells_nobody(made: Made) -> None:
+    found, switch = made(Connected(again=False), [beat(0)], 60.0, [beat(0)], enables=False)
+    list(found)
+    assert switch.told == []
+
+
+@pytest.mark.parametrize(("enables", "beats"), [(False, 3), (True, 7)])
+def test_watch__names_a_silent_worker_once(made: Made, enables: bool, beats: int) -> None:
+    steps = [[beat(number)] for number in range(beats)]
+    found, _ = made(Connected(again=False), *steps[:-1], enables=enables)
+    assert len(texts(found)) == 1
+    found, _ = made(Connected(again=False), *steps, [beat(99)], enables=enables)
+    _, told = texts(found)
+    assert told.startswith("w runs tasks and sends no events of them, so they are not shown: start it with -E")
+    assert ("--no-enable" in told) is not enables
+
+
+def test_watch__says_that_no_worker_answers(made: Made) -> None:
+    found, _ = made(Connected(again=False), [], 3.5, [], [])
+    assert texts(found)[1:] == ["No worker answers so far. manage.py runworker starts one."]
+    found, switch = made(Connected(again=False), [], 3.5, [])
+    switch.answers = 1
+    assert len(texts(found)) == 1
+
+
+def test_watch__says_whom_it_has_told(made: Made) -> None:
+    found, switch = made(Connected(again=False), [])
+    switch.fresh = ["celery@a"]
+    told = "celery@a sends no events of tasks: it is told to, for as long as this runs."
+    assert texts(found)[1:] == [told]
+
+
+def test_taken_over__only_from_another_that_leaves() -> None:
+    event = {"type": LEAVES, "watcher": "other", "workers": ["a", 7, "b"]}
+    assert taken_over(event, "me") == ("other", {"a", "b"})
+    assert taken_over(event, "other") is None
+    for odd in ({}, {**event, "type": STAYS}, {**event, "workers": None}, {**event, "watcher": 7}):
+        assert taken_over(odd, "me") is None

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tasktools.events.nodes import Node
+from tasktools.events.tally import Row
+from tasktools.management.watch_page import Page, count, sparks
+from tests.hostile import HOSTILE, active
+
+
+def row(task: str = "shop.tasks.add", **fields: Any) -> Row:
+    known: dict[str, Any] = {
+        "succeeded": 59_883,
+        "failed": 0,
+        "retried": 0,
+        "rate": 998.2,
+        "waited": (0.0004, 0.012),
+        "ran": (0.002, 61.0),
+        "history": (0, 1, 2, 4),
+    }
+    return Row(task=task, **(known | fields))
+
+
+def drawn(width: int, height: int, *rows: Row, encoding: str = "utf-8", **fields: Any) -> list[str]:
+    from rich.console import Console
+
+    known: dict[str, Any] = {
+        "nodes": [Node("celery@web", 0.0, active=2)],
+        "queues": {"celery": 1_204, "mails": 0},
+        "note": "",
+        "seconds": 63.0,
+        "sort": "r",
+        "is_reversed": False,
+    }
+    page = Page(rows=rows, **(known | fields)).drawn(width, height, encoding)
+    console = Console(width=width, height=height, color_system=None, force_terminal=True, legacy_windows=False)
+    with console.capture() as captured:
+        console.print(page)
+    return captured.get().splitlines()
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (200, 60), (40, 10)])
+def test_page__fits_the_terminal(width: int, height: int) -> None:
+    rows = [row(f"shop.tasks.{'long' * number}.add", rate=float(number)) for number in range(50)]
+    lines = drawn(width, height, *rows)
+    assert len(lines) == height
+    assert max(map(len, lines)) <= width
+    assert lines[-1].startswith("sort by: ")
+
+
+def test_page__of_80_columns() -> None:
+    lines = drawn(80, 24, row(), row("pay", failed=3, rate=1.5, waited=None))
+    assert lines[0].startswith("999.7 tasks/s, 119,766 done, 3 failed, 0 retried, in 1 min 3 s")
+    assert lines[1].startswith("Workers (1): celery@web 2 running")
+    assert lines[2].startswith("Queues: celery 1,204, mails 0")
+    assert lines[4].split()[:8] == ["TASK", "RATE/S", "DONE", "FAILED", "WAITED", "95%", "RAN", "95%"]
+    assert lines[5].split()[:8] == ["shop.tasks.add", "998", "59,883", "0", "0.4ms", "12ms", "2.0ms", "1.0m"]
+    assert lines[6].split()[:8] == ["pay", "1.5", "59,883", "3", "-", "-", "2.0ms", "1.0m"]
+    assert lines[5].rstrip().endswith("█")
+
+
+def test_page__of_200_columns_has_all() -> None:
+    lines = drawn(200, 60, row("shop.tasks.invoices.send_reminder_to_the_customer"))
+    assert any("RETRIED" in line and "LAST MINUTE" in line for line in lines)
+    assert any("shop.tasks.invoices.send_reminder_to_the_customer" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("sort", "is_reversed", "order"),
+    [
+        ("t", False, ["a", "b", "c"]),
+        ("t", True, ["c", "b", "a"]),
+        ("r", False, ["b", "c", "a"]),
+        ("d", False, ["c", "a", "b"]),
+        ("f", False, ["a", "c", "b"]),
+        ("w", False, ["b", "a", "c"]),
+        ("x", False, ["a", "b", "c"]),
+        ("x", True, ["c", "b", "a"]),
+    ],
+)
+def test_page__is_sorted(sort: str, is_reversed: bool, order: list[str]) -> None:
+    rows = [
+        row("c", rate=2.0, succeeded=9, failed=1, waited=None, ran=None),
+        row("b", rate=3.0, succeeded=1, failed=0, waited=(1.0, 9.0), ran=(1.0, 3.0)),
+        row("a", rate=1.0, succeeded=5, failed=2, waited=(2.0, 5.0), ran=(0.0, 7.0)),
+    ]
+    lines = drawn(80, 24, *rows, sort=sort, is_reversed=is_reversed)
+    assert [line.split()[0] for line in lines[5:8]] == order
+    assert f"{sort} " in lines[-1]
+
+
+def test_page__what_is_not_known_is_not_zero() -> None:
+    lines = drawn(80, 24, nodes=[], queues=None)
+    assert lines[1].startswith("Workers: none heard")
+    assert lines[2].startswith("Queues: unknown")
+
+
+def test_page__hostile_names_stay_in_their_cells() -> None:
+    node = Node(HOSTILE, 0.0)
+    lines = drawn(80, 24, row(HOSTILE), row("[red]b[/red]"), nodes=[node], queues={HOSTILE: 1})
+    assert len(lines) == 24
+    assert active("\n".join(lines)) == []
+    assert any(line.startswith("[red]b[/red]") for line in lines)
+
+
+def test_sparks__the_newest_is_at_the_right_and_the_highest_the_tallest() -> None:
+    history = (0,) * 40 + (1,) * 10 + (8,) * 10
+    assert sparks(history, 6, "12345678") == "    28"
+    assert sparks((), 6, "12345678") == " " * 6
+    assert len(sparks((3,), 60, "12345678")) == 60
+
+
+def test_page__a_terminal_without_unicode() -> None:
+    lines = drawn(80, 24, row(), encoding="ascii")
+    assert lines[5].rstrip().endswith("#")
+
+
+def test_count__is_short() -> None:
+    assert [count(number) for number in (0, 999_999, 1_000_000, 12_345_678)] == ["0", "999,999", "1.0M", "12.3M"]
