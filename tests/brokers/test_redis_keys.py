@@ -21,6 +21,7 @@ from tasktools.brokers.portable import queue_length
 from tasktools.exceptions import ArgumentError
 from tasktools.publishing.batch import Publisher, enqueue_many
 from tasktools.publishing.checkpoint import Progress, Run
+from tasktools.queues import position
 from tests import servers
 from tests.conftest import Ran
 
@@ -165,7 +166,7 @@ def test_message__is_found_in_its_queue_and_with_its_worker(made: Celery) -> Non
     with made.connection_for_read() as connection:
         channel = connection.default_channel
         assert channel.basic_get(calls[1].options["queue"]) is not None
-        found = broker_of(made).find(batch.ids)
+        found = position.find(broker_of(made), batch.ids).traces
         channel.close()
     assert [found[each].place for each in batch.ids] == ["queued", "reserved"]
     assert found[batch.ids[0]].queue == calls[0].options["queue"]

@@ -20,6 +20,7 @@ from tasktools.brokers import broker_of
 from tasktools.brokers.base import Trace
 from tasktools.exceptions import ProjectError
 from tasktools.publishing import single
+from tasktools.queues import position
 from tests.conftest import Ran
 from tests.support import Running, Site, refusing_port, silent_port
 
@@ -57,8 +58,8 @@ def test_enqueue__prints_the_id_alone(app: Any, run_command: Run, queue: str) ->
     done = run_command("enqueue", "echo", "1", "--queue", queue)
     assert (done.err, done.code) == ("", 0)
     assert str(uuid.UUID(done.out.strip())) + "\n" == done.out
-    assert broker_of(app).find([done.out.strip()]) == {
-        done.out.strip(): Trace(place="queued", queue=queue, task="tests.site.tasks.echo")
+    assert position.find(broker_of(app), [done.out.strip()]).traces == {
+        done.out.strip(): Trace(place="queued", queue=queue, task="tests.site.tasks.echo", position=1)
     }
 
 
