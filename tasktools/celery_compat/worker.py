@@ -101,3 +101,10 @@ CONTROL_QUEUE = Private(
     "a setting for the queue's name",
     ("hostname",),
 )
+CONTROL_PUBLISH = Private(
+    "kombu.pidbox:Mailbox",
+    "_publish",
+    "asking workers for several things in one round",
+    "a broadcast that returns before the replies",
+    ("type", "arguments", "destination", "reply_ticket", "channel", "timeout", "producer"),
+)

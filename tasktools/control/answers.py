@@ -1,0 +1,169 @@
+"""Ask all workers at once, by remote control: a broadcast for each command, and one queue for all replies."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from kombu.exceptions import ContentDisallowed, DecodeError
+
+from tasktools.brokers import broker_of
+from tasktools.brokers.reach import connect, reach
+from tasktools.brokers.timeouts import TimedOut, within_thread
+from tasktools.celery_compat import MAILBOX
+from tasktools.control import broadcast
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+#: How long workers have to answer, in seconds.
+LIMIT = 1.0
+
+#: Who has not answered when no reply has come for this part of the limit is not waited for.
+QUIET = 0.4
+
+#: How long the broker itself may take to connect, and to do the rest beyond the limit, in seconds.
+CONNECTING, BEYOND = 2.5, 1.5
+
+#: How long to wait when there is no reply, in seconds, and how long the connection may take to be closed.
+_PAUSE, _RELEASE = 0.01, 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """What the workers have answered."""
+
+    #: By the name of the worker and the command. What failed there is left out.
+    said: Mapping[str, Mapping[str, Any]]
+    #: By the name of the worker and the command: the error that it has answered.
+    failed: Mapping[str, Mapping[str, str]]
+    #: How many workers listen; None if the broker does not say.
+    listening: int | None
+    #: How many of these have not answered; None if nobody knows.
+    silent: int | None
+    #: The names of those that have not answered, as far as the broker has them. A worker that was killed may be among them.
+    absent: frozenset[str] = frozenset()
+
+    @property
+    def workers(self) -> list[str]:
+        """The names of those that have answered anything."""
+        return sorted({*self.said, *self.failed})
+
+    def of(self, command: str, kind: type = object) -> dict[str, Any]:
+        """Return by the name of the worker what it has answered to one command, if that is of this kind."""
+        answers = {name: said[command] for name, said in self.said.items() if command in said}
+        return {name: answer for name, answer in answers.items() if isinstance(answer, kind)}
+
+
+def ask(
+    app: Celery,
+    commands: Mapping[str, Mapping[str, Any]],
+    limit: float = LIMIT,
+    destination: Collection[str] | None = None,
+) -> Answers:
+    """Ask the workers, or those named by `destination`, for all `commands` (each with its arguments) in one round.
+
+    It ends as soon as everybody who listens has answered, and after `limit` seconds at the latest. Only Redis and Valkey know
+    how many listen: elsewhere it ends when the replies cease.
+
+    Raises Unreachable when the broker does not answer.
+    """
+    broker = broker_of(app)
+    broker.prepare()
+    connection = connect(broker, CONNECTING)
+    asked = _Round(MAILBOX.of(app.control)(connection), commands, destination)
+    answers = reach(broker.name, limit + BEYOND, asked.run, limit)
+    with contextlib.suppress(TimedOut):  # whoever has fallen silent says no goodbye
+        within_thread(_RELEASE, connection.release)
+    return answers
+
+
+@dataclass
+class _Round:
+    """One round of questions and answers."""
+
+    #: kombu's, bound to a connection of its own.
+    mailbox: Any
+    commands: Mapping[str, Mapping[str, Any]]
+    destination: Collection[str] | None
+    said: dict[str, dict[str, Any]] = field(default_factory=dict)
+    failed: dict[str, dict[str, str]] = field(default_factory=dict)
+    replies: Counter[str] = field(default_factory=Counter)
+
+    def run(self, limit: float) -> Answers:
+        tickets = {str(uuid4()): command for command in self.commands}
+        channel = self.mailbox.connection.default_channel
+        sent = broadcast.send(self.mailbox, tickets, self.commands, self.destination, limit)
+        queue = self.mailbox.reply_queue(channel)
+        try:
+            self._collect(queue, tickets, self._expected(sent.listening), limit)
+        finally:
+            channel.after_reply_message_received(queue.name)
+        return self._answers(sent)
+
+    def _expected(self, listening: int | None) -> int | None:
+        if self.destination is None:
+            return listening
+        return len(self.destination) if listening is None else min(listening, len(self.destination))
+
+    def _collect(self, queue: Any, tickets: Mapping[str, str], expected: int | None, limit: float) -> None:
+        """Take replies until everybody has answered everything, or nobody answers any more.
+
+        The queue is polled: kombu's consumer on Redis waits up to a second for its last read before it can be closed.
+        """
+        begun = latest = time.monotonic()
+        while not self._is_complete(expected):
+            message = queue.get(no_ack=True, accept=self.mailbox.accept)
+            now = time.monotonic()
+            if message is not None:
+                latest = now
+                self._take(message, tickets)
+            elif now - begun >= limit or (self.replies and now - latest >= limit * QUIET):
+                return
+            else:
+                time.sleep(_PAUSE)
+
+    def _is_complete(self, expected: int | None) -> bool:
+        return expected is not None and all(self.replies[command] >= expected for command in self.commands)
+
+    def _take(self, message: Any, tickets: Mapping[str, str]) -> None:
+        command = tickets.get(message.headers.get("ticket"))
+        if command is None:
+            return  # of an earlier round
+        self.replies[command] += 1
+        try:
+            reply = message.payload
+        except (ContentDisallowed, DecodeError):
+            return
+        for name, answer in reply.items() if isinstance(reply, Mapping) else ():
+            if isinstance(answer, Mapping) and set(answer) == {"error"}:
+                self.failed.setdefault(str(name), {})[command] = str(answer["error"])
+            else:
+                known = self.said.setdefault(str(name), {})
+                known[command] = _merged(known[command], answer) if command in known else answer
+
+    def _answers(self, sent: broadcast.Sent) -> Answers:
+        answered = {*self.said, *self.failed}
+        absent = sent.bound if self.destination is None else sent.bound & {*self.destination}
+        if self.destination is not None:
+            silent = None if sent.listening is None else len(absent - answered)
+        else:
+            most = max(self.replies.values(), default=0)
+            silent = None if sent.listening is None else max(0, sent.listening - most)
+        return Answers(
+            said=self.said, failed=self.failed, listening=sent.listening, silent=silent, absent=absent - answered
+        )
+
+
+def _merged(first: Any, second: Any) -> Any:
+    """Return one answer for those of two workers with one name: while one takes the place of the other, both answer."""
+    if isinstance(first, list) and isinstance(second, list):
+        return [*first, *(each for each in second if each not in first)]
+    if isinstance(first, Mapping) and isinstance(second, Mapping):
+        return {**first, **second}
+    return second
