@@ -11,37 +11,18 @@ from tasktools import render
 from tasktools.brokers import broker_of
 from tasktools.exceptions import TasktoolsError
 from tasktools.management.base import TasktoolsCommand
+from tasktools.management.fates import place_of
 from tasktools.results.locate import listeners, locate
 from tasktools.results.outcome import Outcome
 
 if TYPE_CHECKING:
     from celery import Celery
 
-#: Where a task is that has not run yet, by Outcome.place.
-PLACES = {
-    "queued": "it waits in a queue, no worker has taken it",
-    "reserved": "a worker has taken it and not finished it",
-    "active": "a worker runs it",
-    "scheduled": "a worker holds it until its time has come",
-    "ready": "a worker is about to run it",
-    "none": "no trace of it: no queue holds it and no worker that answers has it",
-    "unknown": "no worker that answers has it, and the queues of this broker cannot be read",
-}
-
 #: How long it waits in silence, in seconds.
 PATIENCE = 2.0
 
 #: How long it may take to find out what it waits for, in seconds; not done if less time is left.
 MOST = 5.0
-
-
-def place_of(outcome: Outcome) -> str:
-    """Return where a waiting task is, with its time and its worker if these are known; "" if nobody has looked."""
-    if outcome.place is None:
-        return ""
-    due = f" (due {outcome.eta.isoformat(timespec='seconds')})" if outcome.eta else ""
-    worker = f", on {outcome.worker}" if outcome.worker else ""
-    return f"{PLACES.get(outcome.place, outcome.place)}{due}{worker}"
 
 
 class Awaiting:
@@ -76,10 +57,10 @@ class Awaiting:
 
     def _explanation(self, sent: Outcome) -> str:
         """Return where the call is, and whether a worker takes from there. Raises Unreachable."""
-        [found] = locate(self.app, [sent])
+        [found] = locate(self.app, [sent]).outcomes
         if found.place == "none":
             return "Waiting: no queue holds the task, and no worker answers that has it."
-        if found.place not in ("queued", "unknown", None):
+        if found.place not in ("queued", "unknown", "silent", None):
             return f"Waiting: {place_of(found)}."
         place = f'the queue "{self.queue}" of {broker_of(self.app).uri()}'
         taking = listeners(self.app, self.queue)

@@ -46,8 +46,15 @@ class Outcome:
     retries: int | None = None
     #: An aware datetime or ISO 8601 text, as the backend gives it.
     date_done: Any = None
-    #: For a waiting task: "queued"; "reserved", "active", "scheduled" or "ready" (a worker has it); "none"; None if unknown.
+    #: For a task that is not finished: "queued"; "reserved", "active", "scheduled" or "ready" (a worker has it); "revoked" (a
+    #: worker drops it when it gets it); "silent" (nowhere, and some workers do not answer); "none"; "unknown" (the queues of
+    #: this broker cannot be read). None if nobody has looked.
     place: str | None = None
+    #: For a task that waits in a queue: the queue, and its position there; 1 is taken next.
+    queue: str | None = None
+    position: int | None = None
+    #: Since when a worker runs it, by the clock of the worker.
+    started: datetime | None = None
     #: When a waiting task is to run, if that is known.
     eta: datetime | None = None
 

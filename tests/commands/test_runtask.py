@@ -131,6 +131,9 @@ def test_result__json(typed: Run) -> None:
         "worker": None,
         "retries": 0,
         "place": None,
+        "queue": None,
+        "position": None,
+        "started": None,
         "eta": None,
     }
     assert (done.err, done.code) == ("", 0)
