@@ -29,10 +29,9 @@ def place_of(outcome: Outcome, now: Callable[[], datetime] = lambda: datetime.no
     if outcome.place == "scheduled":
         until = "it tries it again" if outcome.state == RETRY else "its time has come"
         return f"{worker} holds it until {until}{_due(outcome)}"
-    if outcome.place == "reserved":
-        return f"{worker} has taken it and not {'begun' if outcome.worker else 'finished'} it{_due(outcome)}"
-    if outcome.place == "ready":
-        return f"{worker} is about to run it"
+    if outcome.place in ("reserved", "ready"):  # what waits for its rate limit is "ready"
+        done = "begun" if outcome.worker and outcome.waits else "finished"
+        return f"{worker} has taken it and not {done} it{_due(outcome)}"
     if outcome.place in ("none", "silent", "unknown") and not outcome.waits:
         return _LOST[outcome.place]
     return _PLACES.get(outcome.place or "", outcome.place or "")
