@@ -51,11 +51,18 @@ def show(command: TasktoolsCommand, outcome: Outcome, options: dict[str, Any], *
 
 
 def show_looks(
-    command: TasktoolsCommand, app: Celery, looks: Iterable[Outcome], options: dict[str, Any], *, label: bool
+    command: TasktoolsCommand,
+    app: Celery,
+    looks: Iterable[Outcome],
+    watch: Awaiting,
+    options: dict[str, Any],
+    *,
+    label: bool,
 ) -> Located:
     """Show and return the outcomes as they come; then find out where those are that are not finished, and show these."""
     seen = []
     for outcome in looks:
+        watch.finished(outcome.id)
         if outcome.finished:
             show(command, outcome, options, label=label)
         seen.append(outcome)
@@ -102,9 +109,10 @@ def show_awaited(command: TasktoolsCommand, app: Celery, sent: Sent, timeout: fl
     """Wait for the result of a call that has just been sent, show it, and end as it did."""
     if not options["as_json"]:
         command.note(f"{sent.id} {sent.task}")
-    waited = wait(app, [sent.id], timeout=timeout, on_look=Awaiting(command, app, sent.queue, timeout))
     try:
-        outcome = of_eager(sent.result) if sent.eager else next(waited)
+        with Awaiting(command, app, sent.queue, timeout) as watch:
+            waited = wait(app, [sent.id], timeout=timeout, on_look=watch)
+            outcome = of_eager(sent.result) if sent.eager else next(waited)
     except KeyboardInterrupt:
         command.note(f"The task goes on. Ask again: manage.py taskresult {sent.id} --wait")
         raise

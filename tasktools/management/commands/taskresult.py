@@ -49,9 +49,10 @@ class Command(TasktoolsCommand):
         ids = list(dict.fromkeys(task_id for each in ids for task_id in groups.get(each, [each])))
         if options["wait"] and not options["as_json"]:
             self.note(f"Waiting for {counted(len(ids), 'task')}, {timeout:g} s at the most.")
-        limit, watch = timeout if options["wait"] else 0, Awaiting(self, app, "", timeout)
-        looks = wait(app, ids, timeout=limit, interval=interval, on_look=watch)
-        seen = show_looks(self, app, looks, options, label=bool(groups) or len(ids) > 1)
+        limit = timeout if options["wait"] else 0
+        with Awaiting(self, app, "", timeout, total=len(ids)) as watch:
+            looks = wait(app, ids, timeout=limit, interval=interval, on_look=watch)
+            seen = show_looks(self, app, looks, watch, options, label=bool(groups) or len(ids) > 1)
         show_groups(self, groups, seen.outcomes, as_json=options["as_json"])
         waited = timeout if options["wait"] else None
         verdict(seen.outcomes, options, waited, knows=self.knows, located=seen)

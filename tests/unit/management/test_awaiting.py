@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,7 +22,7 @@ class Bench:
         self.worker: str | None = None
         self.taking: list[str] = []
         self.asked = 0
-        command: Any = SimpleNamespace(note=self.said.append)
+        command: Any = SimpleNamespace(note=self.said.append, stderr=io.StringIO(), as_json=False)
         self.awaiting = Awaiting(command, "app", queue, 60.0)  # type: ignore[arg-type]
         monkeypatch.setattr(awaiting, "broker_of", lambda app: SimpleNamespace(uri=lambda: "redis://h/0"))
         monkeypatch.setattr(awaiting, "locate", self._locate)

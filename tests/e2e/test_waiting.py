@@ -1,0 +1,83 @@
+"""taskresult --wait on a real Redis: woken at once, over a restart, and in front of a server that says nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import Celery
+
+from tests.servers import Redis, started
+from tests.support import Running, Site, wait_for
+
+#: Celery stores results by SETEX.
+pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated setex")
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Redis]:
+    with started(Redis, tmp_path / "redis") as made:
+        yield made
+
+
+@pytest.fixture
+def store(server: Redis) -> Iterator[Any]:
+    """The result backend, as a worker writes to it."""
+    with Celery("worker", broker="memory://", backend=server.url, set_as_current=False) as app:
+        yield app.backend
+
+
+def waiting(site: Site, server: Redis, *words: str) -> Running:
+    """Start the command, and return when it listens and has looked once."""
+    site.minimal(settings=f"CELERY_BROKER_URL = CELERY_RESULT_BACKEND = {server.url!r}\n")
+    command = site.start_manage("taskresult", "--wait", "--timeout", "60s", *words)
+    with server.client() as client:
+        wait_for(lambda: client.pubsub_channels("*"), what="the command to listen")
+        wait_for(lambda: {"cmdstat_get", "cmdstat_mget"} & client.info("commandstats").keys(), what="its first look")
+    return command
+
+
+def test_wait__is_woken_and_does_not_wait_for_its_next_look(site: Site, server: Redis, store: Any) -> None:
+    command = waiting(site, server, "one", "two", "--interval", "50s")
+    store.store_result("one", 1, "SUCCESS")
+    command.wait_for_output("one 1", 10)
+    store.store_result("two", 2, "SUCCESS")
+    assert command.process.wait(10) == 0
+    assert "two 2" in command.output
+
+
+def test_wait__what_the_task_reports_is_printed_as_it_comes(site: Site, server: Redis, store: Any) -> None:
+    command = waiting(site, server, "one", "--interval", "50s")
+    store.store_result("one", {"current": 1, "total": 4}, "PROGRESS")
+    command.wait_for_output("1 of 4", 10)
+    store.store_result("one", "over", "SUCCESS")
+    assert command.process.wait(10) == 0
+
+
+def test_wait__survives_a_restart_of_the_backend(site: Site, server: Redis, store: Any) -> None:
+    command = waiting(site, server, "one", "--interval", "200ms")
+    server.kill()
+    server.start()
+    with server.client() as client:
+        wait_for(lambda: client.pubsub_channels("*"), what="the command to listen again")
+    store.store_result("one", 1, "SUCCESS")
+    assert command.process.wait(10) == 0
+    assert "Traceback" not in command.output
+
+
+@pytest.mark.parametrize("how", ["kill", "suspend"])
+def test_wait__ends_soon_if_the_backend_does_not_answer(site: Site, server: Redis, how: str) -> None:
+    command = waiting(site, server, "one")
+    begun = time.monotonic()
+    getattr(server, how)()
+    try:
+        assert command.process.wait(15) == 69
+        assert time.monotonic() - begun < 6.5  # the machine may be busy
+        assert "The result backend " in command.output
+        assert "Traceback" not in command.output
+    finally:
+        if how == "suspend":
+            server.resume()
