@@ -26,8 +26,8 @@ def steps_of(result: object) -> tuple[float, float] | None:
     """Return how far a task has come and how far it has to go, if that is what it has reported."""
     if not isinstance(result, Mapping):
         return None
-    total = result.get("total")
-    current = next((result[name] for name in NAMES if name in result), None)
+    total: Any = result.get("total")
+    current: Any = next((result[name] for name in NAMES if name in result), None)
     if not (_is_number(current) and _is_number(total)) or total <= 0:
         return None
     return min(max(float(current), 0.0), float(total)), float(total)

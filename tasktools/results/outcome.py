@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -57,6 +57,10 @@ class Outcome:
     started: datetime | None = None
     #: When a waiting task is to run, if that is known.
     eta: datetime | None = None
+    #: The task that has called it, if the backend keeps that.
+    parent: str | None = None
+    #: What it has called, as Celery writes it (see results.tree). JSON leaves it out: there may be thousands.
+    children: Any = field(default=None, repr=False, compare=False, metadata={"json": False})
 
     @property
     def finished(self) -> bool:
@@ -98,6 +102,8 @@ def outcome_of(task_id: str, meta: dict[str, Any]) -> Outcome:
         worker=_text(meta.get("worker")),
         retries=meta.get("retries"),
         date_done=meta.get("date_done"),
+        parent=parent if isinstance(parent := meta.get("parent_id"), str) else None,
+        children=meta.get("children"),
     )
 
 

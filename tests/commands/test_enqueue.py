@@ -147,6 +147,7 @@ def test_wait__json_tells_the_whole_outcome(worker: Running, run_command: Run) -
         "position": None,
         "started": None,
         "eta": None,
+        "parent": None,
     }
 
 

@@ -135,6 +135,7 @@ def test_result__json(typed: Run) -> None:
         "position": None,
         "started": None,
         "eta": None,
+        "parent": None,
     }
     assert (done.err, done.code) == ("", 0)
 

@@ -108,6 +108,7 @@ def test_done__json(finished: Callable[..., str], run_command: Run) -> None:
         "position": None,
         "started": None,
         "eta": None,
+        "parent": None,
     }
     assert (done.err, done.code) == ("", 0)
 

@@ -13,6 +13,7 @@ from tasktools.exceptions import ArgumentError
 from tasktools.management.awaiting import Awaiting
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.result_output import require_backend, show_groups, show_looks, verdict
+from tasktools.management.tree_output import show_tree
 from tasktools.management.wait_options import add_wait_options, waiting_time
 from tasktools.render import counted
 from tasktools.results.groups import members_of
@@ -32,6 +33,7 @@ class Command(TasktoolsCommand):
             "--interval", metavar="DURATION", default="500ms", help="longest pause between two looks (500ms)"
         )
         parser.add_argument("--deep", action="store_true", help="look for it in the whole of each long queue")
+        parser.add_argument("--tree", action="store_true", help="show the tasks that called it and that it has called")
 
     def prepare(self, options: dict[str, Any]) -> None:
         if self.is_own_process:
@@ -49,6 +51,9 @@ class Command(TasktoolsCommand):
         ids = list(dict.fromkeys(task_id for each in ids for task_id in groups.get(each, [each])))
         if options["wait"] and not options["as_json"]:
             self.note(f"Waiting for {counted(len(ids), 'task')}, {timeout:g} s at the most.")
+        if options["tree"]:
+            show_tree(self, app, ids, timeout, interval, options)
+            return
         limit = timeout if options["wait"] else 0
         with Awaiting(self, app, "", timeout, total=len(ids)) as watch:
             looks = wait(app, ids, timeout=limit, interval=interval, on_look=watch)
