@@ -1,10 +1,11 @@
-"""How long after a plain script the command ends that waits for the same result; and 1,000 results against one join.
+"""How long after a plain script the command prints the result for which both wait; and 1,000 results against one join.
 
     python -m benchmarks.waiting [--pairs N] [--tasks 1000]
 
 Both run in the same project, with tasktools in INSTALLED_APPS, on its private Valkey. In each pair both processes are started
-and wait for one task; when both listen, its result is stored, and the ends of the two processes are timed. Then both wait
-for many tasks, of which all results are stored by one pipeline when both listen: from there to the end of each process.
+and wait for one task; when both listen, its result is stored, and it is timed when each has printed it. Then each alone waits
+for many tasks, of which all results are stored by one pipeline when it listens: from there to the last line that it prints.
+The end of the process does not count: that of a script that has waited for results takes long.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ from celery.result import AsyncResult, ResultSet
 """
 
 SCRIPTS = {
-    "one.py": f"{_SETUP}print(AsyncResult(sys.argv[1]).get(timeout=60))\n",
-    "many.py": f"{_SETUP}print(ResultSet([AsyncResult(each) for each in sys.argv[1:]]).join_native(timeout=60))\n",
+    "one.py": f"{_SETUP}print(AsyncResult(sys.argv[1]).get(timeout=60), flush=True)\n",
+    "many.py": f"{_SETUP}print(ResultSet([AsyncResult(each) for each in sys.argv[1:]]).join_native(timeout=60), flush=True)\n",
 }
 
 #: The prefix of Celery's keys of results, and of the channels of the same names.
@@ -64,7 +65,7 @@ def _parser():  # type: ignore[no-untyped-def]
 
 
 def one_task(project: Path, client: redis.Redis, pairs: int) -> bool:
-    """Measure how much later than the script the command ends, print, and return whether the target was met."""
+    """Measure how much later than the script the command prints the result, print, and return whether the target was met."""
     late = []
     for number in range(pairs + 1):
         ours, other = together(project, client, [str(uuid.uuid4())], "one.py", reverse=number % 2 == 1)
@@ -72,7 +73,7 @@ def one_task(project: Path, client: redis.Redis, pairs: int) -> bool:
             late.append(ours - other)
     late.sort()
     middle = late[len(late) // 2]
-    print(f"One result, ours after the script: median {middle * 1e3:.1f} ms", end=", ")
+    print(f"One result, printed by ours after the script: median {middle * 1e3:.1f} ms", end=", ")
     print(
         f"middle half {late[len(late) // 4] * 1e3:.1f} to {late[len(late) * 3 // 4] * 1e3:.1f} ms, {len(late)} pairs,",
         end=" ",
@@ -96,17 +97,17 @@ def many_tasks(project: Path, client: redis.Redis, pairs: int, number: int) -> b
 
 
 def alone(project: Path, client: redis.Redis, script: str, number: int) -> float:
-    """Return how long after all results were stored a process ends that has waited for them."""
+    """Return how long after all results were stored a process that waits for them has printed the last."""
     ids = [str(uuid.uuid4()) for _ in range(number)]
     with waiting(project, client, ids, script, 1) as process:
         begun = store(client, ids)
-        return ended(process) - begun
+        return printed(process, 1 if script else number) - begun
 
 
 def together(
     project: Path, client: redis.Redis, ids: Sequence[str], script: str, *, reverse: bool
 ) -> tuple[float, float]:
-    """Return how long after the result was stored our process ended, and the script's, which wait at the same time."""
+    """Return how long after the result was stored our process printed it, and the script, which waits at the same time."""
     names = [script, ""] if reverse else ["", script]
     ends: dict[str, float] = {}
     with contextlib.ExitStack() as stack:
@@ -114,7 +115,7 @@ def together(
             name: stack.enter_context(waiting(project, client, ids, name, count)) for count, name in enumerate(names, 1)
         }
         watchers = [
-            threading.Thread(target=lambda name=name, process=process: ends.update({name: ended(process)}))
+            threading.Thread(target=lambda name=name, process=process: ends.update({name: printed(process, 1)}))
             for name, process in processes.items()
         ]
         for each in watchers:
@@ -132,7 +133,7 @@ def waiting(
     """Start our command, or a script, and yield it when `count` processes listen to the last of the tasks."""
     words = [script, *ids] if script else ["manage.py", "taskresult", "--wait", *ids]
     process = subprocess.Popen(
-        [PYTHON, *words], cwd=project, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [PYTHON, *words], cwd=project, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
     try:
         channel = KEY + ids[-1]
@@ -141,7 +142,7 @@ def waiting(
         yield process
     finally:
         process.kill()
-        process.wait()
+        process.communicate()
 
 
 def store(client: redis.Redis, ids: Sequence[str]) -> float:
@@ -165,10 +166,12 @@ def store(client: redis.Redis, ids: Sequence[str]) -> float:
     return begun
 
 
-def ended(process: subprocess.Popen[bytes]) -> float:
-    """Return when a process has ended. Raises RuntimeError if it failed."""
-    if process.wait(LIMIT):
-        raise RuntimeError(f"{process.args!r:.200} ended with {process.returncode}.")
+def printed(process: subprocess.Popen[bytes], lines: int) -> float:
+    """Return when a process has printed so many lines. Raises RuntimeError if it has not."""
+    assert process.stdout is not None
+    for _ in range(lines):
+        if not process.stdout.readline():
+            raise RuntimeError(f"{process.args!r:.200} ended with {process.wait(LIMIT)}.")
     return time.perf_counter()
 
 
