@@ -117,12 +117,12 @@ class _Search:
         for place, key in enumerate(lists):
             length = int(self.ask(self.keys.client.llen, key))
             for first, stop in self._spans(length):
-                unread = self._read(queue, [key, *lists[:place]], first, stop)
-                if unread:
-                    self.found.unread[queue] = self.found.unread.get(queue, 0) + unread
-                    break
-            if length > self._most and not self.deep:
-                self.found.unread[queue] = self.found.unread.get(queue, 0) + length - self._most
+                self._note(queue, self._read(queue, [key, *lists[:place]], first, stop, length))
+            self._note(queue, 0 if self.deep else max(0, length - self._most))
+
+    def _note(self, queue: str, unread: int) -> None:
+        if unread:
+            self.found.unread[queue] = self.found.unread.get(queue, 0) + unread
 
     @property
     def _most(self) -> int:
@@ -144,9 +144,9 @@ class _Search:
         if self.deep:
             yield half, None
 
-    def _read(self, queue: str, lists: Sequence[str], first: int, stop: int | None) -> int:
+    def _read(self, queue: str, lists: Sequence[str], first: int, stop: int | None, length: int) -> int:
         """Read from one index to another, or to the end; return how many were left unread because time was up."""
-        at, length = first, first + 1
+        at = first
         while at < (length if stop is None else min(stop, length)) and not self._is_done():
             if not self.deep and time.monotonic() - self.began > BUDGET:
                 return (length if stop is None else stop) - at
