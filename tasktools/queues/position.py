@@ -26,20 +26,23 @@ MOST_READ = 100_000
 MOST_FETCHED = 10_000
 
 #: How many messages the server looks at in one call, and after how many bytes it ends such a call.
-SLICE, BYTES = 2_000, 4_000_000
+SLICE, BYTES = 1_000, 2_000_000
 
 #: How long one call may take, in seconds, and how long all of them may, if not all messages are wanted.
 LIMIT, BUDGET = 4.5, 3.0
 
-# Look at ARGV[2] messages of KEYS[1] from index ARGV[1] on, for the ids after that. Return the index that comes next, how long
-# the list is, how many messages are in the other lists (of higher priority), and of each message that was found its
-# distance from the front of its own list and its text. The ids are as JSON writes them, up to a quotation mark.
+# Look at ARGV[2] messages of KEYS[1] from index ARGV[1] on, and not at many more than ARGV[3] bytes, for the ids after that. Return
+# the index that comes next, how long the list is, how many messages are in the other lists (of higher priority), and of each
+# message that was found its distance from the front of its own list and its text. The ids are as JSON writes them, up to a
+# quotation mark. To find an index in the middle of a list takes long: so LRANGE is called a few times, for as many messages as
+# follow from the size of those before.
 _LOOK = """
 local ids, result, size = {}, {0, redis.call('LLEN', KEYS[1]), 0}, 0
 for each = 4, #ARGV do ids[ARGV[each]] = true end
 local at, most, bytes = tonumber(ARGV[1]), tonumber(ARGV[1]) + tonumber(ARGV[2]), tonumber(ARGV[3])
+local count = 20
 while at < most and size < bytes do
-  local some = redis.call('LRANGE', KEYS[1], at, math.min(at + 20, most) - 1)
+  local some = redis.call('LRANGE', KEYS[1], at, math.min(at + count, most) - 1)
   if #some == 0 then break end
   for place, message in ipairs(some) do
     size = size + #message
@@ -57,6 +60,7 @@ while at < most and size < bytes do
     end
   end
   at = at + #some
+  count = math.max(1, math.floor(bytes / 2 / (size / (at - tonumber(ARGV[1])) + 1)))
 end
 result[1] = at
 for each = 2, #KEYS do result[3] = result[3] + redis.call('LLEN', KEYS[each]) end
