@@ -31,7 +31,7 @@ SLICE, BYTES = 1_000, 2_000_000
 #: How long one call may take, in seconds, and how long all of them may, if not all messages are wanted.
 LIMIT, BUDGET = 4.5, 3.0
 
-# Look at ARGV[2] messages of KEYS[1] from index ARGV[1] on, and not at many more than ARGV[3] bytes, for the ids after that. Return
+# Look at ARGV[2] messages of KEYS[1] from index ARGV[1] on, at not many more than ARGV[3] bytes, for the ids after that. Return
 # the index that comes next, how long the list is, how many messages are in the other lists (of higher priority), and of each
 # message that was found its distance from the front of its own list and its text. The ids are as JSON writes them, up to a
 # quotation mark. To find an index in the middle of a list takes long: so LRANGE is called a few times, for as many messages as
