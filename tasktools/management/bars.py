@@ -49,6 +49,11 @@ def report_of(outcome: Outcome) -> str:
     return f"{outcome.state} {steps[0]:,.12g} of {steps[1]:,.12g} ({steps[0] / steps[1]:.0%}){more}"
 
 
+def _short(task_id: str) -> str:
+    """Return the id, or its beginning: beside a whole UUID, 80 columns have no room for a bar."""
+    return task_id if len(task_id) <= 20 else f"{task_id[:8]}…"
+
+
 class Lines:
     """Without a terminal."""
 
@@ -97,7 +102,7 @@ class Bars(Lines):
             self.hide()
             super().show(outcome, label=label)
         elif outcome.id in self._rows or len(self._rows) < MOST_BARS:
-            self._row(outcome.id, f"{outcome.id[:36] if label else ''} {outcome.state}".strip(), *steps)
+            self._row(outcome.id, f"{_short(outcome.id) if label else ''} {outcome.state[:20]}".strip(), *steps)
 
     def count(self, done: int) -> None:
         if self.total > 1:
@@ -106,10 +111,10 @@ class Bars(Lines):
     def _row(self, key: str, text: str, completed: float, total: float) -> None:
         if self._drawn is None:
             self._drawn = _drawn()
-        row = self._rows.get(key)
-        if row is None:
-            row = self._rows[key] = self._drawn.add_task("")
-        self._drawn.update(row, completed=completed, total=total, description=self.command.cleaned(text))
+        text = self.command.cleaned(text)
+        if key not in self._rows:
+            self._rows[key] = self._drawn.add_task(text, completed=completed, total=total)
+        self._drawn.update(self._rows[key], completed=completed, total=total, description=text)
         with contextlib.suppress(OSError):  # the terminal has gone
             self._drawn.start()
 

@@ -93,7 +93,7 @@ class Drawn:
         self.rows: dict[int, Any] = {}
         self.visible = False
 
-    def add_task(self, text: str) -> int:
+    def add_task(self, text: str, **what: Any) -> int:
         self.rows[len(self.rows)] = {}
         return len(self.rows) - 1
 
@@ -128,6 +128,11 @@ def test_bars__one_a_task_and_one_for_all(drawn: Drawn) -> None:
         1: {"completed": 1, "total": 3, "description": "tasks"},
     }
     assert (drawn.visible, bench.said) == (True, [])
+
+
+def test_bars__leave_room_beside_a_long_id(drawn: Drawn) -> None:
+    Bars(Bench().command, 1).show(step({"current": 1, "total": 4}, "219acb28-bca4-49af-954e-4f36ba7f33da"), label=True)
+    assert drawn.rows[0]["description"] == "219acb28… PROGRESS"
 
 
 def test_bars__make_room_for_lines(drawn: Drawn) -> None:
