@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from celery.states import PENDING
@@ -176,9 +175,12 @@ class Replies(Polling):
 
         heard: list[Mapping[str, Any]] = []
         result = self.app.AsyncResult(next(iter(task_ids)))
-        get = partial(result.get, propagate=False, disable_sync_subtasks=False, on_message=heard.append)
-        with contextlib.suppress(NotYet):
-            reach(backend.backend_name(self.app), seconds + backend.LOOK_LIMIT, lambda: get(timeout=seconds))
+
+        def listen() -> None:
+            with contextlib.suppress(NotYet):
+                result.get(seconds, propagate=False, disable_sync_subtasks=False, on_message=heard.append)
+
+        reach(backend.backend_name(self.app), seconds + backend.LOOK_LIMIT, listen)
         return [outcome_of(str(each["task_id"]), dict(each)) for each in heard if each.get("task_id") in task_ids]
 
 

@@ -82,3 +82,24 @@ def test_wait__ends_soon_if_the_backend_does_not_answer(site: Site, server: Redi
     finally:
         if how == "suspend":
             server.resume()
+
+
+def test_wait__for_a_reply_of_rpc(site: Site, server: Redis) -> None:
+    site.minimal(settings=f"CELERY_BROKER_URL = {server.url!r}\nCELERY_RESULT_BACKEND = 'rpc://'\n")
+    site.write(
+        "shop/tasks.py",
+        """
+        import time
+        from celery import shared_task
+
+        @shared_task(bind=True)
+        def nap(self):
+            self.update_state(state="PROGRESS", meta={"current": 1, "total": 2})
+            time.sleep(1)
+            return time.time()
+        """,
+    )
+    site.start_worker()
+    done = site.manage("enqueue", "nap", "--wait", "--timeout", "30s")
+    assert (done.returncode, "PROGRESS 1 of 2 (50%)" in done.stderr) == (0, True), done.stderr
+    assert time.time() - float(done.stdout) < 5
