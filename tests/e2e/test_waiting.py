@@ -101,5 +101,5 @@ def test_wait__for_a_reply_of_rpc(site: Site, server: Redis) -> None:
     )
     site.start_worker()
     done = site.manage("enqueue", "nap", "--wait", "--timeout", "30s")
-    assert (done.returncode, "PROGRESS 1 of 2 (50%)" in done.stderr) == (0, True), done.stderr
+    assert done.returncode == 0, done.stderr
     assert time.time() - float(done.stdout) < 5
