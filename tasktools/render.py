@@ -92,7 +92,7 @@ def _is_dataclass(value: object) -> TypeGuard[DataclassInstance]:
 def _parts(value: object) -> dict[object, object] | list[object]:
     """Return what a container holds. A field of a dataclass that was never set is left out."""
     if _is_dataclass(value):
-        names = [field.name for field in dataclasses.fields(value)]
+        names = [field.name for field in dataclasses.fields(value) if field.metadata.get("json", True)]
         return {name: getattr(value, name) for name in names if hasattr(value, name)}
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
         value = value._asdict()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -36,12 +35,14 @@ class Trace:
     #: The name of the task, and the time before which it does not run (ISO 8601), as the message has them.
     task: str | None = None
     eta: str | None = None
+    #: Its place in the queue; 1 is taken next.
+    position: int | None = None
 
 
 class Broker(abc.ABC):
     """A broker as a Celery app is configured for it. Every method may block as long as the transport does."""
 
-    #: Whether `find` can look for a message.
+    #: Whether the messages in its queues can be read and stay there (queues.position looks for some of them).
     supports_find = False
     #: Whether many messages, and a mark with them, can be sent in one transaction.
     supports_transactions = False
@@ -89,10 +90,6 @@ class Broker(abc.ABC):
 
         The broker may confirm nothing for at most `limit` seconds.
         """
-        raise NotImplementedError
-
-    def find(self, task_ids: Collection[str]) -> dict[str, Trace]:
-        """Return where the broker holds the messages of these tasks; a task without a message is left out."""
         raise NotImplementedError
 
     def lease(self, name: str, token: str) -> Lease:

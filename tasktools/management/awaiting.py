@@ -7,26 +7,16 @@ from typing import TYPE_CHECKING
 
 from celery.states import PENDING, RECEIVED, RETRY, STARTED
 
-from tasktools import render
 from tasktools.brokers import broker_of
 from tasktools.exceptions import TasktoolsError
+from tasktools.management.bars import meter_of
 from tasktools.management.base import TasktoolsCommand
+from tasktools.management.fates import place_of
 from tasktools.results.locate import listeners, locate
 from tasktools.results.outcome import Outcome
 
 if TYPE_CHECKING:
     from celery import Celery
-
-#: Where a task is that has not run yet, by Outcome.place.
-PLACES = {
-    "queued": "it waits in a queue, no worker has taken it",
-    "reserved": "a worker has taken it and not finished it",
-    "active": "a worker runs it",
-    "scheduled": "a worker holds it until its time has come",
-    "ready": "a worker is about to run it",
-    "none": "no trace of it: no queue holds it and no worker that answers has it",
-    "unknown": "no worker that answers has it, and the queues of this broker cannot be read",
-}
 
 #: How long it waits in silence, in seconds.
 PATIENCE = 2.0
@@ -35,51 +25,49 @@ PATIENCE = 2.0
 MOST = 5.0
 
 
-def place_of(outcome: Outcome) -> str:
-    """Return where a waiting task is, with its time and its worker if these are known; "" if nobody has looked."""
-    if outcome.place is None:
-        return ""
-    due = f" (due {outcome.eta.isoformat(timespec='seconds')})" if outcome.eta else ""
-    worker = f", on {outcome.worker}" if outcome.worker else ""
-    return f"{PLACES.get(outcome.place, outcome.place)}{due}{worker}"
-
-
 class Awaiting:
-    """Called after each look at the result backend, with the tasks that are not finished."""
+    """Called after each look at the result backend, with the tasks that are not finished. Use it as a context manager."""
 
-    def __init__(self, command: TasktoolsCommand, app: Celery, queue: str, timeout: float) -> None:
-        """`queue` is the queue of a call that was just sent, "" if it is not known; `timeout` is how long it waits."""
+    def __init__(self, command: TasktoolsCommand, app: Celery, queue: str, timeout: float, *, total: int = 1) -> None:
+        """`queue` is the queue of a call that was just sent, or ""; `timeout` is how long it waits for `total` tasks."""
         self.command, self.app, self.queue, self.timeout = command, app, queue, timeout
-        self._reported: dict[str, object] = {}
+        self._meter = meter_of(command, total)
+        self._done = 0
         self._explained = False
+
+    def __enter__(self) -> Awaiting:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._meter.close()
 
     def __call__(self, unfinished: Sequence[Outcome], seconds: float) -> None:
         """`seconds` is how long it has waited."""
         for outcome in unfinished:
-            self._report(outcome)
+            if outcome.state not in (PENDING, RECEIVED, STARTED, RETRY):  # what the task has reported by update_state
+                self._meter.show(outcome, label=not self.queue)
+        self._meter.count(self._done)
         if seconds >= PATIENCE and not self._explained:
             self._explained = True
             if self.queue and unfinished[0].state == PENDING and self.timeout - seconds >= MOST:
+                self._meter.hide()
                 try:
                     self.command.note(self._explanation(unfinished[0]))
                 except TasktoolsError as error:
                     self.command.note(error.sentence)
 
-    def _report(self, outcome: Outcome) -> None:
-        """Print what a task reports with update_state."""
-        if outcome.state in (PENDING, RECEIVED, STARTED, RETRY):
-            return
-        text = f"{outcome.state} {render.as_json(outcome.result)}"
-        if self._reported.get(outcome.id) != text:
-            self._reported[outcome.id] = text
-            self.command.note(text if self.queue else f"{outcome.id} {text}")
+    def finished(self, task_id: str) -> None:
+        """Make room for what is printed of a task that is finished."""
+        self._done += 1
+        self._meter.drop(task_id)
+        self._meter.hide()
 
     def _explanation(self, sent: Outcome) -> str:
         """Return where the call is, and whether a worker takes from there. Raises Unreachable."""
-        [found] = locate(self.app, [sent])
+        [found] = locate(self.app, [sent]).outcomes
         if found.place == "none":
             return "Waiting: no queue holds the task, and no worker answers that has it."
-        if found.place not in ("queued", "unknown", None):
+        if found.place not in ("queued", "unknown", "silent", None):
             return f"Waiting: {place_of(found)}."
         place = f'the queue "{self.queue}" of {broker_of(self.app).uri()}'
         taking = listeners(self.app, self.queue)

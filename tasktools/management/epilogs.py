@@ -63,6 +63,7 @@ EPILOGS = {
             ("taskresult 219acb28-bca4-49af-954e-4f36ba7f33da", "its result, or where it is"),
             ("taskresult ID ID --wait --timeout 5m", "waits for both"),
             ("taskresult ID --traceback", "where the task failed"),
+            ("taskresult ID --tree", "what it has called"),
         ),
         {
             0: "",

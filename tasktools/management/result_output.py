@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from celery.states import PENDING, REVOKED
@@ -17,12 +18,15 @@ from tasktools.exceptions import (
     NoTrace,
     TaskFailed,
     TasktoolsError,
+    Unreachable,
     Unreadable,
 )
-from tasktools.management.awaiting import PLACES, Awaiting, place_of
+from tasktools.management.awaiting import Awaiting
 from tasktools.management.base import TasktoolsCommand
+from tasktools.management.fates import no_trace_hint, place_of, waiting_hint
 from tasktools.publishing.single import Sent
 from tasktools.results.backend import SET_BACKEND, check_backend, lost_results
+from tasktools.results.locate import Located, locate
 from tasktools.results.outcome import Failure, Outcome, of_eager
 from tasktools.results.wait import wait
 
@@ -44,6 +48,41 @@ def show(command: TasktoolsCommand, outcome: Outcome, options: dict[str, Any], *
             command.note("The result holds values that JSON cannot carry: they are shown by their repr.")
     elif options["traceback"] and outcome.traceback:
         command.note_block(outcome.traceback)
+
+
+def show_looks(
+    command: TasktoolsCommand,
+    app: Celery,
+    looks: Iterable[Outcome],
+    watch: Awaiting,
+    options: dict[str, Any],
+    *,
+    label: bool,
+) -> Located:
+    """Show and return the outcomes as they come; then find out where those are that are not finished, and show these."""
+    seen = []
+    for outcome in looks:
+        watch.finished(outcome.id)
+        if outcome.finished:
+            show(command, outcome, options, label=label)
+        seen.append(outcome)
+    unfinished = {outcome.id for outcome in seen if not outcome.finished}
+    located = find(command, app, seen, options)
+    for outcome in located.outcomes:
+        if outcome.id in unfinished:
+            show(command, outcome, options, label=label)
+    return located
+
+
+def find(command: TasktoolsCommand, app: Celery, outcomes: Sequence[Outcome], options: dict[str, Any]) -> Located:
+    """Find out where the unfinished tasks are. If it has waited for them, a broker that does not answer is only mentioned."""
+    try:
+        return locate(app, outcomes, deep=options.get("deep", False))
+    except Unreachable as error:
+        if not options["wait"]:
+            raise
+        command.note(error.sentence)
+        return Located(outcomes=outcomes)
 
 
 def _hidden(outcome: Outcome, hide: Callable[[str], str]) -> Outcome:
@@ -70,16 +109,19 @@ def show_awaited(command: TasktoolsCommand, app: Celery, sent: Sent, timeout: fl
     """Wait for the result of a call that has just been sent, show it, and end as it did."""
     if not options["as_json"]:
         command.note(f"{sent.id} {sent.task}")
-    waited = wait(app, [sent.id], timeout=timeout, on_look=Awaiting(command, app, sent.queue, timeout))
     try:
-        outcome = of_eager(sent.result) if sent.eager else next(waited)
+        with Awaiting(command, app, sent.queue, timeout) as watch:
+            waited = wait(app, [sent.id], timeout=timeout, on_look=watch)
+            outcome = of_eager(sent.result) if sent.eager else next(waited)
     except KeyboardInterrupt:
         command.note(f"The task goes on. Ask again: manage.py taskresult {sent.id} --wait")
         raise
+    located = find(command, app, [outcome], options)
+    [outcome] = located.outcomes
     show(command, outcome, options)
     # The traceback of a task that ran here is not stored, so no hint can point to it.
     shown = {**options, "traceback": options["traceback"] or sent.eager}
-    verdict([outcome], shown, timeout, knows=app.tasks.__contains__)
+    verdict([outcome], shown, timeout, knows=app.tasks.__contains__, located=located)
 
 
 def verdict(
@@ -88,14 +130,16 @@ def verdict(
     timeout: float | None = None,
     *,
     knows: Callable[[str], bool],
+    located: Located | None = None,
 ) -> None:
     """Return if all are done; else raise the error that the command ends with, the most serious first.
 
-    `knows` says whether a worker that starts now knows the task of a name.
+    `knows` says whether a worker that starts now knows the task of a name; `located` is how the search for them went.
 
     Raises TaskFailed, Unreadable, NoTrace, NotFinished.
     """
-    errors = [error for outcome in outcomes if (error := _error(outcome, options["traceback"], timeout, knows))]
+    make = partial(_error, shown=options["traceback"], timeout=timeout, knows=knows, located=located)
+    errors = [error for outcome in outcomes if (error := make(outcome))]
     for kind in (TaskFailed, Unreadable, NoTrace, NotFinished):
         chosen = [error for error in errors if type(error) is kind]
         if chosen:
@@ -103,7 +147,9 @@ def verdict(
             raise kind(chosen[0].sentence, hint=chosen[0].hint, more=others)
 
 
-def _error(outcome: Outcome, shown: bool, timeout: float | None, knows: Callable[[str], bool]) -> TasktoolsError | None:
+def _error(
+    outcome: Outcome, *, shown: bool, timeout: float | None, knows: Callable[[str], bool], located: Located | None
+) -> TasktoolsError | None:
     subject = f"{outcome.id}{f' ({outcome.task})' if outcome.task else ''}"
     if outcome.succeeded:
         return None
@@ -117,17 +163,23 @@ def _error(outcome: Outcome, shown: bool, timeout: float | None, knows: Callable
         return TaskFailed(
             f"{subject} failed{_exception(outcome)}", hint="" if shown else _traceback_hint(outcome, knows)
         )
+    sentence = f"{subject} is {_unfinished(outcome, timeout)}."
+    if outcome.place == "revoked":
+        return TaskFailed(sentence)
     if outcome.place == "none" and outcome.state == PENDING:
-        return NoTrace(
-            f"{subject} is {outcome.state}: {PLACES['none']}.",
-            hint="the id may be mistyped or of a group that is not saved, the result expired or ignored, or its worker killed",
-        )
+        kind = NoTrace if timeout is None else NotFinished
+        return kind(sentence, hint=no_trace_hint(located))
+    return NotFinished(sentence, hint=waiting_hint(outcome, timeout, located))
+
+
+def _unfinished(outcome: Outcome, timeout: float | None) -> str:
+    """Return the state of a task that is not finished, what it has reported, and where it is."""
     what = _text(outcome.error) if outcome.error else "" if outcome.result is None else render.as_text(outcome.result)
     meta = f" ({what})" if what else ""
+    after = f" after {timeout:g} s" if timeout is not None else ""
     worker = f", on {outcome.worker}" if outcome.worker else ""
     place = f": {place_of(outcome)}" if outcome.place else worker
-    after = f" after {timeout:g} s" if timeout is not None else ""
-    return NotFinished(f"{subject} is {outcome.state}{meta}{after}{place}.", hint=_waiting_hint(outcome, timeout))
+    return f"{outcome.state}{meta}{after}{place}"
 
 
 def _revoked(outcome: Outcome) -> str:
@@ -172,20 +224,6 @@ def _unknown_hint(name: str, knows: Callable[[str], bool]) -> str:
     if found is not None:
         return found.hint()
     return "the worker that took it does not know this task: restart it (manage.py runworker)"
-
-
-def _waiting_hint(outcome: Outcome, timeout: float | None) -> str:
-    if timeout is not None:
-        return f"is a worker running (manage.py runworker)? Ask again: manage.py taskresult {outcome.id} --wait"
-    if outcome.place == "unknown" and outcome.state == PENDING:
-        return "a task that waits and an unknown id look the same: check the id, or --wait for the result"
-    if outcome.place == "queued":
-        return "manage.py runworker starts a worker; --wait waits for the result"
-    if outcome.place == "reserved":
-        return (
-            "--wait waits for the result; what a killed worker had taken comes back after an hour (visibility timeout)"
-        )
-    return "--wait waits for the result"
 
 
 def require_backend(command: TasktoolsCommand, app: Celery, *, sender: bool) -> None:

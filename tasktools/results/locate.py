@@ -1,17 +1,20 @@
-"""Find a task that has not run yet, or that will run again: in a queue, with a worker, or nowhere."""
+"""Find a task that has no result yet: in a queue, with a worker, or nowhere."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.utils.dateparse import parse_datetime
 
 from tasktools.brokers import broker_of
 from tasktools.brokers.base import Trace
 from tasktools.brokers.reach import reach
+from tasktools.control import answers
+from tasktools.queues import position
 from tasktools.results import backend
 from tasktools.results.outcome import Outcome
 
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
 #: How long workers have to answer whether they have a task, in seconds.
 ANSWER_LIMIT = 0.7
 
+#: What a worker says of a task that it has, by its own name for it.
+_HELD = ("active", "scheduled", "reserved", "ready")
+
 
 class Claim(NamedTuple):
     """What a worker says about a task that it has."""
@@ -29,28 +35,47 @@ class Claim(NamedTuple):
     place: str
     task: str | None = None
     eta: str | None = None
+    #: When it began the task, in seconds since 1970.
+    started: float | None = None
 
 
-def locate(app: Celery, outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """Return the outcomes, the waiting ones with their place: in a queue, with a worker, or nowhere.
+@dataclass(frozen=True, kw_only=True)
+class Located:
+    """Where tasks are, and what may be wrong with it."""
 
-    It asks the broker first, then the workers (this takes ANSWER_LIMIT); a busy solo worker cannot answer. If the queues
-    of the broker cannot be read, the place is "unknown" unless a worker has the task.
+    outcomes: Sequence[Outcome]
+    #: By the name of the queue: how many of its messages were not read.
+    unread: Mapping[str, int] = field(default_factory=dict)
+    #: How many workers have not answered; None if nobody knows, or nobody was asked.
+    silent: int | None = None
+    #: The names of those, as far as the broker has them.
+    absent: Collection[str] = ()
+
+
+def locate(app: Celery, outcomes: Sequence[Outcome], *, deep: bool = False) -> Located:
+    """Return the outcomes, those of unfinished tasks with their place. `deep` reads the whole of each long queue.
+
+    It reads the queues first, then what workers have taken, then asks the workers: a task that moves on meanwhile is found
+    farther on. For those that are nowhere it looks for a result once more.
+
+    Raises Unreachable.
     """
-    waiting = [outcome.id for outcome in outcomes if outcome.waits]
-    if not waiting:
-        return list(outcomes)
+    unfinished = [outcome for outcome in outcomes if not outcome.finished]
+    if not unfinished:
+        return Located(outcomes=outcomes)
     broker = broker_of(app)
     broker.prepare()
-    traces = reach(broker.name, backend.LOOK_LIMIT, broker.find, waiting) if broker.supports_find else {}
-    lost = [task_id for task_id in waiting if task_id not in traces or traces[task_id].place != "queued"]
-    claims = reach(broker.name, backend.LOOK_LIMIT, _ask_workers, app, lost) if lost else {}
-    if not broker.supports_find and any(each not in claims or claims[each].place == "scheduled" for each in lost):
-        claims |= reach(broker.name, backend.LOOK_LIMIT, _ask_scheduled, app, lost)
-    nowhere = Trace(place="none" if broker.supports_find else "unknown")
-    return [
-        _placed(each, traces.get(each.id, nowhere), claims.get(each.id)) if each.waits else each for each in outcomes
+    ids = [outcome.id for outcome in unfinished]
+    found = position.find(broker, ids, deep=deep) if broker.supports_find else position.Found()
+    said = _ask(app, ids)
+    claims, revoked = _claims(said), _revoked(said)
+    silent = said.silent if broker.supports_find else None
+    placed = [
+        each if each.finished else _placed(each, found.traces.get(each.id), claims.get(each.id), revoked.get(each.id))
+        for each in outcomes
     ]
+    placed = [_again(app, each, _nowhere(broker.supports_find, silent)) for each in placed]
+    return Located(outcomes=placed, unread=found.unread, silent=silent, absent=said.absent)
 
 
 def listeners(app: Celery, queue: str) -> list[str]:
@@ -66,38 +91,94 @@ def _listeners(app: Celery, queue: str) -> list[str]:
     return sorted(worker for worker, queues in replies.items() if any(each.get("name") == queue for each in queues))
 
 
-def _ask_workers(app: Celery, task_ids: Sequence[str]) -> dict[str, Claim]:
-    replies = app.control.inspect(timeout=ANSWER_LIMIT).query_task(*task_ids) or {}
-    return {
-        task_id: Claim(worker, place, info.get("name"))
-        for worker, tasks in replies.items()
-        for task_id, (place, info) in tasks.items()
-    }
+def _ask(app: Celery, task_ids: Sequence[str]) -> answers.Answers:
+    """Ask the workers in one round.
 
-
-def _ask_scheduled(app: Celery, task_ids: Sequence[str]) -> dict[str, Claim]:
-    """Return those of the tasks that workers hold until their time has come.
-
-    A worker also says so when it is asked for a task by its id, but without the time, from Celery 5.7 on, and not of a task
-    that it has run and will run again.
+    They also say what they hold for later if they are asked for a task by its id, but without the time, from Celery 5.7 on, and
+    not of a task that they have run and will run again.
     """
-    replies = app.control.inspect(timeout=ANSWER_LIMIT).scheduled() or {}
-    entries = [(worker, entry["request"], entry["eta"]) for worker, held in replies.items() for entry in held]
-    return {
-        request["id"]: Claim(worker, "scheduled", request.get("name"), eta)
-        for worker, request, eta in entries
-        if request["id"] in task_ids
-    }
+    commands: dict[str, dict[str, Any]] = {"query_task": {"ids": list(task_ids)}, "scheduled": {}, "revoked": {}}
+    return answers.ask(app, commands, limit=ANSWER_LIMIT)
 
 
-def _placed(outcome: Outcome, trace: Trace, claim: Claim | None) -> Outcome:
+def _claims(said: answers.Answers) -> dict[str, Claim]:
+    """Return by its id which worker has a task. Of two that have it, the one that runs it counts."""
+    found: dict[str, Claim] = {}
+    for task_id, claim in [*_queried(said), *_scheduled(said)]:
+        known = found.get(task_id)
+        if known is None or _HELD.index(claim.place) < _HELD.index(known.place):
+            found[task_id] = claim
+        elif known.place == claim.place == "scheduled":
+            found[task_id] = known._replace(eta=known.eta or claim.eta)
+    return found
+
+
+def _queried(said: answers.Answers) -> Iterator[tuple[str, Claim]]:
+    for worker, tasks in said.of("query_task", dict).items():
+        for task_id, entry in tasks.items():
+            if isinstance(entry, (list, tuple)) and len(entry) == 2 and entry[0] in _HELD:
+                info = entry[1] if isinstance(entry[1], dict) else {}
+                yield (
+                    task_id,
+                    Claim(worker, entry[0], _text(info.get("name")), started=_seconds(info.get("time_start"))),
+                )
+
+
+def _scheduled(said: answers.Answers) -> Iterator[tuple[str, Claim]]:
+    for worker, held in said.of("scheduled", list).items():
+        for entry in held:
+            request = entry.get("request") if isinstance(entry, dict) else None
+            if isinstance(request, dict) and isinstance(request.get("id"), str):
+                yield request["id"], Claim(worker, "scheduled", _text(request.get("name")), _text(entry.get("eta")))
+
+
+def _revoked(said: answers.Answers) -> dict[str, str]:
+    """Return, by the id of a task that was revoked, a worker that knows it."""
+    return {task_id: worker for worker, ids in said.of("revoked", list).items() for task_id in map(str, ids)}
+
+
+def _placed(outcome: Outcome, trace: Trace | None, claim: Claim | None, revoked_at: str | None) -> Outcome:
+    """Return the outcome with its place, if it has one."""
+    trace = trace or Trace(place="")
+    if revoked_at is not None and outcome.waits and (claim is None or claim.place != "active"):
+        claim = Claim(revoked_at, "revoked", claim and claim.task)
+    started = None if claim is None or claim.place != "active" else claim.started
     return replace(
         outcome,
-        place=claim.place if claim else trace.place,
-        worker=claim.worker if claim else None,
+        place=(claim.place if claim else trace.place) or None,
+        worker=claim.worker if claim else None if outcome.waits else outcome.worker,
         task=outcome.task or (claim and claim.task) or trace.task,
         eta=_time((claim and claim.eta) or trace.eta),
+        queue=trace.queue,
+        position=trace.position,
+        started=None if started is None else datetime.fromtimestamp(started, timezone.utc),
     )
+
+
+def _nowhere(can_find: bool, silent: int | None) -> str:
+    """Return the place of what was not found."""
+    if not can_find:
+        return "unknown"
+    return "silent" if silent else "none"
+
+
+def _again(app: Celery, outcome: Outcome, nowhere: str) -> Outcome:
+    """Return an outcome that has a place; look again for the result of one that has none: it may have come meanwhile."""
+    if outcome.finished or outcome.place is not None:
+        return outcome
+    latest = backend.look(app, outcome.id)
+    if latest.finished:
+        return latest
+    return replace(outcome, state=latest.state, result=latest.result, error=latest.error, place=nowhere)
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _seconds(value: object) -> float | None:
+    is_time = isinstance(value, (int, float)) and math.isfinite(value) and 0 < value < 1e11
+    return value if is_time else None  # type: ignore[return-value]
 
 
 def _time(text: str | None) -> datetime | None:

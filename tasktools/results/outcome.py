@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -46,10 +46,21 @@ class Outcome:
     retries: int | None = None
     #: An aware datetime or ISO 8601 text, as the backend gives it.
     date_done: Any = None
-    #: For a waiting task: "queued"; "reserved", "active", "scheduled" or "ready" (a worker has it); "none"; None if unknown.
+    #: For a task that is not finished: "queued"; "reserved", "active", "scheduled" or "ready" (a worker has it); "revoked" (a
+    #: worker drops it when it gets it); "silent" (nowhere, and some workers do not answer); "none"; "unknown" (the queues of
+    #: this broker cannot be read). None if nobody has looked.
     place: str | None = None
+    #: For a task that waits in a queue: the queue, and its position there; 1 is taken next.
+    queue: str | None = None
+    position: int | None = None
+    #: Since when a worker runs it, by the clock of the worker.
+    started: datetime | None = None
     #: When a waiting task is to run, if that is known.
     eta: datetime | None = None
+    #: The task that has called it, if the backend keeps that.
+    parent: str | None = None
+    #: What it has called, as Celery writes it (see results.tree). JSON leaves it out: there may be thousands.
+    children: Any = field(default=None, repr=False, compare=False, metadata={"json": False})
 
     @property
     def finished(self) -> bool:
@@ -91,6 +102,8 @@ def outcome_of(task_id: str, meta: dict[str, Any]) -> Outcome:
         worker=_text(meta.get("worker")),
         retries=meta.get("retries"),
         date_done=meta.get("date_done"),
+        parent=parent if isinstance(parent := meta.get("parent_id"), str) else None,
+        children=meta.get("children"),
     )
 
 

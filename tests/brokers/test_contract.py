@@ -15,7 +15,6 @@ from celery import Celery
 
 from tasktools.arguments.call import Call
 from tasktools.brokers import broker_of
-from tasktools.brokers import keys as redis_keys
 from tasktools.brokers.amqp import AmqpBroker
 from tasktools.brokers.base import Broker, Trace
 from tasktools.brokers.portable import PortableBroker
@@ -23,6 +22,7 @@ from tasktools.brokers.reach import check_broker
 from tasktools.brokers.redis import RedisBroker
 from tasktools.exceptions import ConfigurationError, Unreachable
 from tasktools.publishing.single import publish
+from tasktools.queues import position
 from tests.support import refusing_port, silent_port
 
 LIMIT = 5.0
@@ -31,7 +31,7 @@ Make = Callable[..., Any]
 
 
 def find(broker: Broker, task_id: str) -> Trace | None:
-    return broker.find([task_id]).get(task_id)
+    return position.find(broker, [task_id]).traces.get(task_id)
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def send(app: Any, **options: Any) -> str:
 
 
 def queued(queue: str) -> Trace:
-    return Trace(place="queued", queue=queue, task="contract.task")
+    return Trace(place="queued", queue=queue, task="contract.task", position=1)
 
 
 def queue_of(app: Any) -> str:
@@ -210,15 +210,6 @@ def test_find__is_declared_where_it_can(sender: Any) -> None:
     assert broker.supports_find is isinstance(broker, RedisBroker)
 
 
-def test_find__is_refused_where_it_cannot(sender: Any) -> None:
-    broker = broker_of(sender)
-    if broker.supports_find:
-        assert find(broker, "no such id") is None
-    else:
-        with pytest.raises(NotImplementedError):
-            broker.find(["no such id"])
-
-
 @pytest.fixture
 def finder(make: Make, suite_site: Any, app: Any) -> Any:
     """An app on the one kind of broker whose queues can be read."""
@@ -330,7 +321,7 @@ def test_find__with_prefixed_keys(make: Make, app: Any, suite_site: Any) -> None
 
 
 def test_find__of_a_long_queue_both_ends_are_read(finder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redis_keys, "MOST_READ", 4)
+    monkeypatch.setattr(position, "MOST_READ", 4)
     ids = [send(finder) for _ in range(6)]
     found = [find(broker_of(finder), task_id) is not None for task_id in ids]
     assert found == [True, True, False, False, True, True]
@@ -340,7 +331,7 @@ def test_find__of_a_long_queue_both_ends_are_read(finder: Any, monkeypatch: pyte
 def test_find__of_a_queue_that_is_not_long_all_is_read(
     finder: Any, monkeypatch: pytest.MonkeyPatch, length: int
 ) -> None:
-    monkeypatch.setattr(redis_keys, "MOST_READ", 4)
+    monkeypatch.setattr(position, "MOST_READ", 4)
     ids = [send(finder) for _ in range(length)]
     assert all(find(broker_of(finder), task_id) for task_id in ids)
 

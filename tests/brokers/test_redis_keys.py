@@ -27,6 +27,7 @@ from tasktools.queues.by_task import by_task
 from tasktools.queues.look import look
 from tasktools.queues.peek import peek
 from tasktools.queues.rates import Sampler
+from tasktools.queues import position
 from tests import servers
 from tests.conftest import Ran
 
@@ -171,7 +172,7 @@ def test_message__is_found_in_its_queue_and_with_its_worker(made: Celery) -> Non
     with made.connection_for_read() as connection:
         channel = connection.default_channel
         assert channel.basic_get(calls[1].options["queue"]) is not None
-        found = broker_of(made).find(batch.ids)
+        found = position.find(broker_of(made), batch.ids).traces
         channel.close()
     assert [found[each].place for each in batch.ids] == ["queued", "reserved"]
     assert found[batch.ids[0]].queue == calls[0].options["queue"]

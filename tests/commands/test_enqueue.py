@@ -20,6 +20,7 @@ from tasktools.brokers import broker_of
 from tasktools.brokers.base import Trace
 from tasktools.exceptions import ProjectError
 from tasktools.publishing import single
+from tasktools.queues import position
 from tests.conftest import Ran
 from tests.support import Running, Site, refusing_port, silent_port
 
@@ -57,8 +58,8 @@ def test_enqueue__prints_the_id_alone(app: Any, run_command: Run, queue: str) ->
     done = run_command("enqueue", "echo", "1", "--queue", queue)
     assert (done.err, done.code) == ("", 0)
     assert str(uuid.UUID(done.out.strip())) + "\n" == done.out
-    assert broker_of(app).find([done.out.strip()]) == {
-        done.out.strip(): Trace(place="queued", queue=queue, task="tests.site.tasks.echo")
+    assert position.find(broker_of(app), [done.out.strip()]).traces == {
+        done.out.strip(): Trace(place="queued", queue=queue, task="tests.site.tasks.echo", position=1)
     }
 
 
@@ -142,7 +143,11 @@ def test_wait__json_tells_the_whole_outcome(worker: Running, run_command: Run) -
         "task": "tests.site.tasks.total",
         "retries": 0,
         "place": None,
+        "queue": None,
+        "position": None,
+        "started": None,
         "eta": None,
+        "parent": None,
     }
 
 
@@ -206,16 +211,18 @@ def test_wait__in_a_queue_that_nobody_reads(worker: Running, run_command: Run, q
     assert (done.out, done.code) == ("", 3)
     assert done.err.splitlines() == [
         "unread tests.site.tasks.echo",
-        "unread is PENDING after 1 s.",
+        f'unread (tests.site.tasks.echo) is PENDING after 1 s: it waits at position 1 of the queue "{queue}".',
         "Hint: is a worker running (manage.py runworker)? Ask again: manage.py taskresult unread --wait",
     ]
 
 
 def test_wait__as_json_not_finished_in_time(typed: Run, queue: str) -> None:
+    sent = "too late (tests.site.tasks.echo)"
     words = ("--queue", queue, "--wait", "--timeout", "0", "--task-id", "too late", "--json")
     done = typed("enqueue", "echo", "1", *words)
     assert (json.loads(done.out)["state"], done.code) == ("PENDING", 3)
-    assert json.loads(done.err.splitlines()[-1])["error"] == "too late is PENDING after 0 s."
+    place = f'it waits at position 1 of the queue "{queue}"'
+    assert json.loads(done.err.splitlines()[-1])["error"] == f"{sent} is PENDING after 0 s: {place}."
 
 
 def test_wait__says_after_a_moment_what_it_waits_for(worker: Running, run_command: Run, queue: str, app: Any) -> None:

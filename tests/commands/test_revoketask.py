@@ -53,7 +53,7 @@ def test_terminate__asks_first(running: str, typed: Run, app: Any, monkeypatch: 
     assert (ran.code, ran.out) == (1, "")
     asked = f"Revoke 1 task, and end 1 task that runs ({running} (tests.site.tasks.snooze) on celery@"
     assert ran.err.startswith(asked)
-    assert ran.err.endswith(" by SIGKILL? [y/N]\nNothing was revoked.\n")
+    assert ran.err.endswith(" by SIGKILL? [y/N] Nothing was revoked.\n")
     assert find(app, [running])[0].place == "running"
     answer(monkeypatch, "y\n")
     ran = typed("revoketask", running, "--terminate")

@@ -131,7 +131,11 @@ def test_result__json(typed: Run) -> None:
         "worker": None,
         "retries": 0,
         "place": None,
+        "queue": None,
+        "position": None,
+        "started": None,
         "eta": None,
+        "parent": None,
     }
     assert (done.err, done.code) == ("", 0)
 

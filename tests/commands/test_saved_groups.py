@@ -100,7 +100,7 @@ def test_group__wait_is_for_all(app: Any, save: Callable[..., str], run_command:
     assert done.err.splitlines()[:3] == [
         "Waiting for 2 tasks, 0.1 s at the most.",
         f"{group} is a group of 2 tasks: 1 PENDING, 1 SUCCESS.",
-        f"{two} is PENDING after 0.1 s.",
+        f"{two} is PENDING after 0.1 s: no trace of it: no queue holds it and no worker that answers has it.",
     ]
 
 

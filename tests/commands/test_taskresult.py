@@ -8,18 +8,20 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import celery
 import pytest
 
+from tasktools.management import fates
 from tasktools.results import backend
 from tests.conftest import Ran
 from tests.support import Running, Site, refusing_port, silent_port, wait_for
 
 Run = Callable[..., Ran]
 
-NO_TRACE_HINT = (
-    "the id may be mistyped or of a group that is not saved, the result expired or ignored, or its worker killed"
-)
+
+def queued(task_id: str, after: str = "") -> str:
+    """What the command says of the one task in a queue that nobody reads."""
+    place = f'it waits at position 1 of the queue "unread-{task_id}"'
+    return f"{task_id} (tests.site.tasks.echo) is PENDING{after}: {place}."
 
 
 def waiting(count: int, seconds: float) -> str:
@@ -50,9 +52,9 @@ def finished(worker: Running, run_command: Run, app: Any) -> Callable[..., str]:
 
 
 @pytest.fixture
-def unread(run_command: Run) -> str:
+def unread(run_command: Run, task_id: str) -> str:
     """The id of a task in a queue that nobody reads."""
-    return run_command("enqueue", "echo", "1", "--queue", f"unread-{uuid.uuid4()}").out.strip()
+    return run_command("enqueue", "echo", "1", "--queue", f"unread-{task_id}", "--task-id", task_id).out.strip()
 
 
 @pytest.fixture
@@ -102,7 +104,11 @@ def test_done__json(finished: Callable[..., str], run_command: Run) -> None:
         "task": "tests.site.tasks.total",
         "retries": 0,
         "place": None,
+        "queue": None,
+        "position": None,
+        "started": None,
         "eta": None,
+        "parent": None,
     }
     assert (done.err, done.code) == ("", 0)
 
@@ -192,7 +198,7 @@ def test_revoked__by_a_worker(worker: Running, app: Any, run_command: Run, task_
 def test_not_yet_run__it_waits_in_a_queue(unread: str, run_command: Run) -> None:
     refused(
         run_command("taskresult", unread),
-        f"{unread} (tests.site.tasks.echo) is PENDING: it waits in a queue, no worker has taken it.",
+        queued(unread),
         "manage.py runworker starts a worker; --wait waits for the result",
         3,
     )
@@ -203,18 +209,16 @@ def test_not_yet_run__json(unread: str, typed: Run) -> None:
     outcome = json.loads(done.out)
     assert (outcome["state"], outcome["place"], outcome["result"], done.code) == ("PENDING", "queued", None, 3)
     assert outcome["task"] == "tests.site.tasks.echo"
-    assert (
-        json.loads(done.err)["error"]
-        == f"{unread} (tests.site.tasks.echo) is PENDING: it waits in a queue, no worker has taken it."
-    )
+    assert json.loads(done.err)["error"] == queued(unread)
 
 
-def test_not_yet_run__sent_by_another_process_to_a_queue_of_its_own(suite_site: Site, run_command: Run) -> None:
-    words = ("enqueue", "echo", "1", "--queue", f"unread-{uuid.uuid4()}")
-    task_id = suite_site.run(sys.executable, "-m", "django", *words).stdout.strip()
+def test_not_yet_run__sent_by_another_process_to_a_queue_of_its_own(
+    suite_site: Site, run_command: Run, task_id: str
+) -> None:
+    words = ("enqueue", "echo", "1", "--queue", f"unread-{task_id}", "--task-id", task_id)
+    assert suite_site.run(sys.executable, "-m", "django", *words).stdout.strip() == task_id
     done = run_command("taskresult", task_id)
-    sentence = f"{task_id} (tests.site.tasks.echo) is PENDING: it waits in a queue, no worker has taken it."
-    assert done.err.splitlines()[0] == sentence
+    assert done.err.splitlines()[0] == queued(task_id)
     assert done.code == 3
 
 
@@ -222,10 +226,7 @@ def test_not_yet_run__a_worker_holds_it_until_its_time(worker: Running, app: Any
     task_id = run_command("enqueue", "echo", "1", "--countdown", "1h").out.strip()
     wait_for(lambda: task_id in str(app.control.inspect(timeout=1).scheduled()))
     done = run_command("taskresult", task_id)
-    # Workers before Celery 5.7 do not tell of such a task when they are asked for one by its id.
-    due = r"\(due 20\S+T\d\d:\d\d:\d\d[+-]\d\d:\d\d\)"
-    known = rf"a worker holds it until its time has come {due}, on celery@\S+\."
-    place = known if celery.VERSION >= (5, 7) else rf"a worker has taken it and not finished it {due}\."
+    place = r"celery@\S+ holds it until its time has come \(due 20\S+T\d\d:\d\d:\d\d[+-]\d\d:\d\d\)\."
     assert re.fullmatch(rf"{task_id} \(tests.site.tasks.echo\) is PENDING: {place}", done.err.splitlines()[0])
     assert (done.out, done.code) == ("", 3)
     app.control.revoke(task_id)
@@ -239,7 +240,7 @@ def test_retried__the_cause_and_the_place(app: Any, run_command: Run, task_id: s
     store(app, task_id, status="RETRY", result={"exc_type": "OSError", "exc_message": ["no answer"]}, name="a.b")
     done = run_command("taskresult", task_id)
     assert re.match(
-        rf"{task_id} \(a\.b\) is RETRY \(OSError: no answer\): it waits in a queue, no worker has taken it \(due 20",
+        rf"{task_id} \(a\.b\) is RETRY \(OSError: no answer\): it waits at position 1 of the queue \"unread-{task_id}\" \(due 20",
         done.err,
     )
     assert (done.out, done.code) == ("", 3)
@@ -255,9 +256,8 @@ def test_retried__with_nothing_else_known(worker: Running, app: Any, run_command
 def test_running__says_where(running: str, app: Any, run_command: Run) -> None:
     done = run_command("taskresult", running)
     told = app.backend.get_task_meta(running)
-    assert done.err.splitlines()[0] == (
-        f"{running} (tests.site.tasks.snooze) is STARTED ({json.dumps(told['result'])}), on {told['worker']}."
-    )
+    state = re.escape(f"{running} (tests.site.tasks.snooze) is STARTED ({json.dumps(told['result'])}): ")
+    assert re.fullmatch(rf"{state}{told['worker']} runs it for \d+(\.\d)? s\.", done.err.splitlines()[0])
     assert (done.out, done.code) == ("", 3)
 
 
@@ -275,7 +275,10 @@ def test_running__json(running: str, app: Any, run_command: Run) -> None:
 def test_running__what_it_has_told(app: Any, run_command: Run, task_id: str) -> None:
     store(app, task_id, status="PROGRESS", result={"done": 1, "total": 5})
     done = run_command("taskresult", task_id)
-    assert done.err.splitlines()[0] == f'{task_id} is PROGRESS ({{"done": 1, "total": 5}}).'
+    assert done.err.splitlines()[0] == (
+        f'{task_id} is PROGRESS ({{"done": 1, "total": 5}}): '
+        "no worker runs it: it has ended in this state, or its worker was killed."
+    )
     assert (done.out, done.code) == ("", 3)
 
 
@@ -283,7 +286,7 @@ def test_unknown(worker: Running, run_command: Run, task_id: str) -> None:
     refused(
         run_command("taskresult", task_id),
         f"{task_id} is PENDING: no trace of it: no queue holds it and no worker that answers has it.",
-        NO_TRACE_HINT,
+        fates.NO_TRACE,
         4,
     )
 
@@ -304,7 +307,7 @@ def test_unknown__json(worker: Running, typed: Run, task_id: str) -> None:
     done = typed("taskresult", task_id, "--json")
     outcome = json.loads(done.out)
     assert (outcome["state"], outcome["place"], done.code) == ("PENDING", "none", 4)
-    assert json.loads(done.err)["hint"] == NO_TRACE_HINT
+    assert json.loads(done.err)["hint"] == fates.NO_TRACE
 
 
 def test_unknown__the_name_of_what_is_queued_is_no_id(unread: str, run_command: Run) -> None:
@@ -330,7 +333,7 @@ def test_several__the_gravest_decides(finished: Callable[..., str], unread: str,
     assert (done.out, done.code) == (f"{done_id} 1\n", 1)
     assert done.err.splitlines() == [
         f"{failed} (tests.site.tasks.fail) failed: ValueError: broken",
-        f"{unread} (tests.site.tasks.echo) is PENDING: it waits in a queue, no worker has taken it.",
+        queued(unread),
         f"{unknown} is PENDING: no trace of it: no queue holds it and no worker that answers has it.",
         f"Hint: manage.py taskresult {failed} --traceback",
     ]
@@ -362,13 +365,13 @@ def test_wait__several_of_which_one_is_not_done_in_time(
     task_id = finished("echo", "1")
     done = run_command("taskresult", unread, task_id, "--wait", "--timeout", "100ms")
     assert (done.out, done.code) == (f"{task_id} 1\n", 3)
-    assert done.err.splitlines()[:2] == [waiting(2, 0.1).strip(), f"{unread} is PENDING after 0.1 s."]
+    assert done.err.splitlines()[:2] == [waiting(2, 0.1).strip(), queued(unread, " after 0.1 s")]
 
 
 def test_wait__not_done_in_time(unread: str, run_command: Run) -> None:
     refused(
         run_command("taskresult", unread, "--wait", "--timeout", "100ms"),
-        f"{waiting(1, 0.1)}{unread} is PENDING after 0.1 s.",
+        waiting(1, 0.1) + queued(unread, " after 0.1 s"),
         f"is a worker running (manage.py runworker)? Ask again: manage.py taskresult {unread} --wait",
         3,
     )
@@ -377,14 +380,14 @@ def test_wait__not_done_in_time(unread: str, run_command: Run) -> None:
 def test_wait__running_and_not_done_in_time(running: str, app: Any, run_command: Run) -> None:
     done = run_command("taskresult", running, "--wait", "--timeout", "100ms")
     assert f"{running} (tests.site.tasks.snooze) is STARTED " in done.err
-    assert " after 0.1 s, on celery@" in done.err
+    assert re.search(r" after 0\.1 s: celery@\S+ runs it for \d", done.err)
     assert (done.out, done.code) == ("", 3)
 
 
 def test_wait__json_not_done_in_time(unread: str, typed: Run) -> None:
     done = typed("taskresult", unread, "--wait", "--timeout", "100ms", "--json")
     assert (json.loads(done.out)["state"], done.code) == ("PENDING", 3)
-    assert json.loads(done.err)["error"] == f"{unread} is PENDING after 0.1 s."
+    assert json.loads(done.err)["error"] == queued(unread, " after 0.1 s")
 
 
 def test_wait__interrupted(suite_site: Site, app: Any, unread: str) -> None:

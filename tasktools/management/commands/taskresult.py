@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.core.management.base import CommandParser
 
@@ -13,16 +12,12 @@ from tasktools.environment.interrupts import heed_signals
 from tasktools.exceptions import ArgumentError
 from tasktools.management.awaiting import Awaiting
 from tasktools.management.base import TasktoolsCommand
-from tasktools.management.result_output import require_backend, show, show_groups, verdict
+from tasktools.management.result_output import require_backend, show_groups, show_looks, verdict
+from tasktools.management.tree_output import show_tree
 from tasktools.management.wait_options import add_wait_options, waiting_time
 from tasktools.render import counted
 from tasktools.results.groups import members_of
-from tasktools.results.locate import locate
-from tasktools.results.outcome import Outcome
 from tasktools.results.wait import wait
-
-if TYPE_CHECKING:
-    from celery import Celery
 
 
 class Command(TasktoolsCommand):
@@ -37,6 +32,8 @@ class Command(TasktoolsCommand):
         parser.add_argument(
             "--interval", metavar="DURATION", default="500ms", help="longest pause between two looks (500ms)"
         )
+        parser.add_argument("--deep", action="store_true", help="look for it in the whole of each long queue")
+        parser.add_argument("--tree", action="store_true", help="show the tasks that called it and that it has called")
 
     def prepare(self, options: dict[str, Any]) -> None:
         if self.is_own_process:
@@ -54,23 +51,13 @@ class Command(TasktoolsCommand):
         ids = list(dict.fromkeys(task_id for each in ids for task_id in groups.get(each, [each])))
         if options["wait"] and not options["as_json"]:
             self.note(f"Waiting for {counted(len(ids), 'task')}, {timeout:g} s at the most.")
-        limit, watch = timeout if options["wait"] else 0, Awaiting(self, app, "", timeout)
-        looks = wait(app, ids, timeout=limit, interval=interval, on_look=watch)
-        seen = self._show(app, looks, options, label=bool(groups) or len(ids) > 1)
-        show_groups(self, groups, seen, as_json=options["as_json"])
-        verdict(seen, options, timeout if options["wait"] else None, knows=self.knows)
-
-    def _show(self, app: Celery, looks: Iterator[Outcome], options: dict[str, Any], *, label: bool) -> list[Outcome]:
-        """Show and return the outcomes. If it has not waited for them, first find out where those are that are not finished."""
-        seen = []
-        for outcome in looks:
-            if outcome.finished or options["wait"]:
-                show(self, outcome, options, label=label)
-            seen.append(outcome)
-        if options["wait"]:
-            return seen
-        seen = locate(app, seen)
-        for outcome in seen:
-            if not outcome.finished:
-                show(self, outcome, options, label=label)
-        return seen
+        if options["tree"]:
+            show_tree(self, app, ids, timeout, interval, options)
+            return
+        limit = timeout if options["wait"] else 0
+        with Awaiting(self, app, "", timeout, total=len(ids)) as watch:
+            looks = wait(app, ids, timeout=limit, interval=interval, on_look=watch)
+            seen = show_looks(self, app, looks, watch, options, label=bool(groups) or len(ids) > 1)
+        show_groups(self, groups, seen.outcomes, as_json=options["as_json"])
+        waited = timeout if options["wait"] else None
+        verdict(seen.outcomes, options, waited, knows=self.knows, located=seen)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from tasktools.exceptions import ConfigurationError, Unreachable
 from tasktools.management import awaiting
 from tasktools.management.awaiting import PATIENCE, Awaiting
+from tasktools.results.locate import Located
 from tasktools.results.outcome import Outcome
 
 
@@ -20,15 +22,15 @@ class Bench:
         self.worker: str | None = None
         self.taking: list[str] = []
         self.asked = 0
-        command: Any = SimpleNamespace(note=self.said.append)
+        command: Any = SimpleNamespace(note=self.said.append, stderr=io.StringIO(), as_json=False)
         self.awaiting = Awaiting(command, "app", queue, 60.0)  # type: ignore[arg-type]
         monkeypatch.setattr(awaiting, "broker_of", lambda app: SimpleNamespace(uri=lambda: "redis://h/0"))
         monkeypatch.setattr(awaiting, "locate", self._locate)
         monkeypatch.setattr(awaiting, "listeners", lambda app, queue: self.taking)
 
-    def _locate(self, app: Any, outcomes: Any) -> list[Outcome]:
+    def _locate(self, app: Any, outcomes: Any) -> Located:
         self.asked += 1
-        return [Outcome(id="1", state="PENDING", place=self.place, worker=self.worker)]
+        return Located(outcomes=[Outcome(id="1", state="PENDING", place=self.place, worker=self.worker)])
 
     def look(self, seconds: float, state: str = "PENDING", result: Any = None) -> None:
         self.awaiting([Outcome(id="1", state=state, result=result)], seconds)
@@ -56,7 +58,7 @@ def test_waiting__nothing_is_said_at_first_and_then_once(bench: Bench) -> None:
     [
         ("queued", None, ["a@h", "b@h"], 'the task is in the queue "celery" of redis://h/0; a@h, b@h takes from it.'),
         ("unknown", None, ["a@h"], 'the task was sent to the queue "celery" of redis://h/0; a@h takes from it.'),
-        ("active", "a@h", [], "a worker runs it, on a@h."),
+        ("active", "a@h", [], "a@h runs it."),
         ("reserved", None, [], "a worker has taken it and not finished it."),
         ("none", None, [], "no queue holds the task, and no worker answers that has it."),
     ],

@@ -7,85 +7,161 @@ from typing import Any
 import pytest
 
 from tasktools.brokers.base import Trace
+from tasktools.control.answers import Answers
+from tasktools.queues.position import Found
 from tasktools.results import locate as module
-from tasktools.results.locate import locate
-from tasktools.results.outcome import Outcome
+from tasktools.results.locate import Located, locate
+from tasktools.results.outcome import Failure, Outcome
 
 ETA = "2030-01-31T18:00:00+00:00"
 TIME = datetime(2030, 1, 31, 18, tzinfo=timezone.utc)
 
 
 class Bench:
-    """A broker and its workers, which say what the test says."""
+    """A broker and its workers, which say what the test says. Each worker has its answers by the name of the command."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, traces: dict[str, Trace] | None, **replies: Any) -> None:
-        self.asked: list[str] = []
-        self.replies = replies
-        broker = SimpleNamespace(
-            name="The broker",
-            prepare=lambda: None,
-            supports_find=traces is not None,
-            find=lambda ids: {task_id: trace for task_id, trace in (traces or {}).items() if task_id in ids},
-        )
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, traces: dict[str, Trace] | None, **workers: Any) -> None:
+        self.asked: list[Any] = []
+        self.said = workers
+        self.silent: int | None = 0
+        self.unread: dict[str, int] = {}
+        self.traces = traces
+        self.latest = Outcome(id="1", state="PENDING")
+        broker = SimpleNamespace(name="The broker", prepare=lambda: None, supports_find=traces is not None)
         monkeypatch.setattr(module, "broker_of", lambda app: broker)
-        inspect = SimpleNamespace(query_task=self._query, scheduled=lambda: self._reply("scheduled"))
-        self.app: Any = SimpleNamespace(control=SimpleNamespace(inspect=lambda timeout: inspect))
+        monkeypatch.setattr(module.position, "find", self._find)
+        monkeypatch.setattr(module.answers, "ask", self._ask)
+        monkeypatch.setattr(module.backend, "look", lambda app, task_id: self.latest)
 
-    def _query(self, *ids: str) -> Any:
-        return self._reply("query_task")
+    def _find(self, broker: Any, ids: Any, *, deep: bool) -> Found:
+        self.asked.append(("find", list(ids), deep))
+        return Found({each: trace for each, trace in (self.traces or {}).items() if each in ids}, self.unread)
 
-    def _reply(self, name: str) -> Any:
-        self.asked.append(name)
-        return self.replies.get(name)
+    def _ask(self, app: Any, commands: Any, limit: float) -> Answers:
+        self.asked.append(("ask", commands["query_task"]["ids"]))
+        return Answers(said=self.said, failed={}, listening=1, silent=self.silent, absent=frozenset({"c@h"}))
+
+    def locate(self, state: str = "PENDING", **known: Any) -> Located:
+        return locate("app", [Outcome(id="1", state=state, **known)])  # type: ignore[arg-type]
 
     def find(self, state: str = "PENDING", **known: Any) -> Outcome:
-        [found] = locate(self.app, [Outcome(id="1", state=state, **known)])
+        [found] = self.locate(state, **known).outcomes
         return found
 
 
-def held(place: str) -> dict[str, Any]:
-    return {"query_task": {"a@h": {"1": [place, {"id": "1", "name": "shop.add"}]}}}
+def held(place: str, **info: Any) -> dict[str, Any]:
+    return {"a@h": {"query_task": {"1": [place, {"id": "1", "name": "shop.add", **info}]}}}
 
 
-def test_queued__name_and_time_come_from_the_message(monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = Bench(monkeypatch, {"1": Trace(place="queued", queue="q", task="shop.add", eta=ETA)})
-    assert bench.find() == Outcome(id="1", state="PENDING", place="queued", task="shop.add", eta=TIME)
-    assert bench.asked == []
+def test_queued__name_time_and_position_come_from_the_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(monkeypatch, {"1": Trace(place="queued", queue="q", task="shop.add", eta=ETA, position=3)})
+    assert bench.find() == Outcome(
+        id="1", state="PENDING", place="queued", queue="q", position=3, task="shop.add", eta=TIME
+    )
+    assert bench.asked == [("find", ["1"], False), ("ask", ["1"])]
 
 
-def test_held__name_comes_from_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = Bench(monkeypatch, {}, **held("active"))
-    assert bench.find() == Outcome(id="1", state="PENDING", place="active", worker="a@h", task="shop.add")
-    assert bench.asked == ["query_task"]
+@pytest.mark.parametrize("place", ["active", "reserved", "scheduled", "ready"])
+def test_held__name_comes_from_the_worker(monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    bench = Bench(monkeypatch, {}, **held(place))
+    assert bench.find() == Outcome(id="1", state="PENDING", place=place, worker="a@h", task="shop.add")
+
+
+def test_held__since_when_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Bench(monkeypatch, {}, **held("active", time_start=TIME.timestamp())).find().started == TIME
+
+
+@pytest.mark.parametrize("started", [None, "soon", float("nan"), -1.0, 1e300])
+def test_held__since_a_time_that_is_none(monkeypatch: pytest.MonkeyPatch, started: Any) -> None:
+    assert Bench(monkeypatch, {}, **held("active", time_start=started)).find().started is None
+
+
+def test_held__since_when_only_if_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Bench(monkeypatch, {}, **held("reserved", time_start=TIME.timestamp())).find().started is None
+
+
+@pytest.mark.parametrize("first", ["a@h", "b@h"])
+def test_held__by_two_the_one_that_runs_it_counts(monkeypatch: pytest.MonkeyPatch, first: str) -> None:
+    places = {first: "active", "z@h": "reserved", "0@h": "scheduled"}
+    workers = {name: {"query_task": {"1": [place, {}]}} for name, place in places.items()}
+    found = Bench(monkeypatch, {}, **workers).find()
+    assert (found.place, found.worker) == ("active", first)
 
 
 @pytest.mark.parametrize(
     "known",
-    [held("scheduled"), {}],  # {}: Celery before 5.7, and a task that the same worker has run before
+    [held("scheduled")["a@h"], {}],  # {}: Celery before 5.7, and a task that the same worker has run before
 )
 def test_held__until_a_time_that_only_the_worker_knows(monkeypatch: pytest.MonkeyPatch, known: Any) -> None:
     one, other = {"id": "1", "name": "shop.add"}, {"id": "2", "name": "shop.other"}
     entries = [{"eta": "2031-01-01T00:00:00+00:00", "request": other}, {"eta": ETA, "request": one}]
-    bench = Bench(monkeypatch, None, **known, scheduled={"a@h": entries})
+    bench = Bench(monkeypatch, None, **{"a@h": {**known, "scheduled": entries}})
     found = bench.find()
     assert found == Outcome(id="1", state="PENDING", place="scheduled", worker="a@h", task="shop.add", eta=TIME)
 
 
-def test_held__one_that_runs_waits_for_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = Bench(monkeypatch, None, **held("active"))
-    assert (bench.find().place, bench.asked) == ("active", ["query_task"])
-
-
 def test_held__until_a_time_that_the_message_has(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench(monkeypatch, {"1": Trace(place="reserved", task="shop.add", eta=ETA)}, **held("scheduled"))
-    assert (bench.find().eta, bench.asked) == (TIME, ["query_task"])
+    assert bench.find().eta == TIME
 
 
-@pytest.mark.parametrize(("traces", "place"), [({}, "none"), (None, "unknown")])
-def test_nowhere__is_known_only_of_queues_that_can_be_read(
-    monkeypatch: pytest.MonkeyPatch, traces: dict[str, Trace] | None, place: str
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"query_task": {"1": "active"}},
+        {"query_task": {"1": ["asleep", {}]}},
+        {"query_task": ["1"]},
+        {"scheduled": ["1", {"request": 5}, {"request": {"id": 1}}]},
+        {"revoked": "1"},
+    ],
+)
+def test_held__answers_of_another_form_are_not_read(monkeypatch: pytest.MonkeyPatch, odd: Any) -> None:
+    assert Bench(monkeypatch, {}, **{"a@h": odd}).find().place == "none"
+
+
+def test_taken__by_a_worker_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(monkeypatch, {"1": Trace(place="reserved", task="shop.add")})
+    assert bench.find() == Outcome(id="1", state="PENDING", place="reserved", task="shop.add")
+
+
+REVOKED = {"revoked": ["2", "1"]}
+
+
+@pytest.mark.parametrize(
+    ("traces", "held_there"),
+    [({}, {}), ({"1": Trace(place="queued", queue="q", position=1)}, {}), ({}, held("scheduled")["a@h"])],
+)
+def test_revoked__wherever_it_waits(monkeypatch: pytest.MonkeyPatch, traces: Any, held_there: Any) -> None:
+    found = Bench(monkeypatch, traces, **{"a@h": {**held_there, **REVOKED}}).find()
+    assert (found.place, found.worker) == ("revoked", "a@h")
+
+
+def test_revoked__one_that_runs_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Bench(monkeypatch, {}, **{"a@h": {**held("active")["a@h"], **REVOKED}}).find().place == "active"
+
+
+@pytest.mark.parametrize(("traces", "silent", "place"), [({}, 0, "none"), ({}, 2, "silent"), (None, None, "unknown")])
+def test_nowhere__is_known_only_of_queues_and_workers_that_say_it(
+    monkeypatch: pytest.MonkeyPatch, traces: Any, silent: int | None, place: str
 ) -> None:
-    assert Bench(monkeypatch, traces).find() == Outcome(id="1", state="PENDING", place=place)
+    bench = Bench(monkeypatch, traces)
+    bench.silent, bench.unread = silent, {"q": 5}
+    found = bench.locate()
+    assert found.outcomes == [Outcome(id="1", state="PENDING", place=place)]
+    assert (found.silent, set(found.absent)) == (silent, {"c@h"})
+    assert found.unread == ({"q": 5} if traces is not None else {})
+
+
+def test_nowhere__its_result_has_come_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(monkeypatch, {})
+    bench.latest = Outcome(id="1", state="SUCCESS", result=4)
+    assert bench.find() == Outcome(id="1", state="SUCCESS", result=4)
+
+
+def test_nowhere__it_has_moved_on_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(monkeypatch, {})
+    bench.latest = Outcome(id="1", state="RETRY", error=Failure(type="OSError", message="no"))
+    assert bench.find() == Outcome(id="1", state="RETRY", error=Failure(type="OSError", message="no"), place="none")
 
 
 def test_retry__waits_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,9 +170,21 @@ def test_retry__waits_too(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found == Outcome(id="1", state="RETRY", place="queued", task="shop.add", eta=TIME)
 
 
+def test_started__the_workers_are_asked_since_when(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = Bench(monkeypatch, {}, **held("active", time_start=TIME.timestamp())).find("STARTED", worker="a@h")
+    assert found == Outcome(id="1", state="STARTED", worker="a@h", place="active", task="shop.add", started=TIME)
+
+
+def test_started__its_worker_is_known_although_nobody_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(monkeypatch, {})
+    bench.latest = Outcome(id="1", state="STARTED")
+    found = bench.find("STARTED", worker="a@h")
+    assert found == Outcome(id="1", state="STARTED", worker="a@h", place="none")
+
+
 def test_finished__nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench(monkeypatch, None)
-    assert bench.find("STARTED", worker="a@h") == Outcome(id="1", state="STARTED", worker="a@h")
+    assert bench.find("SUCCESS", worker="a@h") == Outcome(id="1", state="SUCCESS", worker="a@h")
     assert bench.asked == []
 
 
@@ -104,3 +192,9 @@ def test_finished__nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_time__that_cannot_be_read(monkeypatch: pytest.MonkeyPatch, eta: Any) -> None:
     bench = Bench(monkeypatch, {"1": Trace(place="queued", eta=eta)})
     assert bench.find() == Outcome(id="1", state="PENDING", place="queued")
+
+
+def test_deep__is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(monkeypatch, {})
+    locate("app", [Outcome(id="1", state="PENDING")], deep=True)  # type: ignore[arg-type]
+    assert bench.asked[0] == ("find", ["1"], True)

@@ -1,0 +1,103 @@
+"""Where a task is that has no result, in words, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+
+from celery.states import RETRY
+
+from tasktools import render
+from tasktools.beat.words import span
+from tasktools.results.locate import Located
+from tasktools.results.outcome import Outcome
+
+#: Possible reasons why nothing is known of a task.
+NO_TRACE = (
+    "the id may be mistyped or of a group that is not saved; it was never sent, or to another broker; its result has expired "
+    "(CELERY_RESULT_EXPIRES) or was not kept (ignore_result); an earlier task of its chain failed; or its worker was killed"
+)
+
+
+def place_of(outcome: Outcome, now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)) -> str:
+    """Return where an unfinished task is, with its time and its worker if these are known; "" if nobody has looked."""
+    worker = outcome.worker or "a worker"
+    if outcome.place == "queued":
+        return f"{_queued(outcome)}{_due(outcome)}"
+    if outcome.place == "active":
+        return f"{worker} runs it{_running(outcome, now)}"
+    if outcome.place == "scheduled":
+        until = "it tries it again" if outcome.state == RETRY else "its time has come"
+        return f"{worker} holds it until {until}{_due(outcome)}"
+    if outcome.place in ("reserved", "ready"):  # what waits for its rate limit is "ready"
+        done = "begun" if outcome.worker and outcome.waits else "finished"
+        return f"{worker} has taken it and not {done} it{_due(outcome)}"
+    if outcome.place in ("none", "silent", "unknown") and not outcome.waits:
+        return _LOST[outcome.place]
+    return _PLACES.get(outcome.place or "", outcome.place or "")
+
+
+_PLACES = {
+    "revoked": "it was revoked, and no worker will run it",
+    "silent": "no queue holds it, and a worker that may have it does not answer",
+    "none": "no trace of it: no queue holds it and no worker that answers has it",
+    "unknown": "no worker that answers has it, and the queues of this broker cannot be read",
+}
+
+#: The same for a task that has begun, or that has set a state of its own.
+_LOST = {
+    "silent": "no worker that answers runs it, and some do not answer",
+    "none": "no worker runs it: it has ended in this state, or its worker was killed",
+    "unknown": "no worker that answers runs it",
+}
+
+
+def _queued(outcome: Outcome) -> str:
+    if outcome.position is None:
+        return "it waits in a queue, no worker has taken it"
+    return f'it waits at position {outcome.position:,} of the queue "{outcome.queue}"'
+
+
+def _due(outcome: Outcome) -> str:
+    return f" (due {outcome.eta.isoformat(timespec='seconds')})" if outcome.eta else ""
+
+
+def _running(outcome: Outcome, now: Callable[[], datetime]) -> str:
+    if outcome.started is None:
+        return ""
+    seconds = max(0.0, (now() - outcome.started).total_seconds())  # the clocks of two machines differ
+    return f" for {span(timedelta(seconds=int(seconds) if seconds >= 10 else round(seconds, 1)))}"
+
+
+def no_trace_hint(located: Located | None) -> str:
+    """Return what may be the reason that there is no trace."""
+    if located is not None and located.unread:
+        listed = ", ".join(f'"{queue}" ({count:,})' for queue, count in sorted(located.unread.items()))
+        return f"not all messages were read: {listed}; --deep reads them"
+    return NO_TRACE
+
+
+def waiting_hint(outcome: Outcome, timeout: float | None, located: Located | None) -> str:
+    """Return what to do about a task that is not finished; `timeout` is how long the command has waited for it."""
+    again = f"manage.py taskresult {outcome.id} --wait"
+    if outcome.place == "silent":
+        names = ", ".join(sorted(located.absent)) if located is not None else ""
+        who = (
+            f"no answer from {names}"
+            if names
+            else f"{render.counted((located and located.silent) or 1, 'worker')} silent"
+        )
+        return f"{who}: a busy worker of the solo pool does not answer, nor does one that was killed; {again}"
+    if timeout is not None and outcome.place in ("active", "reserved", "scheduled", "ready"):
+        return f"ask again: {again}"
+    if timeout is not None:
+        return f"is a worker running (manage.py runworker)? Ask again: {again}"
+    if outcome.place == "unknown" and outcome.waits and outcome.state != RETRY:
+        return "a task that waits and an unknown id look the same: check the id, or --wait for the result"
+    if outcome.place == "queued":
+        return "manage.py runworker starts a worker; --wait waits for the result"
+    if outcome.place == "reserved" and outcome.worker is None:
+        return (
+            "--wait waits for the result; what a killed worker had taken comes back after an hour (visibility timeout)"
+        )
+    return "--wait waits for the result"

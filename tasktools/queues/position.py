@@ -1,0 +1,207 @@
+"""Where messages are in Redis or Valkey: with a worker that has taken them, or in a queue, counted from its front.
+
+The server itself looks for them, in slices, so that no message goes over the network that nobody asked for, and no call
+keeps the server from its other clients for long. A user that may not run scripts there gets the messages instead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import redis
+
+from tasktools.brokers.base import Broker, Trace
+from tasktools.brokers.keys import Keys
+from tasktools.brokers.reach import reach
+
+#: How many messages of a list are read if not all of them are wanted: half of them are its newest, half its oldest.
+MOST_READ = 100_000
+
+#: The same if they have to come over the network.
+MOST_FETCHED = 10_000
+
+#: How many messages the server looks at in one call, and after how many bytes it ends such a call.
+SLICE, BYTES = 1_000, 2_000_000
+
+#: How long one call may take, in seconds, and how long all of them may, if not all messages are wanted.
+LIMIT, BUDGET = 4.5, 3.0
+
+# Look at ARGV[2] messages of KEYS[1] from index ARGV[1] on, at not many more than ARGV[3] bytes, for the ids after that. Return
+# the index that comes next, how long the list is, how many messages are in the other lists (of higher priority), and of each
+# message that was found its distance from the front of its own list and its text. The ids are as JSON writes them, up to a
+# quotation mark. To find an index in the middle of a list takes long: so LRANGE is called a few times, for as many messages as
+# follow from the size of those before.
+_LOOK = """
+local ids, result, size = {}, {0, redis.call('LLEN', KEYS[1]), 0}, 0
+for each = 4, #ARGV do ids[ARGV[each]] = true end
+local at, most, bytes = tonumber(ARGV[1]), tonumber(ARGV[1]) + tonumber(ARGV[2]), tonumber(ARGV[3])
+local count = 20
+while at < most and size < bytes do
+  local some = redis.call('LRANGE', KEYS[1], at, math.min(at + count, most) - 1)
+  if #some == 0 then break end
+  for place, message in ipairs(some) do
+    size = size + #message
+    local from = 1
+    while true do
+      local _, stop = string.find(message, 'id":', from, true)
+      if not stop then break end
+      local _, _, id = string.find(message, '^ ?"([^"]*)"', stop + 1)
+      if id and ids[id] then
+        table.insert(result, result[2] - (at + place - 1))
+        table.insert(result, message)
+        break
+      end
+      from = stop + 1
+    end
+  end
+  at = at + #some
+  count = math.max(1, math.floor(bytes / 2 / (size / (at - tonumber(ARGV[1])) + 1)))
+end
+result[1] = at
+for each = 2, #KEYS do result[3] = result[3] + redis.call('LLEN', KEYS[each]) end
+return result
+"""
+
+
+@dataclass
+class Found:
+    """Where messages are."""
+
+    traces: dict[str, Trace] = field(default_factory=dict)
+    #: By the name of the queue: how many of its messages were not read.
+    unread: dict[str, int] = field(default_factory=dict)
+
+
+def find(broker: Broker, task_ids: Collection[str], *, deep: bool = False) -> Found:
+    """Return where the messages of these tasks are; a task without a message is left out. `deep` reads all messages.
+
+    It reads the queues of the app and of any producer, and then what workers have taken: a message on its way from the one
+    to the other is not missed.
+
+    Raises Unreachable when the broker does not answer.
+    """
+    wanted, found = set(task_ids), Found()
+    if not wanted:
+        return found
+    ask: Callable[..., Any] = lambda *call: reach(broker.name, LIMIT, *call)  # noqa: E731
+    with contextlib.closing(ask(broker.publishing_connection, LIMIT)) as connection:
+        search = _Search(Keys(connection.default_channel), wanted, found, ask, deep=deep)
+        for queue in sorted(set(broker.app.amqp.queues).union(ask(_names, search.keys))):
+            search.look(queue)
+        if missing := wanted - found.traces.keys():
+            for message in ask(lambda: list(search.keys.reserved())):
+                found.traces |= _traces(message, missing, place="reserved")
+    return found
+
+
+def _names(keys: Keys) -> list[str]:
+    """Return the names of the queues that producers have made, if the user of the broker may look: SCAN is often forbidden."""
+    with contextlib.suppress(redis.exceptions.NoPermissionError):
+        return list(keys.queues())
+    return []
+
+
+@dataclass
+class _Search:
+    keys: Keys
+    wanted: set[str]
+    found: Found
+    ask: Callable[..., Any]
+    deep: bool
+    by_script: bool = True
+    began: float = field(default_factory=time.monotonic)
+
+    def look(self, queue: str) -> None:
+        lists = self.keys.lists(queue)
+        for place, key in enumerate(lists):
+            length = int(self.ask(self.keys.client.llen, key))
+            for first, stop in self._spans(length):
+                self._note(queue, self._read(queue, [key, *lists[:place]], first, stop, length))
+            self._note(queue, 0 if self.deep else max(0, length - self._most))
+
+    def _note(self, queue: str, unread: int) -> None:
+        if unread:
+            self.found.unread[queue] = self.found.unread.get(queue, 0) + unread
+
+    @property
+    def _most(self) -> int:
+        return MOST_READ if self.by_script else MOST_FETCHED
+
+    def _spans(self, length: int) -> Iterator[tuple[int, int | None]]:
+        """Yield what is to be read: the newest messages, the oldest, then the rest.
+
+        Each is read towards the front, where messages leave: one that moves while it is read is never passed over.
+        """
+        if not length:
+            return
+        half = max(1, self._most // 2)
+        if length <= 2 * half:
+            yield 0, None
+            return
+        yield 0, half
+        yield length - half, None
+        if self.deep:
+            yield half, None
+
+    def _read(self, queue: str, lists: Sequence[str], first: int, stop: int | None, length: int) -> int:
+        """Read from one index to another, or to the end; return how many were left unread because time was up."""
+        at = first
+        while at < (length if stop is None else min(stop, length)) and not self._is_done():
+            if not self.deep and time.monotonic() - self.began > BUDGET:
+                return (length if stop is None else stop) - at
+            count = SLICE if stop is None else min(SLICE, stop - at)
+            upto, length, ahead, matches = self._slice(lists, at, count)
+            for distance, message in matches:
+                traces = _traces(message, self.wanted, place="queued", queue=queue, position=ahead + distance)
+                self.found.traces = traces | self.found.traces
+            if upto == at:
+                break
+            at = upto
+        return 0
+
+    def _is_done(self) -> bool:
+        return self.wanted <= self.found.traces.keys()
+
+    def _slice(self, lists: Sequence[str], at: int, count: int) -> tuple[int, int, int, Iterable[tuple[int, bytes]]]:
+        """Return the next index, the length of the first list, that of the others together, and what was found."""
+        if self.by_script:
+            ids = {json.dumps(each)[1:].partition('"')[0] for each in self.wanted}
+            try:
+                answer = self.ask(self.keys.client.eval, _LOOK, len(lists), *lists, at, count, BYTES, *ids)
+            except Exception as error:
+                if not isinstance(error.__cause__, redis.exceptions.ResponseError):
+                    raise
+                self.by_script = False  # this user may not run scripts
+            else:
+                upto, length, ahead, *matches = answer
+                return upto, length, ahead, zip(matches[::2], matches[1::2], strict=True)
+        return self.ask(self._fetch, lists, at, count)  # type: ignore[no-any-return]
+
+    def _fetch(self, lists: Sequence[str], at: int, count: int) -> tuple[int, int, int, list[tuple[int, bytes]]]:
+        client = self.keys.client
+        messages = client.lrange(lists[0], at, at + min(count, 500) - 1)
+        length, *others = [int(client.llen(each)) for each in lists]
+        return at + len(messages), length, sum(others), [(length - at - n, each) for n, each in enumerate(messages)]
+
+
+def _traces(message: bytes, task_ids: Collection[str], **place: Any) -> dict[str, Trace]:
+    """Return the trace of the one task of `task_ids` whose message this is, by its id; nothing if it is of another task.
+
+    A message is kombu's JSON: the id of its task is its header "id" (Celery's protocol 2) or its correlation_id.
+    """
+    if len(task_ids) < 8 and not any(json.dumps(task_id).encode() in message for task_id in task_ids):
+        return {}  # JSON takes long to read
+    try:
+        parsed = json.loads(message)
+        content = parsed[0] if isinstance(parsed, list) else parsed  # a reserved one: [message, exchange, routing key]
+        headers = content["headers"]
+        found = Trace(task=headers.get("task"), eta=headers.get("eta"), **place)
+        ids = {headers.get("id"), content["properties"].get("correlation_id")}
+        return {task_id: found for task_id in ids if task_id in task_ids}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}  # another program's message in the same queue

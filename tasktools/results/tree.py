@@ -1,0 +1,138 @@
+"""The tasks that a task has called, as a tree: a chain goes down, a group and a chord go wide.
+
+A result keeps what its task has called (`children`) and by which task it was called (`parent_id`). Celery writes a child as
+`[[id, parent], None]`, and a group as `[[id, parent], [child, ...]]` (AsyncResult.as_tuple, GroupResult.as_tuple).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tasktools.results.looking import look_at_all
+from tasktools.results.outcome import Outcome
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+#: How many tasks are shown, and how many steps are taken up and down.
+MOST, MOST_STEPS = 10_000, 500
+
+
+@dataclass
+class Node:
+    """A task, or a group of tasks: a group has no outcome of its own."""
+
+    id: str
+    outcome: Outcome | None = None
+    children: list[Node] = field(default_factory=list)
+    #: Whether it was asked for.
+    is_asked: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tree:
+    """The trees of the tasks that were asked for."""
+
+    roots: Sequence[Node]
+    #: Whether tasks were left out: there are more than MOST, or more levels than MOST_STEPS.
+    is_cut: bool = False
+
+    def lines(self) -> Iterator[tuple[int, Node]]:
+        """Yield each node with its level, as it is printed."""
+        left = [(0, root) for root in reversed(self.roots)]
+        while left:
+            level, node = left.pop()
+            yield level, node
+            left += [(level + 1, child) for child in reversed(node.children)]
+
+    def outcomes(self) -> list[Outcome]:
+        return [node.outcome for _, node in self.lines() if node.outcome is not None]
+
+    def states(self) -> Counter[str]:
+        return Counter(outcome.state for outcome in self.outcomes())
+
+
+def tree_of(app: Celery, task_ids: Sequence[str]) -> Tree:
+    """Return the trees in which these tasks are, from their roots on. A task that is in it twice is shown once.
+
+    Raises Unreachable when the result backend does not answer.
+    """
+    seen: set[str] = set()
+    roots: list[Node] = []
+    is_cut = False
+    for each in [*_roots(app, task_ids), *task_ids]:  # one that its caller does not have yet is a root as well
+        if each not in seen:
+            seen.add(each)
+            roots.append(Node(each))
+            is_cut = _fill(app, roots[-1:], set(task_ids), seen) or is_cut
+    return Tree(roots=roots, is_cut=is_cut)
+
+
+def _fill(app: Celery, level: list[Node], asked: Collection[str], seen: set[str]) -> bool:
+    """Fill nodes and all below them, a level in one look; return whether something was left out."""
+    for _ in range(MOST_STEPS):
+        found = {each.id: each for each in look_at_all(app, [node.id for node in level])}
+        below: list[Node] = []
+        for node in level:
+            outcome = node.outcome = found[node.id]
+            node.is_asked = node.id in asked
+            node.children = _nodes(outcome.children, seen, below)
+        level = below
+        if not level:
+            return len(seen) >= MOST
+    return True
+
+
+def _roots(app: Celery, task_ids: Sequence[str]) -> list[str]:
+    """Return the tasks that nobody has called, of those above these tasks; one without a result is a root itself."""
+    tops = {each: each for each in task_ids}
+    open_ids, passed = list(tops), set(tops)
+    for _ in range(MOST_STEPS):
+        parents = {each.id: each.parent for each in look_at_all(app, open_ids) if each.parent}
+        tops = {task_id: parents.get(top, top) for task_id, top in tops.items()}
+        open_ids = list(dict.fromkeys(parent for parent in parents.values() if parent not in passed))
+        passed.update(open_ids)
+        if not open_ids:
+            break
+    return list(dict.fromkeys(tops.values()))
+
+
+def _nodes(children: Any, seen: set[str], below: list[Node]) -> list[Node]:
+    """Return the nodes of what a result keeps as its children, and add its tasks to `below`, the next level to look at."""
+    made: list[Node] = []
+    left = [(made, entry, 0) for entry in reversed(_list(children))]
+    while left and len(seen) < MOST:
+        into, entry, depth = left.pop()
+        (task_id, parent), members = _entry(entry)
+        if depth > MOST_STEPS:
+            continue
+        if parent is not None and _entry(parent)[0][0] not in seen:  # a chord's body: its header comes before
+            left += [(into, entry, depth + 1), (into, parent, depth + 1)]
+            if _entry(parent)[0][0]:
+                continue
+            left.pop()
+        if not task_id or task_id in seen:
+            continue
+        seen.add(task_id)
+        node = Node(task_id)
+        into.append(node)
+        if members is None:
+            below.append(node)
+        left += [(node.children, each, depth + 1) for each in reversed(members or [])]
+    return made
+
+
+def _entry(entry: Any) -> tuple[tuple[str, Any], list[Any] | None]:
+    """Return id and parent, and the members if it is a group. The id of what is no such entry is ""."""
+    parts = _list(entry)
+    pair = _list(parts[0]) if parts else []
+    task_id = pair[0] if pair and isinstance(pair[0], str) else parts[0] if parts and isinstance(parts[0], str) else ""
+    members = parts[1] if len(parts) > 1 and isinstance(parts[1], (list, tuple)) else None
+    return (task_id, pair[1] if len(pair) > 1 else None), None if members is None else list(members)
+
+
+def _list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, (list, tuple)) else []
