@@ -23,11 +23,11 @@ from tasktools.brokers.portable import queue_length
 from tasktools.exceptions import ArgumentError
 from tasktools.publishing.batch import Publisher, enqueue_many
 from tasktools.publishing.checkpoint import Progress, Run
+from tasktools.queues import position
 from tasktools.queues.by_task import by_task
 from tasktools.queues.look import look
 from tasktools.queues.peek import peek
 from tasktools.queues.rates import Sampler
-from tasktools.queues import position
 from tests import servers
 from tests.conftest import Ran
 
