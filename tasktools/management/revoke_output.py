@@ -8,10 +8,11 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from tasktools.arguments.names import shown
-from tasktools.control import revoke
-from tasktools.control.revoke import Confirmed, Target
+from tasktools.control.revoke import Confirmed
 from tasktools.exceptions import ArgumentError, NoTrace, TasktoolsError, Unreachable
 from tasktools.render import counted
+from tasktools.results import revocable
+from tasktools.results.revocable import Target
 
 if TYPE_CHECKING:
     from tasktools.management.base import TasktoolsCommand
@@ -20,13 +21,15 @@ USUAL_SIGNAL = "SIGTERM"
 
 #: By Target.place: where a task is, and what becomes of it when workers have taken note.
 _PLACES = {
-    revoke.RUNNING: ("it runs on {worker}", " and goes on: --terminate ends it"),
-    revoke.RESERVED: ("{worker} has taken it", " and discards it"),
-    revoke.SCHEDULED: ("{worker} holds it until its time has come", ", and discards it then"),
-    revoke.QUEUED: ("it waits in the queue {queue}", ": the worker that takes it discards it"),
-    revoke.TAKEN: ("a worker that does not answer has taken it", ""),
-    revoke.NONE: ("no trace of it: it has finished, or was never sent", ""),
-    revoke.UNKNOWN: ("no worker that answers has it, and the queues of this broker cannot be read", ""),
+    revocable.RUNNING: ("it runs on {worker}", " and goes on: --terminate ends it"),
+    revocable.RESERVED: ("{worker} has taken it", " and discards it"),
+    revocable.SCHEDULED: ("{worker} holds it until its time has come", ", and discards it then"),
+    revocable.QUEUED: ("it waits in the queue {queue}", ": the worker that takes it discards it"),
+    revocable.TAKEN: ("a worker that does not answer has taken it", ""),
+    revocable.REVOKED: ("{worker} knows that it is revoked", " and discards it"),
+    revocable.NONE: ("no trace of it: it has finished, or was never sent", ""),
+    revocable.SILENT: ("no queue holds it, and some workers do not answer", ""),
+    revocable.UNKNOWN: ("no worker that answers has it, and the queues of this broker cannot be read", ""),
 }
 
 
@@ -62,7 +65,7 @@ def signal_of(typed: str | None, *, terminate: bool) -> str:
 
 def question(targets: Sequence[Target], name: str) -> str:
     """Return what is asked before tasks are ended."""
-    running = [each for each in targets if each.place == revoke.RUNNING]
+    running = [each for each in targets if each.place == revocable.RUNNING]
     lines = [f"{_named(each)} on {shown(each.worker or '')}" for each in running[:3]]
     more = f" and {len(running) - 3} more" if len(running) > 3 else ""
     what = f"{counted(len(running), 'task')} that {'runs' if len(running) == 1 else 'run'}"
@@ -107,7 +110,7 @@ def require_done(targets: Sequence[Target], confirmed: Confirmed) -> None:
             "start one with manage.py runworker and repeat this; what waits in a queue can be removed with purgequeue"
         )
         raise Unreachable("No worker has confirmed: nobody keeps these tasks from running.", hint=hint)
-    lost = [each.id for each in targets if each.place == revoke.NONE]
+    lost = [each.id for each in targets if each.place == revocable.NONE]
     if lost:
         more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
         sentence = (
@@ -122,7 +125,7 @@ def _named(target: Target) -> str:
 
 def _place(target: Target, confirmed: Confirmed, name: str | None) -> str:
     where, then = _PLACES[target.place]
-    if target.place == revoke.RUNNING and name is not None:
+    if target.place == revocable.RUNNING and name is not None:
         is_ended = target.worker in confirmed.workers
         then = f", which ends it by {name}" if is_ended else " and goes on"
     words = {key: shown(str(value)) for key, value in asdict(target).items()}

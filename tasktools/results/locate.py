@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 #: How long workers have to answer whether they have a task, in seconds.
 ANSWER_LIMIT = 0.7
 
+#: The places of a task that was not found.
+NOWHERE = ("none", "silent", "unknown")
+
 #: What a worker says of a task that it has, by its own name for it.
 _HELD = ("active", "scheduled", "reserved", "ready")
 
@@ -55,10 +58,17 @@ class Located:
 def locate(app: Celery, outcomes: Sequence[Outcome], *, deep: bool = False) -> Located:
     """Return the outcomes, those of unfinished tasks with their place. `deep` reads the whole of each long queue.
 
-    It reads the queues first, then what workers have taken, then asks the workers: a task that moves on meanwhile is found
-    farther on. For those that are nowhere it looks for a result once more.
+    For tasks that are nowhere it looks for a result once more. Raises Unreachable.
+    """
+    found = places(app, outcomes, deep=deep)
+    return replace(found, outcomes=[_again(app, each) for each in found.outcomes])
 
-    Raises Unreachable.
+
+def places(app: Celery, outcomes: Sequence[Outcome], *, deep: bool = False, limit: float = ANSWER_LIMIT) -> Located:
+    """Do the same without a look at the results; workers have `limit` seconds to answer.
+
+    It reads the queues first, then what workers have taken, then asks the workers: a task that moves on meanwhile is found
+    farther on. Raises Unreachable.
     """
     unfinished = [outcome for outcome in outcomes if not outcome.finished]
     if not unfinished:
@@ -67,14 +77,16 @@ def locate(app: Celery, outcomes: Sequence[Outcome], *, deep: bool = False) -> L
     broker.prepare()
     ids = [outcome.id for outcome in unfinished]
     found = position.find(broker, ids, deep=deep) if broker.supports_find else position.Found()
-    said = _ask(app, ids)
+    said = _ask(app, ids, limit)
     claims, revoked = _claims(said), _revoked(said)
     silent = said.silent if broker.supports_find else None
+    nowhere = _nowhere(broker.supports_find, silent)
     placed = [
-        each if each.finished else _placed(each, found.traces.get(each.id), claims.get(each.id), revoked.get(each.id))
+        each
+        if each.finished
+        else _placed(each, nowhere, found.traces.get(each.id), claims.get(each.id), revoked.get(each.id))
         for each in outcomes
     ]
-    placed = [_again(app, each, _nowhere(broker.supports_find, silent)) for each in placed]
     return Located(outcomes=placed, unread=found.unread, silent=silent, absent=said.absent)
 
 
@@ -91,14 +103,14 @@ def _listeners(app: Celery, queue: str) -> list[str]:
     return sorted(worker for worker, queues in replies.items() if any(each.get("name") == queue for each in queues))
 
 
-def _ask(app: Celery, task_ids: Sequence[str]) -> answers.Answers:
+def _ask(app: Celery, task_ids: Sequence[str], limit: float) -> answers.Answers:
     """Ask the workers in one round.
 
     They also say what they hold for later if they are asked for a task by its id, but without the time, from Celery 5.7 on, and
     not of a task that they have run and will run again.
     """
     commands: dict[str, dict[str, Any]] = {"query_task": {"ids": list(task_ids)}, "scheduled": {}, "revoked": {}}
-    return answers.ask(app, commands, limit=ANSWER_LIMIT)
+    return answers.ask(app, commands, limit=limit)
 
 
 def _claims(said: answers.Answers) -> dict[str, Claim]:
@@ -137,15 +149,17 @@ def _revoked(said: answers.Answers) -> dict[str, str]:
     return {task_id: worker for worker, ids in said.of("revoked", list).items() for task_id in map(str, ids)}
 
 
-def _placed(outcome: Outcome, trace: Trace | None, claim: Claim | None, revoked_at: str | None) -> Outcome:
-    """Return the outcome with its place, if it has one."""
+def _placed(
+    outcome: Outcome, nowhere: str, trace: Trace | None, claim: Claim | None, revoked_at: str | None
+) -> Outcome:
+    """Return the outcome with its place, which is `nowhere` if it was not found."""
     trace = trace or Trace(place="")
     if revoked_at is not None and outcome.waits and (claim is None or claim.place != "active"):
         claim = Claim(revoked_at, "revoked", claim and claim.task)
     started = None if claim is None or claim.place != "active" else claim.started
     return replace(
         outcome,
-        place=(claim.place if claim else trace.place) or None,
+        place=(claim.place if claim else trace.place) or nowhere,
         worker=claim.worker if claim else None if outcome.waits else outcome.worker,
         task=outcome.task or (claim and claim.task) or trace.task,
         eta=_time((claim and claim.eta) or trace.eta),
@@ -162,14 +176,14 @@ def _nowhere(can_find: bool, silent: int | None) -> str:
     return "silent" if silent else "none"
 
 
-def _again(app: Celery, outcome: Outcome, nowhere: str) -> Outcome:
-    """Return an outcome that has a place; look again for the result of one that has none: it may have come meanwhile."""
-    if outcome.finished or outcome.place is not None:
+def _again(app: Celery, outcome: Outcome) -> Outcome:
+    """Look again for the result of a task that is nowhere: it may have come meanwhile."""
+    if outcome.finished or outcome.place not in NOWHERE:
         return outcome
     latest = backend.look(app, outcome.id)
     if latest.finished:
         return latest
-    return replace(outcome, state=latest.state, result=latest.result, error=latest.error, place=nowhere)
+    return replace(outcome, state=latest.state, result=latest.result, error=latest.error)
 
 
 def _text(value: object) -> str | None:

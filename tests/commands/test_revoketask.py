@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from tasktools.control.revoke import find
+from tasktools.results.revocable import find
 from tests.conftest import Ran
 from tests.hostile import HOSTILE, active
 from tests.nodes import node
@@ -28,7 +28,7 @@ Run = Callable[..., Ran]
 def running(worker: Running, app: Any, tmp_path: Path) -> str:
     """The id of a task that a worker runs."""
     sent = app.send_task("tests.site.tasks.snooze", [30, str(tmp_path / "done")])
-    wait_for(lambda: find(app, [sent.id])[0].place == "running")
+    wait_for(lambda: find(app, [sent.id], 1.0)[0].place == "running")
     return str(sent.id)
 
 
@@ -38,7 +38,7 @@ def test_running__is_ended_with_terminate(running: str, typed: Run, app: Any) ->
     assert ran.out.startswith(f"{running} (tests.site.tasks.snooze): it runs on celery@")
     assert ran.out.endswith(" and goes on: --terminate ends it.\n")
     assert "Confirmed by 1 worker: celery@" in ran.err
-    assert find(app, [running])[0].place == "running"
+    assert find(app, [running], 1.0)[0].place == "running"
     ran = typed("revoketask", running, "--terminate", "--noinput", "--json")
     document = json.loads(ran.out)
     assert (ran.code, document["terminated_by"], document["silent"]) == (0, "SIGTERM", 0)
@@ -54,7 +54,7 @@ def test_terminate__asks_first(running: str, typed: Run, app: Any, monkeypatch: 
     asked = f"Revoke 1 task, and end 1 task that runs ({running} (tests.site.tasks.snooze) on celery@"
     assert ran.err.startswith(asked)
     assert ran.err.endswith(" by SIGKILL? [y/N] Nothing was revoked.\n")
-    assert find(app, [running])[0].place == "running"
+    assert find(app, [running], 1.0)[0].place == "running"
     answer(monkeypatch, "y\n")
     ran = typed("revoketask", running, "--terminate")
     assert ran.out.endswith(", which ends it by SIGTERM.\n")
@@ -70,7 +70,7 @@ def answer(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
 def test_waiting__is_found_in_its_queue_and_in_a_worker(worker: Running, typed: Run, app: Any, queue: str) -> None:
     waiting = app.send_task("tests.site.tasks.nothing", queue=queue).id
     later = app.send_task("tests.site.tasks.nothing", countdown=600).id
-    wait_for(lambda: find(app, [later])[0].place == "scheduled")
+    wait_for(lambda: find(app, [later], 1.0)[0].place == "scheduled")
     ran = typed("revoketask", waiting, later)
     first, second = ran.out.splitlines()
     name = f"{waiting} (tests.site.tasks.nothing)"
@@ -152,10 +152,17 @@ def test_fleet__a_pool_that_cannot_end_a_task(fleet: Callable[..., str], typed: 
     assert (ran.code, ran.out) == (0, "1 (shop.add): it runs on a@h and goes on.\n")
 
 
-@pytest.mark.parametrize("nodes", [{}, {"c": None}], ids=["nobody", "a stopped one"])
-def test_fleet__nobody_confirms(fleet: Callable[..., str], typed: Run, nodes: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("nodes", "said"),
+    [
+        ({}, "no trace of it: it has finished, or was never sent"),
+        ({"c": None}, "no queue holds it, and some workers do not answer"),
+    ],
+    ids=["nobody", "a stopped one"],
+)
+def test_fleet__nobody_confirms(fleet: Callable[..., str], typed: Run, nodes: dict[str, Any], said: str) -> None:
     ran = typed("revoketask", "1", "-A", fleet(**nodes))
-    assert (ran.code, ran.out) == (69, "1: no trace of it: it has finished, or was never sent.\n")
+    assert (ran.code, ran.out) == (69, f"1: {said}.\n")
     assert "No worker has confirmed: nobody keeps these tasks from running.\nHint: start one" in ran.err
 
 

@@ -26,9 +26,10 @@ class Command(TasktoolsCommand):
 
     def run(self, *, ids: list[str], terminate: bool, interactive: bool, **options: Any) -> None:
         from tasktools.arguments.names import check_id
-        from tasktools.control.revoke import find, revoke
+        from tasktools.control.revoke import revoke
         from tasktools.management import revoke_output
         from tasktools.management.worker_options import require_remote, seconds_of
+        from tasktools.results.revocable import find
 
         ids = [check_id(each) for each in dict.fromkeys(ids)]
         limit, signal = seconds_of(options["timeout"]), revoke_output.signal_of(options["signal"], terminate=terminate)
