@@ -29,6 +29,7 @@ from tasktools.discovery import celery_app, django_fixup
 from tasktools.environment import loggers
 from tasktools.exceptions import ConfigurationError, ProjectError, TasktoolsError, project_code
 from tasktools.project import current_project
+from tasktools.publishing import sent_time
 from tasktools.registry import routes
 from tasktools.supervisor import reports
 from tasktools.valkey.server import Home
@@ -61,6 +62,7 @@ def run(**_: Any) -> None:
 
 def _settle(problems: list[TasktoolsError]) -> celery_app.Found | None:
     chosen = None
+    sent_time.start()
     try:
         with project_code(_unforeseen):
             chosen = celery_app.find()
@@ -127,9 +129,8 @@ def read_settings(chosen: celery_app.Found) -> None:
     """Make the app read its settings, and make its queues. Raises ProjectError or RoutingError if it cannot."""
 
     def blame(error: BaseException) -> ProjectError:
-        name = chosen.name or chosen.app.main
-        sentence = f"The settings of the Celery app {name} cannot be read: {celery_app.described(error)}."
-        return ProjectError(sentence, hint="the same command with --traceback shows where")
+        text = f"The settings of the Celery app {chosen.name or chosen.app.main} cannot be read: {celery_app.described(error)}."
+        return ProjectError(text, hint="the same command with --traceback shows where")
 
     with project_code(blame):
         routes.require_kinds(chosen.app.conf, "" if chosen.ready_made else chosen.name)  # which are read now

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -37,6 +38,8 @@ class Outgoing:
     #: What `transactions.announce` publishes after these commands.
     events: list[tuple[str, str]] = field(default_factory=list)
     slow: dict[str, str] = field(default_factory=dict)
+    #: When its messages are made, in whole seconds since the epoch.
+    made_at: int = field(default_factory=lambda: int(time.time()))
 
     def add(self, command: Command, value: str) -> None:
         """Add one message; in a list it comes after the earlier ones."""

@@ -53,6 +53,13 @@ ON_TASK_CALL = Private(
     ("producer", "task_id"),
 )
 ROUTES = Private("celery.app.routes:Router", "routes", _FAST, "a public list of routers", on_objects=True)
+LIVE_RECEIVERS = Private(
+    "celery.utils.dispatch.signal:Signal",
+    "_live_receivers",
+    "enqueue --from that is fast without receivers of the project",
+    "a public list of the receivers of a sender",
+    ("sender",),
+)
 EXEC_OPTIONS = Private("celery.app.task:Task", "_get_exec_options", _FAST, "a documented order of the options", ())
 DUMP_MODELS = Private(
     "celery.app.task:Task",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from celery import signals
 
 from tasktools.publishing.message_template import EMBED, to_json
+from tasktools.publishing.sent_time import TIMESTAMP
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -51,6 +52,8 @@ class Hooks:
         self._nested = [key for key, value in seen.headers.items() if isinstance(value, (list, dict))]
         self._nested_text = repr([seen.headers[key] for key in self._nested])
         self._keys = [*seen.headers]
+        self._is_stamped = seen.is_stamped
+        self._property_keys = [*seen.properties, TIMESTAMP] if seen.is_stamped else [*seen.properties]
         self._place = {key: published[key] for key in ("exchange", "routing_key")}
         changed = {"headers", "declare", "retry_policy", *seen.shown_properties}
         self._options = {key: value for key, value in published.items() if key not in changed}
@@ -108,14 +111,26 @@ class Hooks:
         if (
             keys[: len(self._keys)] == self._keys
             and all(map(is_, shown.made_headers.values(), headers.values()))
-            and [*shown.properties] == [*shown.made_properties]
-            and all(map(is_, shown.made_properties.values(), shown.properties.values()))
+            and self._are_left(shown.made_properties, shown.properties)
             and shown.declare == self._declare
             and repr([headers[key] for key in self._nested]) == self._nested_text
         ):
             more = keys[len(self._keys) :]
             return more_text({key: headers[key] for key in more}) if more else ""
         return None
+
+    def leaves_properties(self, seen: Seen) -> bool:
+        """Whether the receivers have added nothing to the properties of the first message but the time."""
+        added = {TIMESTAMP: seen.shown_properties[TIMESTAMP]} if seen.is_stamped else {}
+        return seen.shown_properties == {**seen.properties, **added}
+
+    def _are_left(self, made: Mapping[str, Any], properties: Mapping[str, Any]) -> bool:
+        """Whether the properties are those that were made, and a time at their end if the first message has one."""
+        return (
+            [*properties] == self._property_keys
+            and all(map(is_, made.values(), properties.values()))
+            and (not self._is_stamped or type(properties[TIMESTAMP]) is int)
+        )
 
     def publish(self, producer: Any, shown: Shown) -> None:
         """Have kombu make and send the message."""

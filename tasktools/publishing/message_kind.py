@@ -14,6 +14,7 @@ from tasktools.brokers.recording import Command, Outgoing
 from tasktools.publishing.event_template import EventTemplate
 from tasktools.publishing.hooks import Hooks, more_text
 from tasktools.publishing.message_template import EMBED, Represent, Template, body_encoder, id_text
+from tasktools.publishing.sent_time import TIMESTAMP, is_received
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -62,7 +63,7 @@ class Kind:
         #: Whether `add` can be called: Celery has made a message.
         self.is_known = False
         sent = (signals.before_task_publish, signals.after_task_publish)
-        self._is_shown = has_headers or any(each.has_listeners(name) for each in sent)
+        self._is_shown = has_headers or any(is_received(each, name) for each in sent)
         self._hooks: Hooks | None = None
         self._template: Template | None = None
         #: The commands that send a message, with the message that the template was made from.
@@ -81,7 +82,7 @@ class Kind:
         if self._hooks:
             self._add_shown(self._hooks, handed, texts, producer, outgoing, tags)
         else:
-            value = self._filled((handed.args, handed.kwargs, EMBED), handed, texts, next(tags), "")
+            value = self._filled((handed.args, handed.kwargs, EMBED), handed, texts, next(tags), "", outgoing.made_at)
             for command in self._commands:
                 outgoing.add(command, value)
         if self._event:
@@ -99,7 +100,7 @@ class Kind:
             outgoing.slow[self.name] = CHANGED
             hooks.publish(producer, shown)
         else:
-            value = self._filled(shown.body, handed, texts, next(tags), more)
+            value = self._filled(shown.body, handed, texts, next(tags), more, shown.properties.get(TIMESTAMP))
             for command in self._commands:
                 outgoing.add(command, value)
         hooks.finish(shown)
@@ -110,14 +111,15 @@ class Kind:
         (args, _), (kwargs, _) = texts
         return {"id": handed.task_id, "argsrepr": args, "kwargsrepr": kwargs, "shadow": handed.shadow}
 
-    def _filled(self, body: Any, handed: Handed, texts: Texts, tag: str, more: str) -> str:
+    def _filled(self, body: Any, handed: Handed, texts: Texts, tag: str, more: str, time: int | None) -> str:
         (_, args), (_, kwargs) = texts
         try:
             text = self._encode(body)
         except Exception as error:
             raise EncodeError(str(error)) from error
         shadow = handed.shadow and id_text(handed.shadow)
-        return self._template.fill((text, id_text(handed.task_id), tag, args, kwargs, shadow, more))  # type: ignore[union-attr]
+        filled = (text, id_text(handed.task_id), tag, args, kwargs, shadow, more, time)
+        return self._template.fill(filled)  # type: ignore[union-attr]
 
     def learn(self, handed: Handed, texts: Texts, seen: Seen, commands: Sequence[Command] | None) -> None:
         """Learn from the message that Celery has made of a call: whether others can be made that are exactly like it.
@@ -153,13 +155,14 @@ class Kind:
         if self._hooks:
             left, body = published["headers"], seen.body
             headers = dict(islice(left.items(), len(seen.headers)))
-            if headers != seen.headers or seen.shown_properties != seen.properties or published["compression"]:
+            if headers != seen.headers or not self._hooks.leaves_properties(seen) or published["compression"]:
                 return False
             more = more_text(dict(islice(left.items(), len(headers), None)))
         properties = message["properties"]
         self._encode = body_encoder(published["serializer"], published["compression"], properties["body_encoding"])
-        self._template = Template(message, headers, handed.task_id)
-        if self._filled(body, handed, texts, properties["delivery_tag"], more) != command.value:
+        self._template = Template(message, headers, handed.task_id, is_stamped=seen.is_stamped)
+        tag, time = properties["delivery_tag"], properties.get(TIMESTAMP)
+        if self._filled(body, handed, texts, tag, more, time) != command.value:
             self._template = None
         return self._template is not None
 

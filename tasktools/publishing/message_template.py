@@ -21,6 +21,7 @@ from kombu.compression import compress
 from kombu.utils.json import JSONEncoder, dumps
 
 from tasktools.celery_compat import ENCODERS
+from tasktools.publishing.sent_time import TIMESTAMP
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -44,8 +45,8 @@ to_json = _json_encoder()
 
 _EMBED = to_json(EMBED)
 
-#: What differs from message to message. `more` are headers behind those that Celery sets.
-SLOTS = ("body", "id", "tag", "args", "kwargs", "shadow", "more")
+#: What differs from message to message. `more` are headers behind those that Celery sets, `time` is a number (`sent_time`).
+SLOTS = ("body", "id", "tag", "args", "kwargs", "shadow", "more", "time")
 
 _MARK = "@@tasktools:{}@@"
 _MARKED = re.compile(re.escape(_MARK).replace(r"\{\}", "([a-z]+)"))
@@ -82,21 +83,26 @@ class Slotted:
 class Template:
     """The text of a message with places for what differs."""
 
-    def __init__(self, message: Mapping[str, Any], headers: Mapping[str, Any], task_id: str) -> None:
+    def __init__(
+        self, message: Mapping[str, Any], headers: Mapping[str, Any], task_id: str, *, is_stamped: bool
+    ) -> None:
         """Make the template from `message`, which is kombu's message for the call with `task_id`.
 
-        `headers` are those that Celery has set itself.
+        `headers` are those that Celery has set itself. `is_stamped` says whether a receiver has added the time.
         """
         marked = {**headers, "argsrepr": mark("args"), "kwargsrepr": mark("kwargs")}
         if headers.get("shadow") is not None:
             marked["shadow"] = mark("shadow")
         properties = {**message["properties"], "delivery_tag": mark("tag")}
+        if is_stamped:
+            properties[TIMESTAMP] = mark("time")
         for place, key in ((marked, "id"), (marked, "root_id"), (properties, "correlation_id")):
             if place.get(key) == task_id:
                 place[key] = mark("id")
         marked[mark("more")] = None
         text = dumps({**message, "body": mark("body"), "headers": marked, "properties": properties})
-        self._slotted = Slotted(text.replace(f', "{mark("more")}": null', mark("more")), SLOTS)
+        text = text.replace(f', "{mark("more")}": null', mark("more")).replace(f'"{mark("time")}"', mark("time"))
+        self._slotted = Slotted(text, SLOTS)
         #: Return the message with these texts in SLOTS, as the broker gets it.
         self.fill = self._slotted.fill
 

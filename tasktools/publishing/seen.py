@@ -13,6 +13,7 @@ from celery import signals
 from kombu.common import Broadcast
 
 from tasktools.publishing.handing_on import Overlay
+from tasktools.publishing.sent_time import TIMESTAMP
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -36,6 +37,11 @@ class Seen:
     made_body: Any = None
     #: What kombu's Producer.publish was called with.
     published: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_stamped(self) -> bool:
+        """Whether a receiver has added the time (`sent_time`)."""
+        return TIMESTAMP not in self.properties and type(self.shown_properties.get(TIMESTAMP)) is int
 
     def overlay(self, app: Celery) -> Any:
         """Return the app with an AMQP object that shows this object what is sent (celery.app.amqp.send_task_message)."""
