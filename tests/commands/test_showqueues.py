@@ -11,6 +11,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from celery.signals import before_task_publish
 from django.core.management import call_command
 from kombu import Queue
 
@@ -18,6 +19,7 @@ from tasktools.brokers import broker_of
 from tasktools.brokers.keys import Keys
 from tasktools.exceptions import Unreachable
 from tasktools.management import queue_reading
+from tasktools.publishing import sent_time
 from tests.conftest import Ran
 from tests.hostile import ENCODABLE, active, forged
 from tests.support import Running, refusing_port, silent_port, wait_for
@@ -63,6 +65,14 @@ def send(app: Any, queue: str, keys: Keys) -> Callable[..., str]:
     return publish
 
 
+@pytest.fixture
+def foreign() -> Iterator[None]:
+    """Send as a process without tasktools does: the messages do not say when they were sent."""
+    before_task_publish.disconnect(dispatch_uid="tasktools.sent_time")
+    yield
+    sent_time.start()
+
+
 def shown(ran: Ran, name: str) -> Any:
     assert ran.code == 0, ran.err
     (found,) = (each for each in json.loads(ran.out)["queues"] if each["name"] == name)
@@ -74,10 +84,11 @@ def test_showqueues__a_queue_that_is_not_declared(send: Any, queue: str, run_com
     send(2, priority=9)
     found = shown(run_command("showqueues", as_json=True), queue)
     assert (found["ready"], found["unacked"], found["later"], found["consumers"]) == (2, 0, 0, 0)
-    assert (found["is_declared"], found["oldest"], found["oldest_taken"]) == (False, None, None)
+    assert (found["is_declared"], found["oldest"], found["oldest_taken"]) == (False, found["oldest"], None)
+    assert 0 <= found["oldest"] < 60
 
 
-def test_showqueues__as_text(send: Any, queue: str, run_command: Run) -> None:
+def test_showqueues__as_text(foreign: None, send: Any, queue: str, run_command: Run) -> None:
     send(1)
     done = run_command("showqueues", queue)
     assert done.code == 0
@@ -144,7 +155,9 @@ def test_showqueues__the_age_of_the_oldest(send: Any, queue: str, run_command: R
     assert " 10 min " in run_command("showqueues", queue).out
 
 
-def test_showqueues__an_age_is_unknown_if_any_front_does_not_say_it(send: Any, queue: str, run_command: Run) -> None:
+def test_showqueues__an_age_is_unknown_if_any_front_does_not_say_it(
+    foreign: None, send: Any, queue: str, run_command: Run
+) -> None:
     send(1, timestamp=int(time.time()) - 90)
     send(2, priority=9)
     assert shown(run_command("showqueues", queue, as_json=True), queue)["oldest"] is None
@@ -209,7 +222,24 @@ def test_max_age__ends_with_1(send: Any, queue: str, run_command: Run, limit: st
     assert ("its oldest message has waited for 10 min" in done.err) is bool(code)
 
 
-def test_max_age__is_not_silent_where_nobody_knows_the_age(send: Any, queue: str, run_command: Run) -> None:
+def test_max_age__of_what_the_project_sends(app: Any, send: Any, queue: str, run_command: Run) -> None:
+    """With nothing in the project but its task."""
+    app.tasks[TASK].apply_async(([1],), queue=queue)
+    app.amqp.queues.pop(queue, None)
+    [when] = [
+        each["sent"] for each in shown(run_command("showqueues", queue, peek="1", as_json=True), queue)["messages"]
+    ]
+    assert abs(datetime.fromisoformat(when).timestamp() - time.time()) < 30
+    assert run_command("showqueues", queue, max_age="1h").code == 0
+    wait_for(lambda: time.time() - datetime.fromisoformat(when).timestamp() > 1)
+    done = run_command("showqueues", queue, max_age="1s")
+    assert done.code == 1
+    assert "its oldest message has waited for" in done.err
+
+
+def test_max_age__is_not_silent_where_nobody_knows_the_age(
+    foreign: None, send: Any, queue: str, run_command: Run
+) -> None:
     send(1)
     done = run_command("showqueues", queue, max_age="1h")
     assert done.code == 1

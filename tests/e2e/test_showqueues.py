@@ -16,11 +16,6 @@ from tests.support import Site, wait_for
 TASKS = """
 import os, time
 from celery import shared_task
-from celery.signals import before_task_publish
-
-@before_task_publish.connect
-def stamp(properties, **kwargs):  # as docs/commands/showqueues.md has it
-    properties.setdefault("timestamp", int(time.time()))
 
 @shared_task
 def hold(number=0):
@@ -94,6 +89,27 @@ def test_rabbitmq__what_the_protocol_says(site: Site, rabbitmq: RabbitMQ) -> Non
     assert (peeked.returncode, peeked.stdout) == (2, "")
     assert "cannot show a message without handing it out" in peeked.stderr
     end(site)
+
+
+DELAY = "from shop.tasks import hold; hold.delay()"
+
+
+def test_age__of_what_delay_and_a_file_send(site: Site) -> None:
+    """A project that does nothing for it can be warned of a queue that nobody reads."""
+    site.minimal()
+    site.write("shop/tasks.py", TASKS)
+    site.write("calls.jsonl", "[1]\n[2]\n[3]\n")
+    assert site.manage("shell", "-c", DELAY).returncode == 0
+    assert site.manage("enqueue", "hold", "--from", "calls.jsonl", "--queue", "mails").returncode == 0
+    for name, count in (("celery", 1), ("mails", 3)):
+        found = queues(site, name, "--peek", "5")[name]
+        assert found["ready"] == count
+        assert 0 <= found["oldest"] < 60
+        assert all(each["sent"] for each in found["messages"])
+        assert site.manage("showqueues", name, "--max-age", "1h").returncode == 0
+        wait_for(lambda name=name: queues(site, name)[name]["oldest"] > 1)  # type: ignore[misc]
+        old = site.manage("showqueues", name, "--max-age", "1s")
+        assert (old.returncode, "its oldest message has waited for" in old.stderr) == (1, True)
 
 
 @pytest.mark.parametrize("size", [(24, 80), (60, 200)])
