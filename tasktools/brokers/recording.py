@@ -38,8 +38,8 @@ class Outgoing:
     #: What `transactions.announce` publishes after these commands.
     events: list[tuple[str, str]] = field(default_factory=list)
     slow: dict[str, str] = field(default_factory=dict)
-    #: When its messages are made, in whole seconds since the epoch.
-    made_at: int = field(default_factory=lambda: int(time.time()))
+    #: When its messages are made, in whole seconds since the epoch. As text: each message has it.
+    made_at: str = field(default_factory=lambda: str(int(time.time())))
 
     def add(self, command: Command, value: str) -> None:
         """Add one message; in a list it comes after the earlier ones."""

@@ -111,7 +111,7 @@ class Kind:
         (args, _), (kwargs, _) = texts
         return {"id": handed.task_id, "argsrepr": args, "kwargsrepr": kwargs, "shadow": handed.shadow}
 
-    def _filled(self, body: Any, handed: Handed, texts: Texts, tag: str, more: str, time: int | None) -> str:
+    def _filled(self, body: Any, handed: Handed, texts: Texts, tag: str, more: str, time: object) -> str:
         (_, args), (_, kwargs) = texts
         try:
             text = self._encode(body)
