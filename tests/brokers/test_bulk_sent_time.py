@@ -104,6 +104,19 @@ def test_receiver__that_takes_the_time_from_some(
     assert batch.slow == {"shop.add": CHANGED}
 
 
+def test_message__that_a_worker_gives_back_keeps_its_time(
+    make: Make, client: redis.Redis, clock: SimpleNamespace
+) -> None:
+    app = make()
+    list(enqueue_many(app, [call(1)]))
+    clock.at += 60
+    with app.connection_for_read() as connection:
+        message = app.amqp.queues["celery"](connection.default_channel).get()
+        assert client.llen("celery") == 0
+        message.requeue()
+    assert stamps(client) == [NOW]
+
+
 def test_messages__without_a_time_if_nobody_adds_it(make: Make, client: redis.Redis) -> None:
     """As in a process where tasktools has not started."""
     signals.before_task_publish.disconnect(dispatch_uid="tasktools.sent_time")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -49,6 +51,18 @@ def receiver() -> Iterator[Callable[[Callable[..., None]], None]]:
     yield connect
     for each in connected:
         before_task_publish.disconnect(each)
+
+
+def test_messages__say_when_they_were_sent(beats: Make, forward: Forward) -> None:
+    site = beats(SCHEDULE)
+    beat = with_own(site, Task)
+    forward(61)
+    begin = int(time.time())
+    site.go(beat)
+    messages: Any = site.client.lrange("celery", 0, -1)
+    stamps = [json.loads(each)["properties"]["timestamp"] for each in messages]
+    assert len(stamps) == 3
+    assert all(begin <= each <= time.time() for each in stamps)
 
 
 def test_receiver_that_raises_for_one_task__all_are_sent(
