@@ -336,7 +336,7 @@ def test_watch__shows_it_again(
         if len(pauses) == 2:
             raise Stop
 
-    monkeypatch.setattr("tasktools.management.queue_watch.pause", sleep)
+    monkeypatch.setattr("tasktools.management.watching.pause", sleep)
     out = io.StringIO()
     with pytest.raises(Stop):
         call_command("showqueues", queue, watch=True, as_json=as_json, stdout=out)
@@ -366,7 +366,7 @@ def test_watch__a_broker_that_is_away_for_a_while(
             raise Stop
 
     monkeypatch.setattr(queue_reading.Reading, "look", look_or_fail)
-    monkeypatch.setattr("tasktools.management.queue_watch.pause", sleep)
+    monkeypatch.setattr("tasktools.management.watching.pause", sleep)
     out, err = io.StringIO(), io.StringIO()
     with pytest.raises(Stop):
         call_command("showqueues", queue, watch=True, as_json=True, stdout=out, stderr=err)
