@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from tasktools.brokers import broker_of
@@ -12,6 +15,7 @@ from tasktools.events.attempts import Attempt, Attempts
 from tasktools.events.follow import Connected, Lost, follow
 from tasktools.events.nodes import Node, Nodes
 from tasktools.events.switch import Switch
+from tasktools.exceptions import TasktoolsError
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -41,12 +45,16 @@ class Notice:
 class Watch:
     """Follows the events of an app. Iterate over it, and close it at the end."""
 
-    def __init__(self, app: Celery, *, enables: bool) -> None:
-        """`enables` says whether workers that send no events of tasks are told to."""
+    def __init__(self, app: Celery, *, enables: bool, held: Callable[[], Mapping[str, str]] = dict) -> None:
+        """`enables` says whether workers that send no events of tasks are told to.
+
+        `held` asks the workers for the names of the tasks that they have, by id. It may block, and raise TasktoolsError.
+        """
         self.app, self.enables = app, enables
         self.nodes = Nodes()
         self._switch = Switch(app)
         self._attempts = Attempts()
+        self._held, self._names = held, SimpleQueue[Mapping[str, str]]()
         self._told: set[str] = set()
         self._lost = False
         self._last = self._began = time.monotonic()
@@ -76,6 +84,12 @@ class Watch:
             yield Notice(text="Connected again. What happened in between is not shown.", is_trouble=True)
         self._lost = False
         self._turn_on()
+        threading.Thread(target=self._ask_names, daemon=True, name="names of tasks").start()
+
+    def _ask_names(self) -> None:
+        """Ask for the tasks that were received before events were heard: no event says their names."""
+        with contextlib.suppress(TasktoolsError):  # what is wrong with the broker is noticed elsewhere
+            self._names.put(self._held())
 
     def _disconnected(self, step: Lost) -> Iterator[Notice]:
         if not self._lost:
@@ -84,6 +98,9 @@ class Watch:
 
     def _ended(self, events: list[dict[str, object]]) -> list[Attempt]:
         now, found = time.monotonic(), []
+        while not self._names.empty():
+            for task_id, name in self._names.get().items():
+                self._attempts.name(task_id, name)
         for event in events:
             new = self.nodes.notice(event, now)
             if new is not None and now - self._last > PATIENCE:

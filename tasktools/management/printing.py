@@ -5,11 +5,18 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from tasktools import render, terminal
 from tasktools.exceptions import TasktoolsError
 from tasktools.management.streams import StreamCommand
+
+
+class Table(NamedTuple):
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    #: What a narrow terminal does without, the first one first.
+    spare: Sequence[str] = ()
 
 
 def console_of(*, no_color: bool) -> Any:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from tasktools.arguments.names import shown
 from tasktools.beat.words import span
+from tasktools.management.printing import Table
 from tasktools.management.queue_options import Asked
 from tasktools.queues.look import Look, QueueInfo
 from tasktools.queues.messages import Message
@@ -19,13 +20,6 @@ UNKNOWN = "unknown"
 
 #: How much of the arguments of a message is shown, in characters.
 _LONGEST_ARGUMENTS = 40
-
-
-class Table(NamedTuple):
-    columns: Sequence[str]
-    rows: list[Sequence[str]]
-    #: What a narrow terminal does without, the first one first.
-    spare: Sequence[str] = ()
 
 
 def show(command: TasktoolsCommand, seen: Look, asked: Asked, *, no_color: bool) -> None:

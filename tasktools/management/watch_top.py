@@ -7,10 +7,10 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tasktools.events.lengths import Lengths
 from tasktools.events.tally import Tally
 from tasktools.management.keyboard import Keyboard
 from tasktools.management.printing import console_of
+from tasktools.management.queue_lengths import Lengths
 from tasktools.management.watch_page import SORTS, Page
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta, timezone, tzinfo
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,8 @@ from tasktools.arguments.names import shown
 from tasktools.beat.words import span
 from tasktools.control.workers import ONLINE, SILENT, UNKNOWN, Look, RunningTask, Worker
 from tasktools.exceptions import ConfigurationError, Unreachable
+from tasktools.management import watching
+from tasktools.management.printing import Table
 from tasktools.render import counted
 
 if TYPE_CHECKING:
@@ -56,19 +58,36 @@ def show(command: TasktoolsCommand, seen: Look, *, tasks: bool, no_color: bool) 
     if command.as_json:
         command.print_json(seen)
         return
-    now, zone = datetime.now(timezone.utc), command.find_app(None).app.timezone
+    for place, table in enumerate(tables(seen, command.find_app(None).app.timezone, tasks=tasks)):
+        if place:
+            command.print_line("")
+        command.print_table(table.columns, table.rows, spare=table.spare, no_color=no_color)
+    if tasks and not any(each.tasks for each in seen.workers):
+        command.note("No worker that answers runs a task.")
+
+
+def tables(seen: Look, zone: tzinfo, *, tasks: bool) -> Iterator[Table]:
+    """Yield the workers, if there are any, and what they run if `tasks` is true."""
+    now = datetime.now(timezone.utc)
     if seen.workers:
-        rows = [_row(each, now, zone) for each in seen.workers]
-        command.print_table(COLUMNS, rows, spare=SPARE, no_color=no_color)
-    if not tasks:
-        return
-    running = [(each.name, task) for each in seen.workers for task in each.tasks or ()]
+        yield Table(COLUMNS, [_row(each, now, zone) for each in seen.workers], SPARE)
+    running = [(each.name, task) for each in seen.workers for task in each.tasks or () if tasks]
     running.sort(key=lambda each: -(each[1].seconds or 0))  # what has run longest is what is looked for
     if running:
-        command.print_line("")
-        command.print_table(TASK_COLUMNS, [_task_row(*each) for each in running], spare=TASK_SPARE, no_color=no_color)
-    else:
-        command.note("No worker that answers runs a task.")
+        yield Table(TASK_COLUMNS, [_task_row(*each) for each in running], TASK_SPARE)
+
+
+def watch(command: TasktoolsCommand, look: Callable[[], Look], *, tasks: bool, no_color: bool) -> None:
+    """Show the workers until Ctrl+C. Raises Unreachable only if no worker answers the first time."""
+    watched = watching.Watched(
+        look=look,
+        connect=lambda: None,  # each look has a connection of its own
+        show=lambda seen: show(command, seen, tasks=tasks, no_color=no_color),
+        document=lambda seen: seen,
+        tables=lambda seen: tables(seen, command.find_app(None).app.timezone, tasks=tasks),
+        notes=_others,
+    )
+    watching.watch(command, watched, no_color=no_color)
 
 
 def report(command: TasktoolsCommand, seen: Look) -> None:

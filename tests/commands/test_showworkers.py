@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -10,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from redis import Redis as Client
 
 from tasktools.control.names import connection_name
+from tasktools.management import watching
 from tests.conftest import Ran
 from tests.hostile import HOSTILE, active
 from tests.nodes import node
@@ -221,3 +224,40 @@ def test_table__long_lists_of_queues_and_tasks(fleet: Callable[..., str], typed:
     ran = typed("showworkers", "--tasks", "-A", name)
     assert "  celery, mails, reports +2  3  " in ran.out
     assert [line.split()[1] for line in ran.out.splitlines()[-3:]] == ["shop.run30", "shop.run20", "shop.run10"]
+
+
+class Stop(Exception):
+    """The test has seen enough."""
+
+
+def test_watch__shows_them_again(fleet: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 2:
+            raise Stop
+
+    monkeypatch.setattr(watching, "pause", pause)
+    out = io.StringIO()
+    with pytest.raises(Stop):
+        call_command("showworkers", app=fleet(a=handlers()), watch=True, as_json=True, stdout=out)
+    looks = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [[each["name"] for each in look["workers"]] for look in looks] == [["a@h"], ["a@h"]]
+    assert pauses == [watching.PERIOD] * 2
+
+
+def test_watch__as_text_says_who_is_silent(fleet: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def pause(seconds: float) -> None:
+        raise Stop
+
+    monkeypatch.setattr(watching, "pause", pause)
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.raises(Stop):
+        call_command("showworkers", app=fleet(a=handlers(), b=None), watch=True, stdout=out, stderr=err)
+    assert [line.split()[:2] for line in out.getvalue().splitlines()[1:]] == [["a@h", "online"], ["b@h", "silent"]]
+    assert "1 worker listened and did not answer" in err.getvalue()
+
+
+def test_watch__without_a_worker_at_first(fleet: Callable[..., str], typed: Run) -> None:
+    assert typed("showworkers", "-A", fleet(), "--watch").code == 69

@@ -27,6 +27,12 @@ def add(x, y):
 def fail(text):
     raise ValueError(text)
 
+@shared_task
+def wait_for_file(path):
+    import pathlib, time
+    while not pathlib.Path(path).exists():
+        time.sleep(0.05)
+
 @shared_task(bind=True, max_retries=1)
 def flaky(self):
     raise self.retry(countdown=0)
@@ -71,6 +77,23 @@ def test_watchtasks__sees_each_end_and_leaves_the_worker_as_it_was(shop: Site) -
     worker.wait_for_output(OFF)
     assert "Traceback" not in watcher.output
     assert "sends no events of tasks: it is told to" in watcher.output
+
+
+def test_watchtasks__names_what_was_received_before(shop: Site, tmp_path: Path) -> None:
+    shop.start_worker("-E", "-c", "1")
+    path = tmp_path / "end"
+    for _ in range(2):
+        assert shop.manage("enqueue", "wait_for_file", str(path)).returncode == 0
+
+    def has_both() -> bool:
+        (found,) = json.loads(shop.manage("showworkers", "--json").stdout)["workers"]
+        return (found["running"], found["reserved"]) == (1, 1)
+
+    wait_for(has_both)
+    watcher = watch(shop)
+    shop.manage("showworkers")  # the worker answers in the order in which it is asked
+    path.touch()
+    wait_for(lambda: seen(watcher) == [("shop.tasks.wait_for_file", "SUCCESS")] * 2)
 
 
 def test_watchtasks__that_turns_nothing_on_turns_nothing_off(shop: Site) -> None:

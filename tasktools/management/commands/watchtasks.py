@@ -40,6 +40,7 @@ class Command(TasktoolsCommand):
             heed_signals()
 
     def run(self, **options: Any) -> None:
+        from tasktools.control.held import names_held
         from tasktools.events.watch import Notice, Watch
 
         self._require_terminal(options)
@@ -50,7 +51,7 @@ class Command(TasktoolsCommand):
             )
             raise ConfigurationError(sentence, hint="unset it outside tests")
         require_broker(found)
-        watch = Watch(found.app, enables=not options["no_enable"])
+        watch = Watch(found.app, enables=not options["no_enable"], held=lambda: names_held(found.app))
         is_shown = filter_of(options)
         # The terminal is restored first: it may take a moment to leave the workers as they were.
         with contextlib.closing(watch), self._view(watch, options) as view:

@@ -183,3 +183,20 @@ def test_attempts__keep_no_long_text(attempts: Attempts) -> None:
         LONGEST_NAME,
         LONGEST_TEXT,
     )
+
+
+def test_name__of_a_task_that_was_received_before(attempts: Attempts) -> None:
+    attempts.name("id", "shop.add")
+    (found,) = fed(attempts, event("started", 1), event("succeeded", 2, runtime=1))
+    assert (found.task, found.waited, found.ran) == ("shop.add", None, 1)
+    assert len(attempts) == 0
+
+
+def test_name__that_an_event_has_said_stays(attempts: Attempts) -> None:
+    fed(attempts, event("received", 1, name="add"))
+    attempts.name("id", "other")
+    attempts.name("long", "x" * 1_000)
+    (found,) = fed(attempts, event("succeeded", 2, runtime=1))
+    assert found.task == "add"
+    (found,) = fed(attempts, event("succeeded", 2, runtime=1, uuid="long"))
+    assert found.task == "x" * LONGEST_NAME

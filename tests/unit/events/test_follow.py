@@ -12,9 +12,8 @@ from celery import Celery
 from tasktools.events import follow as following
 from tasktools.events import handing_on
 from tasktools.events.follow import Connected, Lost, Step, follow
-from tasktools.events.lengths import Lengths, lengths
 from tasktools.exceptions import Unreachable
-from tests.support import refusing_port, wait_for
+from tests.support import refusing_port
 
 
 def publish(app: Any, kind: str, **fields: Any) -> None:
@@ -96,23 +95,3 @@ def test_hand_on__hears_whether_another_stays(shop: Any, monkeypatch: pytest.Mon
     handing_on.stay(shop, "me")
     leaver.join(5)
     assert outcome == [True]
-
-
-def test_lengths__of_the_queues_of_the_app(shop: Any) -> None:
-    with shop.connection_for_write() as connection:
-        assert lengths(shop, connection) == {"celery": 0}
-    with Lengths(shop) as found:
-        assert wait_for(lambda: found.known) == {"celery": 0}
-
-
-def test_lengths__of_a_broker_that_is_away_are_not_known(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    tried = threading.Event()
-
-    def fail(*_: Any) -> None:
-        tried.set()
-        raise Unreachable("away")
-
-    monkeypatch.setattr("tasktools.events.lengths.connect", fail)
-    with Lengths(shop) as found:
-        assert tried.wait(5)
-        assert found.known is None

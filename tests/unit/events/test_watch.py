@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +13,8 @@ from tasktools.events.attempts import Attempt
 from tasktools.events.follow import Connected, Lost, Step
 from tasktools.events.handing_on import LEAVES, STAYS, taken_over
 from tasktools.events.watch import AGAIN, Notice, Watch
+from tasktools.exceptions import Unreachable
+from tests.support import wait_for
 
 
 class FakeSwitch:
@@ -57,7 +60,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def made(monkeypatch: pytest.MonkeyPatch, clock: Clock, shop: Any) -> Made:
     """Make a watcher of steps; a number among them lets so many seconds pass."""
 
-    def make(*steps: Step | float, enables: bool = True) -> tuple[Watch, FakeSwitch]:
+    def make(*steps: Step | float, **options: Any) -> tuple[Watch, FakeSwitch]:
         def follow(app: Any, pause: float) -> Iterator[Step]:
             for step in steps:
                 if isinstance(step, float):
@@ -67,7 +70,7 @@ def made(monkeypatch: pytest.MonkeyPatch, clock: Clock, shop: Any) -> Made:
 
         monkeypatch.setattr(watch, "follow", follow)
         monkeypatch.setattr(watch, "Switch", FakeSwitch)
-        found = Watch(shop, enables=enables)
+        found = Watch(shop, **{"enables": True, **options})
         switch: Any = found._switch
         return found, switch
 
@@ -101,6 +104,27 @@ def test_watch__tells_workers_again_and_new_ones_at_once(made: Made) -> None:
     assert switch.told == [None, ["b"], None]
     found.close()
     assert switch.told[-1] == "off"
+
+
+def test_watch__asks_for_the_names_of_what_was_received_before(made: Made) -> None:
+    succeeded = {"type": "task-succeeded", "uuid": "id", "hostname": "w", "timestamp": 1.0, "runtime": 1.0}
+    found, _ = made(Connected(again=False), [], [succeeded], held=lambda: {"id": "shop.add"})
+    steps = iter(found)
+    assert (next(steps), next(steps)) == (Notice(text="Watching the events of memory://."), [])
+    wait_for(lambda: len(found._attempts) or not found._names.empty())
+    assert [each.task for step in steps if isinstance(step, list) for each in step] == ["shop.add"]
+
+
+def test_watch__goes_on_if_nobody_can_be_asked_for_names(made: Made) -> None:
+    asked = threading.Event()
+
+    def held() -> dict[str, str]:
+        asked.set()
+        raise Unreachable("It does not answer.")
+
+    found, _ = made(Connected(again=False), [], held=held)
+    assert len(list(found)) == 2
+    assert asked.wait(5)
 
 
 def test_watch__that_enables_nothing_tells_nobody(made: Made) -> None:
