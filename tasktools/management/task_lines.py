@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,12 @@ _ENDS = {
     states.IGNORED: ("ended, its result is ignored", "NOTICE"),
     states.REJECTED: ("rejected its message", "WARNING"),
 }
+
+#: A signal or the end of the worker has ended the process: Celery gives no state then, and the process does not know why.
+_STOPPED = ("was stopped", "WARNING")
+
+#: The worker says twice that it has terminated a task: at the command, and when its process has ended. So many are remembered.
+_MOST_TERMINATED = 1_000
 
 #: The states with which a task returns the exception that is their reason.
 _WITH_REASON = (states.FAILURE, states.RETRY, states.REJECTED)
@@ -56,6 +63,7 @@ class TaskLines:
         self.style: Any = color_style(force_color=True) if colored(command.stderr, options) else no_style()
         #: When each running task of this process began.
         self._began: dict[str, float] = {}
+        self._terminated: deque[str] = deque(maxlen=_MOST_TERMINATED)
 
     def connect(self) -> None:
         """Follow the signals of the worker of this process, and of the processes that it forks."""
@@ -63,6 +71,7 @@ class TaskLines:
         signals.task_received.connect(self.received, weak=False)
         signals.task_prerun.connect(self.began, weak=False)
         signals.task_postrun.connect(self.ended, weak=False)
+        signals.task_revoked.connect(self.revoked, weak=False)
 
     def ready(self, sender: Any = None, **_: Any) -> None:
         self.command.note(f"{getattr(sender, 'hostname', 'The worker')} ready.{self.how_to_quit}")
@@ -79,12 +88,18 @@ class TaskLines:
         self, task_id: str = "", task: Any = None, retval: Any = None, state: str | None = None, **_: Any
     ) -> None:
         seconds = time.monotonic() - self._began.pop(task_id, time.monotonic())
-        words, colour = _ENDS.get(str(state), (str(state).lower(), "NOTICE"))
+        words, colour = _STOPPED if state is None else _ENDS.get(state, (state.lower(), "NOTICE"))
         end = f" after {seconds:.3f} s"
         if state in _WITH_REASON and isinstance(retval, BaseException):
             kind = "" if state == states.RETRY else f"{type(retval).__name__}: "  # a Retry says itself what it is
             end += f": {kind}{shown(text_of(retval), 200)}"
         self._print(task, task_id, words, end, getattr(self.style, colour))
+
+    def revoked(self, sender: Any = None, request: Any = None, terminated: bool = False, **_: Any) -> None:
+        """Say why a task was stopped. Celery itself says that it discards a revoked one that has not begun."""
+        if terminated and request.id not in self._terminated:
+            self._terminated.append(request.id)
+            self._print(sender, request.id, "was revoked", ": terminated", self.style.WARNING)
 
     def _print(self, task: Any, task_id: str, words: str, end: str = "", style: Callable[[str], str] = str) -> None:
         head = f"[{time.strftime('%d/%b/%Y %H:%M:%S')}] {task.name} {task_id[:8]} "

@@ -34,7 +34,7 @@ TASK = SimpleNamespace(name="shop.add")
         (states.IGNORED, None, "ended, its result is ignored after T s"),
         (states.REJECTED, None, "rejected its message after T s"),
         ("MINE", None, "mine after T s"),
-        (None, None, "none after T s"),
+        (None, None, "was stopped after T s"),
     ],
 )
 def test_end__of_each_state(state: str | None, retval: Any, end: str) -> None:
@@ -44,6 +44,16 @@ def test_end__of_each_state(state: str | None, retval: Any, end: str) -> None:
     first, second = err.getvalue().splitlines()
     assert re.fullmatch(r"\[\d\d/\w+/\d{4} \d\d:\d\d:\d\d\] shop\.add 12345678 started", first)
     assert re.sub(r"\d\.\d{3} s", "T s", second).partition("] ")[2] == f"shop.add 12345678 {end}"
+
+
+def test_revoked__says_once_that_a_task_was_terminated() -> None:
+    told, err = lines()
+    request = SimpleNamespace(id="1234567890")
+    for _ in range(2):  # Celery sends the signal at the command, and again when the process has ended
+        told.revoked(TASK, request=request, terminated=True, signum=15, expired=False)
+    told.revoked(TASK, request=SimpleNamespace(id="2"), terminated=False, signum=None, expired=True)
+    [line] = err.getvalue().splitlines()
+    assert line.endswith("] shop.add 12345678 was revoked: terminated")
 
 
 def test_state__alone_is_coloured() -> None:
