@@ -19,7 +19,7 @@ RATE = 10
 #: So many names are told apart; what comes then is counted under OTHERS.
 MOST_NAMES = 500
 OTHERS = "(others)"
-UNNAMED = "(unknown)"
+UNNAMED = "-"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,22 +13,21 @@ if TYPE_CHECKING:
     from tasktools.events.watch import Notice
     from tasktools.management.base import TasktoolsCommand
 
-#: How wide the name of a task and of a worker may be, and at least are, in characters.
-WIDEST_TASK, WIDEST_WORKER = 50, 30
-NARROWEST = 12
+#: The characters of a line beside the name of the task, that of the worker and the error: time, id, durations, state, gaps.
+_REST = 48
 
-#: The characters of a line beside these two: the time, the id, both durations, the longest state, and the gaps.
-_REST = 10 + 10 + 8 + 8 + 8 + 4
+#: How wide both names are where there is no terminal. Longer ones are printed whole.
+_PIPED = (30, 16)
 
 
 class Lines:
-    """Prints lines. Its columns grow with what they hold."""
+    """Prints lines. In a terminal each is cut to its width."""
 
     def __init__(self, command: TasktoolsCommand, zone: Any) -> None:
         self.command, self.zone = command, zone
-        self._task = self._worker = NARROWEST
         self._is_introduced = False
-        self._width = shutil.get_terminal_size().columns if command.stdout.isatty() else 0
+        self._is_cut = command.stdout.isatty()
+        self._task, self._worker = columns(self._width()) if self._is_cut else _PIPED
 
     def __enter__(self) -> Lines:
         return self
@@ -47,35 +46,47 @@ class Lines:
         if self.command.as_json:
             self.command.print_lines((render.as_json(each), "", str) for each in attempts)
             return True
-        for each in attempts:
-            self._task = min(self._most_task(), max(self._task, len(each.task or "")))
-            self._worker = min(WIDEST_WORKER, max(self._worker, len(each.worker)))
         if not self._is_introduced:
             self._is_introduced = True
             titles = self._row("TIME", "TASK", "ID", "WORKER", "WAITED", "RAN")
-            self.command.note(f"{titles}STATE")
+            self.command.note(self._fitting(f"{titles}STATE"))
         self.command.print_lines(map(self._line, attempts))
         return True
 
-    def _most_task(self) -> int:
-        """Return how wide the name of a task may be: a line of a terminal should be one."""
-        return max(NARROWEST, min(WIDEST_TASK, self._width - _REST - self._worker)) if self._width else WIDEST_TASK
+    @staticmethod
+    def _width() -> int:
+        return shutil.get_terminal_size().columns
+
+    def _fitting(self, text: str, used: int = 0) -> str:
+        """Return text of one line, cut to what a line of the terminal has left."""
+        if not self._is_cut:
+            return text
+        left = self._width() - used
+        return fitting(self.command.cleaned(text), left) if left > 0 else ""
 
     def _line(self, attempt: Attempt) -> tuple[str, str, Callable[[str], str]]:
         at = attempt.at.astimezone(self.zone)
         times = brief(attempt.waited), brief(attempt.ran)
         row = self._row(f"{at:%H:%M:%S}", attempt.task or "-", attempt.id[:8], attempt.worker, *times)
         error = f" {attempt.exception}" if attempt.exception else ""
-        return row, f"{attempt.state}{error}", self._style(attempt.state)
+        return self._fitting(row), self._fitting(f"{attempt.state}{error}", len(row)), self._style(attempt.state)
 
     def _row(self, at: str, task: str, task_id: str, worker: str, waited: str, ran: str) -> str:
-        task, worker = ending(task, self._task), beginning(worker, self._worker)
+        if self._is_cut:
+            task, worker = ending(task, self._task), beginning(worker, self._worker)
+        task, worker = terminal.line(task), terminal.line(worker)
         return f"{at:8}  {task:{self._task}}  {task_id:8}  {worker:{self._worker}}  {waited:>6}  {ran:>6}  "
 
     def _style(self, state: str) -> Callable[[str], str]:
         styles: Any = self.command.style
         found: Callable[[str], str] = {"SUCCESS": styles.SUCCESS, "RETRY": styles.WARNING}.get(state, styles.ERROR)
         return found
+
+
+def columns(width: int) -> tuple[int, int]:
+    """Return how wide the names of the task and of the worker are in a terminal; a wide one has room for errors too."""
+    left = width - _REST
+    return max(8, min(50, left * 6 // 10)), max(4, min(24, left * 4 // 10))
 
 
 def brief(seconds: float | None) -> str:
@@ -94,6 +105,17 @@ def beginning(text: str, most: int) -> str:
     """Return text of one line, cut to so many characters."""
     text = terminal.line(text[: most + 1])
     return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def fitting(text: str, most: int) -> str:
+    """Return the same, cut to so many columns of a terminal: some characters take two."""
+    text = beginning(text, most)
+    if not text.isascii():
+        from rich.cells import cell_len
+
+        while cell_len(text) > most:
+            text = f"{text[:-2]}…"
+    return text
 
 
 def ending(text: str, most: int) -> str:

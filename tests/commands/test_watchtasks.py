@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -9,6 +10,8 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from django.core.management import call_command
+from rich.cells import cell_len
 
 from tasktools.events import watch
 from tasktools.events.attempts import Attempt
@@ -43,14 +46,37 @@ def feed(monkeypatch: pytest.MonkeyPatch) -> Feed:
 
 
 def test_watchtasks__a_line_for_each(feed: Feed, run_command: Run, settings: Any) -> None:
-    feed([attempt()], [attempt("shop.tasks.pay", "FAILURE", waited=None, exception="ValueError('x')")])
+    error, long = f"ValueError('{'x ' * 200}')", "shop.tasks." + "long" * 20
+    feed([attempt()], [attempt("shop.tasks.pay", "FAILURE", waited=None, exception=error), attempt(long)])
     done = run_command("watchtasks", no_color=True)
-    assert done.err == "TIME      TASK            ID        WORKER        WAITED     RAN  STATE\n"
+    name, worker = " " * 26, " " * 10
+    assert done.err == f"TIME      TASK{name}  ID        WORKER{worker}  WAITED     RAN  STATE\n"
     at = f"{AT.astimezone(zone()):%H:%M:%S}"
     assert done.out.splitlines() == [
-        f"{at}  shop.tasks.add  8251fa4b  celery@web     4.5ms    1.2s  SUCCESS",
-        f"{at}  shop.tasks.pay  8251fa4b  celery@web         -    1.2s  FAILURE ValueError('x')",
+        f"{at}  shop.tasks.add{name[10:]}  8251fa4b  celery@web{worker[4:]}   4.5ms    1.2s  SUCCESS",
+        f"{at}  shop.tasks.pay{name[10:]}  8251fa4b  celery@web{worker[4:]}       -    1.2s  FAILURE {error}",
+        f"{at}  {long}  8251fa4b  celery@web{worker[4:]}   4.5ms    1.2s  SUCCESS",
     ]
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+def test_watchtasks__a_line_of_a_terminal_is_one(feed: Feed, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    long = attempt("shop.tasks." + "long" * 50, "FAILURE", exception="a word\n" * 100)
+    feed([attempt()], [long, attempt("pay", "FAILURE", exception="日本語" * 100)])
+    screen, notes = Screen(), io.StringIO()
+    call_command("watchtasks", stdout=screen, stderr=notes, no_color=True)
+    [head], lines = notes.getvalue().splitlines(), screen.getvalue().splitlines()
+    assert len(lines) == 3
+    assert max(map(cell_len, [head, *lines])) <= width
+    assert [line.endswith("…") for line in lines] == [width == 40, True, True]
+    assert len({line.index(" 8251fa4b ") for line in lines} | {head.index(" ID ")}) == 1
+    assert width == 40 or " SUCCESS" in lines[0]
 
 
 def zone() -> Any:

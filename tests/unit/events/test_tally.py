@@ -71,6 +71,12 @@ def test_tally__many_names_are_counted_together() -> None:
     assert UNNAMED not in rows
 
 
+def test_tally__a_task_without_a_name_is_a_dash_as_everywhere() -> None:
+    tally = Tally(0.0)
+    tally.count(attempt(None))
+    assert [row.task for row in tally.rows()] == ["-"]
+
+
 def test_percentiles__of_few() -> None:
     assert percentiles([]) is None
     assert percentiles([2.0]) == (2.0, 2.0)
