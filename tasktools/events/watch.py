@@ -40,6 +40,9 @@ class Notice:
 
     text: str
     is_trouble: bool = False
+    #: What to show in its place where only one notice is shown, and whether that stays until there is another one.
+    in_short: str = ""
+    stays: bool = False
 
 
 class Watch:
@@ -56,6 +59,8 @@ class Watch:
         self._attempts = Attempts()
         self._held, self._names = held, SimpleQueue[Mapping[str, str]]()
         self._told: set[str] = set()
+        #: The workers that were told to send events.
+        self._asked: set[str] = set()
         self._lost = False
         self._last = self._began = time.monotonic()
 
@@ -93,7 +98,7 @@ class Watch:
 
     def _disconnected(self, step: Lost) -> Iterator[Notice]:
         if not self._lost:
-            yield Notice(text=f"{step.why} Trying again.", is_trouble=True)
+            yield Notice(text=f"{step.why} Trying again.", is_trouble=True, stays=True)
         self._lost = True
 
     def _ended(self, events: list[dict[str, object]]) -> list[Attempt]:
@@ -122,15 +127,24 @@ class Watch:
     def _notices(self) -> Iterator[Notice]:
         for name in self._switch.news():
             text = f"{name} sends no events of tasks: it is told to, for as long as this runs."
-            yield Notice(text=text)
+            self._asked.add(name)
+            yield Notice(text=text, in_short=self._number(text))
         for node in self.nodes.known.values():
             if node.silent >= (MOST_SILENT_TOLD if self.enables else MOST_SILENT) and node.name not in self._told:
                 self._told.add(node.name)
                 yield Notice(text=self._silence(node), is_trouble=True)
         if "" not in self._told and time.monotonic() - self._began > PATIENCE:
             self._told.add("")
-            if not (self.nodes.known or self._switch.answers):
+            if not (any(each.is_online for each in self.nodes.known.values()) or self._switch.answers):
                 yield Notice(text="No worker answers so far. manage.py runworker starts one.", is_trouble=True)
+
+    def _number(self, text: str) -> str:
+        number = len(self._asked)
+        return (
+            text
+            if number == 1
+            else f"{number:,} workers send no events of tasks: they are told to, for as long as this runs."
+        )
 
     def _silence(self, node: Node) -> str:
         remedy = "start it with -E" if self.enables else "start it with -E, or leave out --no-enable"

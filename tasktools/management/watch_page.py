@@ -26,15 +26,20 @@ SORTS: Mapping[str, tuple[str, Callable[[Row], Any], bool]] = {
 _BARS = "▁▂▃▄▅▆▇█"
 _PLAIN_BARS = "_.:-=+*#"
 
-#: The columns between the name and the chart, each with its width; the second one only where there is room.
+#: What stands beside the key that sorts: whether the largest is at the top.
+_ARROWS = {True: "↓", False: "↑"}
+_PLAIN_ARROWS = {True: "v", False: "^"}
+
+#: The columns between the name and the chart, each with its width. Where there is no room, retries are shown if there are any.
 _NUMBERS = (
     *(("RATE/S", 6), ("DONE", 7), ("FAILED", 6), ("RETRIED", 7)),
     *(("WAITED", 6), ("95%", 5), ("RAN", 5), ("95%", 5)),
 )
 _SPARE = "RETRIED"
 
-#: The least width of the chart, and of a terminal that has all columns.
-_CHART = 10
+#: The least width of a name, of the chart, and of a terminal that has all columns.
+_NAME = 10
+_CHART = 11
 _WIDE = 100
 
 #: A terminal of so many lines has more of them for workers and queues.
@@ -61,13 +66,14 @@ class Page:
 
         page = Layout()
         sizes = 2 if height >= _TALL else 1
-        lines = [self._summary(), self._workers(), self._queues(), self.note]
+        room = width if sizes == 1 else 2 * width - 40  # the first line may end before its last column: at a word
+        lines = [self._summary(), self._workers(room), self._queues(room), self.note]
         parts = []
         for text, style, size in zip(lines, ("bold", "", "", "yellow"), (1, sizes, sizes, 1), strict=True):
             drawn = Text(text or " ", style=style, no_wrap=size == 1, overflow="ellipsis" if size == 1 else "fold")
             parts.append(Layout(drawn, size=size))
-        body = Layout(self._table(width, encoding))
-        keys = Layout(Text(self._keys(), style="dim", no_wrap=True, overflow="ellipsis"), size=1)
+        body = Layout(self._table(width, height - len(lines) - 2 * (sizes - 1) - 2, encoding))
+        keys = Layout(Text(self._keys(encoding), style="dim", no_wrap=True, overflow="ellipsis"), size=1)
         page.split_column(*parts, body, keys)
         return page
 
@@ -77,44 +83,72 @@ class Page:
         told = (f"{sum(getattr(row, field) for row in self.rows):,} {word}" for word, field in counts)
         return ", ".join([f"{rate:,.1f} tasks/s", *told, f"in {span(timedelta(seconds=int(self.seconds)))}"])
 
-    def _workers(self) -> str:
+    def _workers(self, room: int) -> str:
         if not self.nodes:
             return "Workers: none heard"
-        return f"Workers ({len(self.nodes)}): {', '.join(map(_node, self.nodes))}"
+        return listed(f"Workers ({len(self.nodes)}): ", [_node(node) for node in self.nodes], room)
 
-    def _queues(self) -> str:
+    def _queues(self, room: int) -> str:
         if self.queues is None:
             return "Queues: unknown"
         longest = sorted(self.queues.items(), key=lambda item: (-item[1], item[0]))
-        return f"Queues: {', '.join(f'{beginning(name, 40)} {length:,}' for name, length in longest[:20])}"
+        return listed("Queues: ", [f"{beginning(name, 40)} {length:,}" for name, length in longest], room)
 
-    def _keys(self) -> str:
-        arrow = {key: "*" if key == self.sort else "" for key in SORTS}
-        return f"sort by: {'  '.join(f'{key} {name}{arrow[key]}' for key, (name, _, _) in SORTS.items())}   q quit"
+    def _keys(self, encoding: str) -> str:
+        arrows = _ARROWS if _can_write("".join(_ARROWS.values()), encoding) else _PLAIN_ARROWS
+        arrow = arrows[SORTS[self.sort][2] != self.is_reversed]
+        names = (f"{key} {name}{arrow if key == self.sort else ''}" for key, (name, _, _) in SORTS.items())
+        return f"sort by: {'  '.join(names)}   q quit"
 
-    def _table(self, width: int, encoding: str) -> Any:
+    def _table(self, width: int, height: int, encoding: str) -> Any:
+        """Return the table. `height` is how many lines there are below its heading."""
         from rich.table import Table
         from rich.text import Text
 
-        numbers = [each for each in _NUMBERS if width >= _WIDE or each[0] != _SPARE]
-        left = width - sum(size + 1 for _, size in numbers) - 1
-        name = max(_CHART, min(left - _CHART, max((len(row.task) for row in self.rows), default=4)))
-        chart = max(_CHART, min(HISTORY, left - name))
+        has_spare = width >= _WIDE or any(row.retried for row in self.rows)
+        numbers = [each for each in _NUMBERS if has_spare or each[0] != _SPARE]
+        name, chart = self._widths(width - sum(size + 1 for _, size in numbers) - 1)
         table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
         table.add_column("TASK", width=name, no_wrap=True)
         for title, size in numbers:
             table.add_column(title, width=size, no_wrap=True, justify="right")
-        table.add_column("LAST MINUTE" if chart > _CHART else "HISTORY", width=chart, no_wrap=True)
+        if chart:
+            table.add_column("LAST MINUTE", width=chart, no_wrap=True)
         bars = _BARS if _can_write(_BARS, encoding) else _PLAIN_BARS
-        for row in self._sorted():
-            cells = [Text(ending(row.task, name)), *_cells(row, spare=len(numbers) == len(_NUMBERS))]
-            table.add_row(*cells, Text(sparks(row.history, chart, bars), style="cyan"))
+        shown = len(self.rows) if len(self.rows) <= height else max(0, height - 1)
+        for row in self._sorted()[:shown]:
+            cells = [Text(ending(row.task, name)), *_cells(row, spare=has_spare)]
+            if chart:
+                cells.append(Text(sparks(row.history, chart, bars), style="cyan"))
+            table.add_row(*cells)
+        if shown < len(self.rows):
+            table.add_row(Text(f"{len(self.rows) - shown:,} more", style="dim"))
         return table
+
+    def _widths(self, left: int) -> tuple[int, int]:
+        """Return how wide the name and the chart are, of so many columns. There is no chart where no room is left for names."""
+        longest = max((len(row.task) for row in self.rows), default=4)
+        if left - _CHART < min(longest, 2 * _NAME):
+            return max(_NAME, min(left, longest)), 0
+        name = max(_NAME, min(left - _CHART, longest))
+        return name, min(HISTORY, left - name)
 
     def _sorted(self) -> list[Row]:
         _, key, largest_first = SORTS[self.sort]
         by_name = sorted(self.rows, key=lambda row: row.task)
         return sorted(by_name, key=key, reverse=largest_first != self.is_reversed)
+
+
+def listed(head: str, items: Sequence[str], room: int) -> str:
+    """Return as many items as there is room for, and how many more there are."""
+    text = head
+    for place, item in enumerate(items):
+        left = len(items) - place - 1
+        longer = f"{text}{', ' if place else ''}{item}"
+        if place and len(longer) + len(f", {left:,} more" if left else "") > room:
+            return f"{text}, {left + 1:,} more"
+        text = longer
+    return text
 
 
 def _node(node: Node) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 #: How often it is drawn if no key is typed, in seconds.
 PERIOD = 1.0
 
+#: How long a notice is shown, in seconds, and one that says what is not seen.
+SHOWN, TROUBLE_SHOWN = 10.0, 60.0
+
 
 class Top:
     """Draws the table until q is typed."""
@@ -37,6 +41,7 @@ class Top:
         self._began = self._drawn = time.monotonic()
         self._tally = Tally(self._began)
         self._sort, self._is_reversed, self._note = "r", False, ""
+        self._note_ends = 0.0
         #: What was said, for when the page has gone.
         self._troubles: list[Notice] = []
 
@@ -61,10 +66,12 @@ class Top:
             self.command.note(notice.text, style=self.command.style.WARNING)
 
     def say(self, notice: Notice) -> None:
-        self._note = self.command.cleaned(notice.text)
+        now = time.monotonic()
+        self._note = self.command.cleaned(notice.in_short or notice.text)
+        self._note_ends = math.inf if notice.stays else now + (TROUBLE_SHOWN if notice.is_trouble else SHOWN)
         if notice.is_trouble:
             self._troubles = [*self._troubles[-9:], notice]
-        self._draw(time.monotonic())
+        self._draw(now)
 
     def show(self, attempts: Sequence[Attempt]) -> bool:
         """Count them, obey what was typed, draw if it is time; return whether to go on."""
@@ -89,7 +96,7 @@ class Top:
             rows=self._tally.rows(),
             nodes=self.watch.nodes.forget(now),
             queues=self._lengths.known,
-            note=self._note,
+            note=self._note if now < self._note_ends else "",
             seconds=now - self._began,
             sort=self._sort,
             is_reversed=self._is_reversed,

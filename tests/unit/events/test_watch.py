@@ -159,6 +159,27 @@ def test_watch__says_whom_it_has_told(made: Made) -> None:
     assert texts(found)[1:] == [told]
 
 
+def test_watch__counts_whom_it_has_told(made: Made) -> None:
+    found, switch = made(Connected(again=False), [], [])
+    short = []
+    for step in found:
+        if isinstance(step, Notice):
+            short.append(step.in_short)
+        else:
+            switch.fresh = ["celery@a", "celery@b"] if len(short) < 2 else ["celery@b", "celery@c"]
+    assert [text.partition(" no events")[0] for text in short[1:]] == [
+        "celery@a sends",
+        "2 workers send",
+        "2 workers send",
+        "3 workers send",
+    ]
+
+
+def test_watch__a_worker_that_has_left_is_none(made: Made) -> None:
+    found, _ = made(Connected(again=False), [beat(0, kind="worker-offline")], 3.5, [])
+    assert texts(found)[1:] == ["No worker answers so far. manage.py runworker starts one."]
+
+
 def test_taken_over__only_from_another_that_leaves() -> None:
     event = {"type": LEAVES, "watcher": "other", "workers": ["a", 7, "b"]}
     assert taken_over(event, "me") == ("other", {"a", "b"})

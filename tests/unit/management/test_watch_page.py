@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
 from tasktools.events.nodes import Node
 from tasktools.events.tally import Row
-from tasktools.management.watch_page import Page, count, sparks
+from tasktools.management.watch_page import Page, count, listed, sparks
 from tests.hostile import HOSTILE, active
 
 
@@ -119,3 +120,52 @@ def test_page__a_terminal_without_unicode() -> None:
 
 def test_count__is_short() -> None:
     assert [count(number) for number in (0, 999_999, 1_000_000, 12_345_678)] == ["0", "999,999", "1.0M", "12.3M"]
+
+
+@pytest.mark.parametrize(
+    ("number", "shown", "more"), [(17, 17, ""), (18, 18, ""), (19, 17, "2 more"), (30, 17, "13 more")]
+)
+def test_page__says_how_many_rows_there_is_no_room_for(number: int, shown: int, more: str) -> None:
+    lines = drawn(80, 24, *[row(f"task{place}") for place in range(number)])
+    assert sum(line.startswith("task") for line in lines) == shown
+    assert [line.strip() for line in lines if " more" in line] == [more] * bool(more)
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (80, 50), (200, 60)])
+def test_page__says_how_many_workers_and_queues_there_is_no_room_for(width: int, height: int) -> None:
+    nodes = [Node(f"celery@web-{number}", 0.0, active=2) for number in range(1_000)]
+    lines = drawn(width, height, row(), nodes=nodes, queues={f"queue-{number}": number for number in range(300)})
+    workers, _, queues = "".join(lines[:6]).partition("Queues: ")
+    assert workers.count("running") == 1_000 - int(re.findall(r"(\d+) more", workers)[0])
+    assert queues.count("queue-") == 300 - int(re.findall(r"(\d+) more", queues)[0])
+    assert "…" not in "".join(lines)
+
+
+def test_listed__has_one_at_least_and_all_that_fit() -> None:
+    assert listed("Q: ", ["abcdef", "b"], 5) == "Q: abcdef, 1 more"
+    assert listed("Q: ", ["a", "b"], 7) == "Q: a, b"
+    assert listed("Q: ", ["a", "b", "c"], 9) == "Q: a, 2 more"
+    assert listed("Q: ", [], 9) == "Q: "
+
+
+@pytest.mark.parametrize(
+    ("is_reversed", "sort", "key"), [(False, "r", "r rate↓"), (True, "r", "r rate↑"), (False, "t", "t task↑")]
+)
+def test_page__the_key_says_which_end_is_at_the_top(is_reversed: bool, sort: str, key: str) -> None:
+    assert key in drawn(80, 24, row(), sort=sort, is_reversed=is_reversed)[-1]
+    plain = key.replace("↓", "v").replace("↑", "^")
+    assert plain in drawn(80, 24, row(), sort=sort, is_reversed=is_reversed, encoding="ascii")[-1]
+
+
+@pytest.mark.parametrize("task", ["pay", "shop.tasks.fetch_the_invoices"])
+def test_page__of_80_columns_shows_retries_if_there_are_any(task: str) -> None:
+    lines = drawn(80, 24, row(task, succeeded=0, retried=7), row("add"))
+    assert "RETRIED" in lines[4]
+    assert " 7 " in lines[6]
+    assert ("LAST MINUTE" in lines[4]) is (task == "pay")
+    assert "RETRIED" not in drawn(80, 24, row(task))[4]
+
+
+@pytest.mark.parametrize("task", ["a", "shop.tasks.fetch_the_invoices"])
+def test_page__the_chart_has_one_heading(task: str) -> None:
+    assert "LAST MINUTE" in drawn(80, 24, row(task))[4]

@@ -70,7 +70,7 @@ def test_top__obeys_keys_and_leaves_the_screen(top: Top, screen: io.StringIO) ->
     with top:
         assert [top.show([attempt("add")]) for _ in range(4)] == [True, True, True, False]
     drawn = screen.getvalue()
-    assert drawn.index("t task*") < drawn.index("\x1b[?1049l")
+    assert drawn.index("t task↑") < drawn.index("\x1b[?1049l")
     assert "Queues: celery 1,204" in drawn
     assert (top._sort, top._is_reversed) == ("t", True)
     assert FakeKeyboard.keys == ["restored", "restored"]
@@ -85,6 +85,32 @@ def test_top__draws_once_a_second(top: Top, screen: io.StringIO, monkeypatch: py
         monkeypatch.setattr(watch_top.time, "monotonic", lambda: now + 1.1)
         top.show([])
         assert "add" in screen.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("fields", "seconds"),
+    [
+        ({}, watch_top.SHOWN),
+        ({"is_trouble": True}, watch_top.TROUBLE_SHOWN),
+        ({"is_trouble": True, "stays": True}, None),
+    ],
+)
+def test_top__drops_a_notice(
+    top: Top, screen: io.StringIO, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], seconds: float | None
+) -> None:
+    now = watch_top.time.monotonic()
+
+    def is_shown(after: float) -> bool:
+        screen.truncate(screen.seek(0))
+        monkeypatch.setattr(watch_top.time, "monotonic", lambda: now + after)
+        top.show([])
+        return "in short" in screen.getvalue()
+
+    with top:
+        monkeypatch.setattr(watch_top.time, "monotonic", lambda: now)
+        top.say(Notice(text="at length", in_short="in short", **fields))
+        assert is_shown((seconds or 10_000.0) - 0.5)
+        assert is_shown((seconds or 10_000.0) + 5.0) is (seconds is None)
 
 
 def test_top__repeats_troubles_when_the_screen_has_gone(top: Top, screen: io.StringIO, notes: io.StringIO) -> None:
