@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -27,6 +29,11 @@ def console_of(*, no_color: bool) -> Any:
     return Console(color_system=None if plain else "auto", highlight=False)
 
 
+def words_of(text: str, width: int) -> list[str]:
+    """Return text as lines of at most so many characters, broken between words where that is possible."""
+    return textwrap.wrap(text, max(1, width), break_long_words=False, break_on_hyphens=False) or [""]
+
+
 class PrintingCommand(StreamCommand):
     """Base of a command that writes."""
 
@@ -47,6 +54,13 @@ class PrintingCommand(StreamCommand):
             lines, style = tuple(render.as_json({"note": self.hide(each)}) for each in lines), str
         self.stderr.write("".join(f"{style(self.cleaned(each))}\n" for each in lines), str)
 
+    def note_prose(self, text: str) -> None:
+        """Write sentences for a person to stderr: a terminal does not break their words. There is nothing in them to copy."""
+        if self.as_json or not self.stderr.isatty():
+            self.note(text)
+        else:
+            self.note(*words_of(self.cleaned(text), shutil.get_terminal_size().columns))
+
     def note_block(self, text: str) -> None:
         """Write a text of several lines (a traceback) for a person to stderr."""
         if self.as_json:
@@ -61,7 +75,10 @@ class PrintingCommand(StreamCommand):
 
     def ask(self, question: str) -> bool:
         """Ask a person a question on stderr; return whether the answer is yes. The end of the input is a no."""
-        self.stderr.write(f"{self.cleaned(question)} [y/N] ", str, ending="")
+        asked = f"{self.cleaned(question)} [y/N]"
+        if self.stderr.isatty():
+            asked = "\n".join(words_of(asked, shutil.get_terminal_size().columns))
+        self.stderr.write(f"{asked} ", str, ending="")
         self.stderr.flush()
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
@@ -108,7 +125,7 @@ class PrintingCommand(StreamCommand):
         self.print_drawn(render.rich_table([columns[place] for place in kept], shown), console=console)
         left_out = [name for place, name in enumerate(columns) if place not in kept]
         if left_out:
-            self.note(f"Not shown in {console.width} columns: {', '.join(left_out)}. --json shows all.")
+            self.note_prose(f"Not shown in {console.width} columns: {', '.join(left_out)}. --json shows all.")
 
     def warn(self, *problems: TasktoolsError) -> None:
         """Report problems that do not stop the command, on stderr."""

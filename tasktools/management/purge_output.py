@@ -29,11 +29,11 @@ def introduce(command: TasktoolsCommand, planned: Sequence[Purged], *, task: str
     """Say on stderr what the purge does not touch, and what it costs."""
     if taken and not command.as_json:
         have = "is with a worker" if taken == 1 else "are with workers"
-        command.note(
+        command.note_prose(
             f"{counted(taken, 'message')} of this broker {have} (running, reserved, or held for later): not touched."
         )
     if task is not None and any(each.chosen is None and each.waiting for each in planned):
-        command.note(
+        command.note_prose(
             "This broker does not say which tasks wait: each message is taken, and what is not to be removed goes back to its"
             " place, marked as redelivered. Until then no worker gets it."
         )

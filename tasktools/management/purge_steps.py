@@ -17,6 +17,7 @@ from tasktools.arguments.names import close_matches, is_known, resolve, shown, u
 from tasktools.brokers import broker_of
 from tasktools.brokers.reach import connect, reach
 from tasktools.exceptions import NoTrace, TasktoolsError, Unreachable
+from tasktools.queues.found import is_internal
 from tasktools.queues.purge import Purged, Purger, purger_of
 from tasktools.registry import registry
 from tasktools.registry.candidates import queue_names
@@ -134,7 +135,7 @@ class Purge:
             found: int | None = self._ask(partial(self.purger.length, queue, is_declared=queue in declared))
             if found is not None:
                 return found
-        names = {*declared, *self._ask(self.purger.bound)}
+        names = {*declared, *(each for each in self._ask(self.purger.bound) if not is_internal(each))}
         close = close_matches(queue, names)
         hint = f"did you mean {' or '.join(close)}?" if close else f"there are: {', '.join(sorted(names)[:10])}"
         raise NoTrace(f'There is no queue "{shown(queue)}" at {self.broker.uri()}.', hint=hint)

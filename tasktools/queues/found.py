@@ -29,6 +29,11 @@ _OWN = re.compile(r"celeryev$|.*\.pidbox$")
 _OWN_QUEUE = re.compile(r"celeryev\.|.*\.pidbox$")
 
 
+def is_internal(queue: str) -> bool:
+    """Whether a queue is one of remote control or of events."""
+    return bool(_OWN_QUEUE.match(queue))
+
+
 @dataclass(kw_only=True)
 class Found:
     """The queues that were found, by how."""

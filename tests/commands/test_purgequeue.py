@@ -140,6 +140,17 @@ def test_queue__that_is_not_there(send: Any, keys: Keys, queue: str, typed: Run)
     assert "Hint: did you mean slow" in done.err
 
 
+def test_queue__that_is_not_there__the_hint_has_no_internal_names(
+    queue: str, typed: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    internal = {"celery@vm.celery.pidbox", "7.reply.celery.pidbox", "celeryev.7", "mails"}
+    monkeypatch.setattr("tasktools.queues.purge_redis.RedisPurger.bound", lambda self: internal)
+    hint = typed("purgequeue", "zzzzzz", "--noinput").err.splitlines()[1]
+    assert hint.startswith("Hint: there are: ")
+    assert "mails" in hint
+    assert not any(name in hint for name in internal - {"mails"})
+
+
 @pytest.mark.parametrize("kind", ["list", "string", "hash"])
 def test_queue__a_key_of_another_program_is_none(keys: Keys, queue: str, typed: Run, kind: str) -> None:
     {

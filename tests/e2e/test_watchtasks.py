@@ -205,7 +205,7 @@ def test_top__is_drawn_sorted_and_leaves_the_terminal_as_it_was(
     terminal.expect_exact("shop.tasks.add")
     assert termios.tcgetattr(terminal.child_fd)[3] != before[3]
     terminal.send("f")
-    terminal.expect_exact("failed*")
+    terminal.expect("failed[↓v]")
     terminal.send(key)
     terminal.expect_exact("\x1b[?1049l")
     terminal.expect(pexpect.EOF)
