@@ -274,3 +274,21 @@ def test_user_options__of_the_app_are_taken(site: Site) -> None:
     assert "The colour of the shed." in site.manage("runworker", "--help").stdout
     worker = site.start_worker("--colour", "red")
     assert "the shed is red" in worker.output
+
+
+@pytest.mark.parametrize("signal_name", ["TERM", "KILL"])
+def test_development__says_that_a_task_was_terminated(site: Site, signal_name: str) -> None:
+    site.minimal().write(
+        "shop/tasks.py",
+        "import time\nfrom celery import shared_task\n\n\n@shared_task\ndef snooze():\n    time.sleep(60)\n",
+    )
+    worker = site.start_manage("runworker", "--noreload", "-c", "1", "--without-mingle", "--without-gossip")
+    worker.wait_for_output(" ready.")
+    task_id = site.manage("enqueue", "snooze").stdout.strip()
+    worker.wait_for_output(f"snooze {task_id[:8]} started")
+    site.manage("revoketask", task_id, "--terminate", "--signal", signal_name, "--noinput")
+    worker.wait_for_output(f"snooze {task_id[:8]} was revoked: terminated")
+    if signal_name == "TERM":
+        worker.wait_for_output(f"snooze {task_id[:8]} was stopped after ")
+    assert " none after " not in worker.output
+    assert worker.output.count("was revoked: terminated") == 1
