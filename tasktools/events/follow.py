@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -119,13 +120,14 @@ def read(
         arrived.extend(each for each in (body if isinstance(body, list) else [body]) if isinstance(each, dict))
 
     receiver = app.events.Receiver(connection, app=app)
+    receiver.channel.Message = _lenient(receiver.channel.Message)
     heard = time.monotonic()
     options = {"no_ack": True, "accept": receiver.accept, "on_decode_error": on_fault}
     with Consumer(receiver.channel, [receiver.queue], callbacks=[take], **options):
         receiver.wakeup_workers(channel=receiver.channel)
         yield None
         while True:
-            _drain(connection, pause)
+            _drain(connection, pause, on_fault)
             if arrived:
                 heard = time.monotonic()
             elif time.monotonic() - heard > SILENCE:
@@ -135,13 +137,31 @@ def read(
             yield events
 
 
-def _drain(connection: Any, pause: float) -> None:
+def _lenient(kind: Any) -> Any:
+    """Return kombu's class of a message, for one that may lack what each message has: it is a message that cannot be decoded.
+
+    Anybody may publish on the channel of events, and kombu makes the message before it looks for `on_decode_error`.
+    """
+
+    class Lenient(kind):  # type: ignore[misc]
+        def __init__(self, *args: Any, **options: Any) -> None:
+            try:
+                super().__init__(*args, **options)
+            except Exception:  # noqa: BLE001 - it depends on what it is
+                self.errors = [sys.exc_info()]
+
+    return Lenient
+
+
+def _drain(connection: Any, pause: float, on_fault: Callable[[object, Exception], None] = _pass_over) -> None:
     until = time.monotonic() + pause
     while (left := until - time.monotonic()) > 0:
         try:
             connection.drain_events(timeout=left)
         except TimeoutError:
             return
+        except RecursionError as error:  # JSON that is nested too deeply; kombu has taken it off the connection
+            on_fault(None, error)
 
 
 def _rest(pause: float) -> Iterator[list[dict[str, Any]]]:
