@@ -13,7 +13,7 @@ from kombu import Consumer
 from kombu.exceptions import KombuError
 
 from tasktools.brokers import broker_of
-from tasktools.brokers.reach import check_broker, connect, reason
+from tasktools.brokers.reach import check_broker, connect, is_refused, reason, unreachable
 from tasktools.exceptions import Unreachable
 
 if TYPE_CHECKING:
@@ -59,9 +59,9 @@ def follow(app: Celery, pause: float) -> Iterator[Step]:
     They are read without celery.events.Receiver.capture: this one shifts the times of a worker in another time zone, and cannot
     say that the connection was lost.
 
-    Raises Unreachable, but only if the broker does not answer at first.
+    Raises Unreachable, but only if the broker does not answer at first, or refuses before the first events.
     """
-    broker, again, faults = broker_of(app), False, _Faults()
+    broker, again, is_heard, faults = broker_of(app), False, False, _Faults()
     broker.prepare()
     while True:
         began = time.monotonic()
@@ -77,11 +77,16 @@ def follow(app: Celery, pause: float) -> Iterator[Step]:
             for step in read(app, connection, pause, faults.note):
                 yield Connected(again=again) if step is None else step
                 yield from faults.news()
-                again = True
+                again, is_heard = True, is_heard or step is not None
         except Unreachable as error:
             yield Lost(why=error.sentence)
         except (*connection.connection_errors, *connection.channel_errors, KombuError, OSError) as error:
-            yield Lost(why=f"The connection to the broker is lost: {reason(error)}.")
+            found = unreachable(broker.name, error)
+            if not again or (is_refused(error) and not is_heard):  # a Redis is told only now which channels are read
+                raise found from error
+            yield Lost(
+                why=found.sentence if is_refused(error) else f"The connection to the broker is lost: {reason(error)}."
+            )
         finally:
             with contextlib.suppress(Exception):  # it is broken, perhaps
                 connection.collect()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
 import pytest
 import redis
 
-from tasktools.events.follow import Lost, Step, Unreadable, follow
+from tasktools.events import follow as following
+from tasktools.events.follow import Connected, Lost, Step, Unreadable, follow
+from tasktools.exceptions import Unreachable
 from tests.brokers.bulk import DATABASE, Make
 
 EVENT = {"type": "task-started", "uuid": "id"}
@@ -48,3 +51,50 @@ def test_follow__garbage_on_the_channel_of_events_is_passed_over(make: Make, cli
     assert [each for step in seen if isinstance(step, list) for each in step if each == EVENT] == [EVENT] * 2
     assert not any(isinstance(step, Lost) for step in seen)
     assert len([step for step in seen if isinstance(step, Unreadable)]) <= 1
+
+
+@pytest.fixture
+def few(client: redis.Redis) -> Iterator[Callable[..., None]]:
+    """Give the user "few" these rights."""
+
+    def give(*rules: str) -> None:
+        client.execute_command("ACL", "SETUSER", "few", "reset", "on", ">secret", *rules)
+
+    yield give
+    client.execute_command("ACL", "DELUSER", "few")
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        ("~*", "&*", "+@all", "-eval", "-evalsha", "-sadd"),
+        ("~*", "&*", "+@all", "-@pubsub"),
+        ("~*", "&*", "+@all", "-psubscribe"),
+        ("~*", "resetchannels", "+@all"),
+        ("~no*", "&*", "+@all"),
+    ],
+    ids=" ".join,
+)
+def test_follow__a_user_with_few_rights_is_an_error(
+    make: Make, few: Callable[..., None], rules: tuple[str, ...]
+) -> None:
+    """It will have no more at the next try."""
+    few(*rules)
+    steps = follow(make(user="few:secret@"), 0.05)
+    with pytest.raises(Unreachable, match=r'The broker ".*" refuses: ') as caught:
+        list(islice(steps, 4))
+    assert caught.value.hint.startswith("allow its user that on the server (ACL SETUSER)")
+
+
+def test_follow__rights_that_are_taken_away_are_waited_for(
+    make: Make, client: redis.Redis, few: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "REST", 0.05)
+    few("~*", "&*", "+@all")
+    steps = follow(make(user="few:secret@"), 0.05)
+    assert list(islice(steps, 2))[1] == []
+    few("~*", "&*", "+@all", "-psubscribe")
+    client.execute_command("CLIENT", "KILL", "USER", "few")
+    assert any(isinstance(step, Lost) and " refuses: " in step.why for step in islice(steps, 40))
+    few("~*", "&*", "+@all")
+    assert Connected(again=True) in list(islice(steps, 40))
