@@ -62,9 +62,9 @@ class Lines:
         return max(NARROWEST, min(WIDEST_TASK, self._width - _REST - self._worker)) if self._width else WIDEST_TASK
 
     def _line(self, attempt: Attempt) -> tuple[str, str, Callable[[str], str]]:
-        at = attempt.at.astimezone(self.zone)
+        at = "-" if attempt.at is None else f"{attempt.at.astimezone(self.zone):%H:%M:%S}"
         times = brief(attempt.waited), brief(attempt.ran)
-        row = self._row(f"{at:%H:%M:%S}", attempt.task or "-", attempt.id[:8], attempt.worker, *times)
+        row = self._row(at, attempt.task or "-", attempt.id[:8], attempt.worker, *times)
         error = f" {attempt.exception}" if attempt.exception else ""
         return row, f"{attempt.state}{error}", self._style(attempt.state)
 
