@@ -37,6 +37,9 @@ _SPARE = "RETRIED"
 _CHART = 10
 _WIDE = 100
 
+#: The lines of the table that a low terminal keeps: the titles and two tasks. What stands above it makes room.
+_LEAST = 3
+
 #: A terminal of so many lines has more of them for workers and queues.
 _TALL = 40
 
@@ -60,16 +63,21 @@ class Page:
         from rich.text import Text
 
         page = Layout()
-        sizes = 2 if height >= _TALL else 1
-        lines = [self._summary(), self._workers(), self._queues(), self.note]
         parts = []
-        for text, style, size in zip(lines, ("bold", "", "", "yellow"), (1, sizes, sizes, 1), strict=True):
+        for text, style, size in self._head(height):
             drawn = Text(text or " ", style=style, no_wrap=size == 1, overflow="ellipsis" if size == 1 else "fold")
             parts.append(Layout(drawn, size=size))
         body = Layout(self._table(width, encoding))
         keys = Layout(Text(self._keys(), style="dim", no_wrap=True, overflow="ellipsis"), size=1)
-        page.split_column(*parts, body, keys)
+        page.split_column(*parts, body, *[keys] * (height > _LEAST))
         return page
+
+    def _head(self, height: int) -> list[tuple[str, str, int]]:
+        """Return text, style and lines of each part above the table. A low terminal drops some; what has to be known stays."""
+        sizes = 2 if height >= _TALL else 1
+        head = [(self._summary(), "bold", 1), (self._workers(), "", sizes), (self._queues(), "", sizes)]
+        note, room = (self.note, "yellow", 1), max(0, height - _LEAST - 1)
+        return [*head, note][:room] if not self.note else [*head[: max(0, room - 1)], note][:room]
 
     def _summary(self) -> str:
         rate = sum(row.rate for row in self.rows)
@@ -96,19 +104,18 @@ class Page:
         from rich.table import Table
         from rich.text import Text
 
-        numbers = [each for each in _NUMBERS if width >= _WIDE or each[0] != _SPARE]
-        left = width - sum(size + 1 for _, size in numbers) - 1
-        name = max(_CHART, min(left - _CHART, max((len(row.task) for row in self.rows), default=4)))
-        chart = max(_CHART, min(HISTORY, left - name))
+        numbers, name, chart = _columns(width, max((len(row.task) for row in self.rows), default=4))
         table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
         table.add_column("TASK", width=name, no_wrap=True)
-        for title, size in numbers:
+        for title, size in (_NUMBERS[place] for place in numbers):
             table.add_column(title, width=size, no_wrap=True, justify="right")
-        table.add_column("LAST MINUTE" if chart > _CHART else "HISTORY", width=chart, no_wrap=True)
+        if chart:
+            table.add_column("LAST MINUTE" if chart > _CHART else "HISTORY", width=chart, no_wrap=True)
         bars = _BARS if _can_write(_BARS, encoding) else _PLAIN_BARS
         for row in self._sorted():
-            cells = [Text(ending(row.task, name)), *_cells(row, spare=len(numbers) == len(_NUMBERS))]
-            table.add_row(*cells, Text(sparks(row.history, chart, bars), style="cyan"))
+            cells = _cells(row)
+            drawn = [Text(sparks(row.history, chart, bars), style="cyan")] if chart else []
+            table.add_row(Text(ending(row.task, name)), *(cells[place] for place in numbers), *drawn)
         return table
 
     def _sorted(self) -> list[Row]:
@@ -122,7 +129,18 @@ def _node(node: Node) -> str:
     return f"{beginning(node.name, 40)}{active}{'' if node.sends or not node.silent else ' (no events)'}"
 
 
-def _cells(row: Row, *, spare: bool) -> list[Any]:
+def _columns(width: int, longest: int) -> tuple[list[int], int, int]:
+    """Return which of _NUMBERS a terminal has room for, and the widths of the names and of the chart, 0 if it has none."""
+    numbers = [place for place, (title, _) in enumerate(_NUMBERS) if width >= _WIDE or title != _SPARE]
+    while (left := width - sum(_NUMBERS[place][1] + 1 for place in numbers) - 1) < _CHART and numbers:
+        numbers.pop()
+    if left < 2 * _CHART:
+        return numbers, max(1, left), 0
+    name = max(_CHART, min(left - _CHART, longest))
+    return numbers, name, min(HISTORY, left - name)
+
+
+def _cells(row: Row) -> list[Any]:
     from rich.text import Text
 
     waited, ran = row.waited or (None, None), row.ran or (None, None)
@@ -130,7 +148,7 @@ def _cells(row: Row, *, spare: bool) -> list[Any]:
         f"{row.rate:,.0f}" if row.rate >= 100 else f"{row.rate:.1f}",
         count(row.succeeded),
         Text(count(row.failed), style="red" if row.failed else ""),
-        *[Text(count(row.retried), style="yellow" if row.retried else "")] * spare,
+        Text(count(row.retried), style="yellow" if row.retried else ""),
         *map(brief, (*waited, *ran)),
     ]
 
