@@ -71,8 +71,12 @@ def _reach(run: Callable[..., Any], subject: str, limit: float, *call: Any, cons
         if lacks_table(error):
             sentence = f"{subject} cannot be used: {reason(error)}.{consequence}"
             raise ConfigurationError(sentence, hint="manage.py migrate makes its tables") from error
-        hint = remedy(subject, error)
-        raise Unreachable(f"{subject} {_what(error)}: {reason(error)}.{consequence}", hint=hint) from error
+        raise unreachable(subject, error, consequence=consequence) from error
+
+
+def unreachable(subject: str, error: BaseException, *, consequence: str = "") -> Unreachable:
+    """Return the error for what a server, or the way to it, has raised. `subject` names it at the beginning of a sentence."""
+    return Unreachable(f"{subject} {_what(error)}: {reason(error)}.{consequence}", hint=remedy(subject, error))
 
 
 def _what(error: BaseException) -> str:

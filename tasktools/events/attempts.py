@@ -33,7 +33,7 @@ ENDS = {
 class Attempt:
     """One attempt of a task to run, which has ended. What nobody has said is None."""
 
-    at: datetime
+    at: datetime | None
     task: str | None
     id: str
     worker: str
@@ -85,10 +85,10 @@ class Attempts:
 
         Anybody may publish events: one that lacks what an event of its type has is left out.
         """
-        kind, task_id, at = event.get("type"), event.get("uuid"), _number(event.get("timestamp"))
-        if not isinstance(task_id, str) or at is None or not isinstance(kind, str):
+        kind, task_id, stamp = event.get("type"), event.get("uuid"), _number(event.get("timestamp"))
+        if not isinstance(task_id, str) or stamp is None or not isinstance(kind, str):
             return None
-        task_id = task_id[:LONGEST_NAME]
+        task_id, at = task_id[:LONGEST_NAME], _possible(stamp)
         state = ENDS.get(kind)
         if state is None:
             self._notice(kind, task_id, at, event)
@@ -100,7 +100,7 @@ class Attempts:
         last = self._last(task_id[:LONGEST_NAME])
         last.name = last.name or name[:LONGEST_NAME]
 
-    def _notice(self, kind: str, task_id: str, at: float, event: Mapping[str, Any]) -> None:
+    def _notice(self, kind: str, task_id: str, at: float | None, event: Mapping[str, Any]) -> None:
         if kind == "task-received":
             known = self._not_started(task_id)
             known.name, known.received, known.eta = _text(event.get("name")), at, _eta(event.get("eta"))
@@ -110,7 +110,7 @@ class Attempts:
             known.wait()
         elif kind == "task-sent":
             last = self._last(task_id)
-            is_late = last.started is not None and at <= last.started
+            is_late = last.started is not None and at is not None and at <= last.started
             known = last if is_late else self._not_started(task_id)
             known.name, known.sent = _text(event.get("name")), at
             known.wait()
@@ -140,14 +140,14 @@ class Attempts:
             del self._known[task_id]
         return attempts.pop(0)
 
-    def _end(self, state: str, task_id: str, at: float, event: Mapping[str, Any]) -> Attempt:
+    def _end(self, state: str, task_id: str, at: float | None, event: Mapping[str, Any]) -> Attempt:
         known = self._pop(task_id)
         started, exception = known.started, event.get("exception")
-        ran = _number(event.get("runtime"))
-        if ran is None and started is not None:
+        ran = _possible(_number(event.get("runtime")))
+        if ran is None and started is not None and at is not None:
             ran = max(0.0, at - started)
         return Attempt(
-            at=_time(at),
+            at=None if at is None else datetime.fromtimestamp(at, timezone.utc),
             task=known.name,
             id=task_id,
             worker=_text(event.get("hostname")) or "",
@@ -163,6 +163,11 @@ def _number(value: object) -> float | None:
     return float(value) if isinstance(value, (int, float)) and abs(value) < 1e11 else None
 
 
+def _possible(seconds: float | None) -> float | None:
+    """Return the same; None for a time before 1970 or a duration below zero, which no worker can have measured."""
+    return None if seconds is None or seconds < 0 else seconds
+
+
 def _text(value: object) -> str | None:
     return value[:LONGEST_NAME] if isinstance(value, str) else None
 
@@ -173,10 +178,3 @@ def _eta(value: object) -> float | None:
             eta = datetime.fromisoformat(value.replace("Z", "+00:00"))
             return (eta if eta.tzinfo else eta.replace(tzinfo=timezone.utc)).timestamp()
     return None
-
-
-def _time(at: float) -> datetime:
-    try:
-        return datetime.fromtimestamp(at, timezone.utc)
-    except (ValueError, OverflowError, OSError):
-        return datetime.now(timezone.utc)

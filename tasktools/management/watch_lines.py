@@ -65,9 +65,9 @@ class Lines:
         return fitting(self.command.cleaned(text), left) if left > 0 else ""
 
     def _line(self, attempt: Attempt) -> tuple[str, str, Callable[[str], str]]:
-        at = attempt.at.astimezone(self.zone)
+        at = "-" if attempt.at is None else f"{attempt.at.astimezone(self.zone):%H:%M:%S}"
         times = brief(attempt.waited), brief(attempt.ran)
-        row = self._row(f"{at:%H:%M:%S}", attempt.task or "-", attempt.id[:8], attempt.worker, *times)
+        row = self._row(at, attempt.task or "-", attempt.id[:8], attempt.worker, *times)
         error = f" {attempt.exception}" if attempt.exception else ""
         return self._fitting(row), self._fitting(f"{attempt.state}{error}", len(row)), self._style(attempt.state)
 

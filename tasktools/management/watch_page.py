@@ -42,6 +42,9 @@ _NAME = 10
 _CHART = 11
 _WIDE = 100
 
+#: The lines of the table that a low terminal keeps: the titles and two tasks. What stands above it makes room.
+_LEAST = 3
+
 #: A terminal of so many lines has more of them for workers and queues.
 _TALL = 40
 
@@ -65,17 +68,27 @@ class Page:
         from rich.text import Text
 
         page = Layout()
-        sizes = 2 if height >= _TALL else 1
-        room = width if sizes == 1 else 2 * width - 40  # the first line may end before its last column: at a word
-        lines = [self._summary(), self._workers(room), self._queues(room), self.note]
         parts = []
-        for text, style, size in zip(lines, ("bold", "", "", "yellow"), (1, sizes, sizes, 1), strict=True):
+        for text, style, size in self._head(width, height):
             drawn = Text(text or " ", style=style, no_wrap=size == 1, overflow="ellipsis" if size == 1 else "fold")
             parts.append(Layout(drawn, size=size))
-        body = Layout(self._table(width, height - len(lines) - 2 * (sizes - 1) - 2, encoding))
+        body = Layout(self._table(width, height, encoding))
         keys = Layout(Text(self._keys(encoding), style="dim", no_wrap=True, overflow="ellipsis"), size=1)
-        page.split_column(*parts, body, keys)
+        page.split_column(*parts, body, *[keys] * (height > _LEAST))
         return page
+
+    def _head(self, width: int, height: int) -> list[tuple[str, str, int]]:
+        """Return text, style and lines of each part above the table. A low terminal drops some; what has to be known stays."""
+        sizes = 2 if height >= _TALL else 1
+        most = width if sizes == 1 else 2 * width - 40  # the first line may end before its last column: at a word
+        head = [(self._summary(), "bold", 1), (self._workers(most), "", sizes), (self._queues(most), "", sizes)]
+        note, room = (self.note, "yellow", 1), max(0, height - _LEAST - 1)
+        return [*head, note][:room] if not self.note else [*head[: max(0, room - 1)], note][:room]
+
+    def _room(self, width: int, height: int) -> int:
+        """Return how many tasks the table has room for."""
+        above = sum(size for _, _, size in self._head(width, height))
+        return height - above - (height > _LEAST) - 1
 
     def _summary(self) -> str:
         rate = sum(row.rate for row in self.rows)
@@ -106,32 +119,25 @@ class Page:
         from rich.text import Text
 
         has_spare = width >= _WIDE or any(row.retried for row in self.rows)
-        numbers = [each for each in _NUMBERS if has_spare or each[0] != _SPARE]
-        name, chart = self._widths(width - sum(size + 1 for _, size in numbers) - 1)
+        numbers, name, chart = _columns(
+            width, max((len(row.task) for row in self.rows), default=4), has_spare=has_spare
+        )
         table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
         table.add_column("TASK", width=name, no_wrap=True)
-        for title, size in numbers:
+        for title, size in (_NUMBERS[place] for place in numbers):
             table.add_column(title, width=size, no_wrap=True, justify="right")
         if chart:
             table.add_column("LAST MINUTE", width=chart, no_wrap=True)
         bars = _BARS if _can_write(_BARS, encoding) else _PLAIN_BARS
-        shown = len(self.rows) if len(self.rows) <= height else max(0, height - 1)
+        room = self._room(width, height)
+        shown = len(self.rows) if len(self.rows) <= room else max(0, room - 1)
         for row in self._sorted()[:shown]:
-            cells = [Text(ending(row.task, name)), *_cells(row, spare=has_spare)]
-            if chart:
-                cells.append(Text(sparks(row.history, chart, bars), style="cyan"))
-            table.add_row(*cells)
+            cells = _cells(row)
+            drawn = [Text(sparks(row.history, chart, bars), style="cyan")] if chart else []
+            table.add_row(Text(ending(row.task, name)), *(cells[place] for place in numbers), *drawn)
         if shown < len(self.rows):
             table.add_row(Text(f"{len(self.rows) - shown:,} more", style="dim"))
         return table
-
-    def _widths(self, left: int) -> tuple[int, int]:
-        """Return how wide the name and the chart are, of so many columns. There is no chart where no room is left for names."""
-        longest = max((len(row.task) for row in self.rows), default=4)
-        if left - _CHART < min(longest, 2 * _NAME):
-            return max(_NAME, min(left, longest)), 0
-        name = max(_NAME, min(left - _CHART, longest))
-        return name, min(HISTORY, left - name)
 
     def _sorted(self) -> list[Row]:
         _, key, largest_first = SORTS[self.sort]
@@ -156,7 +162,29 @@ def _node(node: Node) -> str:
     return f"{beginning(node.name, 40)}{active}{'' if node.sends or not node.silent else ' (no events)'}"
 
 
-def _cells(row: Row, *, spare: bool) -> list[Any]:
+def _columns(width: int, longest: int) -> tuple[list[int], int, int]:
+    """Return which of _NUMBERS a terminal has room for, and the widths of the names and of the chart, 0 if it has none."""
+    numbers = [place for place, (title, _) in enumerate(_NUMBERS) if width >= _WIDE or title != _SPARE]
+    while (left := width - sum(_NUMBERS[place][1] + 1 for place in numbers) - 1) < _CHART and numbers:
+        numbers.pop()
+    if left < 2 * _CHART:
+        return numbers, max(1, left), 0
+    name = max(_CHART, min(left - _CHART, longest))
+    return numbers, name, min(HISTORY, left - name)
+
+
+def _columns(width: int, longest: int, *, has_spare: bool) -> tuple[list[int], int, int]:
+    """Return which of _NUMBERS a terminal has room for, and the widths of the names and of the chart, 0 if it has none."""
+    numbers = [place for place, (title, _) in enumerate(_NUMBERS) if has_spare or title != _SPARE]
+    while (left := width - sum(_NUMBERS[place][1] + 1 for place in numbers) - 1) < _NAME and numbers:
+        numbers.pop()
+    if left - _CHART < max(_NAME, min(longest, 2 * _NAME)):
+        return numbers, max(1, min(left, max(_NAME, longest))), 0
+    name = max(_NAME, min(left - _CHART, longest))
+    return numbers, name, min(HISTORY, left - name)
+
+
+def _cells(row: Row) -> list[Any]:
     from rich.text import Text
 
     waited, ran = row.waited or (None, None), row.ran or (None, None)
@@ -164,7 +192,7 @@ def _cells(row: Row, *, spare: bool) -> list[Any]:
         f"{row.rate:,.0f}" if row.rate >= 100 else f"{row.rate:.1f}",
         count(row.succeeded),
         Text(count(row.failed), style="red" if row.failed else ""),
-        *[Text(count(row.retried), style="yellow" if row.retried else "")] * spare,
+        Text(count(row.retried), style="yellow" if row.retried else ""),
         *map(brief, (*waited, *ran)),
     ]
 

@@ -28,8 +28,14 @@ AT = datetime(2030, 1, 1, 12, tzinfo=timezone.utc)
 
 
 def attempt(task: str | None = "shop.tasks.add", state: str = "SUCCESS", **fields: Any) -> Attempt:
-    known: dict[str, Any] = {"waited": 0.0045, "waited_since": "received", "ran": 1.25, "exception": None} | fields
-    return Attempt(at=AT, task=task, id="8251fa4b-99c1-4061", worker="celery@web", state=state, **known)
+    known: dict[str, Any] = {
+        "waited": 0.0045,
+        "waited_since": "received",
+        "ran": 1.25,
+        "exception": None,
+        "at": AT,
+    } | fields
+    return Attempt(task=task, id="8251fa4b-99c1-4061", worker="celery@web", state=state, **known)
 
 
 @pytest.fixture
@@ -77,6 +83,12 @@ def test_watchtasks__a_line_of_a_terminal_is_one(feed: Feed, monkeypatch: pytest
     assert [line.endswith("…") for line in lines] == [width == 40, True, True]
     assert len({line.index(" 8251fa4b ") for line in lines} | {head.index(" ID ")}) == 1
     assert width == 40 or " SUCCESS" in lines[0]
+
+
+def test_watchtasks__a_time_that_is_not_known(feed: Feed, run_command: Run) -> None:
+    feed([attempt(at=None, waited=None, ran=None)])
+    assert run_command("watchtasks", no_color=True).out.startswith("-         shop.tasks.add  ")
+    assert json.loads(run_command("watchtasks", "--json").out)["at"] is None
 
 
 def zone() -> Any:

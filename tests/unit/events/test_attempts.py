@@ -200,3 +200,27 @@ def test_name__that_an_event_has_said_stays(attempts: Attempts) -> None:
     assert found.task == "add"
     (found,) = fed(attempts, event("succeeded", 2, runtime=1, uuid="long"))
     assert found.task == "x" * LONGEST_NAME
+
+
+@pytest.mark.parametrize("stamp", [-1, -5.0, -6.2e10, -9.9e10])
+def test_attempts__a_time_before_1970_is_not_known(attempts: Attempts, stamp: float) -> None:
+    [found] = fed(attempts, event("received", name="add"), event("started", 1), event("succeeded", timestamp=stamp))
+    assert (found.task, found.at, found.waited, found.ran) == ("add", None, 1.0, None)
+
+
+def test_attempts__what_began_before_1970_has_no_durations(attempts: Attempts) -> None:
+    begun = [event(kind, timestamp=-9e10, name="add") for kind in ("sent", "received", "started")]
+    [found] = fed(attempts, *begun, event("succeeded", 4))
+    assert (found.task, found.at, found.waited, found.ran) == ("add", BEGIN + timedelta(seconds=4), None, None)
+
+
+def test_attempts__a_late_task_sent_of_an_impossible_time(attempts: Attempts) -> None:
+    [found] = fed(attempts, event("started", 1), event("sent", timestamp=-1, name="add"), event("succeeded", 4))
+    assert (found.at, found.ran) == (BEGIN + timedelta(seconds=4), 3.0)
+
+
+@pytest.mark.parametrize("runtime", [-5, -0.001])
+def test_attempts__a_negative_runtime_is_measured_here(attempts: Attempts, runtime: float) -> None:
+    [found] = fed(attempts, event("started", 1), event("succeeded", 4, runtime=runtime))
+    assert found.ran == 3.0
+    assert fed(attempts, event("succeeded", 4, runtime=runtime))[0].ran is None

@@ -51,6 +51,31 @@ def test_page__fits_the_terminal(width: int, height: int) -> None:
     assert lines[-1].startswith("sort by: ")
 
 
+@pytest.mark.parametrize(
+    ("width", "height", "titles", "above"),
+    [
+        (10, 3, "TASK", 0),
+        (20, 4, "TASK RATE/S", 0),
+        (30, 5, "TASK RATE/S DONE", 1),
+        (60, 7, "TASK RATE/S DONE FAILED WAITED 95% RAN 95%", 3),
+        (70, 8, "TASK RATE/S DONE FAILED WAITED 95% RAN 95% LAST MINUTE", 4),
+    ],
+)
+def test_page__a_small_terminal_keeps_the_table(width: int, height: int, titles: str, above: int) -> None:
+    lines = drawn(width, height, row("add"), row("pay", rate=1.0))
+    assert len(lines) == height
+    assert max(map(len, lines)) <= width
+    assert lines[above].split() == titles.split()
+    assert [line.split()[0] for line in lines[above + 1 : above + 3]] == ["add", "pay"]
+    assert lines[-1].startswith("sort by:") == (height > 3)
+
+
+def test_page__a_low_terminal_keeps_what_has_to_be_known() -> None:
+    assert drawn(80, 6, row("add"), note="the broker has gone")[1].startswith("the broker has gone")
+    assert drawn(80, 5, row("add"), note="the broker has gone")[0].startswith("the broker has gone")
+    assert not any("broker" in line for line in drawn(80, 4, row("add"), note="the broker has gone"))
+
+
 def test_page__of_80_columns() -> None:
     lines = drawn(80, 24, row(), row("pay", failed=3, rate=1.5, waited=None))
     assert lines[0].startswith("999.7 tasks/s, 119,766 done, 3 failed, 0 retried, in 1 min 3 s")
