@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 #: How many tasks are shown, and how many steps are taken up and down.
 MOST, MOST_STEPS = 10_000, 500
 
+#: How often the tree is made, at the most, while results come.
+MOST_TRIES = 3
+
 
 @dataclass
 class Node:
@@ -60,6 +63,20 @@ def tree_of(app: Celery, task_ids: Sequence[str]) -> Tree:
 
     Raises Unreachable when the result backend does not answer.
     """
+    for _ in range(MOST_TRIES):
+        tree, seen = _tree(app, task_ids)
+        if all(_has_caller(root, seen) for root in tree.roots):
+            break  # else a result has come between the look for the roots and the look at them: it names its caller
+    return tree
+
+
+def _has_caller(root: Node, seen: Collection[str]) -> bool:
+    """Whether the task that has called a root, if any, is in the tree as well."""
+    return root.outcome is None or root.outcome.parent is None or root.outcome.parent in seen
+
+
+def _tree(app: Celery, task_ids: Sequence[str]) -> tuple[Tree, set[str]]:
+    """Return the trees as they are now, and the ids of all tasks in them."""
     seen: set[str] = set()
     roots: list[Node] = []
     is_cut = False
@@ -68,7 +85,7 @@ def tree_of(app: Celery, task_ids: Sequence[str]) -> Tree:
             seen.add(each)
             roots.append(Node(each))
             is_cut = _fill(app, roots[-1:], set(task_ids), seen) or is_cut
-    return Tree(roots=roots, is_cut=is_cut)
+    return Tree(roots=roots, is_cut=is_cut), seen
 
 
 def _fill(app: Celery, level: list[Node], asked: Collection[str], seen: set[str]) -> bool:

@@ -79,12 +79,12 @@ def lease(monkeypatch: pytest.MonkeyPatch) -> Plain:
 
 
 @pytest.fixture
-def guarded(app: Any, lease: Plain, project: Project) -> Callable[..., Any]:
+def guarded(app: Any, lease: Plain, project: Project, tmp_path: Path) -> Callable[..., Any]:
     Chosen.made = []
 
     def make(chosen: str = f"{__name__}:Chosen", **plan: Any) -> Any:
         project.beat = BeatPlan(scheduler=chosen, **plan)
-        return module.scheduler(app, schedule_filename="beat")
+        return module.scheduler(app, schedule_filename=str(tmp_path / "beat"))
 
     return make
 

@@ -81,6 +81,22 @@ def test_tree__one_that_its_caller_does_not_have_yet_is_shown_too(family: dict[s
     assert of("b") == ["a", "b"]
 
 
+def test_tree__of_a_result_that_comes_during_the_look(family: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the look for the root nobody knows yet who has called it."""
+    family["a"] = {"children": [task("b")]}
+    looks, look = 0, module.look_at_all
+
+    def later(app: Any, ids: Any) -> list[Outcome]:
+        nonlocal looks
+        looks += 1
+        if looks == 2:
+            family["b"] = {"parent": "a"}
+        return look(app, ids)
+
+    monkeypatch.setattr(module, "look_at_all", later)
+    assert of("b") == ["a", ".b"]
+
+
 def test_tree__cycles_end(family: dict[str, Any]) -> None:
     family.update(a={"children": [task("b")], "parent": "b"}, b={"children": [task("a")], "parent": "a"})
     assert sorted(of("a")) in ([".b", "a"], [".a", "b"])
