@@ -13,8 +13,9 @@ from tasktools.arguments.call import Call
 from tasktools.brokers import broker_of
 from tasktools.exceptions import Unreachable
 from tasktools.publishing.batch import enqueue_many
-from tasktools.queues import position
+from tasktools.queues import position, slices
 from tasktools.queues.position import Found
+from tasktools.queues.slices import Pace
 from tests import servers
 from tests.support import silent_port
 
@@ -75,6 +76,24 @@ def test_position__a_call_ends_after_so_many_bytes(app: Celery, monkeypatch: pyt
     monkeypatch.setattr(position, "BYTES", 1)
     ids = send(app, 50)
     assert positions(app, [ids[0], ids[49]]) == [1, 50]
+
+
+def test_position__long_messages_after_small_ones_are_looked_at_in_few(
+    app: Celery, server: servers.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes, saw = list[int](), Pace.saw
+
+    def spy(self: Pace, number: int, size: int, longest: int) -> None:
+        sizes.append(size)
+        saw(self, number, size, longest)
+
+    monkeypatch.setattr(Pace, "saw", spy)
+    monkeypatch.setattr(slices, "_SURPRISE", 1_000_000)
+    [task_id] = send(app, 1)
+    with server.client() as client:
+        client.lpush(app.conf.task_default_queue, *["x" * 200_000] * 100, *["x"] * 1040)
+    assert positions(app, [task_id]) == [1]
+    assert max(sizes) < position.BYTES + (slices.CAREFUL + 1) * 200_000
 
 
 @pytest.fixture
