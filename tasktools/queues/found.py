@@ -6,7 +6,6 @@ import contextlib
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import redis
@@ -18,7 +17,7 @@ from tasktools.registry.candidates import queue_names
 if TYPE_CHECKING:
     from celery import Celery
 
-#: How many lists are looked into, to tell a queue from another program's list.
+#: How many lists are looked into, to tell a queue from another program's list, if not all are wanted.
 MOST_LISTS = 1_000
 
 #: Longest message that is fetched for that, in bytes.
@@ -80,8 +79,14 @@ class _Lists:
 
     def queues(self, most: int | None, known: Collection[str]) -> Iterator[str]:
         """Yield the queues that are not among the known ones, after at most so many scans."""
-        names = (name for name in self._names(most) if name not in known and not _OWN_QUEUE.match(name))
-        for name in islice(dict.fromkeys(names), MOST_LISTS):
+        seen = set(known)
+        for name in self._names(most):
+            if name in seen or _OWN_QUEUE.match(name):
+                continue
+            if most is not None and len(seen) - len(known) >= MOST_LISTS:
+                self.is_complete = False
+                return
+            seen.add(name)
             if holds_messages(self.keys, name):
                 yield name
 

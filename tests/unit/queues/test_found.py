@@ -87,6 +87,17 @@ def test_find__in_part_of_a_large_database(monkeypatch: pytest.MonkeyPatch) -> N
     assert find(app(), keys, deep=True).stray == {"one", "two"}
 
 
+def test_find__many_lists_of_another_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasktools.queues.found.MOST_LISTS", 2)
+    keys: Any = Keys({b"celery": MESSAGE, b"one": b"{}", b"two": MESSAGE, b"three": MESSAGE})
+    found = find(app("celery"), keys)
+    assert (found.stray, found.is_complete) == ({"two"}, False)
+    found = find(app("celery"), keys, deep=True)
+    assert (found.stray, found.is_complete) == ({"two", "three"}, True)
+    del keys.all[b"three"]
+    assert find(app("celery"), keys).is_complete is True
+
+
 def test_find__a_user_who_may_not_scan(monkeypatch: pytest.MonkeyPatch) -> None:
     keys: Any = Keys({b"old": MESSAGE})
 
