@@ -9,6 +9,7 @@ from typing import Any
 from tasktools.brokers.keys import Keys
 from tasktools.brokers.portable import queue_length
 
+
 @dataclass(frozen=True, kw_only=True)
 class Depth:
     """What a broker knows of a queue; None for what it does not."""
