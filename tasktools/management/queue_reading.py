@@ -20,7 +20,7 @@ from tasktools.management.queue_options import Asked
 from tasktools.queues import depth
 from tasktools.queues.by_task import MOST, ByTask, by_task
 from tasktools.queues.consumers import Readers
-from tasktools.queues.look import Look, QueueInfo, look
+from tasktools.queues.look import Look, QueueInfo, looking
 from tasktools.queues.peek import peek
 from tasktools.queues.rates import Sampler
 from tasktools.startup import require_broker
@@ -93,8 +93,11 @@ class Reading:
         return replace(first, queues=list(map(self._detailed, self._measured(first, readers, self.asked.interval))))
 
     def _look(self, readers: Readers) -> Look:
-        asked = self.asked
-        return self._ask(lambda: look(self.app, self.connection, readers, names=asked.queues, deep=asked.deep))
+        steps = looking(self.app, self.connection, readers, names=self.asked.queues, deep=self.asked.deep)
+        seen = None
+        while seen is None:  # each step has a limit of its own: with --deep there may be many
+            seen = self._ask(lambda: next(steps))
+        return seen
 
     def _ask(self, call: Callable[[], T]) -> T:
         return reach(self.broker.name, LIMIT, call)

@@ -130,6 +130,42 @@ def test_showqueues__what_is_taken_and_what_is_held(
     assert 0 <= found["oldest_taken"] < 60
 
 
+def test_showqueues__each_step_has_the_whole_time(
+    keys: Keys, queue: str, run_command: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker that is healthy answers each question in time, however many there are."""
+    monkeypatch.setattr("tasktools.queues.unacked.SLICE", 1)
+    calls: list[str] = []
+    reach = queue_reading.reach
+
+    def counted(*call: Any) -> Any:
+        began = len(commands)
+        found = reach(*call)
+        calls.extend([",".join(commands[began:])])
+        return found
+
+    commands: list[str] = []
+    execute = keys.client.execute_command
+
+    def seen(client: Any, name: str, *args: Any, **options: Any) -> Any:
+        commands.append(name)
+        return execute.__func__(client, name, *args, **options)
+
+    monkeypatch.setattr(queue_reading, "reach", counted)
+    monkeypatch.setattr(type(keys.client), "execute_command", seen)
+    taken, index = (keys.full(name) for name in (keys.channel.unacked_key, keys.channel.unacked_index_key))
+    tags = [f"{queue}-{place}" for place in range(3)]
+    keys.client.zadd(index, dict.fromkeys(tags, time.time()))
+    keys.client.hset(taken, mapping=dict.fromkeys(tags, json.dumps([{"headers": {}}, "", queue])))
+    try:
+        assert shown(run_command("showqueues", queue, as_json=True), queue)["unacked"] == 3
+    finally:
+        keys.client.zrem(index, *tags)
+        keys.client.hdel(taken, *tags)
+    assert sum("HMGET" in each for each in calls) >= 3
+    assert max(each.count("HMGET") for each in calls) == 1
+
+
 def test_showqueues__the_age_of_the_oldest(send: Any, queue: str, run_command: Run) -> None:
     now = time.time()
     send(1, timestamp=int(now) - 90)

@@ -20,6 +20,27 @@ BINDINGS = (
 )
 
 
+class Pipeline:
+    def __init__(self, lists: dict[bytes, bytes]) -> None:
+        self.all = lists
+        self.answers: list[Any] = []
+
+    def __enter__(self) -> Pipeline:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def lindex(self, key: str, place: int) -> None:
+        assert place == -1
+        found = self.all.get(key.encode())
+        self.answers.append(redis.exceptions.ResponseError("WRONGTYPE") if found == b"gone" else found)
+
+    def execute(self, *, raise_on_error: bool) -> list[Any]:
+        assert not raise_on_error
+        return self.answers
+
+
 class Keys:
     """The keys of a Redis with these lists."""
 
@@ -40,12 +61,9 @@ class Keys:
         names = [*self.all]
         return cursor + 1 if cursor + 1 < len(names) else 0, names[cursor : cursor + 1]
 
-    def lindex(self, key: str, place: int) -> bytes | None:
-        assert place == -1
-        found = self.all.get(key.encode())
-        if found == b"gone":
-            raise redis.exceptions.ResponseError("WRONGTYPE")
-        return found
+    def pipeline(self, *, transaction: bool) -> Pipeline:
+        assert not transaction
+        return Pipeline(self.all)
 
 
 def app(*names: str) -> Any:
