@@ -20,7 +20,7 @@ from tasktools.management.queue_options import Asked
 from tasktools.queues import depth
 from tasktools.queues.by_task import MOST, ByTask, by_task
 from tasktools.queues.consumers import Readers
-from tasktools.queues.look import Look, QueueInfo, looking
+from tasktools.queues.look import Look, QueueInfo, TaskCount, looking
 from tasktools.queues.peek import peek
 from tasktools.queues.rates import Sampler
 from tasktools.startup import require_broker
@@ -128,7 +128,8 @@ class Reading:
         keys, asked = self.keys, self.asked
         if keys is not None and asked.by_task:
             counted = self._counted(keys, info.name)
-            info = replace(info, tasks=dict(counted.counts.most_common()), unread=counted.unread)
+            tasks = [TaskCount(task=task, count=count) for task, count in counted.counts.most_common()]
+            info = replace(info, tasks=tasks, others=counted.others, unread=counted.unread)
         if keys is not None and asked.peek:
             info = replace(info, messages=self._ask(lambda: peek(keys, info.name, asked.peek)))
         return info

@@ -21,7 +21,7 @@ class Depth:
 
 
 #: What the errors of AMQP say: there is no such queue, or another connection has it to itself.
-_BY_ERROR = {404: Depth(waiting=0, consumers=0, exists=False), 405: Depth(exists=True)}
+_BY_ERROR: dict[int | None, Depth] = {404: Depth(waiting=0, consumers=0, exists=False), 405: Depth(exists=True)}
 
 
 def is_redis(connection: Any) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 
 #: Of how many queues the fronts are read in one round trip: whole messages come over the network.
 _AT_ONCE = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskCount:
+    #: None for messages that are not of Celery's tasks.
+    task: str | None
+    count: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +53,9 @@ class QueueInfo:
     added: float | None = None
     taken: float | None = None
     growth: float | None = None
-    #: How many messages of each task wait (None is the task of a message of another kind), and how many were not read.
-    tasks: Mapping[str | None, int] | None = None
+    #: How many messages of each task wait, how many of further tasks, and how many were not read.
+    tasks: list[TaskCount] | None = None
+    others: int | None = None
     unread: int | None = None
     #: The next messages.
     messages: list[Message] | None = None
@@ -85,9 +93,11 @@ def looking(
     """Yield None after each step, none of which takes long, and what was seen at the end (see `look`)."""
     keys = Keys(connection.default_channel) if depth.is_redis(connection) else None
     found, held = Found(), None
-    for found in finding(app, keys, deep=deep):
+    for step in finding(app, keys, deep=deep):
+        found = step
         yield None
-    for held in () if keys is None else unacked(keys, found.bindings, deep=deep):
+    for taken in () if keys is None else unacked(keys, found.bindings, deep=deep):
+        held = taken
         yield None
     known = found.names | set(readers.taken) | set(held.by_queue if held else ())
     chosen = sorted(set(names) or known)

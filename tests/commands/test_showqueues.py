@@ -199,12 +199,29 @@ def test_peek__as_text(send: Any, queue: str, run_command: Run) -> None:
     assert line.split()[-7:] == ["2", "h", "1", "min", "2", "0", task_id]
 
 
+def test_by_task__a_task_named_null_is_not_a_message_of_another_kind(
+    send: Any, queue: str, app: Any, keys: Keys, run_command: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app.send_task("null", queue=queue)
+    app.send_task("null", queue=queue)
+    send(1)
+    keys.client.lpush(keys.full(queue), b"no message")
+    found = shown(run_command("showqueues", queue, by_task=True, as_json=True), queue)
+    assert sorted(map(str, found["tasks"])) == sorted(
+        map(str, [{"task": "null", "count": 2}, {"task": TASK, "count": 1}, {"task": None, "count": 1}])
+    )
+    monkeypatch.setattr("tasktools.queues.by_task.MOST_NAMES", 1)
+    lines = run_command("showqueues", queue, by_task=True).out.splitlines()
+    assert lines[-1].split()[1:] == ["(others)", "2", "50.0%"]
+
+
 def test_by_task__counts_over_all_priorities(send: Any, queue: str, app: Any, run_command: Run) -> None:
     send(1)
     send(2, priority=9)
     app.send_task("another.task", queue=queue)
     found = shown(run_command("showqueues", queue, by_task=True, as_json=True), queue)
-    assert (found["tasks"], found["unread"]) == ({TASK: 2, "another.task": 1}, 0)
+    assert found["tasks"] == [{"task": TASK, "count": 2}, {"task": "another.task", "count": 1}]
+    assert (found["others"], found["unread"]) == (0, 0)
     text = run_command("showqueues", queue, by_task=True).out
     assert [line.split()[1:] for line in text.splitlines()] == [
         ["TASK", "WAITING", "SHARE"],

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tasktools.brokers.keys import Keys
+from tasktools.queues import by_task as room
 from tasktools.queues.by_task import by_task
 
 pytestmark = pytest.mark.usefixtures("server_that_ends_with_the_suite")
@@ -29,3 +30,10 @@ def test_by_task__the_next_ones_if_not_all_are_read(keys: Keys, queue: str, fill
 
 def test_by_task__an_empty_queue(keys: Keys, queue: str) -> None:
     assert [each.read for each in by_task(keys, queue)] == [0]
+
+
+def test_by_task__names_are_bounded(keys: Keys, queue: str, fill: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "MOST_NAMES", 2)
+    fill("a", "x" * 10_000, "b", "a", "c", "b")
+    *_, last = by_task(keys, queue)
+    assert (last.counts, last.others, last.read) == ({"a": 2, "x" * 200: 1}, 3, 6)
