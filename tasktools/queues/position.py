@@ -96,9 +96,7 @@ def find(broker: Broker, task_ids: Collection[str], *, deep: bool = False) -> Fo
         search = _Search(Keys(connection.default_channel), wanted, found, ask, deep=deep)
         for queue in sorted(set(broker.app.amqp.queues).union(ask(_names, search.keys))):
             search.look(queue)
-        if missing := wanted - found.traces.keys():
-            for message in ask(lambda: list(search.keys.reserved())):
-                found.traces |= _traces(message, missing, place="reserved")
+        search.look_into_reserved()
     return found
 
 
@@ -129,8 +127,23 @@ class _Search:
                 self._note(queue, self._read(queue, [key, *lists[:place]], first, stop, length))
             self._note(queue, 0 if self.deep else max(0, length - self._most))
 
+    def look_into_reserved(self) -> None:
+        """Look for what is still missing among the messages that workers have taken."""
+        missing = self.wanted - self.found.traces.keys()
+        slices, read, name = self.keys.reserved_slices(), 0, self.keys.channel.unacked_key
+        while not self._is_done():
+            if not self.deep and read >= MOST_FETCHED:
+                self._note(name, int(self.ask(self.keys.client.hlen, self.keys.full(name))) - read)
+                return
+            messages = self.ask(next, slices, None)
+            if messages is None:
+                return
+            read += len(messages)
+            for message in messages:
+                self.found.traces |= _traces(message, missing, place="reserved")
+
     def _note(self, queue: str, unread: int) -> None:
-        if unread:
+        if unread > 0:
             self.found.unread[queue] = self.found.unread.get(queue, 0) + unread
 
     @property

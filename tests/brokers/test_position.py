@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -120,6 +121,22 @@ def test_long_queue__time_is_up(app: Celery, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(position, "BUDGET", -1.0)
     send(app, 10)
     assert find(app, "nosuch").unread == {app.conf.task_default_queue: 10}
+    assert find(app, "nosuch", deep=True).unread == {}
+
+
+def test_reserved__many_are_read_with_deep_and_the_rest_is_counted_without(
+    app: Celery, server: servers.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hash of more than a few hundred entries comes in slices, in no order."""
+    monkeypatch.setattr(position, "MOST_FETCHED", 100)
+    entries = {f"tag-{n}": json.dumps([{"headers": {"id": f"id-{n}"}, "properties": {}}]) for n in range(2000)}
+    with server.client() as client:
+        client.hset("unacked", mapping=entries)
+    ids = [f"id-{n}" for n in range(0, 2000, 5)]
+    assert {each.place for each in find(app, *ids, deep=True).traces.values()} == {"reserved"}
+    assert find(app, *ids, deep=True).traces.keys() == set(ids)
+    found = find(app, "nosuch")
+    assert 0 < found.unread["unacked"] <= 1900
     assert find(app, "nosuch", deep=True).unread == {}
 
 
