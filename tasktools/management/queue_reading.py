@@ -45,6 +45,10 @@ _PAUSE = 0.1
 _PERIOD = 5.0
 
 
+PARTIAL = "There may be more queues: not all keys were looked at."
+PARTIAL_HINT = "--deep looks at all; a user of the broker that may not SCAN sees only the declared ones"
+
+
 class Reading:
     """The queues of an app whose tasks the command has loaded. Use it as a context manager.
 
@@ -83,14 +87,17 @@ class Reading:
         """Look at the queues once."""
         readers = _readers(self.app)
         first = self._look(readers)
-        if not self.asked.queues and first.is_complete is False:
-            hint = "--deep looks at all; a user of the broker that may not SCAN sees only the declared ones"
-            self.command.warn(TasktoolsError("There may be more queues: not all keys were looked at.", hint=hint))
+        if self.is_partial(first) and not self.asked.watch:
+            self.command.warn(TasktoolsError(PARTIAL, hint=PARTIAL_HINT))
         if first.unknown and not self.asked.watch:
             raise _unknown(first.unknown, self.app)
         if self.asked.interval is None:
             return replace(first, queues=list(map(self._detailed, first.queues)))
         return replace(first, queues=list(map(self._detailed, self._measured(first, readers, self.asked.interval))))
+
+    def is_partial(self, seen: Look) -> bool:
+        """Whether queues that were asked for may be missing."""
+        return not self.asked.queues and seen.is_complete is False
 
     def _look(self, readers: Readers) -> Look:
         steps = looking(self.app, self.connection, readers, names=self.asked.queues, deep=self.asked.deep)
@@ -139,7 +146,7 @@ class Reading:
         counted, said = ByTask(), time.monotonic()
         while (step := self._ask(lambda: next(steps, None))) is not None:
             counted = step
-            if time.monotonic() - said >= _PERIOD:
+            if time.monotonic() - said >= _PERIOD and not self.asked.watch:  # its page would be written over
                 said = time.monotonic()
                 self.command.note(f'"{queue}": {counted.read:,} messages read.')
         return counted

@@ -401,6 +401,34 @@ def test_watch__shows_it_again(
         assert [block.splitlines()[1].split()[1] for block in out.getvalue().split("\n\n")] == ["1", "2"]
 
 
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_watch__that_queues_may_be_missing_is_said_once_or_stands_on_the_page(
+    run_command: Run, monkeypatch: pytest.MonkeyPatch, is_terminal: bool
+) -> None:
+    monkeypatch.setattr("tasktools.queues.found.MOST_SCANS", 0)
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            raise Stop
+
+    pages: list[list[str]] = []
+
+    def page(command: Any, watched: Any, seen: Any, console: Any) -> str:
+        pages.append(list(watched.notes(seen)))
+        return ""
+
+    monkeypatch.setattr("tasktools.management.watching.pause", sleep)
+    monkeypatch.setattr("tasktools.management.watching._page", page)
+    out, err = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(out, "isatty", lambda: is_terminal, raising=False)
+    with pytest.raises(Stop):
+        call_command("showqueues", watch=True, stdout=out, stderr=err)
+    assert err.getvalue().count("There may be more queues") == (0 if is_terminal else 1)
+    assert [len(each) for each in pages] == ([1, 1, 1] if is_terminal else [])
+
+
 def test_watch__a_broker_that_is_away_for_a_while(
     send: Any, queue: str, run_command: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
