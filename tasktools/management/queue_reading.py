@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -38,6 +39,9 @@ pause = time.sleep
 #: How long the broker may take for one answer, in seconds.
 LIMIT = 4.5
 
+#: How long it may take to give up a connection that is lost, in seconds.
+_GOODBYE = 0.5
+
 #: How long lies between two looks at what comes in and leaves, in seconds.
 _PAUSE = 0.1
 
@@ -62,6 +66,7 @@ class Reading:
         self.asked = asked
         self.broker = broker_of(found.app)
         self.broker.prepare()
+        self.connection: Any = None
 
     def __enter__(self) -> Reading:
         self.connect()
@@ -69,6 +74,9 @@ class Reading:
 
     def connect(self) -> None:
         """Connect to the broker, again if the connection is lost."""
+        if self.connection is not None:
+            with contextlib.suppress(TasktoolsError):
+                reach(self.broker.name, _GOODBYE, self.connection.release)
         self.connection = connect(self.broker, LIMIT)
         self.keys: Keys | None = None
         if depth.is_redis(self.connection):

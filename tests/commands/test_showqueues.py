@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
-from kombu import Queue
+from kombu import Connection, Queue
 
 from tasktools.brokers import broker_of
 from tasktools.brokers.keys import Keys
@@ -434,11 +434,16 @@ def test_watch__a_broker_that_is_away_for_a_while(
 ) -> None:
     send(1)
     looks: list[int] = []
+    lost: list[Any] = []
+    released: list[Any] = []
+    release = Connection.release
+    monkeypatch.setattr(Connection, "release", lambda self: (released.append(self), release(self)))
     look = queue_reading.Reading.look
 
     def look_or_fail(reading: Any) -> Any:
         looks.append(1)
         if len(looks) == 2:
+            lost.append(reading.connection)
             raise Unreachable("The broker does not answer.")
         return look(reading)
 
@@ -453,6 +458,7 @@ def test_watch__a_broker_that_is_away_for_a_while(
         call_command("showqueues", queue, watch=True, as_json=True, stdout=out, stderr=err)
     assert [json.loads(line)["queues"][0]["ready"] for line in out.getvalue().splitlines()] == [1, 1]
     assert json.loads(err.getvalue())["warning"] == "The broker does not answer."
+    assert any(each is lost[0] for each in released)
 
 
 def test_watch__a_broker_that_does_not_answer_the_first_time(elsewhere: Any, typed: Run) -> None:
