@@ -368,7 +368,7 @@ def test_hostile_text__is_shown_harmlessly(queue: str, app: Any, keys: Keys, run
         assert (active(done.out), forged(done.out), len(done.out.splitlines())) == ([], [], 2)
         assert max(map(len, done.out.splitlines())) < 600
     found = shown(run_command("showqueues", queue, peek="5", by_task=True, as_json=True), queue)
-    assert found["tasks"] == {ENCODABLE: 1}
+    assert found["tasks"] == [{"task": ENCODABLE, "count": 1}]
     assert found["messages"][0]["id"] == ENCODABLE
 
 
