@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 import redis
@@ -20,6 +20,9 @@ MOST_READ = 10_000
 
 #: How many of the newest messages of a queue are read for one that was just sent.
 MOST_NEWEST = 1_000
+
+#: About how many of the messages that are taken are read in one round trip.
+_RESERVED = 200
 
 #: How many scans of about 1,000 keys are made to find queues.
 MOST_SCANS = 100
@@ -100,9 +103,15 @@ class Keys:
                 yield Binding(exchange, parts[0], parts[1] if len(parts) > 2 else "", parts[-1])
 
     def reserved(self) -> Iterator[bytes]:
-        """Yield the messages that workers have taken and not acknowledged."""
-        entries = self.client.hscan_iter(self.full(self.channel.unacked_key), count=1000)
-        return (message for _, message in islice(entries, MOST_READ))
+        """Yield messages that workers have taken and not acknowledged, at most MOST_READ."""
+        return islice(chain.from_iterable(self.reserved_slices()), MOST_READ)
+
+    def reserved_slices(self) -> Iterator[list[bytes]]:
+        """Yield all messages that workers have taken and not acknowledged, some in each round trip."""
+        cursor = -1
+        while cursor:
+            cursor, some = self.client.hscan(self.full(self.channel.unacked_key), max(cursor, 0), count=_RESERVED)
+            yield list(some.values())
 
     def take_back(self, queue: str, task_id: str) -> bool:
         """Remove the message of a task from the newest ones of a queue; return whether it was there."""

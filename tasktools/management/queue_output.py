@@ -80,10 +80,12 @@ def _notes(info: QueueInfo) -> Iterator[str]:
 
 
 def _by_task(info: QueueInfo) -> Iterator[Sequence[str]]:
-    counts = info.tasks or {}
-    whole = sum(counts.values())
-    for task, count in counts.items():
-        yield info.name, _task(task), f"{count:,}", f"{count / whole:.1%}"
+    rows = [(_task(each.task), each.count) for each in info.tasks or ()]
+    if info.others:
+        rows.append(("(others)", info.others))
+    whole = sum(count for _, count in rows)
+    for task, count in rows:
+        yield info.name, task, f"{count:,}", f"{count / whole:.1%}"
     if info.unread:
         yield info.name, "(not read)", f"{info.unread:,}", ""
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -20,7 +21,7 @@ from tasktools.management.queue_options import Asked
 from tasktools.queues import depth
 from tasktools.queues.by_task import MOST, ByTask, by_task
 from tasktools.queues.consumers import Readers
-from tasktools.queues.look import Look, QueueInfo, look
+from tasktools.queues.look import Look, QueueInfo, TaskCount, looking
 from tasktools.queues.peek import peek
 from tasktools.queues.rates import Sampler
 from tasktools.startup import require_broker
@@ -38,11 +39,18 @@ pause = time.sleep
 #: How long the broker may take for one answer, in seconds.
 LIMIT = 4.5
 
+#: How long it may take to give up a connection that is lost, in seconds.
+_GOODBYE = 0.5
+
 #: How long lies between two looks at what comes in and leaves, in seconds.
 _PAUSE = 0.1
 
 #: How often it is said how far the count is, in seconds.
 _PERIOD = 5.0
+
+
+PARTIAL = "There may be more queues: not all keys were looked at."
+PARTIAL_HINT = "--deep looks at all; a user of the broker that may not SCAN sees only the declared ones"
 
 
 class Reading:
@@ -58,6 +66,7 @@ class Reading:
         self.asked = asked
         self.broker = broker_of(found.app)
         self.broker.prepare()
+        self.connection: Any = None
 
     def __enter__(self) -> Reading:
         self.connect()
@@ -65,6 +74,9 @@ class Reading:
 
     def connect(self) -> None:
         """Connect to the broker, again if the connection is lost."""
+        if self.connection is not None:
+            with contextlib.suppress(TasktoolsError):
+                reach(self.broker.name, _GOODBYE, self.connection.release)
         self.connection = connect(self.broker, LIMIT)
         self.keys: Keys | None = None
         if depth.is_redis(self.connection):
@@ -83,18 +95,24 @@ class Reading:
         """Look at the queues once."""
         readers = _readers(self.app)
         first = self._look(readers)
-        if not self.asked.queues and first.is_complete is False:
-            hint = "--deep looks at all; a user of the broker that may not SCAN sees only the declared ones"
-            self.command.warn(TasktoolsError("There may be more queues: not all keys were looked at.", hint=hint))
+        if self.is_partial(first) and not self.asked.watch:
+            self.command.warn(TasktoolsError(PARTIAL, hint=PARTIAL_HINT))
         if first.unknown and not self.asked.watch:
             raise _unknown(first.unknown, self.app)
         if self.asked.interval is None:
             return replace(first, queues=list(map(self._detailed, first.queues)))
         return replace(first, queues=list(map(self._detailed, self._measured(first, readers, self.asked.interval))))
 
+    def is_partial(self, seen: Look) -> bool:
+        """Whether queues that were asked for may be missing."""
+        return not self.asked.queues and seen.is_complete is False
+
     def _look(self, readers: Readers) -> Look:
-        asked = self.asked
-        return self._ask(lambda: look(self.app, self.connection, readers, names=asked.queues, deep=asked.deep))
+        steps = looking(self.app, self.connection, readers, names=self.asked.queues, deep=self.asked.deep)
+        seen = None
+        while seen is None:  # each step has a limit of its own: with --deep there may be many
+            seen = self._ask(lambda: next(steps))
+        return seen
 
     def _ask(self, call: Callable[[], T]) -> T:
         return reach(self.broker.name, LIMIT, call)
@@ -125,7 +143,8 @@ class Reading:
         keys, asked = self.keys, self.asked
         if keys is not None and asked.by_task:
             counted = self._counted(keys, info.name)
-            info = replace(info, tasks=dict(counted.counts.most_common()), unread=counted.unread)
+            tasks = [TaskCount(task=task, count=count) for task, count in counted.counts.most_common()]
+            info = replace(info, tasks=tasks, others=counted.others, unread=counted.unread)
         if keys is not None and asked.peek:
             info = replace(info, messages=self._ask(lambda: peek(keys, info.name, asked.peek)))
         return info
@@ -135,7 +154,7 @@ class Reading:
         counted, said = ByTask(), time.monotonic()
         while (step := self._ask(lambda: next(steps, None))) is not None:
             counted = step
-            if time.monotonic() - said >= _PERIOD:
+            if time.monotonic() - said >= _PERIOD and not self.asked.watch:  # its page would be written over
                 said = time.monotonic()
                 self.command.note(f'"{queue}": {counted.read:,} messages read.')
         return counted

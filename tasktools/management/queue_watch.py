@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from tasktools.management import watching
 from tasktools.management.queue_options import Asked
 from tasktools.management.queue_output import show, tables
-from tasktools.management.queue_reading import Reading
+from tasktools.management.queue_reading import PARTIAL, PARTIAL_HINT, Reading
+from tasktools.queues.look import Look
 
 if TYPE_CHECKING:
     from tasktools.management.base import TasktoolsCommand
@@ -15,12 +16,22 @@ if TYPE_CHECKING:
 
 def watch(command: TasktoolsCommand, reading: Reading, asked: Asked, *, no_color: bool) -> None:
     """Show the queues until Ctrl+C. Raises Unreachable only if the broker does not answer the first time."""
+    said: list[str] = []
+
+    def notes(seen: Look) -> list[str]:
+        """Return what belongs to the page; where none is drawn, it is said once."""
+        found = [f"{PARTIAL} {PARTIAL_HINT}"] if reading.is_partial(seen) and said != [PARTIAL] else []
+        if found and not command.stdout.isatty():
+            said.append(PARTIAL)
+        return found
+
     watched = watching.Watched(
         look=reading.look,
         connect=reading.connect,
         show=lambda seen: show(command, seen, asked, no_color=no_color),
         document=lambda seen: {"queues": seen.queues, "is_complete": seen.is_complete},
         tables=lambda seen: tables(seen, asked),
+        notes=notes,
         interval=asked.interval,
     )
     watching.watch(command, watched, no_color=no_color)

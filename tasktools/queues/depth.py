@@ -20,6 +20,10 @@ class Depth:
     exists: bool | None = None
 
 
+#: What the errors of AMQP say: there is no such queue, or another connection has it to itself.
+_BY_ERROR: dict[int | None, Depth] = {404: Depth(waiting=0, consumers=0, exists=False), 405: Depth(exists=True)}
+
+
 def is_redis(connection: Any) -> bool:
     """Whether a kombu Connection leads to Redis or Valkey."""
     return bool(connection.transport.driver_type == "redis")
@@ -45,7 +49,10 @@ def read(connection: Any, queues: Collection[str], into: dict[str, Depth]) -> No
 
 
 def _declared(connection: Any, queues: Collection[str], into: dict[str, Depth]) -> None:
-    """Ask for queues in one channel, and in a new one after each queue that does not exist: this closes the channel."""
+    """Ask for queues in one channel, and in a new one after each error, which closes the channel.
+
+    An error does not always mean that the queue is not there.
+    """
     left = sorted(queues)
     while left:
         with connection.channel() as channel:
@@ -54,5 +61,5 @@ def _declared(connection: Any, queues: Collection[str], into: dict[str, Depth]) 
                     declared = channel.queue_declare(left[0], passive=True)
                     ready, consumers = int(declared.message_count), int(declared.consumer_count)
                     into[left.pop(0)] = Depth(waiting=ready, consumers=consumers, exists=True)
-            except connection.channel_errors:
-                into[left.pop(0)] = Depth(waiting=0, consumers=0, exists=False)
+            except connection.channel_errors as error:
+                into[left.pop(0)] = _BY_ERROR.get(getattr(error, "reply_code", None), Depth())

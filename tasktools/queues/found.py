@@ -6,7 +6,6 @@ import contextlib
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import redis
@@ -18,10 +17,13 @@ from tasktools.registry.candidates import queue_names
 if TYPE_CHECKING:
     from celery import Celery
 
-#: How many lists are looked into, to tell a queue from another program's list.
+#: How many lists are looked into, to tell a queue from another program's list, if not all are wanted.
 MOST_LISTS = 1_000
 
-#: Longest message that is fetched for that, in bytes.
+#: How many of them are looked into in one round trip: a whole message of each comes over the network.
+_AT_ONCE = 50
+
+#: Longest message that is parsed for that, in bytes.
 _LONGEST = 1_000_000
 
 #: The exchanges of remote control and of events, whose queues last as long as their reader.
@@ -58,18 +60,26 @@ def find(app: Celery, keys: Keys | None, *, deep: bool = False) -> Found:
 
     In a large database only the first keys are looked at, unless `deep` is set.
     """
+    *_, found = finding(app, keys, deep=deep)
+    return found
+
+
+def finding(app: Celery, keys: Keys | None, *, deep: bool = False) -> Iterator[Found]:
+    """Yield what is found so far, after each step; it is always the same object. No step takes long."""
     found = Found(declared=queue_names(app))
+    yield found
     if keys is None:
-        return found
+        return
     try:
         found.bindings = [each for each in keys.bindings() if not _OWN.match(each.exchange)]
         found.bound = {each.queue for each in found.bindings if not _OWN_QUEUE.match(each.queue)}
         lists = _Lists(keys)
-        found.stray = set(lists.queues(None if deep else MOST_SCANS, found.names))
+        for queues in lists.queues(None if deep else MOST_SCANS, found.names):
+            found.stray |= queues
+            yield found
         found.is_complete = lists.is_complete
     except redis.exceptions.NoPermissionError:
         found.is_complete = False  # its user may not list the keys
-    return found
 
 
 class _Lists:
@@ -83,39 +93,59 @@ class _Lists:
         #: What kombu adds to the name of a queue for the other priorities.
         self._priority = re.compile(rf"{separator}(?:{steps})$") if keys.channel.sep else None
 
-    def queues(self, most: int | None, known: Collection[str]) -> Iterator[str]:
-        """Yield the queues that are not among the known ones, after at most so many scans."""
-        names = (name for name in self._names(most) if name not in known and not _OWN_QUEUE.match(name))
-        for name in islice(dict.fromkeys(names), MOST_LISTS):
-            if holds_messages(self.keys, name):
-                yield name
+    def queues(self, most: int | None, known: Collection[str]) -> Iterator[set[str]]:
+        """Yield the queues that are not among the known ones, after at most so many scans, and an empty set between them."""
+        seen = set(known)
+        for names in self._names(most):
+            new = [name for name in dict.fromkeys(names) if name not in seen and not _OWN_QUEUE.match(name)]
+            left = len(new) if most is None else MOST_LISTS - (len(seen) - len(known))
+            seen.update(new)
+            for start in range(0, min(len(new), left), _AT_ONCE):
+                yield _holding(self.keys, new[start : min(start + _AT_ONCE, left)])
+            if len(new) > left:
+                self.is_complete = False
+                return
+            yield set()
 
-    def _names(self, most: int | None) -> Iterator[str]:
-        cursor, scans, prefix = 0, 0, self.keys.prefix
+    def _names(self, most: int | None) -> Iterator[list[str]]:
+        cursor, scans = 0, 0
         while most is None or scans < most:
             cursor, some = self.keys.client.scan(cursor, count=1000, _type="list")
             scans += 1
-            for key in some:
-                with contextlib.suppress(UnicodeDecodeError):
-                    name = key.decode()
-                    if name.startswith(prefix):
-                        name = name.removeprefix(prefix)
-                        yield self._priority.sub("", name) if self._priority else name
+            self.is_complete = not cursor
+            yield list(filter(None, map(self._name, some)))
             if not cursor:
-                self.is_complete = True
                 return
+
+    def _name(self, key: bytes) -> str:
+        """Return the queue of a list, "" if it cannot be one."""
+        prefix = self.keys.prefix
+        with contextlib.suppress(UnicodeDecodeError):
+            if (name := key.decode()).startswith(prefix):
+                name = name.removeprefix(prefix)
+                return self._priority.sub("", name) if self._priority else name
+        return ""
 
 
 def holds_messages(keys: Keys, queue: str) -> bool:
     """Whether one of these lists holds what kombu writes: other programs may have lists in the same database."""
-    return any(_holds_messages(keys, key) for key in keys.lists(queue))
+    return bool(_holding(keys, [queue]))
 
 
-def _holds_messages(keys: Keys, key: str) -> bool:
+def _holding(keys: Keys, queues: Collection[str]) -> set[str]:
+    """Return those of these queues whose lists hold messages. They are asked for in one round trip."""
+    lists = [(queue, key) for queue in queues for key in keys.lists(queue)]
+    with keys.client.pipeline(transaction=False) as pipeline:
+        for _, key in lists:
+            pipeline.lindex(key, -1)
+        fronts = pipeline.execute(raise_on_error=False)  # a key may hold something else by now
+    return {queue for (queue, _), front in zip(lists, fronts, strict=True) if _is_message(front)}
+
+
+def _is_message(front: Any) -> bool:
     """Whether the message at the front of a list is one of kombu's; a huge one is not parsed."""
-    with contextlib.suppress(redis.exceptions.ResponseError):
-        first: Any = keys.client.lindex(key, -1)
-        if first is not None and len(first) <= _LONGEST:
-            return {"body", "headers", "properties"} <= parsed(first).keys()
-        return first is not None and first.startswith(b'{"body": ')
-    return False
+    if not isinstance(front, bytes):
+        return False
+    if len(front) <= _LONGEST:
+        return {"body", "headers", "properties"} <= parsed(front).keys()
+    return front.startswith(b'{"body": ')

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -11,12 +11,22 @@ from tasktools.brokers.keys import Keys
 from tasktools.queues import depth
 from tasktools.queues.consumers import Readers, consumers, listeners
 from tasktools.queues.depth import Depth
-from tasktools.queues.found import Found, find
+from tasktools.queues.found import Found, finding
 from tasktools.queues.messages import Message, read
 from tasktools.queues.unacked import Taken, Unacked, unacked
 
 if TYPE_CHECKING:
     from celery import Celery
+
+#: Of how many queues the fronts are read in one round trip: whole messages come over the network.
+_AT_ONCE = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskCount:
+    #: None for messages that are not of Celery's tasks.
+    task: str | None
+    count: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +53,9 @@ class QueueInfo:
     added: float | None = None
     taken: float | None = None
     growth: float | None = None
-    #: How many messages of each task wait (None is the task of a message of another kind), and how many were not read.
-    tasks: Mapping[str | None, int] | None = None
+    #: How many messages of each task wait, how many of further tasks, and how many were not read.
+    tasks: list[TaskCount] | None = None
+    others: int | None = None
     unread: int | None = None
     #: The next messages.
     messages: list[Message] | None = None
@@ -71,20 +82,37 @@ def look(
 
     `connection` is kombu's.
     """
+    *_, seen = looking(app, connection, readers, names=names, deep=deep)
+    assert isinstance(seen, Look)
+    return seen
+
+
+def looking(
+    app: Celery, connection: Any, readers: Readers, *, names: Collection[str] = (), deep: bool = False
+) -> Iterator[Look | None]:
+    """Yield None after each step, none of which takes long, and what was seen at the end (see `look`)."""
     keys = Keys(connection.default_channel) if depth.is_redis(connection) else None
-    found = find(app, keys, deep=deep)
-    held = None if keys is None else unacked(keys, found.bindings, deep=deep)
+    found, held = Found(), None
+    for step in finding(app, keys, deep=deep):
+        found = step
+        yield None
+    for taken in () if keys is None else unacked(keys, found.bindings, deep=deep):
+        held = taken
+        yield None
     known = found.names | set(readers.taken) | set(held.by_queue if held else ())
-    chosen = set(names) or known
+    chosen = sorted(set(names) or known)
     depths: dict[str, Depth] = {}
     depth.read(connection, chosen, depths)
+    yield None
     taken_by = consumers(chosen, readers, None if keys is None else listeners(keys))
-    ages = {} if keys is None else oldest(keys, [name for name in chosen if depths[name].waiting])
-    queues = [
-        _info(name, depths[name], taken_by[name], ages.get(name), held, found) for name in sorted(chosen, key=str)
-    ]
+    ages: dict[str, float | None] = {}
+    filled = [name for name in chosen if depths[name].waiting]
+    for start in range(0, 0 if keys is None else len(filled), _AT_ONCE):
+        ages |= oldest(Keys(connection.default_channel), filled[start : start + _AT_ONCE])
+        yield None
+    queues = [_info(name, depths[name], taken_by[name], ages.get(name), held, found) for name in chosen]
     unknown = [each.name for each in queues if each.name not in known and not each.ready and each.exists is not True]
-    return Look(queues=queues, unknown=unknown, is_complete=found.is_complete)
+    yield Look(queues=queues, unknown=unknown, is_complete=found.is_complete)
 
 
 def _info(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tasktools.brokers.keys import Keys
 from tasktools.queues.messages import Message, read
+from tasktools.queues.slices import slices
 
 
 def peek(keys: Keys, queue: str, count: int) -> list[Message]:
@@ -14,6 +15,6 @@ def peek(keys: Keys, queue: str, count: int) -> list[Message]:
     """
     found: list[Message] = []
     for key in keys.lists(queue):
-        if len(found) < count:
-            found += map(read, reversed(keys.client.lrange(key, len(found) - count, -1)))
+        for messages in slices(keys, key, min(count - len(found), int(keys.client.llen(key)))):
+            found += map(read, reversed(messages))
     return found

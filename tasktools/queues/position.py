@@ -18,6 +18,7 @@ import redis
 from tasktools.brokers.base import Broker, Trace
 from tasktools.brokers.keys import Keys
 from tasktools.brokers.reach import reach
+from tasktools.queues.slices import Pace
 
 #: How many messages of a list are read if not all of them are wanted: half of them are its newest, half its oldest.
 MOST_READ = 100_000
@@ -31,21 +32,22 @@ SLICE, BYTES = 1_000, 2_000_000
 #: How long one call may take, in seconds, and how long all of them may, if not all messages are wanted.
 LIMIT, BUDGET = 4.5, 3.0
 
-# Look at ARGV[2] messages of KEYS[1] from index ARGV[1] on, at not many more than ARGV[3] bytes, for the ids after that. Return
-# the index that comes next, how long the list is, how many messages are in the other lists (of higher priority), and of each
-# message that was found its distance from the front of its own list and its text. The ids are as JSON writes them, up to a
-# quotation mark. To find an index in the middle of a list takes long: so LRANGE is called a few times, for as many messages as
-# follow from the size of those before.
+# Look at ARGV[2] messages of KEYS[1] from index ARGV[1] on, at not many more than ARGV[3] bytes, for the ids after ARGV[4].
+# Return the index that comes next, how long the list is, how many messages are in the other lists (of higher priority), how many
+# bytes were looked at, the longest message, and of each message that was found its distance from the front of its own list and
+# its text. The ids are as JSON writes them, up to a quotation mark. To find an index in the middle of a list takes long: so
+# LRANGE is called a few times, each time for at most twice as many messages and at most ARGV[4], and for few after a long one.
 _LOOK = """
-local ids, result, size = {}, {0, redis.call('LLEN', KEYS[1]), 0}, 0
-for each = 4, #ARGV do ids[ARGV[each]] = true end
+local ids, result, size = {}, {0, redis.call('LLEN', KEYS[1]), 0, 0, 0}, 0
+for each = 5, #ARGV do ids[ARGV[each]] = true end
 local at, most, bytes = tonumber(ARGV[1]), tonumber(ARGV[1]) + tonumber(ARGV[2]), tonumber(ARGV[3])
-local count = 20
+local count, limit = 1, tonumber(ARGV[4])
 while at < most and size < bytes do
   local some = redis.call('LRANGE', KEYS[1], at, math.min(at + count, most) - 1)
   if #some == 0 then break end
+  local longest = 0
   for place, message in ipairs(some) do
-    size = size + #message
+    size, longest = size + #message, math.max(longest, #message)
     local from = 1
     while true do
       local _, stop = string.find(message, 'id":', from, true)
@@ -60,9 +62,10 @@ while at < most and size < bytes do
     end
   end
   at = at + #some
-  count = math.max(1, math.floor(bytes / 2 / (size / (at - tonumber(ARGV[1])) + 1)))
+  result[5] = math.max(result[5], longest)
+  count = math.max(1, math.min(limit, 2 * count, math.floor(bytes / 2 / (longest + 1))))
 end
-result[1] = at
+result[1], result[4] = at, size
 for each = 2, #KEYS do result[3] = result[3] + redis.call('LLEN', KEYS[each]) end
 return result
 """
@@ -93,9 +96,7 @@ def find(broker: Broker, task_ids: Collection[str], *, deep: bool = False) -> Fo
         search = _Search(Keys(connection.default_channel), wanted, found, ask, deep=deep)
         for queue in sorted(set(broker.app.amqp.queues).union(ask(_names, search.keys))):
             search.look(queue)
-        if missing := wanted - found.traces.keys():
-            for message in ask(lambda: list(search.keys.reserved())):
-                found.traces |= _traces(message, missing, place="reserved")
+        search.look_into_reserved()
     return found
 
 
@@ -114,18 +115,35 @@ class _Search:
     ask: Callable[..., Any]
     deep: bool
     by_script: bool = True
+    pace: Pace = field(init=False)
     began: float = field(default_factory=time.monotonic)
 
     def look(self, queue: str) -> None:
         lists = self.keys.lists(queue)
         for place, key in enumerate(lists):
             length = int(self.ask(self.keys.client.llen, key))
+            self.pace = Pace(keys=self.keys, key=key)
             for first, stop in self._spans(length):
                 self._note(queue, self._read(queue, [key, *lists[:place]], first, stop, length))
             self._note(queue, 0 if self.deep else max(0, length - self._most))
 
+    def look_into_reserved(self) -> None:
+        """Look for what is still missing among the messages that workers have taken."""
+        missing = self.wanted - self.found.traces.keys()
+        slices, read, name = self.keys.reserved_slices(), 0, self.keys.channel.unacked_key
+        while not self._is_done():
+            if not self.deep and read >= MOST_FETCHED:
+                self._note(name, int(self.ask(self.keys.client.hlen, self.keys.full(name))) - read)
+                return
+            messages = self.ask(next, slices, None)
+            if messages is None:
+                return
+            read += len(messages)
+            for message in messages:
+                self.found.traces |= _traces(message, missing, place="reserved")
+
     def _note(self, queue: str, unread: int) -> None:
-        if unread:
+        if unread > 0:
             self.found.unread[queue] = self.found.unread.get(queue, 0) + unread
 
     @property
@@ -172,19 +190,22 @@ class _Search:
         if self.by_script:
             ids = {json.dumps(each)[1:].partition('"')[0] for each in self.wanted}
             try:
-                answer = self.ask(self.keys.client.eval, _LOOK, len(lists), *lists, at, count, BYTES, *ids)
+                limit = self.ask(lambda: self.pace.limit)
+                answer = self.ask(self.keys.client.eval, _LOOK, len(lists), *lists, at, count, BYTES, limit, *ids)
             except Exception as error:
                 if not isinstance(error.__cause__, redis.exceptions.ResponseError):
                     raise
                 self.by_script = False  # this user may not run scripts
             else:
-                upto, length, ahead, *matches = answer
+                upto, length, ahead, size, longest, *matches = answer
+                self.pace.saw(upto - at, size, longest)
                 return upto, length, ahead, zip(matches[::2], matches[1::2], strict=True)
         return self.ask(self._fetch, lists, at, count)  # type: ignore[no-any-return]
 
     def _fetch(self, lists: Sequence[str], at: int, count: int) -> tuple[int, int, int, list[tuple[int, bytes]]]:
         client = self.keys.client
-        messages = client.lrange(lists[0], at, at + min(count, 500) - 1)
+        messages = client.lrange(lists[0], at, at + min(count, self.pace.count) - 1)
+        self.pace.saw_all(messages)
         length, *others = [int(client.llen(each)) for each in lists]
         return at + len(messages), length, sum(others), [(length - at - n, each) for n, each in enumerate(messages)]
 

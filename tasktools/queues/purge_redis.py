@@ -20,9 +20,10 @@ from tasktools.brokers.keys import Keys
 from tasktools.queues.found import holds_messages
 from tasktools.queues.messages import task_of
 from tasktools.queues.purge import Purger
+from tasktools.queues.slices import Pace
 
-#: How many messages are read at once, at first and at most, and how many bytes of them are aimed at.
-_FIRST, _MOST, _BYTES = 4, 500, 1_000_000
+#: How many messages are read at once, at first and at most: a transaction fails if others change the list meanwhile.
+_FIRST, _MOST = 4, 500
 
 #: How often a step is tried again, with fewer messages, because others have changed the list meanwhile.
 _CONFLICTS = 15
@@ -59,10 +60,11 @@ class RedisPurger(Purger):
 
     def tasks(self, queue: str) -> Iterator[Counter[str]]:
         for key in self.keys.lists(queue):
-            start, most = 0, _FIRST
-            while messages := self.client.lrange(key, start, start + most - 1):
+            start, pace = 0, self._pace(key)
+            while messages := self.client.lrange(key, start, start + pace.count - 1):
                 yield Counter(filter(None, map(task_of, messages)))
-                start, most = start + len(messages), _next(most, messages)
+                start += len(messages)
+                pace.saw_all(messages)
 
     def empty(self, queue: str) -> int:
         with self.client.pipeline(transaction=True) as pipeline:
@@ -76,22 +78,26 @@ class RedisPurger(Purger):
         A message that is pushed meanwhile moves the others away from the head: what is not read yet stays ahead.
         """
         for key in self.keys.lists(queue):
-            start, most, conflicts = 0, _FIRST, 0
+            start, pace, conflicts = 0, self._pace(key), 0
             while True:
-                messages, length = self._slice(key, start, most)
+                messages, length = self._slice(key, start, pace.count)
                 if not messages:
                     break
                 chosen = [raw for raw in messages if task_of(raw) == task]
                 direction = 1 if start < length // 2 else -1
                 removed = self._marked(key, start, len(messages), direction, frozenset(chosen)) if chosen else 0
                 if removed is None and conflicts < _CONFLICTS:
-                    conflicts, most = conflicts + 1, max(_FIRST, most // 2)
+                    conflicts, pace.count = conflicts + 1, max(min(_FIRST, pace.count), pace.count // 2)
                     yield 0
                     continue
                 if removed is None:
                     removed = self._one_by_one(key, direction, chosen)
                 yield removed
-                start, most, conflicts = start + len(messages) - removed, _next(most, messages), 0
+                start, conflicts = start + len(messages) - removed, 0
+                pace.saw_all(messages)
+
+    def _pace(self, key: str) -> Pace:
+        return Pace(keys=self.keys, key=key, most=_MOST, count=_FIRST)
 
     def _slice(self, key: str, start: int, most: int) -> tuple[list[bytes], int]:
         """Return messages of a list, and its length."""
@@ -129,9 +135,3 @@ class RedisPurger(Purger):
                 return int(pipeline.execute()[-1])
             except redis.exceptions.WatchError:
                 return None
-
-
-def _next(most: int, messages: Sequence[bytes]) -> int:
-    """Return how many messages to read next, after these."""
-    average = sum(map(len, messages)) // len(messages) + 1
-    return max(1, min(_MOST, most * 2, _BYTES // average))

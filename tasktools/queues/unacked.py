@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
@@ -36,37 +36,40 @@ class Taken:
 
 @dataclass(frozen=True, kw_only=True)
 class Unacked:
-    by_queue: dict[str, Taken]
+    by_queue: dict[str, Taken] = field(default_factory=dict)
     #: The queues of which it cannot be known: a message could be of any of them.
-    doubtful: frozenset[str]
+    doubtful: set[str] = field(default_factory=set)
 
 
-def unacked(keys: Keys, bindings: Collection[Binding], *, deep: bool = False) -> Unacked | None:
-    """Return what is taken and not acknowledged; None if it is too much to read, and `deep` is not set."""
+def unacked(keys: Keys, bindings: Collection[Binding], *, deep: bool = False) -> Iterator[Unacked | None]:
+    """Yield what is taken and not acknowledged, as far as it is read, after each slice; it is always the same object.
+
+    It is None if it is too much to read, and `deep` is not set.
+    """
     index = keys.full(keys.channel.unacked_index_key)
     if not deep and keys.client.zcard(index) > MOST_TAKEN:
-        return None
-    now, places = datetime.now(timezone.utc), _Places(bindings)
-    found: dict[str, Taken] = {}
-    doubtful: set[str] = set()
-    for at, entry in _entries(keys, index):
-        queues = places.queues(_text(entry, 1), _text(entry, 2))
-        if len(queues) > 1:
-            doubtful.update(queues)
-        for queue in queues[:1]:
-            found.setdefault(queue, Taken()).add(at, is_later=_is_later(entry, now))
-    return Unacked(by_queue=found, doubtful=frozenset(doubtful))
+        yield None
+        return
+    now, places, found = datetime.now(timezone.utc), _Places(bindings), Unacked()
+    yield found
+    for entries in _slices(keys, index):
+        for at, entry in entries:
+            queues = places.queues(_text(entry, 1), _text(entry, 2))
+            if len(queues) > 1:
+                found.doubtful.update(queues)
+            for queue in queues[:1]:
+                found.by_queue.setdefault(queue, Taken()).add(at, is_later=_is_later(entry, now))
+        yield found
 
 
-def _entries(keys: Keys, index: str) -> Iterator[tuple[float, Sequence[Any]]]:
+def _slices(keys: Keys, index: str) -> Iterator[list[tuple[float, Sequence[Any]]]]:
     """Yield when each message was taken, and [message, exchange, routing key] as kombu keeps it. The oldest is first."""
     start = 0
     while tags := keys.client.zrange(index, start, start + SLICE - 1, withscores=True):
         start += SLICE
         values = keys.client.hmget(keys.full(keys.channel.unacked_key), [tag for tag, _ in tags])
-        for (_, at), value in zip(tags, values, strict=True):
-            if value is not None:  # it has been acknowledged meanwhile
-                yield float(at), _list(value)
+        # one that is None has been acknowledged meanwhile
+        yield [(float(at), _list(value)) for (_, at), value in zip(tags, values, strict=True) if value is not None]
 
 
 def _list(value: bytes) -> Sequence[Any]:

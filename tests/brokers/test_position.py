@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -13,8 +14,9 @@ from tasktools.arguments.call import Call
 from tasktools.brokers import broker_of
 from tasktools.exceptions import Unreachable
 from tasktools.publishing.batch import enqueue_many
-from tasktools.queues import position
+from tasktools.queues import position, slices
 from tasktools.queues.position import Found
+from tasktools.queues.slices import Pace
 from tests import servers
 from tests.support import silent_port
 
@@ -77,6 +79,24 @@ def test_position__a_call_ends_after_so_many_bytes(app: Celery, monkeypatch: pyt
     assert positions(app, [ids[0], ids[49]]) == [1, 50]
 
 
+def test_position__long_messages_after_small_ones_are_looked_at_in_few(
+    app: Celery, server: servers.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes, saw = list[int](), Pace.saw
+
+    def spy(self: Pace, number: int, size: int, longest: int) -> None:
+        sizes.append(size)
+        saw(self, number, size, longest)
+
+    monkeypatch.setattr(Pace, "saw", spy)
+    monkeypatch.setattr(slices, "_SURPRISE", 1_000_000)
+    [task_id] = send(app, 1)
+    with server.client() as client:
+        client.lpush(app.conf.task_default_queue, *["x" * 200_000] * 100, *["x"] * 1040)
+    assert positions(app, [task_id]) == [1]
+    assert max(sizes) < position.BYTES + (slices.CAREFUL + 1) * 200_000
+
+
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("MOST_READ", "MOST_FETCHED"):
@@ -101,6 +121,22 @@ def test_long_queue__time_is_up(app: Celery, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(position, "BUDGET", -1.0)
     send(app, 10)
     assert find(app, "nosuch").unread == {app.conf.task_default_queue: 10}
+    assert find(app, "nosuch", deep=True).unread == {}
+
+
+def test_reserved__many_are_read_with_deep_and_the_rest_is_counted_without(
+    app: Celery, server: servers.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hash of more than a few hundred entries comes in slices, in no order."""
+    monkeypatch.setattr(position, "MOST_FETCHED", 100)
+    entries = {f"tag-{n}": json.dumps([{"headers": {"id": f"id-{n}"}, "properties": {}}]) for n in range(2000)}
+    with server.client() as client:
+        client.hset("unacked", mapping=entries)
+    ids = [f"id-{n}" for n in range(0, 2000, 5)]
+    assert {each.place for each in find(app, *ids, deep=True).traces.values()} == {"reserved"}
+    assert find(app, *ids, deep=True).traces.keys() == set(ids)
+    found = find(app, "nosuch")
+    assert 0 < found.unread["unacked"] <= 1900
     assert find(app, "nosuch", deep=True).unread == {}
 
 

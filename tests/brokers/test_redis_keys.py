@@ -25,6 +25,7 @@ from tasktools.publishing.batch import Publisher, enqueue_many
 from tasktools.publishing.checkpoint import Progress, Run
 from tasktools.queues import position
 from tasktools.queues.by_task import by_task
+from tasktools.queues.consumers import Readers
 from tasktools.queues.look import look
 from tasktools.queues.peek import peek
 from tasktools.queues.rates import Sampler
@@ -186,7 +187,7 @@ def test_look__finds_what_waits_and_what_is_taken(place: Place, made: Celery) ->
     with made.connection_for_read() as connection:
         channel = connection.default_channel
         assert channel.basic_get("celery") is not None
-        found = {each.name: each for each in look(made, connection, {}).queues}
+        found = {each.name: each for each in look(made, connection, Readers(silent=0)).queues}
         by_name = Keys(channel)
         assert [each.task for each in peek(by_name, "moved", 10)] == ["shop.add"] * 2
         *_, counted = by_task(by_name, "moved")

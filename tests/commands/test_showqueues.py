@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from celery.signals import before_task_publish
 from django.core.management import call_command
-from kombu import Queue
+from kombu import Connection, Queue
 
 from tasktools.brokers import broker_of
 from tasktools.brokers.keys import Keys
@@ -141,6 +141,42 @@ def test_showqueues__what_is_taken_and_what_is_held(
     assert 0 <= found["oldest_taken"] < 60
 
 
+def test_showqueues__each_step_has_the_whole_time(
+    keys: Keys, queue: str, run_command: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker that is healthy answers each question in time, however many there are."""
+    monkeypatch.setattr("tasktools.queues.unacked.SLICE", 1)
+    calls: list[str] = []
+    reach = queue_reading.reach
+
+    def counted(*call: Any) -> Any:
+        began = len(commands)
+        found = reach(*call)
+        calls.extend([",".join(commands[began:])])
+        return found
+
+    commands: list[str] = []
+    execute = keys.client.execute_command
+
+    def seen(client: Any, name: str, *args: Any, **options: Any) -> Any:
+        commands.append(name)
+        return execute.__func__(client, name, *args, **options)
+
+    monkeypatch.setattr(queue_reading, "reach", counted)
+    monkeypatch.setattr(type(keys.client), "execute_command", seen)
+    taken, index = (keys.full(name) for name in (keys.channel.unacked_key, keys.channel.unacked_index_key))
+    tags = [f"{queue}-{place}" for place in range(3)]
+    keys.client.zadd(index, dict.fromkeys(tags, time.time()))
+    keys.client.hset(taken, mapping=dict.fromkeys(tags, json.dumps([{"headers": {}}, "", queue])))
+    try:
+        assert shown(run_command("showqueues", queue, as_json=True), queue)["unacked"] == 3
+    finally:
+        keys.client.zrem(index, *tags)
+        keys.client.hdel(taken, *tags)
+    assert sum("HMGET" in each for each in calls) >= 3
+    assert max(each.count("HMGET") for each in calls) == 1
+
+
 def test_showqueues__the_age_of_the_oldest(send: Any, queue: str, run_command: Run) -> None:
     now = time.time()
     send(1, timestamp=int(now) - 90)
@@ -176,12 +212,29 @@ def test_peek__as_text(send: Any, queue: str, run_command: Run) -> None:
     assert line.split()[-7:] == ["2", "h", "1", "min", "2", "0", task_id]
 
 
+def test_by_task__a_task_named_null_is_not_a_message_of_another_kind(
+    send: Any, queue: str, app: Any, keys: Keys, run_command: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app.send_task("null", queue=queue)
+    app.send_task("null", queue=queue)
+    send(1)
+    keys.client.lpush(keys.full(queue), b"no message")
+    found = shown(run_command("showqueues", queue, by_task=True, as_json=True), queue)
+    assert sorted(map(str, found["tasks"])) == sorted(
+        map(str, [{"task": "null", "count": 2}, {"task": TASK, "count": 1}, {"task": None, "count": 1}])
+    )
+    monkeypatch.setattr("tasktools.queues.by_task.MOST_NAMES", 1)
+    lines = run_command("showqueues", queue, by_task=True).out.splitlines()
+    assert lines[-1].split()[1:] == ["(others)", "2", "50.0%"]
+
+
 def test_by_task__counts_over_all_priorities(send: Any, queue: str, app: Any, run_command: Run) -> None:
     send(1)
     send(2, priority=9)
     app.send_task("another.task", queue=queue)
     found = shown(run_command("showqueues", queue, by_task=True, as_json=True), queue)
-    assert (found["tasks"], found["unread"]) == ({TASK: 2, "another.task": 1}, 0)
+    assert found["tasks"] == [{"task": TASK, "count": 2}, {"task": "another.task", "count": 1}]
+    assert (found["others"], found["unread"]) == (0, 0)
     text = run_command("showqueues", queue, by_task=True).out
     assert [line.split()[1:] for line in text.splitlines()] == [
         ["TASK", "WAITING", "SHARE"],
@@ -345,7 +398,7 @@ def test_hostile_text__is_shown_harmlessly(queue: str, app: Any, keys: Keys, run
         assert (active(done.out), forged(done.out), len(done.out.splitlines())) == ([], [], 2)
         assert max(map(len, done.out.splitlines())) < 600
     found = shown(run_command("showqueues", queue, peek="5", by_task=True, as_json=True), queue)
-    assert found["tasks"] == {ENCODABLE: 1}
+    assert found["tasks"] == [{"task": ENCODABLE, "count": 1}]
     assert found["messages"][0]["id"] == ENCODABLE
 
 
@@ -378,16 +431,49 @@ def test_watch__shows_it_again(
         assert [block.splitlines()[1].split()[1] for block in out.getvalue().split("\n\n")] == ["1", "2"]
 
 
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_watch__that_queues_may_be_missing_is_said_once_or_stands_on_the_page(
+    run_command: Run, monkeypatch: pytest.MonkeyPatch, is_terminal: bool
+) -> None:
+    monkeypatch.setattr("tasktools.queues.found.MOST_SCANS", 0)
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            raise Stop
+
+    pages: list[list[str]] = []
+
+    def page(command: Any, watched: Any, seen: Any, console: Any) -> str:
+        pages.append(list(watched.notes(seen)))
+        return ""
+
+    monkeypatch.setattr("tasktools.management.watching.pause", sleep)
+    monkeypatch.setattr("tasktools.management.watching._page", page)
+    out, err = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(out, "isatty", lambda: is_terminal, raising=False)
+    with pytest.raises(Stop):
+        call_command("showqueues", watch=True, stdout=out, stderr=err)
+    assert err.getvalue().count("There may be more queues") == (0 if is_terminal else 1)
+    assert [len(each) for each in pages] == ([1, 1, 1] if is_terminal else [])
+
+
 def test_watch__a_broker_that_is_away_for_a_while(
     send: Any, queue: str, run_command: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     send(1)
     looks: list[int] = []
+    lost: list[Any] = []
+    released: list[Any] = []
+    release = Connection.release
+    monkeypatch.setattr(Connection, "release", lambda self: (released.append(self), release(self)))
     look = queue_reading.Reading.look
 
     def look_or_fail(reading: Any) -> Any:
         looks.append(1)
         if len(looks) == 2:
+            lost.append(reading.connection)
             raise Unreachable("The broker does not answer.")
         return look(reading)
 
@@ -402,6 +488,7 @@ def test_watch__a_broker_that_is_away_for_a_while(
         call_command("showqueues", queue, watch=True, as_json=True, stdout=out, stderr=err)
     assert [json.loads(line)["queues"][0]["ready"] for line in out.getvalue().splitlines()] == [1, 1]
     assert json.loads(err.getvalue())["warning"] == "The broker does not answer."
+    assert any(each is lost[0] for each in released)
 
 
 def test_watch__a_broker_that_does_not_answer_the_first_time(elsewhere: Any, typed: Run) -> None:

@@ -9,6 +9,11 @@ from tasktools.queues import depth
 from tasktools.queues.depth import Depth
 
 
+class ChannelError(Exception):
+    def __init__(self, reply_code: int) -> None:
+        self.reply_code = reply_code
+
+
 class Channel:
     """A channel of py-amqp: two queues exist. The error for another closes the channel."""
 
@@ -27,7 +32,7 @@ class Channel:
         assert self.is_open
         if queue not in ("mails", "celery"):
             self.is_open = False
-            raise LookupError
+            raise ChannelError({"locked": 405, "refused": 403}.get(queue, 404))
         return SimpleNamespace(message_count=3, consumer_count=2)
 
 
@@ -35,7 +40,7 @@ def opened(kind: str, name: str = "") -> Any:
     Channel.opened = []
     transport = SimpleNamespace(driver_type=kind, driver_name=name)
     return SimpleNamespace(
-        transport=transport, channel=Channel, channel_errors=(LookupError,), default_channel="default"
+        transport=transport, channel=Channel, channel_errors=(ChannelError,), default_channel="default"
     )
 
 
@@ -45,6 +50,14 @@ def test_read__rabbitmq_in_one_channel_and_a_new_one_after_an_error() -> None:
     there = Depth(waiting=3, consumers=2, exists=True)
     assert depths == {"any": Depth(waiting=0, consumers=0, exists=False), "celery": there, "mails": there}
     assert len(Channel.opened) == 2
+
+
+def test_read__a_queue_of_rabbitmq_that_may_not_be_read_is_unknown() -> None:
+    depths: dict[str, Depth] = {}
+    depth.read(opened("amqp", "py-amqp"), ["celery", "locked", "mails", "refused"], depths)
+    assert depths["locked"] == Depth(exists=True)
+    assert depths["refused"] == Depth()
+    assert depths["mails"].waiting == 3
 
 
 def test_read__redis_in_one_round_trip(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,27 @@ BINDINGS = (
 )
 
 
+class Pipeline:
+    def __init__(self, lists: dict[bytes, bytes]) -> None:
+        self.all = lists
+        self.answers: list[Any] = []
+
+    def __enter__(self) -> Pipeline:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def lindex(self, key: str, place: int) -> None:
+        assert place == -1
+        found = self.all.get(key.encode())
+        self.answers.append(redis.exceptions.ResponseError("WRONGTYPE") if found == b"gone" else found)
+
+    def execute(self, *, raise_on_error: bool) -> list[Any]:
+        assert not raise_on_error
+        return self.answers
+
+
 class Keys:
     """The keys of a Redis with these lists."""
 
@@ -40,12 +61,9 @@ class Keys:
         names = [*self.all]
         return cursor + 1 if cursor + 1 < len(names) else 0, names[cursor : cursor + 1]
 
-    def lindex(self, key: str, place: int) -> bytes | None:
-        assert place == -1
-        found = self.all.get(key.encode())
-        if found == b"gone":
-            raise redis.exceptions.ResponseError("WRONGTYPE")
-        return found
+    def pipeline(self, *, transaction: bool) -> Pipeline:
+        assert not transaction
+        return Pipeline(self.all)
 
 
 def app(*names: str) -> Any:
@@ -85,6 +103,17 @@ def test_find__in_part_of_a_large_database(monkeypatch: pytest.MonkeyPatch) -> N
     found = find(app(), keys)
     assert (found.stray, found.is_complete) == ({"one"}, False)
     assert find(app(), keys, deep=True).stray == {"one", "two"}
+
+
+def test_find__many_lists_of_another_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasktools.queues.found.MOST_LISTS", 2)
+    keys: Any = Keys({b"celery": MESSAGE, b"one": b"{}", b"two": MESSAGE, b"three": MESSAGE})
+    found = find(app("celery"), keys)
+    assert (found.stray, found.is_complete) == ({"two"}, False)
+    found = find(app("celery"), keys, deep=True)
+    assert (found.stray, found.is_complete) == ({"two", "three"}, True)
+    del keys.all[b"three"]
+    assert find(app("celery"), keys).is_complete is True
 
 
 def test_find__a_user_who_may_not_scan(monkeypatch: pytest.MonkeyPatch) -> None:
