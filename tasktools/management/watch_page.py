@@ -162,17 +162,6 @@ def _node(node: Node) -> str:
     return f"{beginning(node.name, 40)}{active}{'' if node.sends or not node.silent else ' (no events)'}"
 
 
-def _columns(width: int, longest: int) -> tuple[list[int], int, int]:
-    """Return which of _NUMBERS a terminal has room for, and the widths of the names and of the chart, 0 if it has none."""
-    numbers = [place for place, (title, _) in enumerate(_NUMBERS) if width >= _WIDE or title != _SPARE]
-    while (left := width - sum(_NUMBERS[place][1] + 1 for place in numbers) - 1) < _CHART and numbers:
-        numbers.pop()
-    if left < 2 * _CHART:
-        return numbers, max(1, left), 0
-    name = max(_CHART, min(left - _CHART, longest))
-    return numbers, name, min(HISTORY, left - name)
-
-
 def _columns(width: int, longest: int, *, has_spare: bool) -> tuple[list[int], int, int]:
     """Return which of _NUMBERS a terminal has room for, and the widths of the names and of the chart, 0 if it has none."""
     numbers = [place for place, (title, _) in enumerate(_NUMBERS) if has_spare or title != _SPARE]
