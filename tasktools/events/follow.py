@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,9 @@ LIMIT = 2.5
 #: After so many seconds without an event the broker is asked whether it is still there: a frozen one ends no connection.
 SILENCE = 5.0
 
+#: The least time between two tries to connect, in seconds.
+REST = 1.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class Connected:
@@ -39,7 +42,14 @@ class Lost:
     why: str
 
 
-Step = Connected | Lost | list[dict[str, Any]]
+@dataclass(frozen=True, kw_only=True)
+class Unreadable:
+    """An event cannot be read, the first one of this kind. Others arrive all the same."""
+
+    why: str
+
+
+Step = Connected | Lost | Unreadable | list[dict[str, Any]]
 
 
 def follow(app: Celery, pause: float) -> Iterator[Step]:
@@ -50,9 +60,10 @@ def follow(app: Celery, pause: float) -> Iterator[Step]:
 
     Raises Unreachable, but only if the broker does not answer at first.
     """
-    broker, again = broker_of(app), False
+    broker, again, faults = broker_of(app), False, _Faults()
     broker.prepare()
     while True:
+        began = time.monotonic()
         try:
             connection = connect(broker, LIMIT)
         except Unreachable as error:
@@ -62,8 +73,9 @@ def follow(app: Celery, pause: float) -> Iterator[Step]:
             yield Lost(why=error.sentence)
             continue
         try:
-            for step in read(app, connection, pause):
+            for step in read(app, connection, pause, faults.note):
                 yield Connected(again=again) if step is None else step
+                yield from faults.news()
                 again = True
         except Unreachable as error:
             yield Lost(why=error.sentence)
@@ -72,10 +84,34 @@ def follow(app: Celery, pause: float) -> Iterator[Step]:
         finally:
             with contextlib.suppress(Exception):  # it is broken, perhaps
                 connection.collect()
+        if time.monotonic() - began < REST:
+            yield from _rest(pause)
 
 
-def read(app: Celery, connection: Any, pause: float) -> Iterator[list[dict[str, Any]] | None]:
-    """Yield None when events arrive, and then the events."""
+class _Faults:
+    """The events that cannot be read: one of them is worth a word."""
+
+    def __init__(self) -> None:
+        self._first: Exception | None = None
+        self._is_told = False
+
+    def note(self, message: object, error: Exception) -> None:
+        self._first = self._first or error
+
+    def news(self) -> Iterator[Unreadable]:
+        if self._first is not None and not self._is_told:
+            self._is_told = True
+            yield Unreadable(why=reason(self._first))
+
+
+def _pass_over(message: object, error: Exception) -> None:
+    """Do nothing about an event that cannot be read."""
+
+
+def read(
+    app: Celery, connection: Any, pause: float, on_fault: Callable[[object, Exception], None] = _pass_over
+) -> Iterator[list[dict[str, Any]] | None]:
+    """Yield None when events arrive, and then the events. `on_fault` gets each message that cannot be read, with the error."""
     arrived: list[dict[str, Any]] = []
 
     def take(body: Any, message: object) -> None:
@@ -84,7 +120,8 @@ def read(app: Celery, connection: Any, pause: float) -> Iterator[list[dict[str, 
 
     receiver = app.events.Receiver(connection, app=app)
     heard = time.monotonic()
-    with Consumer(receiver.channel, [receiver.queue], callbacks=[take], no_ack=True, accept=receiver.accept):
+    options = {"no_ack": True, "accept": receiver.accept, "on_decode_error": on_fault}
+    with Consumer(receiver.channel, [receiver.queue], callbacks=[take], **options):
         receiver.wakeup_workers(channel=receiver.channel)
         yield None
         while True:
@@ -109,7 +146,7 @@ def _drain(connection: Any, pause: float) -> None:
 
 def _rest(pause: float) -> Iterator[list[dict[str, Any]]]:
     """Wait before the next try, and let the caller do what it does meanwhile."""
-    until = time.monotonic() + 1.0
+    until = time.monotonic() + REST
     while time.monotonic() < until:
         time.sleep(pause)
         yield []

@@ -35,6 +35,7 @@ class Switch:
     def __init__(self, app: Celery) -> None:
         self.app = app
         self._name = uuid.uuid4().hex
+        self._lock = threading.Lock()  # the thread that hears the answers adds to what the main thread reads
         #: The workers that sent none before.
         self.turned_on: set[str] = set()
         self._news: SimpleQueue[str] = SimpleQueue()
@@ -50,7 +51,8 @@ class Switch:
         found = taken_over(event, self._name)
         if found is not None:
             leaver, workers = found
-            self.turned_on |= workers
+            with self._lock:
+                self.turned_on |= workers
             _in_thread(stay, self.app, leaver)
 
     def news(self) -> list[str]:
@@ -63,9 +65,11 @@ class Switch:
 
     def turn_off(self) -> None:
         """Turn off what was turned on, unless another watcher stays. A broker that has gone is no error."""
-        if self.turned_on:
+        with self._lock:
+            names = list(self.turned_on)
+        if names:
             with contextlib.suppress(TimedOut):
-                within_thread(LIMIT, self._turn_off, sorted(self.turned_on))
+                within_thread(LIMIT, self._turn_off, sorted(names))
 
     def _turn_off(self, names: Sequence[str]) -> None:
         with _forgiven():
@@ -81,7 +85,8 @@ class Switch:
         for name, answer in body.items() if isinstance(body, Mapping) else ():
             self.answers += 1
             if isinstance(answer, Mapping) and answer.get("ok") == _ENABLED:
-                self.turned_on.add(name)
+                with self._lock:
+                    self.turned_on.add(name)
                 self._news.put(str(name))
 
 

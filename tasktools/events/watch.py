@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from tasktools.brokers import broker_of
 from tasktools.events.attempts import Attempt, Attempts
-from tasktools.events.follow import Connected, Lost, follow
+from tasktools.events.follow import Connected, Lost, Unreadable, follow
 from tasktools.events.nodes import Node, Nodes
 from tasktools.events.switch import Switch
 from tasktools.exceptions import TasktoolsError
@@ -69,6 +69,9 @@ class Watch:
                 yield from self._connected(step)
             elif isinstance(step, Lost):
                 yield from self._disconnected(step)
+            elif isinstance(step, Unreadable):
+                text = f"An event cannot be read, so its task may not be shown: {step.why}. More of them are passed over."
+                yield Notice(text=text, is_trouble=True)
             else:
                 yield self._ended(step)
                 yield from self._notices()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from celery import Celery
 
 from tasktools.events import follow as following
 from tasktools.events import handing_on
-from tasktools.events.follow import Connected, Lost, Step, follow
+from tasktools.events.follow import Connected, Lost, Step, Unreadable, follow
 from tasktools.exceptions import Unreachable
 from tests.support import refusing_port
 
@@ -42,12 +43,44 @@ def test_follow__a_silent_broker_is_lost_and_tried_again(shop: Any, monkeypatch:
 
     monkeypatch.setattr(following, "SILENCE", 0.0)
     monkeypatch.setattr(following, "check_broker", silent)
+    monkeypatch.setattr(following, "REST", 0.05)
     steps = follow(shop, 0.01)
-    assert [next(steps) for _ in range(3)] == [
+    assert list(islice((step for step in steps if step), 3)) == [
         Connected(again=False),
         Lost(why="It does not answer."),
         Connected(again=True),
     ]
+
+
+def test_follow__what_cannot_be_read_is_passed_over_and_said_once(shop: Any) -> None:
+    """What came with it is not lost, and the connection stays."""
+    steps = follow(shop, 0.02)
+    assert next(steps) == Connected(again=False)
+    with shop.connection_for_write() as connection:
+        producer = connection.Producer(serializer="pickle")
+        for _ in range(3):
+            producer.publish({"type": "task-sent"}, exchange="celeryev", routing_key="task.sent", serializer="pickle")
+    publish(shop, "task-started", uuid="id")
+    seen: list[Step] = []
+    for step in steps:
+        seen += [step] if step else []
+        if any(isinstance(each, list) for each in seen):
+            break
+    seen += [step for step in islice(steps, 5) if step]
+    faults = [step for step in seen if isinstance(step, Unreadable)]
+    assert len(faults) == 1
+    assert "pickle" in faults[0].why
+    assert not any(isinstance(step, (Lost, Connected)) for step in seen)
+
+
+def test_follow__rests_between_two_tries(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> None:
+        raise ConnectionResetError("reset by peer")
+
+    monkeypatch.setattr(following, "REST", 0.1)
+    monkeypatch.setattr(following, "_drain", broken)
+    steps = follow(shop, 0.03)
+    assert [type(next(steps)) for _ in range(4)] == [Connected, Lost, list, list]
 
 
 def test_follow__a_broken_connection_is_lost(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:

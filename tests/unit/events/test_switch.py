@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -39,6 +40,28 @@ def test_switch__is_left_to_another_watcher_that_stays(
     monkeypatch.setattr(made, "_tell", lambda *words: said.append(words))
     made.turn_off()
     assert said == told
+
+
+def test_switch__answers_may_come_while_it_is_turned_off(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They come in another thread, as many as there are workers."""
+
+    class Growing(set[str]):
+        """Says whether it is read or changed without the lock."""
+
+        def __iter__(self) -> Iterator[str]:
+            assert made._lock.locked()
+            return super().__iter__()
+
+        def add(self, name: str) -> None:
+            assert made._lock.locked()
+            super().add(name)
+
+    made, said = Switch(shop), []
+    made.turned_on = Growing(["b"])
+    monkeypatch.setattr(made, "_turn_off", said.append)
+    made._answered({"a": answer("worker")})
+    made.turn_off()
+    assert said == [["a", "b"]]
 
 
 def test_switch__tells_nobody_if_nobody_was_turned_on(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tasktools.events import watch
 from tasktools.events.attempts import Attempt
-from tasktools.events.follow import Connected, Lost, Step
+from tasktools.events.follow import Connected, Lost, Step, Unreadable
 from tasktools.events.handing_on import LEAVES, STAYS, taken_over
 from tasktools.events.watch import AGAIN, Notice, Watch
 from tasktools.exceptions import Unreachable
@@ -95,6 +95,13 @@ def test_watch__says_once_that_the_connection_is_lost(made: Made) -> None:
         "It refuses. Trying again.",
     ]
     assert switch.told == [None, None]
+
+
+def test_watch__says_that_an_event_cannot_be_read(made: Made) -> None:
+    found, _ = made(Connected(again=False), Unreadable(why="pickle is not allowed"), [])
+    said = [step for step in found if isinstance(step, Notice)][1]
+    assert said.is_trouble
+    assert said.text.startswith("An event cannot be read, so its task may not be shown: pickle is not allowed.")
 
 
 def test_watch__tells_workers_again_and_new_ones_at_once(made: Made) -> None:
