@@ -85,7 +85,7 @@ def ask(
 
 @contextlib.contextmanager
 def leaving(connection: Any) -> Iterator[None]:
-    """Release the connection at the end. A server that has fallen silent says no goodbye, and py-amqp waits for it without limit."""
+    """Release the connection at the end, in time: py-amqp waits without limit for the goodbye of a server that is silent."""
     try:
         yield
     finally:

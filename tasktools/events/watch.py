@@ -70,7 +70,9 @@ class Watch:
             elif isinstance(step, Lost):
                 yield from self._disconnected(step)
             elif isinstance(step, Unreadable):
-                text = f"An event cannot be read, so its task may not be shown: {step.why}. More of them are passed over."
+                text = (
+                    f"An event cannot be read, so its task may not be shown: {step.why}. More of them are passed over."
+                )
                 yield Notice(text=text, is_trouble=True)
             else:
                 yield self._ended(step)
