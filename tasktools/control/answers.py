@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -14,7 +15,7 @@ from kombu.exceptions import ContentDisallowed, DecodeError
 
 from tasktools.brokers import broker_of
 from tasktools.brokers.reach import connect, reach
-from tasktools.brokers.timeouts import TimedOut, within_thread
+from tasktools.brokers.timeouts import within_thread
 from tasktools.celery_compat import MAILBOX
 from tasktools.control import broadcast
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 LIMIT = 1.0
 
 #: Nobody is waited for when no reply has come for so many seconds, and for so many times what the latest reply has taken: where
-#: the machines are busy, replies come late.
+#: the machines are busy, replies come late. Who gives more time than LIMIT waits for all that listen, if the broker knows them.
 QUIET, TIMES = 0.25, 3.0
 
 #: How long the broker itself may take to connect, and to do the rest beyond the limit, in seconds.
@@ -70,18 +71,26 @@ def ask(
     """Ask the workers, or those named by `destination`, for all `commands` (each with its arguments) in one round.
 
     It ends as soon as everybody who listens has answered, and after `limit` seconds at the latest. Only Redis and Valkey know
-    how many listen: elsewhere it ends when the replies cease.
+    how many listen: elsewhere, and with a limit of LIMIT at the most, it also ends when the replies cease.
 
     Raises Unreachable when the broker does not answer.
     """
     broker = broker_of(app)
     broker.prepare()
     connection = connect(broker, CONNECTING)
-    asked = _Round(MAILBOX.of(app.control)(connection), commands, destination)
-    answers = reach(broker.name, limit + BEYOND, asked.run, limit)
-    with contextlib.suppress(TimedOut):  # whoever has fallen silent says no goodbye
-        within_thread(_RELEASE, connection.release)
-    return answers
+    with leaving(connection):
+        asked = _Round(MAILBOX.of(app.control)(connection), commands, destination)
+        return reach(broker.name, limit + BEYOND, asked.run, limit)
+
+
+@contextlib.contextmanager
+def leaving(connection: Any) -> Iterator[None]:
+    """Release the connection at the end, in time: py-amqp waits without limit for the goodbye of a server that is silent."""
+    try:
+        yield
+    finally:
+        with contextlib.suppress(Exception):
+            within_thread(_RELEASE, connection.release)
 
 
 @dataclass
@@ -102,7 +111,8 @@ class _Round:
         sent = broadcast.send(self.mailbox, tickets, self.commands, self.destination, limit)
         queue = self.mailbox.reply_queue(channel)
         try:
-            self._collect(queue, tickets, self._expected(sent.listening), limit)
+            patience = math.inf if sent.listening is not None and limit > LIMIT else QUIET
+            self._collect(queue, tickets, self._expected(sent.listening), limit, patience)
         finally:
             channel.after_reply_message_received(queue.name)
         return self._answers(sent)
@@ -112,8 +122,10 @@ class _Round:
             return listening
         return len(self.destination) if listening is None else min(listening, len(self.destination))
 
-    def _collect(self, queue: Any, tickets: Mapping[str, str], expected: int | None, limit: float) -> None:
-        """Take replies until everybody has answered everything, or nobody answers any more.
+    def _collect(
+        self, queue: Any, tickets: Mapping[str, str], expected: int | None, limit: float, patience: float
+    ) -> None:
+        """Take replies until everybody has answered everything, or nobody has answered for `patience` seconds.
 
         The queue is polled: kombu's consumer on Redis waits up to a second for its last read before it can be closed.
         """
@@ -124,7 +136,7 @@ class _Round:
             if message is not None:
                 latest = now
                 self._take(message, tickets)
-            elif now - begun >= limit or (self.replies and now - latest >= max(QUIET, TIMES * (latest - begun))):
+            elif now - begun >= limit or (self.replies and now - latest >= max(patience, TIMES * (latest - begun))):
                 return
             else:
                 time.sleep(_PAUSE)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasktools.brokers import broker_of
 from tasktools.brokers.reach import connect, reach
-from tasktools.control.answers import BEYOND, CONNECTING, Answers
+from tasktools.control.answers import BEYOND, CONNECTING, Answers, leaving
 from tasktools.control.names import worker_of
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ def of_redis(silent: int, absent: frozenset[str], named: frozenset[str]) -> Pres
 
 def _look(app: Celery, call: Any) -> Any:
     broker = broker_of(app)
-    with connect(broker, CONNECTING) as connection:
+    connection = connect(broker, CONNECTING)
+    with leaving(connection):
         return reach(broker.name, BEYOND, call, connection)
 
 

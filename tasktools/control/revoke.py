@@ -18,6 +18,8 @@ class Confirmed:
 
     #: The names of those that have taken note.
     workers: list[str]
+    #: Those of them that run such a task and cannot end it, because their pool cannot.
+    unable: list[str] = field(default_factory=list)
     #: The error of each that has not.
     failed: Mapping[str, str] = field(default_factory=dict)
     #: How many listen and have not answered; None if the broker does not say.
@@ -27,8 +29,15 @@ class Confirmed:
 def revoke(
     app: Celery, task_ids: Sequence[str], *, terminate: bool = False, signal: str = "SIGTERM", limit: float = LIMIT
 ) -> Confirmed:
-    """Have all workers discard these tasks, and with `terminate` end those that run. Raises Unreachable."""
+    """Have all workers discard these tasks, and with `terminate` end those that run. Raises Unreachable.
+
+    A worker notes the ids first, and tells its pool to end what runs after that: if the pool cannot (threads, solo), the
+    worker answers with NotImplementedError and has taken note all the same.
+    """
     more = {"terminate": True, "signal": signal} if terminate else {}
     answers = ask(app, {"revoke": {"task_id": list(task_ids), **more}}, limit)
-    failed = {name: said["revoke"] for name, said in sorted(answers.failed.items()) if "revoke" in said}
-    return Confirmed(workers=sorted(answers.of("revoke")), failed=failed, silent=answers.silent)
+    errors = {name: said["revoke"] for name, said in sorted(answers.failed.items()) if "revoke" in said}
+    unable = [name for name, why in errors.items() if terminate and why.startswith("NotImplementedError")]
+    failed = {name: why for name, why in errors.items() if name not in unable}
+    workers = sorted({*answers.of("revoke"), *unable})
+    return Confirmed(workers=workers, unable=unable, failed=failed, silent=answers.silent)

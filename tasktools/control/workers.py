@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from tasktools.control.answers import LIMIT, Answers, ask
 from tasktools.control.comparison import Difference, difference, task_names
 from tasktools.control.names import ADDED
+from tasktools.control.numbers import moment, number, whole
 from tasktools.control.presence import Presence, presence
 
 if TYPE_CHECKING:
@@ -31,10 +32,11 @@ COMMANDS: Mapping[str, Mapping[str, Any]] = {
     "stats": {},
     "active_queues": {},
     "active": {"safe": True},  # its arguments as text, as the sender has shortened it
-    "reserved": {},
-    "scheduled": {},
     "registered": {},
 }
+
+#: What only those are asked for that do not give the numbers with their stats: the lists may have thousands of tasks.
+LISTS: Mapping[str, Mapping[str, Any]] = {"reserved": {}, "scheduled": {}}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,8 +112,9 @@ def look(app: Celery, here: Mapping[str, str] | None, limit: float = LIMIT) -> L
     Raises Unreachable when the broker does not answer.
     """
     answers = ask(app, COMMANDS, limit)
+    said = _with_lists(app, answers, limit)
     now = datetime.now(timezone.utc)
-    found = [_online(name, answers, here, now) for name in answers.workers]
+    found = [_online(name, said.get(name, {}), here, now) for name in answers.workers]
     taken = [queue for worker in found for queue in worker.queues or ()]
     other = presence(app, answers, taken)
     found += [Worker(name=name, state=SILENT) for name in other.silent]
@@ -124,29 +127,38 @@ def _looked(found: Sequence[Worker], other: Presence) -> Look:
     return Look(workers=ordered, more_silent=other.unnamed, more_consumers=other.consumers)
 
 
-def _online(name: str, answers: Answers, here: Mapping[str, str] | None, now: datetime) -> Worker:
-    said = answers.said.get(name, {})
+def _with_lists(app: Celery, answers: Answers, limit: float) -> Mapping[str, Mapping[str, Any]]:
+    """Return by its name what each worker has said, with the lists of those that do not count."""
+    stats = answers.of("stats", dict)
+    without = [name for name, said in stats.items() if not _mapping(said.get(ADDED)).keys() >= LISTS.keys()]
+    if not without:
+        return answers.said
+    more = ask(app, LISTS, limit, without).said
+    return {name: {**said, **more.get(name, {})} for name, said in answers.said.items()}
+
+
+def _online(name: str, said: Mapping[str, Any], here: Mapping[str, str] | None, now: datetime) -> Worker:
     stats = _mapping(said.get("stats"))
     pool, usage, added = (_mapping(stats.get(key)) for key in ("pool", "rusage", ADDED))
     queues = _queues(said.get("active_queues"))
     tasks = None if "active" not in said else list(_running(said["active"], now))
     found = None if here is None else _difference(said.get("registered"), queues, here)
-    peak, uptime = _number(usage.get("maxrss")), _number(stats.get("uptime"))
+    peak, uptime = number(usage.get("maxrss")), number(stats.get("uptime"))
     total = stats.get("total")
     return Worker(
         name=name,
         state=ONLINE,
-        pid=_whole(stats.get("pid")),
+        pid=whole(stats.get("pid")),
         pool=_pool(pool.get("implementation")),
-        concurrency=_whole(pool.get("max-concurrency")),
+        concurrency=whole(pool.get("max-concurrency")),
         queues=queues,
         running=_length(said.get("active")),
-        reserved=_length(said.get("reserved")),
-        scheduled=_length(said.get("scheduled")),
-        processed=sum(_whole(each) or 0 for each in total.values()) if isinstance(total, Mapping) else None,
-        memory=_whole(added.get("memory")),
+        reserved=_count("reserved", said, added),
+        scheduled=_count("scheduled", said, added),
+        processed=sum(whole(each) or 0 for each in total.values()) if isinstance(total, Mapping) else None,
+        memory=whole(added.get("memory")),
         peak_memory=None if peak is None else int(peak * _UNIT),
-        up_since=None if uptime is None else now - timedelta(seconds=uptime),
+        up_since=None if uptime is None else moment(now.timestamp() - uptime),
         celery=_text(added.get("celery")),
         code=_text(added.get("code")),
         tasks=tasks,
@@ -162,8 +174,7 @@ def _difference(registered: Any, queues: list[str] | None, here: Mapping[str, st
 def _running(active: Any, now: datetime) -> Iterator[RunningTask]:
     for each in active if isinstance(active, list) else ():
         info = _mapping(each)
-        began = _number(info.get("time_start"))
-        since = _moment(began)
+        since = moment(number(info.get("time_start")))
         yield RunningTask(
             id=str(info.get("id")),
             name=str(info.get("name")),
@@ -193,27 +204,18 @@ def _pool(implementation: Any) -> str | None:
     return {"thread": "threads"}.get(name, name) if name != module else implementation
 
 
-def _moment(seconds: float | None) -> datetime | None:
-    try:
-        return None if seconds is None else datetime.fromtimestamp(seconds, timezone.utc)
-    except (OverflowError, ValueError, OSError):
-        return None
-
-
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _number(value: Any) -> float | None:
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
-
-
-def _whole(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _count(what: str, said: Mapping[str, Any], added: Mapping[str, Any]) -> int | None:
+    """Return how many tasks a worker has reserved, or holds for later: as it has counted them, or else as it has listed them."""
+    counted = whole(added.get(what))
+    return _length(said.get(what)) if counted is None else counted
 
 
 def _length(value: Any) -> int | None:

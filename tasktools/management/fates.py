@@ -8,9 +8,13 @@ from datetime import datetime, timedelta, timezone
 from celery.states import RETRY
 
 from tasktools import render
+from tasktools.arguments.names import shown
 from tasktools.beat.words import span
 from tasktools.results.locate import Located
 from tasktools.results.outcome import Outcome
+
+#: So many workers are named: the broker keeps the name of each that was killed.
+MOST_NAMES = 5
 
 #: Possible reasons why nothing is known of a task.
 NO_TRACE = (
@@ -81,10 +85,11 @@ def waiting_hint(outcome: Outcome, timeout: float | None, located: Located | Non
     """Return what to do about a task that is not finished; `timeout` is how long the command has waited for it."""
     again = f"manage.py taskresult {outcome.id} --wait"
     if outcome.place == "silent":
-        names = ", ".join(sorted(located.absent)) if located is not None else ""
+        absent = sorted(located.absent) if located is not None else []
+        more = f" and {len(absent) - MOST_NAMES:,} more" if len(absent) > MOST_NAMES else ""
         who = (
-            f"no answer from {names}"
-            if names
+            f"no answer from {', '.join(map(shown, absent[:MOST_NAMES]))}{more}"
+            if absent
             else f"{render.counted((located and located.silent) or 1, 'worker')} silent"
         )
         return f"{who}: a busy worker of the solo pool does not answer, nor does one that was killed; {again}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tasktools.arguments.names import shown
 from tasktools.control.revoke import Confirmed
-from tasktools.exceptions import ArgumentError, NoTrace, TasktoolsError, Unreachable
+from tasktools.exceptions import ArgumentError, NoTrace, TaskFailed, TasktoolsError, Unreachable
 from tasktools.render import counted
 from tasktools.results import revocable
 from tasktools.results.revocable import Target
@@ -41,6 +41,8 @@ class Document:
     #: The signal that ends those that run; None without --terminate.
     terminated_by: str | None
     confirmed_by: list[str]
+    #: Those of them whose pool cannot end what it runs.
+    cannot_terminate: list[str]
     failed: dict[str, str]
     #: How many workers listen and have not confirmed; None if the broker does not say.
     silent: int | None
@@ -66,11 +68,12 @@ def signal_of(typed: str | None, *, terminate: bool) -> str:
 def question(targets: Sequence[Target], name: str) -> str:
     """Return what is asked before tasks are ended."""
     running = [each for each in targets if each.place == revocable.RUNNING]
+    if not running:
+        return f"Revoke {counted(len(targets), 'task')}?"
     lines = [f"{_named(each)} on {shown(each.worker or '')}" for each in running[:3]]
     more = f" and {len(running) - 3} more" if len(running) > 3 else ""
     what = f"{counted(len(running), 'task')} that {'runs' if len(running) == 1 else 'run'}"
-    listing = f" ({', '.join(lines)}{more})" if lines else ""
-    return f"Revoke {counted(len(targets), 'task')}, and end {what}{listing} by {name}?"
+    return f"Revoke {counted(len(targets), 'task')}, and end {what} ({', '.join(lines)}{more}) with {name}?"
 
 
 def show(command: TasktoolsCommand, targets: Sequence[Target], confirmed: Confirmed, name: str | None) -> None:
@@ -81,6 +84,7 @@ def show(command: TasktoolsCommand, targets: Sequence[Target], confirmed: Confir
                 tasks=list(targets),
                 terminated_by=name,
                 confirmed_by=confirmed.workers,
+                cannot_terminate=confirmed.unable,
                 failed=dict(confirmed.failed),
                 silent=confirmed.silent,
             )
@@ -89,6 +93,7 @@ def show(command: TasktoolsCommand, targets: Sequence[Target], confirmed: Confir
         for each in targets:
             command.print_line(f"{_named(each)}: {_place(each, confirmed, name)}.")
     command.warn(*(_failure(worker, why) for worker, why in confirmed.failed.items()))
+    command.warn(*(_unable(worker) for worker in confirmed.unable))
     if confirmed.workers and not command.as_json:
         names = ", ".join(map(shown, confirmed.workers[:5]))
         more = f" and {len(confirmed.workers) - 5} more" if len(confirmed.workers) > 5 else ""
@@ -103,13 +108,18 @@ def show(command: TasktoolsCommand, targets: Sequence[Target], confirmed: Confir
 _LATER = "A worker that starts later knows of it only from one that runs then (mingle), or from its own --statedb."
 
 
-def require_done(targets: Sequence[Target], confirmed: Confirmed) -> None:
-    """Raise Unreachable if no worker has confirmed, and NoTrace if there is no trace of a task."""
+def require_done(targets: Sequence[Target], confirmed: Confirmed, *, terminate: bool) -> None:
+    """Raise Unreachable if no worker has confirmed, TaskFailed if what runs was not ended, NoTrace if there is no trace."""
     if not confirmed.workers:
         hint = (
             "start one with manage.py runworker and repeat this; what waits in a queue can be removed with purgequeue"
         )
         raise Unreachable("No worker has confirmed: nobody keeps these tasks from running.", hint=hint)
+    going = [each for each in targets if each.place == revocable.RUNNING and not _is_ended(each, confirmed)]
+    if terminate and (going or confirmed.unable):
+        what = f"{len(going):,} of {counted(len(targets), 'task')}" if going else "A task that has begun meanwhile"
+        goes = "go on" if len(going) > 1 else "goes on"
+        raise TaskFailed(f"{what} {goes}: no signal was sent.", hint="it can be ended with its worker")
     lost = [each.id for each in targets if each.place == revocable.NONE]
     if lost:
         more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
@@ -123,16 +133,22 @@ def _named(target: Target) -> str:
     return f"{target.id} ({shown(target.task)})" if target.task else target.id
 
 
+def _is_ended(target: Target, confirmed: Confirmed) -> bool:
+    return target.worker in confirmed.workers and target.worker not in confirmed.unable
+
+
 def _place(target: Target, confirmed: Confirmed, name: str | None) -> str:
     where, then = _PLACES[target.place]
     if target.place == revocable.RUNNING and name is not None:
-        is_ended = target.worker in confirmed.workers
-        then = f", which ends it by {name}" if is_ended else " and goes on"
+        then = f", which ends it with {name}" if _is_ended(target, confirmed) else " and goes on"
     words = {key: shown(str(value)) for key, value in asdict(target).items()}
     return f"{where}{then if confirmed.workers else ''}".format(**words)
 
 
 def _failure(worker: str, why: str) -> TasktoolsError:
-    is_pool = why.startswith("NotImplementedError")
-    hint = "its pool cannot end a task: only prefork, gevent and eventlet can" if is_pool else "its log says more"
-    return TasktoolsError(f"{shown(worker)} has not done it: {shown(why, 200)}.", hint=hint)
+    return TasktoolsError(f"{shown(worker)} has not done it: {shown(why, 200)}.", hint="its log says more")
+
+
+def _unable(worker: str) -> TasktoolsError:
+    hint = "only prefork, gevent and eventlet can"
+    return TasktoolsError(f"{shown(worker)} has taken note, but its pool cannot end a task that runs.", hint=hint)

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from celery.states import SUCCESS
-
 from tasktools import render
-from tasktools.exceptions import NotFinished, TaskFailed
+from tasktools.exceptions import TasktoolsError
 from tasktools.management.awaiting import Awaiting
 from tasktools.management.base import TasktoolsCommand
+from tasktools.management.result_output import find, verdict
+from tasktools.results.locate import Located
 from tasktools.results.tree import MOST, Node, Tree, tree_of
 from tasktools.results.wait import wait
 
@@ -23,13 +23,16 @@ if TYPE_CHECKING:
 #: Deeper levels are not indented any more.
 _DEEPEST = 20
 
+#: So many tasks beside the first one are named at the end.
+MOST_SENTENCES = 5
+
 
 def show_tree(
     command: TasktoolsCommand, app: Celery, ids: Sequence[str], timeout: float, interval: float, options: dict[str, Any]
 ) -> None:
     """Print the trees of these tasks; with --wait as soon as all tasks in them are finished, or time is up.
 
-    Raises TaskFailed, NotFinished, Unreachable.
+    Raises TaskFailed, Unreadable, NoTrace, NotFinished, Unreachable.
     """
     deadline = time.monotonic() + timeout if options["wait"] else 0.0
     tree, left = tree_of(app, ids), list(ids)
@@ -41,10 +44,11 @@ def show_tree(
             for outcome in wait(app, left, timeout=limit, interval=interval, on_look=watch):
                 watch.finished(outcome.id)
         tree = tree_of(app, ids)  # what has finished may have called others
+    located = _located(command, app, tree, options)
     for level, node in tree.lines():
         _show(command, level, node, options)
     _sum_up(command, tree, ids, options)
-    _judge(tree, timeout if options["wait"] else None)
+    _judge(command, located, timeout if options["wait"] else None, options)
 
 
 def _show(command: TasktoolsCommand, level: int, node: Node, options: dict[str, Any]) -> None:
@@ -54,6 +58,7 @@ def _show(command: TasktoolsCommand, level: int, node: Node, options: dict[str, 
             "state": node.outcome.state,
             "task": node.outcome.task,
             "worker": node.outcome.worker,
+            "place": node.outcome.place,
         }
         error = node.outcome and node.outcome.error and asdict(node.outcome.error)
         if error:
@@ -90,18 +95,21 @@ def _sum_up(command: TasktoolsCommand, tree: Tree, ids: Sequence[str], options: 
         command.note(f"There are more tasks than {MOST:,}, or more levels than are followed: the rest is not shown.")
 
 
-def _judge(tree: Tree, timeout: float | None) -> None:
-    """Return if all tasks of the tree are done."""
-    outcomes = tree.outcomes()
-    total = render.counted(len(outcomes), "task")
-    failed = [each for each in outcomes if each.finished and each.state != SUCCESS]
-    if failed:
-        hint = f"manage.py taskresult {failed[0].id} --traceback"
-        raise TaskFailed(
-            f"{len(failed):,} of {total} failed or {'was' if len(failed) == 1 else 'were'} revoked.", hint=hint
-        )
-    unfinished = [each for each in outcomes if not each.finished]
-    if unfinished:
-        after = f" after {timeout:g} s" if timeout is not None else ""
-        hint = f"manage.py taskresult {unfinished[0].id} says where it is"
-        raise NotFinished(f"{len(unfinished):,} of {total} not finished{after}.", hint=hint)
+def _located(command: TasktoolsCommand, app: Celery, tree: Tree, options: dict[str, Any]) -> Located:
+    """Find out where the unfinished tasks of the tree are; the nodes have these outcomes from then on."""
+    located = find(command, app, tree.outcomes(), options)
+    found = {each.id: each for each in located.outcomes}
+    for _, node in tree.lines():
+        if node.outcome is not None:
+            node.outcome = found[node.id]
+    return located
+
+
+def _judge(command: TasktoolsCommand, located: Located, timeout: float | None, options: dict[str, Any]) -> None:
+    """Return if all tasks of the tree are done; end as without --tree if not, but not with a sentence for each of thousands."""
+    try:
+        verdict(located.outcomes, options, timeout, knows=command.knows, located=located)
+    except TasktoolsError as error:
+        left = len(error.more) - MOST_SENTENCES
+        more = [*error.more[:MOST_SENTENCES], *([f"And {left:,} more."] if left > 0 else [])]
+        raise type(error)(error.sentence, hint=error.hint, more=more) from None

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.utils.dateparse import parse_datetime
 
 from tasktools.brokers import broker_of
 from tasktools.brokers.base import Trace
-from tasktools.brokers.reach import reach
 from tasktools.control import answers
+from tasktools.control.numbers import moment, number
 from tasktools.queues import position
 from tasktools.results import backend
 from tasktools.results.outcome import Outcome
@@ -78,7 +77,13 @@ def places(app: Celery, outcomes: Sequence[Outcome], *, deep: bool = False, limi
     ids = [outcome.id for outcome in unfinished]
     found = position.find(broker, ids, deep=deep) if broker.supports_find else position.Found()
     said = _ask(app, ids, limit)
-    claims, revoked = _claims(said), _revoked(said)
+    claims = _claims(said)
+    left = [each for each in ids if each not in claims or claims[each].place != "active"]
+    if left and said.workers:
+        more = _ask_more(app, left, limit, said.workers)
+        claims, revoked = _claims(said, more), _revoked(more)
+    else:
+        revoked = {}
     silent = said.silent if broker.supports_find else None
     nowhere = _nowhere(broker.supports_find, silent)
     placed = [
@@ -95,28 +100,33 @@ def listeners(app: Celery, queue: str) -> list[str]:
 
     Raises Unreachable when the broker does not answer.
     """
-    return reach(broker_of(app).name, backend.LOOK_LIMIT, _listeners, app, queue)
+    said = answers.ask(app, {"active_queues": {}}, limit=ANSWER_LIMIT).of("active_queues", list)
+    return sorted(name for name, queues in said.items() if any(_is_named(each, queue) for each in queues))
 
 
-def _listeners(app: Celery, queue: str) -> list[str]:
-    replies = app.control.inspect(timeout=ANSWER_LIMIT).active_queues() or {}
-    return sorted(worker for worker, queues in replies.items() if any(each.get("name") == queue for each in queues))
+def _is_named(taken: object, queue: str) -> bool:
+    return isinstance(taken, Mapping) and taken.get("name") == queue
 
 
 def _ask(app: Celery, task_ids: Sequence[str], limit: float) -> answers.Answers:
-    """Ask the workers in one round.
+    """Ask the workers which of these tasks they have."""
+    return answers.ask(app, {"query_task": {"ids": list(task_ids)}}, limit=limit)
+
+
+def _ask_more(app: Celery, task_ids: Sequence[str], limit: float, workers: Sequence[str]) -> answers.Answers:
+    """Ask these workers for all that they hold for later, and all that they know as revoked: that may be thousands of tasks.
 
     They also say what they hold for later if they are asked for a task by its id, but without the time, from Celery 5.7 on, and
-    not of a task that they have run and will run again.
+    not of a task that they have run and will run again. They are asked by the id once more: a task may begin meanwhile.
     """
     commands: dict[str, dict[str, Any]] = {"query_task": {"ids": list(task_ids)}, "scheduled": {}, "revoked": {}}
-    return answers.ask(app, commands, limit=limit)
+    return answers.ask(app, commands, limit=limit, destination=workers)
 
 
-def _claims(said: answers.Answers) -> dict[str, Claim]:
+def _claims(*rounds: answers.Answers) -> dict[str, Claim]:
     """Return by its id which worker has a task. Of two that have it, the one that runs it counts."""
     found: dict[str, Claim] = {}
-    for task_id, claim in [*_queried(said), *_scheduled(said)]:
+    for task_id, claim in (each for said in rounds for each in (*_queried(said), *_scheduled(said))):
         known = found.get(task_id)
         if known is None or _HELD.index(claim.place) < _HELD.index(known.place):
             found[task_id] = claim
@@ -132,7 +142,7 @@ def _queried(said: answers.Answers) -> Iterator[tuple[str, Claim]]:
                 info = entry[1] if isinstance(entry[1], dict) else {}
                 yield (
                     task_id,
-                    Claim(worker, entry[0], _text(info.get("name")), started=_seconds(info.get("time_start"))),
+                    Claim(worker, entry[0], _text(info.get("name")), started=number(info.get("time_start"))),
                 )
 
 
@@ -156,7 +166,6 @@ def _placed(
     trace = trace or Trace(place="")
     if revoked_at is not None and outcome.waits and (claim is None or claim.place != "active"):
         claim = Claim(revoked_at, "revoked", claim and claim.task)
-    started = None if claim is None or claim.place != "active" else claim.started
     return replace(
         outcome,
         place=(claim.place if claim else trace.place) or nowhere,
@@ -165,7 +174,7 @@ def _placed(
         eta=_time((claim and claim.eta) or trace.eta),
         queue=trace.queue,
         position=trace.position,
-        started=None if started is None else datetime.fromtimestamp(started, timezone.utc),
+        started=None if claim is None or claim.place != "active" else moment(claim.started),
     )
 
 
@@ -188,11 +197,6 @@ def _again(app: Celery, outcome: Outcome) -> Outcome:
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
-
-
-def _seconds(value: object) -> float | None:
-    is_time = isinstance(value, (int, float)) and math.isfinite(value) and 0 < value < 1e11
-    return value if is_time else None  # type: ignore[return-value]
 
 
 def _time(text: str | None) -> datetime | None:

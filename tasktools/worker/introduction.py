@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING, Any
 import celery
 from celery import bootsteps, signals
 from celery.worker import control
+from celery.worker.request import Request
+from celery.worker.state import active_requests, reserved_requests
 
 from tasktools.celery_compat import STATS
 from tasktools.control.names import ADDED, connection_name
 from tasktools.environment.code import code_digest
+from tasktools.worker.requests import snapshot
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -49,11 +52,21 @@ def _adding(stats: Callable[..., Any], said: dict[str, Any]) -> Callable[..., An
         with contextlib.suppress(Exception):  # whatever happens, Celery's own answer is sent
             pool = answer.get("pool") or {}
             children = pool.get("processes") or ()
-            answer = {**answer, ADDED: {**said, "memory": memory({os.getpid(), *children})}}
+            answer = {**answer, ADDED: {**said, "memory": memory({os.getpid(), *children}), **_counts(state)}}
         return answer
 
     with_more.__name__, with_more.__doc__ = "stats", stats.__doc__
     return with_more
+
+
+def _counts(state: Any) -> dict[str, int]:
+    """Return how many tasks Celery's commands `reserved` and `scheduled` would list; {} if it is not known."""
+    with contextlib.suppress(Exception):
+        waiting = {*snapshot(reserved_requests)} - {*snapshot(active_requests)}
+        later = (entry.entry.args[:1] for entry in state.consumer.timer.schedule.queue)
+        scheduled = sum(isinstance(argument, Request) for arguments in later for argument in arguments)
+        return {"reserved": len(waiting), "scheduled": scheduled}
+    return {}
 
 
 def memory(processes: Iterable[int]) -> int | None:

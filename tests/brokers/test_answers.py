@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,6 +62,18 @@ def test_ask__one_that_is_stopped_is_counted_and_named(app: Any) -> None:
     assert time.monotonic() - began < 1.5
     assert found.workers == ["a@h"]
     assert (found.listening, found.silent, found.absent) == (2, 1, frozenset({"b@h"}))
+
+
+def test_ask__with_more_time_all_that_listen_are_waited_for(app: Any) -> None:
+    def late() -> dict[str, str]:
+        threading.Event().wait(1.2)  # longer than quiet counts as the end
+        return {"ok": "pong"}
+
+    with node(app, "a@h", HANDLERS), node(app, "b@h", {"ping": late}):
+        found = ask(app, {"ping": {}}, limit=15)
+        assert (found.workers, found.silent) == (["a@h", "b@h"], 0)
+        found = ask(app, {"ping": {}})
+        assert (found.workers, found.silent, found.absent) == (["a@h"], 1, frozenset({"b@h"}))
 
 
 def test_ask__a_dead_one_is_not_counted(app: Any, server: Redis) -> None:

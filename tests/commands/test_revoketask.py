@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from tasktools.results.revocable import find
+from tasktools.management.revoke_output import question
+from tasktools.results.revocable import Target, find
 from tests.conftest import Ran
 from tests.hostile import HOSTILE, active
 from tests.nodes import node
@@ -53,11 +54,11 @@ def test_terminate__asks_first(running: str, typed: Run, app: Any, monkeypatch: 
     assert (ran.code, ran.out) == (1, "")
     asked = f"Revoke 1 task, and end 1 task that runs ({running} (tests.site.tasks.snooze) on celery@"
     assert ran.err.startswith(asked)
-    assert ran.err.endswith(" by SIGKILL? [y/N] Nothing was revoked.\n")
+    assert ran.err.endswith(" with SIGKILL? [y/N] Nothing was revoked.\n")
     assert find(app, [running], 1.0)[0].place == "running"
     answer(monkeypatch, "y\n")
     ran = typed("revoketask", running, "--terminate")
-    assert ran.out.endswith(", which ends it by SIGTERM.\n")
+    assert ran.out.endswith(", which ends it with SIGTERM.\n")
     wait_for(lambda: app.AsyncResult(running).state == "REVOKED")
 
 
@@ -130,6 +131,10 @@ def refuse(**_: Any) -> None:
     raise NotImplementedError("TaskPool does not implement kill_job")
 
 
+def fail(**_: Any) -> None:
+    raise ValueError("broken")
+
+
 def holder(place: str, name: str = "shop.add") -> dict[str, Callable[..., Any]]:
     return {
         "query_task": lambda ids: {each: [place, {"name": name}] for each in ids},
@@ -138,18 +143,40 @@ def holder(place: str, name: str = "shop.add") -> dict[str, Callable[..., Any]]:
 
 
 def test_fleet__who_has_not_confirmed_is_reported(fleet: Callable[..., str], typed: Run) -> None:
-    name = fleet(a=holder("reserved"), b={**holder("nosuch"), "revoke": refuse}, c=None)
+    name = fleet(a=holder("reserved"), b={**holder("nosuch"), "revoke": fail}, c=None)
     ran = typed("revoketask", "1", "-A", name)
     assert (ran.code, ran.out) == (0, "1 (shop.add): a@h has taken it and discards it.\n")
-    assert "b@h has not done it: NotImplementedError(" in ran.err
-    assert "Hint: its pool cannot end a task: only prefork, gevent and eventlet can\n" in ran.err
+    assert "b@h has not done it: ValueError('broken').\nHint: its log says more\n" in ran.err
     assert "1 worker listens and has not confirmed.\nHint: who is busy" in ran.err
 
 
 def test_fleet__a_pool_that_cannot_end_a_task(fleet: Callable[..., str], typed: Run) -> None:
+    """It has taken note before it says so (celery.worker.control)."""
     name = fleet(a={**holder("active"), "revoke": refuse}, b=holder("nosuch"))
     ran = typed("revoketask", "1", "--terminate", "--noinput", "-A", name)
-    assert (ran.code, ran.out) == (0, "1 (shop.add): it runs on a@h and goes on.\n")
+    assert (ran.code, ran.out) == (1, "1 (shop.add): it runs on a@h and goes on.\n")
+    assert "a@h has taken note, but its pool cannot end a task that runs.\nHint: only prefork, gevent and" in ran.err
+    assert "Confirmed by 2 workers: a@h, b@h." in ran.err
+    assert "1 of 1 task goes on: no signal was sent.\n" in ran.err
+
+
+def test_fleet__only_pools_that_cannot_end_a_task(fleet: Callable[..., str], typed: Run) -> None:
+    name = fleet(a={**holder("active"), "revoke": refuse})
+    ran = typed("revoketask", "1", "--terminate", "--noinput", "--json", "-A", name)
+    document = json.loads(ran.out)
+    assert (ran.code, document["confirmed_by"], document["cannot_terminate"]) == (1, ["a@h"], ["a@h"])
+    assert (document["failed"], "No worker has confirmed" in ran.err) == ({}, False)
+
+
+def test_fleet__a_task_that_begins_meanwhile_on_such_a_pool(fleet: Callable[..., str], typed: Run) -> None:
+    ran = typed("revoketask", "1", "--terminate", "--noinput", "-A", fleet(a={**holder("reserved"), "revoke": refuse}))
+    assert (ran.code, "A task that has begun meanwhile goes on: no signal was sent.\n" in ran.err) == (1, True)
+
+
+def test_terminate__asks_only_what_it_can_mean() -> None:
+    waiting, runs = Target(id="1", place="queued"), Target(id="2", place="running", worker="a@h")
+    assert question([waiting], "SIGTERM") == "Revoke 1 task?"
+    assert question([waiting, runs], "SIGTERM") == "Revoke 2 tasks, and end 1 task that runs (2 on a@h) with SIGTERM?"
 
 
 @pytest.mark.parametrize(

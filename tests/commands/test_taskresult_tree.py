@@ -11,6 +11,11 @@ from typing import Any
 import pytest
 from celery import chain, group
 
+from tasktools.exceptions import TaskFailed
+from tasktools.management.base import TasktoolsCommand
+from tasktools.management.tree_output import MOST_SENTENCES, _judge
+from tasktools.results.locate import Located
+from tasktools.results.outcome import Outcome
 from tests.conftest import Ran
 from tests.support import Running, Site
 
@@ -59,10 +64,11 @@ def test_tree__one_failed(worker: Running, app: Any, run_command: Run) -> None:
     last = chain(sig(app, "echo", 1), sig(app, "fail")).apply_async()
     done = run_command("taskresult", last.id, "--tree", "--wait", "--timeout", "30s")
     assert shape(done.out)[1:] == ["  FAILURE ID tests.site.tasks.fail: ValueError: broken <- asked for"], done
-    assert done.err.splitlines()[-2:] == [
-        "1 of 2 tasks failed or was revoked.",
-        f"Hint: manage.py taskresult {last.id} --traceback",
+    assert done.err.splitlines()[-3:-1] == [
+        "2 tasks: 1 FAILURE, 1 SUCCESS.",
+        f"{last.id} (tests.site.tasks.fail) failed: ValueError: broken",
     ]
+    assert f"taskresult {last.id} --traceback" in done.err.splitlines()[-1]
     assert done.code == 1
 
 
@@ -76,12 +82,38 @@ def test_tree__json_is_a_line_for_each_and_a_sum(worker: Running, app: Any, run_
     assert total == {"asked": [last.id], "tasks": 2, "states": {"SUCCESS": 1, "FAILURE": 1}, "is_cut": False}
 
 
-def test_tree__not_finished(run_command: Run) -> None:
+def test_tree__no_trace_ends_as_without_it(worker: Running, run_command: Run) -> None:
     task_id = str(uuid.uuid4())
     done = run_command("taskresult", task_id, "--tree")
-    assert (done.out, done.code) == (f"PENDING {task_id} <- asked for\n", 3)
-    assert done.err.splitlines() == [
-        "1 task: 1 PENDING.",
-        "1 of 1 task not finished.",
-        f"Hint: manage.py taskresult {task_id} says where it is",
-    ]
+    assert (done.out, done.code) == (f"PENDING {task_id} <- asked for\n", 4)
+    plain = run_command("taskresult", task_id)
+    assert (done.err, plain.code) == (f"1 task: 1 PENDING.\n{plain.err}", 4)
+    assert f"{task_id} is PENDING: no trace of it" in done.err
+
+
+def test_tree__says_where_a_task_is_that_is_not_finished(run_command: Run, app: Any, queue: str) -> None:
+    sent = app.send_task("tests.site.tasks.nothing", queue=queue).id
+    done = run_command("taskresult", sent, "--tree", "--json")
+    node, total = map(json.loads, done.out.splitlines())
+    assert (node["place"], node["task"], total["states"], done.code) == (
+        "queued",
+        "tests.site.tasks.nothing",
+        {"PENDING": 1},
+        3,
+    )
+    assert "it waits at position 1 of the queue" in done.err
+
+
+def test_tree__a_result_that_cannot_be_read_has_not_failed(run_command: Run, app: Any) -> None:
+    task_id = str(uuid.uuid4())
+    app.backend.client.set(app.backend.get_key_for_task(task_id), b"{not json")
+    done = run_command("taskresult", task_id, "--tree")
+    assert (done.code, f"The result of {task_id} cannot be read" in done.err) == (1, True)
+    assert "revoked" not in done.err
+
+
+def test_judge__a_thousand_that_failed_are_not_all_named() -> None:
+    outcomes = [Outcome(id=str(each), state="FAILURE") for each in range(1000)]
+    with pytest.raises(TaskFailed) as caught:
+        _judge(TasktoolsCommand(), Located(outcomes=outcomes), None, {"traceback": False})
+    assert (len(caught.value.more), caught.value.more[-1]) == (MOST_SENTENCES + 1, "And 994 more.")

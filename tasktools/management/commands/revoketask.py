@@ -44,4 +44,4 @@ class Command(TasktoolsCommand):
             self.end_with(1, "Nothing was revoked.")
         confirmed = revoke(found.app, ids, terminate=terminate, signal=signal, limit=limit)
         revoke_output.show(self, targets, confirmed, signal if terminate else None)
-        revoke_output.require_done(targets, confirmed)
+        revoke_output.require_done(targets, confirmed, terminate=terminate)

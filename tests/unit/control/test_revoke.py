@@ -23,3 +23,13 @@ def test_revoke__says_who_has_confirmed(monkeypatch: pytest.MonkeyPatch, termina
     assert (found.workers, found.failed, found.silent) == (["w@h"], {"v@h": "broken"}, 1)
     more = {"terminate": True, "signal": "SIGKILL"} if terminate else {}
     assert asked == [{"revoke": {"task_id": ["1"], **more}}]
+
+
+def test_revoke__a_pool_that_cannot_end_tasks_has_taken_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = {"v@h": {"revoke": "NotImplementedError('no kill_job')"}, "u@h": {"revoke": "ValueError()"}}
+    answers = Answers(said={}, failed=failed, listening=2, silent=0)
+    monkeypatch.setattr(module, "ask", lambda *_: answers)
+    found = revoke(None, ["1"], terminate=True)  # type: ignore[arg-type]
+    assert (found.workers, found.unable, found.failed) == (["v@h"], ["v@h"], {"u@h": "ValueError()"})
+    found = revoke(None, ["1"])  # type: ignore[arg-type]
+    assert (found.workers, found.unable, list(found.failed)) == ([], [], ["u@h", "v@h"])

@@ -13,7 +13,7 @@ from tasktools.control.workers import ONLINE, SILENT, UNKNOWN, Look, RunningTask
 
 def seen(monkeypatch: pytest.MonkeyPatch, said: dict[str, Any], here: Any = None, **other: Any) -> Look:
     answers = Answers(said=said, failed={}, listening=None, silent=None)
-    monkeypatch.setattr(workers, "ask", lambda app, commands, limit: answers)
+    monkeypatch.setattr(workers, "ask", lambda app, commands, limit, destination=(): answers)
     taken: list[str] = []
 
     def presence(app: Any, answers: Any, queues: list[str]) -> Presence:
@@ -79,6 +79,35 @@ def test_look__all_that_a_worker_says(monkeypatch: pytest.MonkeyPatch) -> None:
         lacks=["shop.add"],
         has_more=["shop.old"],
     )
+
+
+def test_look__lists_are_asked_for_only_where_they_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    said = {
+        "own@h": {"stats": {"tasktools": {"reserved": 2, "scheduled": 20_000}}},
+        "stock@h": {"stats": {"pid": 1}, "active": []},
+    }
+    lists = {"stock@h": {"reserved": [1], "scheduled": []}}
+
+    def ask(app: Any, commands: Any, limit: float, destination: Any = None) -> Answers:
+        asked.append((sorted(commands), destination))
+        return Answers(said=lists if destination else said, failed={}, listening=2, silent=0)
+
+    monkeypatch.setattr(workers, "ask", ask)
+    found = look(None, None).workers  # type: ignore[arg-type]
+    assert [(each.name, each.reserved, each.scheduled) for each in found] == [("own@h", 2, 20_000), ("stock@h", 1, 0)]
+    assert asked == [(sorted(workers.COMMANDS), None), (["reserved", "scheduled"], ["stock@h"])]
+    del said["stock@h"]
+    look(None, None)  # type: ignore[arg-type]
+    assert len(asked) == 3
+
+
+@pytest.mark.parametrize("odd", [1e300, float("inf"), float("nan"), -1, 10**400, True])
+def test_look__numbers_that_no_worker_has_are_not_known(monkeypatch: pytest.MonkeyPatch, odd: Any) -> None:
+    stats = {"uptime": odd, "pid": odd, "rusage": {"maxrss": odd}, "tasktools": {"memory": odd, "scheduled": odd}}
+    found = one(monkeypatch, stats=stats, active=[{"id": "1", "time_start": odd}], scheduled=[1])
+    assert (found.up_since, found.pid, found.peak_memory, found.memory, found.scheduled) == (None, None, None, None, 1)
+    assert [each.since for each in found.tasks or ()] == [None]
 
 
 def test_look__a_worker_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

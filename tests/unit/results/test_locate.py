@@ -37,9 +37,10 @@ class Bench:
         self.asked.append(("find", list(ids), deep))
         return Found({each: trace for each, trace in (self.traces or {}).items() if each in ids}, self.unread)
 
-    def _ask(self, app: Any, commands: Any, limit: float) -> Answers:
-        self.asked.append(("ask", commands["query_task"]["ids"]))
-        return Answers(said=self.said, failed={}, listening=1, silent=self.silent, absent=frozenset({"c@h"}))
+    def _ask(self, app: Any, commands: Any, limit: float, destination: Any = None) -> Answers:
+        self.asked.append(("ask", commands["query_task"]["ids"], *sorted(commands)))
+        said = {name: {key: said[key] for key in commands if key in said} for name, said in self.said.items()}
+        return Answers(said=said, failed={}, listening=1, silent=self.silent, absent=frozenset({"c@h"}))
 
     def locate(self, state: str = "PENDING", **known: Any) -> Located:
         return locate("app", [Outcome(id="1", state=state, **known)])  # type: ignore[arg-type]
@@ -58,7 +59,7 @@ def test_queued__name_time_and_position_come_from_the_message(monkeypatch: pytes
     assert bench.find() == Outcome(
         id="1", state="PENDING", place="queued", queue="q", position=3, task="shop.add", eta=TIME
     )
-    assert bench.asked == [("find", ["1"], False), ("ask", ["1"])]
+    assert bench.asked == [("find", ["1"], False), ("ask", ["1"], "query_task")]
 
 
 @pytest.mark.parametrize("place", ["active", "reserved", "scheduled", "ready"])
@@ -138,6 +139,30 @@ def test_revoked__wherever_it_waits(monkeypatch: pytest.MonkeyPatch, traces: Any
 
 def test_revoked__one_that_runs_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Bench(monkeypatch, {}, **{"a@h": {**held("active")["a@h"], **REVOKED}}).find().place == "active"
+
+
+def test_lists__are_asked_for_only_for_what_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They may have thousands of tasks."""
+    bench = Bench(monkeypatch, {}, **held("active"))
+    bench.find()
+    assert bench.asked[1:] == [("ask", ["1"], "query_task")]
+    locate("app", [Outcome(id=each, state="PENDING") for each in "12"])  # type: ignore[arg-type]
+    assert bench.asked[-1] == ("ask", ["2"], "query_task", "revoked", "scheduled")
+
+
+def test_listeners__are_those_that_take_from_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = {
+        "b@h": [{"name": "q"}],
+        "a@h": [{"name": "p"}, {"name": "q"}],
+        "c@h": [{"name": "p"}],
+        "d@h": ["q", 5],
+        "e@h": 5,
+    }
+    answers = Answers(
+        said={name: {"active_queues": each} for name, each in said.items()}, failed={}, listening=5, silent=0
+    )
+    monkeypatch.setattr(module.answers, "ask", lambda app, commands, limit: answers)
+    assert module.listeners("app", "q") == ["a@h", "b@h"]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("traces", "silent", "place"), [({}, 0, "none"), ({}, 2, "silent"), (None, None, "unknown")])

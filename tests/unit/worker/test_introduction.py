@@ -10,6 +10,8 @@ import celery
 import pytest
 from celery import Celery, signals
 from celery.worker import control
+from celery.worker.request import Request
+from kombu.asynchronous.timer import Timer
 from redis.exceptions import NoPermissionError
 
 from tasktools.environment.code import code_digest
@@ -106,3 +108,30 @@ def test_name__a_user_that_may_not_give_one_keeps_the_worker(monkeypatch: pytest
     monkeypatch.setattr("tasktools.brokers.keys.Keys", lambda channel: keys)
     introduction._name(None, "w x@h")
     assert given == ["tasktools-worker:w%20x@h"]
+
+
+def test_counts__are_those_of_the_lists_that_celery_sends(
+    stats: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, shop: Any
+) -> None:
+    """Its own commands list the same tasks, which takes seconds if there are thousands."""
+    stub = shop.tasks["shop.pickled"]
+    made = [_request(shop, stub, each) for each in "abcd"]
+    timer = Timer()
+    timer.call_after(60, print, (made[3],))
+    timer.call_after(60, print, ("no task",))
+    timer.call_after(60, print)
+    monkeypatch.setattr(introduction, "reserved_requests", {*made[:3]})
+    monkeypatch.setattr(introduction, "active_requests", {made[0]})
+    with Celery(set_as_current=False) as app:
+        install(app, tmp_path)
+    state = SimpleNamespace(consumer=SimpleNamespace(timer=timer))
+    said = control.Panel.data["stats"](state)["tasktools"]
+    assert (said["reserved"], said["scheduled"]) == (2, 1) == (2, len(control.scheduled(state)))
+    assert "reserved" not in control.Panel.data["stats"](None)["tasktools"]
+
+
+def _request(app: Any, task: Any, task_id: str) -> Request:
+    headers = {"id": task_id, "task": task.name, "lang": "py"}
+    message = SimpleNamespace(headers=headers, delivery_info={}, properties={}, content_type="", content_encoding="")
+    message.body = ((), {}, {})
+    return Request(message, headers=headers, body=message.body, decoded=True, app=app, task=task)
