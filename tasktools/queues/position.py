@@ -78,6 +78,8 @@ class Found:
     traces: dict[str, Trace] = field(default_factory=dict)
     #: By the name of the queue: how many of its messages were not read.
     unread: dict[str, int] = field(default_factory=dict)
+    #: Whether the user of the broker may list the queues. If not, those that only a producer has made are missed.
+    is_listed: bool = True
 
 
 def find(broker: Broker, task_ids: Collection[str], *, deep: bool = False) -> Found:
@@ -94,17 +96,19 @@ def find(broker: Broker, task_ids: Collection[str], *, deep: bool = False) -> Fo
     ask: Callable[..., Any] = lambda *call: reach(broker.name, LIMIT, *call)  # noqa: E731
     with contextlib.closing(ask(broker.publishing_connection, LIMIT)) as connection:
         search = _Search(Keys(connection.default_channel), wanted, found, ask, deep=deep)
-        for queue in sorted(set(broker.app.amqp.queues).union(ask(_names, search.keys))):
+        names = ask(_names, search.keys)
+        found.is_listed = names is not None
+        for queue in sorted(set(broker.app.amqp.queues).union(names or ())):
             search.look(queue)
         search.look_into_reserved()
     return found
 
 
-def _names(keys: Keys) -> list[str]:
-    """Return the names of the queues that producers have made, if the user of the broker may look: SCAN is often forbidden."""
+def _names(keys: Keys) -> list[str] | None:
+    """Return the names of the queues that producers have made; None if the user may not look: SCAN is often forbidden."""
     with contextlib.suppress(redis.exceptions.NoPermissionError):
         return list(keys.queues())
-    return []
+    return None
 
 
 @dataclass
