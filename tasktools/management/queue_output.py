@@ -71,6 +71,8 @@ def _row(info: QueueInfo, *, measured: bool) -> Sequence[str]:
 
 
 def _notes(info: QueueInfo) -> Iterator[str]:
+    if info.is_other_type:
+        yield "another program's key"
     if info.exists is False:
         yield "does not exist"
     elif info.consumers == 0 and (info.ready or info.is_declared):

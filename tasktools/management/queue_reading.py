@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from tasktools.arguments.names import shown
 from tasktools.brokers import broker_of
 from tasktools.brokers.keys import Keys
 from tasktools.brokers.reach import connect, reach
@@ -97,6 +98,10 @@ class Reading:
         first = self._look(readers)
         if self.is_partial(first) and not self.asked.watch:
             self.command.warn(TasktoolsError(PARTIAL, hint=PARTIAL_HINT))
+        if first.other_type and not self.asked.watch:
+            keys = ", ".join(f'"{shown(each)}"' for each in first.other_type)
+            hint = "another program has written there: give Celery a database of its own"
+            self.command.warn(TasktoolsError(f"Not what kombu puts there, so not read: {keys}.", hint=hint))
         if first.unknown and not self.asked.watch:
             raise _unknown(first.unknown, self.app)
         if self.asked.interval is None:
@@ -121,7 +126,9 @@ class Reading:
         """Return the queues as they are after an interval, with what came in and left each second."""
         before = {each.name: each.ready for each in first.queues}
         began = time.monotonic()
-        sampler = Sampler(keys=self.keys, queues=sorted(before)) if self.keys else None
+        sampler = (
+            Sampler(keys=self.keys, queues=[name for name in before if before[name] is not None]) if self.keys else None
+        )
         while sampler is not None and (left := began + interval - time.monotonic()) > 0:
             self._ask(sampler.sample)
             pause(min(_PAUSE, left))
@@ -140,7 +147,7 @@ class Reading:
 
     def _detailed(self, info: QueueInfo) -> QueueInfo:
         """Return a queue with its tasks and its next messages, if these are asked for."""
-        keys, asked = self.keys, self.asked
+        keys, asked = None if info.is_other_type else self.keys, self.asked
         if keys is not None and asked.by_task:
             counted = self._counted(keys, info.name)
             tasks = [TaskCount(task=task, count=count) for task, count in counted.counts.most_common()]
@@ -183,7 +190,7 @@ def _readers(app: Celery) -> Readers:
 
 
 def _unknown(names: list[str], app: Celery) -> NoTrace:
-    from tasktools.arguments.names import close_matches, shown
+    from tasktools.arguments.names import close_matches
     from tasktools.registry.candidates import queue_names
 
     close = close_matches(names[0], queue_names(app))

@@ -16,7 +16,7 @@ from typing import Any
 import redis
 
 from tasktools.brokers.base import Broker, Trace
-from tasktools.brokers.keys import Keys
+from tasktools.brokers.keys import Keys, is_other_type
 from tasktools.brokers.reach import reach
 from tasktools.queues.slices import Pace
 
@@ -123,13 +123,25 @@ class _Search:
     began: float = field(default_factory=time.monotonic)
 
     def look(self, queue: str) -> None:
-        lists = self.keys.lists(queue)
-        for place, key in enumerate(lists):
-            length = int(self.ask(self.keys.client.llen, key))
+        before: list[str] = []
+        for key in self.keys.lists(queue):
+            length = self.ask(self._length, key)
+            if length is None:
+                continue
             self.pace = Pace(keys=self.keys, key=key)
             for first, stop in self._spans(length):
-                self._note(queue, self._read(queue, [key, *lists[:place]], first, stop, length))
+                self._note(queue, self._read(queue, [key, *before], first, stop, length))
             self._note(queue, 0 if self.deep else max(0, length - self._most))
+            before.append(key)
+
+    def _length(self, key: str) -> int | None:
+        """Return how many messages are in a list; None if the key is another program's and holds something else."""
+        try:
+            return int(self.keys.client.llen(key))
+        except redis.exceptions.ResponseError as error:
+            if not is_other_type(error):
+                raise
+            return None
 
     def look_into_reserved(self) -> None:
         """Look for what is still missing among the messages that workers have taken."""

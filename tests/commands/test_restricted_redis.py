@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -86,3 +87,63 @@ def test_revoketask__without_scripts(as_user: Any, run_command: Run) -> None:
     done = run_command("revoketask", "-A", as_user("-eval", "-evalsha"), "nosuch")
     assert done.code == 69
     assert "eval" in done.err
+
+
+@pytest.fixture
+def site(as_user: Callable[..., str]) -> str:
+    return as_user()
+
+
+def queues_of(done: Ran) -> dict[str, Any]:
+    return {each["name"]: each for each in json.loads(done.out)["queues"]}
+
+
+def test_showqueues__a_key_that_is_no_list(site: str, client: Any, send: Any, typed: Run, run_command: Run) -> None:
+    send("celery")
+    send("mails")
+    client.delete("mails")
+    client.set("mails", "x")
+    done = typed("showqueues", "-A", site, "--json")
+    queues = queues_of(done)
+    assert (queues["celery"]["ready"], queues["mails"]["ready"], done.code) == (1, None, 0)
+    assert (queues["celery"]["is_other_type"], queues["mails"]["is_other_type"]) == (False, True)
+    for options in (["--by-task"], ["--peek", "1"], ["--interval", "200ms"]):
+        assert "shop.add" in (done := typed("showqueues", "-A", site, "--json", *options)).out or "0.0" in done.out
+        assert done.code == 0, done.err
+    row = next(line for line in run_command("showqueues", "-A", site).out.splitlines() if line.startswith("mails"))
+    assert row.split()[1] == "unknown"
+    assert "another program's key" in row
+
+
+@pytest.mark.parametrize("key", ["_kombu.binding.str", "unacked_index", "unacked"])
+def test_showqueues__a_key_of_kombu_that_is_another_program_s(
+    app: str, client: Any, send: Any, run_command: Run, key: str
+) -> None:
+    task_id = send("celery")
+    client.set(key, "x")
+    done = run_command("showqueues", "-A", site, "--json")
+    assert (queues_of(done)["celery"]["ready"], done.code) == (1, 0)
+    assert f'Not what kombu puts there, so not read: "{key}".\n' in done.err
+    assert "position 1 of the queue" in run_command("taskresult", "-A", site, task_id).err
+    assert run_command("taskresult", "-A", site, "nosuch").code == 4
+
+
+def test_taskresult__a_queue_that_is_no_list(site: str, client: Any, send: Any, run_command: Run) -> None:
+    send("mails")
+    task_id = send("zoo")
+    client.rename("mails", "mails\x06\x163")
+    client.set("mails", "x")
+    assert 'position 1 of the queue "zoo"' in run_command("taskresult", "-A", site, task_id).err
+
+
+def test_showqueues__a_name_that_is_a_hash(site: str, client: Any, run_command: Run) -> None:
+    client.hset("hashq", "a", "b")
+    assert run_command("showqueues", "hashq", "-A", site).code == 4
+
+
+def test_binding__that_is_no_utf8(site: str, client: Any, send: Any, run_command: Run) -> None:
+    task_id = send("elsewhere")
+    client.sadd("_kombu.binding.zz", b"\xff\x06\x16\x06\x16\xff", "a\x06\x16\x06\x16mails")
+    done = run_command("showqueues", "-A", site, "--json")
+    assert ({"elsewhere", "mails"} <= queues_of(done).keys(), done.code) == (True, 0)
+    assert 'position 1 of the queue "elsewhere"' in run_command("taskresult", "-A", site, task_id).err
