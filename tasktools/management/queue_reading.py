@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -185,8 +185,16 @@ def _readers(app: Celery) -> Readers:
             raise
         return Readers()
     said = answers.of("active_queues", list)
-    queues = {name: [str(each.get("name")) for each in said[name] if isinstance(each, Mapping)] for name in said}
+    queues = {name: list(_names(said[name])) for name in said}
     return Readers(queues=dict.fromkeys(answers.workers) | queues, silent=answers.silent)
+
+
+def _names(queues: Sequence[Any]) -> Iterator[str]:
+    """Yield the names that a worker has said. Anybody may answer anything."""
+    for each in queues:
+        name = each.get("name") if isinstance(each, Mapping) else None
+        if isinstance(name, str):
+            yield name
 
 
 def _unknown(names: list[str], app: Celery) -> NoTrace:

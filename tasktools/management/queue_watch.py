@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tasktools.management import watching
 from tasktools.management.queue_options import Asked
-from tasktools.management.queue_output import show, tables
+from tasktools.management.queue_output import document, show, tables
 from tasktools.management.queue_reading import PARTIAL, PARTIAL_HINT, Reading
 from tasktools.queues.look import Look
 
@@ -29,7 +29,7 @@ def watch(command: TasktoolsCommand, reading: Reading, asked: Asked, *, no_color
         look=reading.look,
         connect=reading.connect,
         show=lambda seen: show(command, seen, asked, no_color=no_color),
-        document=lambda seen: {"queues": seen.queues, "is_complete": seen.is_complete},
+        document=document,
         tables=lambda seen: tables(seen, asked),
         notes=notes,
         interval=asked.interval,
