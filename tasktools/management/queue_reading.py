@@ -52,6 +52,7 @@ _PERIOD = 5.0
 
 PARTIAL = "There may be more queues: not all keys were looked at."
 PARTIAL_HINT = "--deep looks at all; a user of the broker that may not SCAN sees only the declared ones"
+_OTHER_HINT = "another program has written there: give Celery a database of its own"
 
 
 class Reading:
@@ -96,21 +97,23 @@ class Reading:
         """Look at the queues once."""
         readers = _readers(self.app)
         first = self._look(readers)
-        if self.is_partial(first) and not self.asked.watch:
-            self.command.warn(TasktoolsError(PARTIAL, hint=PARTIAL_HINT))
-        if first.other_type and not self.asked.watch:
-            keys = ", ".join(f'"{shown(each)}"' for each in first.other_type)
-            hint = "another program has written there: give Celery a database of its own"
-            self.command.warn(TasktoolsError(f"Not what kombu puts there, so not read: {keys}.", hint=hint))
+        if not self.asked.watch:
+            self.command.warn(*self.notes(first))
         if first.unknown and not self.asked.watch:
             raise _unknown(first.unknown, self.app)
         if self.asked.interval is None:
             return replace(first, queues=list(map(self._detailed, first.queues)))
         return replace(first, queues=list(map(self._detailed, self._measured(first, readers, self.asked.interval))))
 
-    def is_partial(self, seen: Look) -> bool:
-        """Whether queues that were asked for may be missing."""
-        return not self.asked.queues and seen.is_complete is False
+    def notes(self, seen: Look) -> list[TasktoolsError]:
+        """Return what could not be looked at: queues that were asked for may be missing, or what is known of them."""
+        found = []
+        if not self.asked.queues and seen.is_complete is False:
+            found.append(TasktoolsError(PARTIAL, hint=PARTIAL_HINT))
+        if seen.other_type:
+            keys = ", ".join(f'"{shown(each)}"' for each in seen.other_type)
+            found.append(TasktoolsError(f"Not what kombu puts there, so not read: {keys}.", hint=_OTHER_HINT))
+        return found
 
     def _look(self, readers: Readers) -> Look:
         steps = looking(self.app, self.connection, readers, names=self.asked.queues, deep=self.asked.deep)
