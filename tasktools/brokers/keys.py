@@ -6,6 +6,7 @@ which ones differs between its versions. This client leaves names as they are, a
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Collection, Iterator
 from itertools import chain, islice
@@ -31,6 +32,11 @@ MOST_SCANS = 100
 _SPECIAL = re.compile(r"([*?\[\]\\^-])")
 
 
+def is_other_type(answer: object) -> bool:
+    """Whether it is the error for a key that holds something else, such as a string of another program in place of a list."""
+    return isinstance(answer, redis.exceptions.ResponseError) and str(answer).startswith("WRONGTYPE")
+
+
 class Binding(NamedTuple):
     """A queue that gets the messages of an exchange with this routing key, or with one that matches the pattern."""
 
@@ -48,6 +54,8 @@ class Keys:
         self.channel = channel
         self.prefix: str = getattr(channel, "global_keyprefix", "") or ""
         self.client: Any = redis.Redis(connection_pool=channel.pool)
+        #: The keys, in full, that were found to hold something else than what kombu puts there.
+        self.other_type: set[str] = set()
 
     def full(self, name: str) -> str:
         """Return the key or the pub/sub channel as the server knows it."""
@@ -67,15 +75,26 @@ class Keys:
         """Return how many messages wait in a queue; 0 for one that does not exist."""
         return sum(int(self.client.llen(key)) for key in self.lists(queue))
 
-    def lengths(self, queues: Collection[str]) -> dict[str, int]:
-        """Return how many messages wait in each of these queues. They are asked for in one round trip."""
+    def lengths(self, queues: Collection[str]) -> dict[str, int | None]:
+        """Return how many messages wait in each of these queues, None if a key of its holds no list.
+
+        They are asked for in one round trip.
+        """
         lists = [(queue, key) for queue in queues for key in self.lists(queue)]
-        found = dict.fromkeys(queues, 0)
+        found: dict[str, int | None] = dict.fromkeys(queues, 0)
         with self.client.pipeline(transaction=False) as pipeline:
             for _, key in lists:
                 pipeline.llen(key)
-            for (queue, _), length in zip(lists, pipeline.execute(), strict=True):
-                found[queue] += int(length)
+            answers = pipeline.execute(raise_on_error=False)
+        for (queue, key), length in zip(lists, answers, strict=True):
+            before = found[queue]
+            if is_other_type(length):
+                self.other_type.add(key)
+                found[queue] = None
+            elif isinstance(length, Exception):
+                raise length
+            elif before is not None:
+                found[queue] = before + int(length)
         return found
 
     def queues(self) -> Iterator[str]:
@@ -98,9 +117,31 @@ class Keys:
                 break
         for table in tables:
             exchange = table.decode(errors="surrogateescape").removeprefix(begin)
-            for member in self.client.smembers(table):
-                parts = member.decode(errors="surrogateescape").split(self.channel.sep)
+            for member in self._members(table):
+                parts = member.split(self.channel.sep)
                 yield Binding(exchange, parts[0], parts[1] if len(parts) > 2 else "", parts[-1])
+
+    def _members(self, table: bytes) -> Iterator[str]:
+        """Yield what a set holds. What is no UTF-8 is left out: kombu can make no queue of that name."""
+        try:
+            members = self.client.smembers(table)
+        except redis.exceptions.ResponseError as error:
+            if not is_other_type(error):
+                raise
+            self.other_type.add(table.decode(errors="backslashreplace"))
+            return
+        for member in members:
+            with contextlib.suppress(UnicodeDecodeError):
+                yield member.decode()
+
+    def has_unacked(self) -> bool:
+        """Whether kombu's two keys of what workers have taken are of its type, or not there."""
+        index, entries = self.full(self.channel.unacked_index_key), self.full(self.channel.unacked_key)
+        with self.client.pipeline(transaction=False) as pipeline:
+            answers = pipeline.zcard(index).hlen(entries).execute(raise_on_error=False)
+        odd = {key for key, answer in zip((index, entries), answers, strict=True) if is_other_type(answer)}
+        self.other_type |= odd
+        return not odd
 
     def reserved(self) -> Iterator[bytes]:
         """Yield messages that workers have taken and not acknowledged, at most MOST_READ."""
@@ -108,9 +149,15 @@ class Keys:
 
     def reserved_slices(self) -> Iterator[list[bytes]]:
         """Yield all messages that workers have taken and not acknowledged, some in each round trip."""
-        cursor = -1
+        key, cursor = self.full(self.channel.unacked_key), -1
         while cursor:
-            cursor, some = self.client.hscan(self.full(self.channel.unacked_key), max(cursor, 0), count=_RESERVED)
+            try:
+                cursor, some = self.client.hscan(key, max(cursor, 0), count=_RESERVED)
+            except redis.exceptions.ResponseError as error:
+                if not is_other_type(error):
+                    raise
+                self.other_type.add(key)
+                return
             yield list(some.values())
 
     def take_back(self, queue: str, task_id: str) -> bool:

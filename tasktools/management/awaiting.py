@@ -67,7 +67,7 @@ class Awaiting:
         [found] = locate(self.app, [sent]).outcomes
         if found.place == "none":
             return "Waiting: no queue holds the task, and no worker answers that has it."
-        if found.place not in ("queued", "unknown", "silent", None):
+        if found.place not in ("queued", "unknown", "unasked", "silent", None):
             return f"Waiting: {place_of(found)}."
         place = f'the queue "{self.queue}" of {broker_of(self.app).uri()}'
         taking = listeners(self.app, self.queue)

@@ -10,7 +10,7 @@ from celery.states import RETRY
 from tasktools import render
 from tasktools.arguments.names import shown
 from tasktools.beat.words import span
-from tasktools.results.locate import Located
+from tasktools.results.locate import NOWHERE, Located
 from tasktools.results.outcome import Outcome
 
 #: So many workers are named: the broker keeps the name of each that was killed.
@@ -36,7 +36,7 @@ def place_of(outcome: Outcome, now: Callable[[], datetime] = lambda: datetime.no
     if outcome.place in ("reserved", "ready"):  # what waits for its rate limit is "ready"
         done = "begun" if outcome.worker and outcome.waits else "finished"
         return f"{worker} has taken it and not {done} it{_due(outcome)}"
-    if outcome.place in ("none", "silent", "unknown") and not outcome.waits:
+    if outcome.place in NOWHERE and not outcome.waits:
         return _LOST[outcome.place]
     return _PLACES.get(outcome.place or "", outcome.place or "")
 
@@ -44,13 +44,15 @@ def place_of(outcome: Outcome, now: Callable[[], datetime] = lambda: datetime.no
 _PLACES = {
     "revoked": "it was revoked, and no worker will run it",
     "silent": "no queue holds it, and a worker that may have it does not answer",
+    "unasked": "no queue holds it, and the workers could not be asked",
     "none": "no trace of it: no queue holds it and no worker that answers has it",
-    "unknown": "no worker that answers has it, and the queues of this broker cannot be read",
+    "unknown": "no worker that answers has it, and not all queues of this broker can be read",
 }
 
 #: The same for a task that has begun, or that has set a state of its own.
 _LOST = {
     "silent": "no worker that answers runs it, and some do not answer",
+    "unasked": "the workers could not be asked whether one runs it",
     "none": "no worker runs it: it has ended in this state, or its worker was killed",
     "unknown": "no worker that answers runs it",
 }
@@ -93,6 +95,8 @@ def waiting_hint(outcome: Outcome, timeout: float | None, located: Located | Non
             else f"{render.counted((located and located.silent) or 1, 'worker')} silent"
         )
         return f"{who}: a busy worker of the solo pool does not answer, nor does one that was killed; {again}"
+    if located is not None and outcome.place in NOWHERE and (hint := _forbidden_hint(located)):
+        return hint
     if timeout is not None and outcome.place in ("active", "reserved", "scheduled", "ready"):
         return f"ask again: {again}"
     if timeout is not None:
@@ -106,3 +110,10 @@ def waiting_hint(outcome: Outcome, timeout: float | None, located: Located | Non
             "--wait waits for the result; what a killed worker had taken comes back after an hour (visibility timeout)"
         )
     return "--wait waits for the result"
+
+
+def _forbidden_hint(located: Located) -> str:
+    """Return what the user of the broker would have to be allowed to find more tasks; "" if that is not the reason."""
+    if located.refusal:
+        return f"allow the user of the broker to ask workers (ACL SETUSER): {located.refusal}"
+    return "" if located.is_listed else "its user may not list the queues: allow it SCAN (ACL SETUSER), or check the id"

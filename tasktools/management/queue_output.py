@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tasktools.arguments.names import shown
 from tasktools.beat.words import span
 from tasktools.management.printing import Table
 from tasktools.management.queue_options import Asked
 from tasktools.queues.look import Look, QueueInfo
-from tasktools.queues.messages import Message
+from tasktools.queues.messages import Message, cut
 
 if TYPE_CHECKING:
     from tasktools.management.base import TasktoolsCommand
@@ -25,7 +26,7 @@ _LONGEST_ARGUMENTS = 40
 def show(command: TasktoolsCommand, seen: Look, asked: Asked, *, no_color: bool) -> None:
     """Print the queues."""
     if command.as_json:
-        command.print_json({"queues": seen.queues, "is_complete": seen.is_complete})
+        command.print_json(document(seen))
         return
     for place, table in enumerate(tables(seen, asked)):
         if place:
@@ -33,7 +34,12 @@ def show(command: TasktoolsCommand, seen: Look, asked: Asked, *, no_color: bool)
         command.print_table(table.columns, table.rows, spare=table.spare, no_color=no_color)
     for each in seen.queues:
         if each.unread:
-            command.note(f'"{each.name}": {each.unread:,} more messages were not read. --deep reads all.')
+            command.note(f'"{shown(each.name)}": {each.unread:,} more messages were not read. --deep reads all.')
+
+
+def document(seen: Look) -> dict[str, Any]:
+    """Return what --json prints."""
+    return {"queues": [replace(each, name=cut(each.name)) for each in seen.queues], "is_complete": seen.is_complete}
 
 
 def tables(seen: Look, asked: Asked) -> Iterator[Table]:
@@ -61,7 +67,7 @@ def _queues(queues: Sequence[QueueInfo], *, measured: bool) -> Table:
 def _row(info: QueueInfo, *, measured: bool) -> Sequence[str]:
     rates = (_rate(info.added), _rate(info.taken), _rate(info.growth, sign="+")) if measured else ()
     return (
-        info.name,
+        _queue(info),
         *map(_number, (info.ready, info.unacked, info.later, info.consumers)),
         "" if info.ready == 0 else _span(info.oldest),
         "" if info.unacked == 0 else _span(info.oldest_taken),
@@ -71,6 +77,8 @@ def _row(info: QueueInfo, *, measured: bool) -> Sequence[str]:
 
 
 def _notes(info: QueueInfo) -> Iterator[str]:
+    if info.is_other_type:
+        yield "another program's key"
     if info.exists is False:
         yield "does not exist"
     elif info.consumers == 0 and (info.ready or info.is_declared):
@@ -85,16 +93,20 @@ def _by_task(info: QueueInfo) -> Iterator[Sequence[str]]:
         rows.append(("(others)", info.others))
     whole = sum(count for _, count in rows)
     for task, count in rows:
-        yield info.name, task, f"{count:,}", f"{count / whole:.1%}"
+        yield _queue(info), task, f"{count:,}", f"{count / whole:.1%}"
     if info.unread:
-        yield info.name, "(not read)", f"{info.unread:,}", ""
+        yield _queue(info), "(not read)", f"{info.unread:,}", ""
 
 
 def _messages(info: QueueInfo, now: datetime) -> Iterator[Sequence[str]]:
     for place, each in enumerate(info.messages or (), 1):
         age = _span(None if each.sent is None else max(0.0, (now - each.sent).total_seconds()))
         told = (_number(each.retries), _number(each.priority), shown(each.eta or ""), shown(each.id or UNKNOWN))
-        yield info.name, str(place), _task(each.task), _arguments(each), age, *told
+        yield _queue(info), str(place), _task(each.task), _arguments(each), age, *told
+
+
+def _queue(info: QueueInfo) -> str:
+    return shown(info.name, 120)
 
 
 def _task(name: str | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from tasktools.arguments.names import shown
 from tasktools.brokers import broker_of
 from tasktools.brokers.keys import Keys
 from tasktools.brokers.reach import connect, reach
@@ -51,6 +52,7 @@ _PERIOD = 5.0
 
 PARTIAL = "There may be more queues: not all keys were looked at."
 PARTIAL_HINT = "--deep looks at all; a user of the broker that may not SCAN sees only the declared ones"
+_OTHER_HINT = "another program has written there: give Celery a database of its own"
 
 
 class Reading:
@@ -95,17 +97,23 @@ class Reading:
         """Look at the queues once."""
         readers = _readers(self.app)
         first = self._look(readers)
-        if self.is_partial(first) and not self.asked.watch:
-            self.command.warn(TasktoolsError(PARTIAL, hint=PARTIAL_HINT))
+        if not self.asked.watch:
+            self.command.warn(*self.notes(first))
         if first.unknown and not self.asked.watch:
             raise _unknown(first.unknown, self.app)
         if self.asked.interval is None:
             return replace(first, queues=list(map(self._detailed, first.queues)))
         return replace(first, queues=list(map(self._detailed, self._measured(first, readers, self.asked.interval))))
 
-    def is_partial(self, seen: Look) -> bool:
-        """Whether queues that were asked for may be missing."""
-        return not self.asked.queues and seen.is_complete is False
+    def notes(self, seen: Look) -> list[TasktoolsError]:
+        """Return what could not be looked at: queues that were asked for may be missing, or what is known of them."""
+        found = []
+        if not self.asked.queues and seen.is_complete is False:
+            found.append(TasktoolsError(PARTIAL, hint=PARTIAL_HINT))
+        if seen.other_type:
+            keys = ", ".join(f'"{shown(each)}"' for each in seen.other_type)
+            found.append(TasktoolsError(f"Not what kombu puts there, so not read: {keys}.", hint=_OTHER_HINT))
+        return found
 
     def _look(self, readers: Readers) -> Look:
         steps = looking(self.app, self.connection, readers, names=self.asked.queues, deep=self.asked.deep)
@@ -121,7 +129,9 @@ class Reading:
         """Return the queues as they are after an interval, with what came in and left each second."""
         before = {each.name: each.ready for each in first.queues}
         began = time.monotonic()
-        sampler = Sampler(keys=self.keys, queues=sorted(before)) if self.keys else None
+        sampler = (
+            Sampler(keys=self.keys, queues=[name for name in before if before[name] is not None]) if self.keys else None
+        )
         while sampler is not None and (left := began + interval - time.monotonic()) > 0:
             self._ask(sampler.sample)
             pause(min(_PAUSE, left))
@@ -140,7 +150,7 @@ class Reading:
 
     def _detailed(self, info: QueueInfo) -> QueueInfo:
         """Return a queue with its tasks and its next messages, if these are asked for."""
-        keys, asked = self.keys, self.asked
+        keys, asked = None if info.is_other_type else self.keys, self.asked
         if keys is not None and asked.by_task:
             counted = self._counted(keys, info.name)
             tasks = [TaskCount(task=task, count=count) for task, count in counted.counts.most_common()]
@@ -178,12 +188,20 @@ def _readers(app: Celery) -> Readers:
             raise
         return Readers()
     said = answers.of("active_queues", list)
-    queues = {name: [str(each.get("name")) for each in said[name] if isinstance(each, Mapping)] for name in said}
+    queues = {name: list(_names(said[name])) for name in said}
     return Readers(queues=dict.fromkeys(answers.workers) | queues, silent=answers.silent)
 
 
+def _names(queues: Sequence[Any]) -> Iterator[str]:
+    """Yield the names that a worker has said. Anybody may answer anything."""
+    for each in queues:
+        name = each.get("name") if isinstance(each, Mapping) else None
+        if isinstance(name, str):
+            yield name
+
+
 def _unknown(names: list[str], app: Celery) -> NoTrace:
-    from tasktools.arguments.names import close_matches, shown
+    from tasktools.arguments.names import close_matches
     from tasktools.registry.candidates import queue_names
 
     close = close_matches(names[0], queue_names(app))

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from tasktools.management import watching
 from tasktools.management.queue_options import Asked
-from tasktools.management.queue_output import show, tables
-from tasktools.management.queue_reading import PARTIAL, PARTIAL_HINT, Reading
+from tasktools.management.queue_output import document, show, tables
+from tasktools.management.queue_reading import Reading
 from tasktools.queues.look import Look
 
 if TYPE_CHECKING:
@@ -20,16 +20,17 @@ def watch(command: TasktoolsCommand, reading: Reading, asked: Asked, *, no_color
 
     def notes(seen: Look) -> list[str]:
         """Return what belongs to the page; where none is drawn, it is said once."""
-        found = [f"{PARTIAL} {PARTIAL_HINT}"] if reading.is_partial(seen) and said != [PARTIAL] else []
-        if found and not command.stdout.isatty():
-            said.append(PARTIAL)
-        return found
+        found = [f"{each.sentence} {each.hint}" for each in reading.notes(seen)]
+        new = [each for each in found if each not in said]
+        if not command.stdout.isatty():
+            said.extend(new)
+        return new
 
     watched = watching.Watched(
         look=reading.look,
         connect=reading.connect,
         show=lambda seen: show(command, seen, asked, no_color=no_color),
-        document=lambda seen: {"queues": seen.queues, "is_complete": seen.is_complete},
+        document=document,
         tables=lambda seen: tables(seen, asked),
         notes=notes,
         interval=asked.interval,

@@ -29,7 +29,7 @@ _PLACES = {
     revocable.REVOKED: ("{worker} knows that it is revoked", " and discards it"),
     revocable.NONE: ("no trace of it: it has finished, or was never sent", ""),
     revocable.SILENT: ("no queue holds it, and some workers do not answer", ""),
-    revocable.UNKNOWN: ("no worker that answers has it, and the queues of this broker cannot be read", ""),
+    revocable.UNKNOWN: ("no worker that answers has it, and not all queues of this broker can be read", ""),
 }
 
 

@@ -18,6 +18,8 @@ class Depth:
     consumers: int | None = None
     #: Whether the queue exists. On Redis an empty queue leaves no trace, and other transports do not say it.
     exists: bool | None = None
+    #: Whether a key of its name holds no list: it is another program's.
+    is_other_type: bool = False
 
 
 #: What the errors of AMQP say: there is no such queue, or another connection has it to itself.
@@ -40,7 +42,7 @@ def read(connection: Any, queues: Collection[str], into: dict[str, Depth]) -> No
     """
     if is_redis(connection):
         lengths = Keys(connection.default_channel).lengths(queues)
-        into.update({queue: Depth(waiting=length) for queue, length in lengths.items()})
+        into.update({queue: Depth(waiting=length, is_other_type=length is None) for queue, length in lengths.items()})
     elif is_amqp(connection):
         _declared(connection, queues, into)
     else:

@@ -49,6 +49,8 @@ class QueueInfo:
     is_declared: bool
     #: Whether the broker has it; None where an empty queue leaves no trace.
     exists: bool | None
+    #: Whether a key of its name holds no list: it is another program's, and nothing is known of the queue.
+    is_other_type: bool = False
     #: Messages a second that were added and taken, and by which `ready` grew; only where that was measured.
     added: float | None = None
     taken: float | None = None
@@ -68,6 +70,8 @@ class Look:
     unknown: list[str] = field(default_factory=list)
     #: Whether all queues of the broker were found; None where it cannot list them.
     is_complete: bool | None = None
+    #: Other keys of kombu's that hold something else than it puts there: what they would say is not known.
+    other_type: list[str] = field(default_factory=list)
 
 
 def look(
@@ -96,7 +100,7 @@ def looking(
     for step in finding(app, keys, deep=deep):
         found = step
         yield None
-    for taken in () if keys is None else unacked(keys, found.bindings, deep=deep):
+    for taken in () if keys is None or not keys.has_unacked() else unacked(keys, found.bindings, deep=deep):
         held = taken
         yield None
     known = found.names | set(readers.taken) | set(held.by_queue if held else ())
@@ -112,7 +116,12 @@ def looking(
         yield None
     queues = [_info(name, depths[name], taken_by[name], ages.get(name), held, found) for name in chosen]
     unknown = [each.name for each in queues if each.name not in known and not each.ready and each.exists is not True]
-    yield Look(queues=queues, unknown=unknown, is_complete=found.is_complete)
+    yield Look(
+        queues=queues,
+        unknown=unknown,
+        is_complete=found.is_complete,
+        other_type=[] if keys is None else sorted(keys.other_type),
+    )
 
 
 def _info(
@@ -131,6 +140,7 @@ def _info(
         oldest_taken=max(0.0, now - taken.since) if taken and taken.since is not None else None,
         is_declared=name in found.declared,
         exists=depth.exists,
+        is_other_type=depth.is_other_type,
     )
 
 

@@ -14,6 +14,9 @@ from typing import Any
 #: backslash in front, so these bytes are always the beginning of the headers.
 _BEGIN = b'"headers": {"lang": "py", "task": "'
 
+#: Longest text of a message that is kept, in characters: anybody may write anything into a list.
+_LONGEST = 1_000
+
 #: Longest body that is read for the arguments of a message whose headers do not show them, in bytes.
 _LONGEST_BODY = 100_000
 
@@ -141,12 +144,17 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 
 def _text(value: Any) -> str | None:
-    return None if value is None else str(value)
+    return None if value is None else cut(str(value))
+
+
+def cut(text: str) -> str:
+    """Return a text as it is kept; it ends with … if it was longer."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def _shown(value: Any) -> str | None:
     """Return arguments as Celery shows those that its headers have."""
-    return None if value is None else repr(tuple(value) if isinstance(value, list) else value)
+    return None if value is None else _text(repr(tuple(value) if isinstance(value, list) else value))
 
 
 def _number(value: Any) -> int | None:

@@ -16,7 +16,7 @@ from typing import Any
 import redis
 
 from tasktools.brokers.base import Broker, Trace
-from tasktools.brokers.keys import Keys
+from tasktools.brokers.keys import Keys, is_other_type
 from tasktools.brokers.reach import reach
 from tasktools.queues.slices import Pace
 
@@ -78,6 +78,8 @@ class Found:
     traces: dict[str, Trace] = field(default_factory=dict)
     #: By the name of the queue: how many of its messages were not read.
     unread: dict[str, int] = field(default_factory=dict)
+    #: Whether the user of the broker may list the queues. If not, those that only a producer has made are missed.
+    is_listed: bool = True
 
 
 def find(broker: Broker, task_ids: Collection[str], *, deep: bool = False) -> Found:
@@ -94,17 +96,19 @@ def find(broker: Broker, task_ids: Collection[str], *, deep: bool = False) -> Fo
     ask: Callable[..., Any] = lambda *call: reach(broker.name, LIMIT, *call)  # noqa: E731
     with contextlib.closing(ask(broker.publishing_connection, LIMIT)) as connection:
         search = _Search(Keys(connection.default_channel), wanted, found, ask, deep=deep)
-        for queue in sorted(set(broker.app.amqp.queues).union(ask(_names, search.keys))):
+        names = ask(_names, search.keys)
+        found.is_listed = names is not None
+        for queue in sorted(set(broker.app.amqp.queues).union(names or ())):
             search.look(queue)
         search.look_into_reserved()
     return found
 
 
-def _names(keys: Keys) -> list[str]:
-    """Return the names of the queues that producers have made, if the user of the broker may look: SCAN is often forbidden."""
+def _names(keys: Keys) -> list[str] | None:
+    """Return the names of the queues that producers have made; None if the user may not look: SCAN is often forbidden."""
     with contextlib.suppress(redis.exceptions.NoPermissionError):
         return list(keys.queues())
-    return []
+    return None
 
 
 @dataclass
@@ -119,13 +123,25 @@ class _Search:
     began: float = field(default_factory=time.monotonic)
 
     def look(self, queue: str) -> None:
-        lists = self.keys.lists(queue)
-        for place, key in enumerate(lists):
-            length = int(self.ask(self.keys.client.llen, key))
+        before: list[str] = []
+        for key in self.keys.lists(queue):
+            length = self.ask(self._length, key)
+            if length is None:
+                continue
             self.pace = Pace(keys=self.keys, key=key)
             for first, stop in self._spans(length):
-                self._note(queue, self._read(queue, [key, *lists[:place]], first, stop, length))
+                self._note(queue, self._read(queue, [key, *before], first, stop, length))
             self._note(queue, 0 if self.deep else max(0, length - self._most))
+            before.append(key)
+
+    def _length(self, key: str) -> int | None:
+        """Return how many messages are in a list; None if the key is another program's and holds something else."""
+        try:
+            return int(self.keys.client.llen(key))
+        except redis.exceptions.ResponseError as error:
+            if not is_other_type(error):
+                raise
+            return None
 
     def look_into_reserved(self) -> None:
         """Look for what is still missing among the messages that workers have taken."""

@@ -11,8 +11,10 @@ from django.utils.dateparse import parse_datetime
 
 from tasktools.brokers import broker_of
 from tasktools.brokers.base import Trace
+from tasktools.brokers.reach import is_forbidden
 from tasktools.control import answers
 from tasktools.control.numbers import moment, number
+from tasktools.exceptions import Unreachable
 from tasktools.queues import position
 from tasktools.results import backend
 from tasktools.results.outcome import Outcome
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 ANSWER_LIMIT = 0.7
 
 #: The places of a task that was not found.
-NOWHERE = ("none", "silent", "unknown")
+NOWHERE = ("none", "silent", "unasked", "unknown")
 
 #: What a worker says of a task that it has, by its own name for it.
 _HELD = ("active", "scheduled", "reserved", "ready")
@@ -52,6 +54,10 @@ class Located:
     silent: int | None = None
     #: The names of those, as far as the broker has them.
     absent: Collection[str] = ()
+    #: Whether the user of the broker may list its queues.
+    is_listed: bool = True
+    #: Why the broker does not let the workers be asked; "" if they were.
+    refusal: str = ""
 
 
 def locate(app: Celery, outcomes: Sequence[Outcome], *, deep: bool = False) -> Located:
@@ -59,15 +65,24 @@ def locate(app: Celery, outcomes: Sequence[Outcome], *, deep: bool = False) -> L
 
     For tasks that are nowhere it looks for a result once more. Raises Unreachable.
     """
-    found = places(app, outcomes, deep=deep)
+    found = places(app, outcomes, deep=deep, needs_workers=False)
     return replace(found, outcomes=[_again(app, each) for each in found.outcomes])
 
 
-def places(app: Celery, outcomes: Sequence[Outcome], *, deep: bool = False, limit: float = ANSWER_LIMIT) -> Located:
+def places(
+    app: Celery,
+    outcomes: Sequence[Outcome],
+    *,
+    deep: bool = False,
+    limit: float = ANSWER_LIMIT,
+    needs_workers: bool = True,
+) -> Located:
     """Do the same without a look at the results; workers have `limit` seconds to answer.
 
     It reads the queues first, then what workers have taken, then asks the workers: a task that moves on meanwhile is found
-    farther on. Raises Unreachable.
+    farther on.
+
+    Raises Unreachable; if the user of the broker may not ask the workers, only with `needs_workers`.
     """
     unfinished = [outcome for outcome in outcomes if not outcome.finished]
     if not unfinished:
@@ -76,23 +91,36 @@ def places(app: Celery, outcomes: Sequence[Outcome], *, deep: bool = False, limi
     broker.prepare()
     ids = [outcome.id for outcome in unfinished]
     found = position.find(broker, ids, deep=deep) if broker.supports_find else position.Found()
-    said = _ask(app, ids, limit)
-    claims = _claims(said)
-    left = [each for each in ids if each not in claims or claims[each].place != "active"]
-    if left and said.workers:
-        more = _ask_more(app, left, limit, said.workers)
-        claims, revoked = _claims(said, more), _revoked(more)
-    else:
-        revoked = {}
+    said, refusal = _asked(app, ids, limit, needs_workers=needs_workers)
+    claims, revoked = _held(app, ids, limit, said)
     silent = said.silent if broker.supports_find else None
-    nowhere = _nowhere(broker.supports_find, silent)
+    nowhere = _nowhere(broker.supports_find and found.is_listed, silent, refusal)
     placed = [
         each
         if each.finished
         else _placed(each, nowhere, found.traces.get(each.id), claims.get(each.id), revoked.get(each.id))
         for each in outcomes
     ]
-    return Located(outcomes=placed, unread=found.unread, silent=silent, absent=said.absent)
+    return Located(
+        outcomes=placed,
+        unread=found.unread,
+        silent=silent,
+        absent=said.absent,
+        is_listed=found.is_listed,
+        refusal=refusal,
+    )
+
+
+def _held(
+    app: Celery, ids: Sequence[str], limit: float, said: answers.Answers
+) -> tuple[dict[str, Claim], dict[str, str]]:
+    """Return the claims by the ids, and who knows which of them as revoked; ask for the latter only if a task does not run."""
+    claims = _claims(said)
+    left = [each for each in ids if each not in claims or claims[each].place != "active"]
+    if not left or not said.workers:
+        return claims, {}
+    more = _ask_more(app, left, limit, said.workers)
+    return _claims(said, more), _revoked(more)
 
 
 def listeners(app: Celery, queue: str) -> list[str]:
@@ -106,6 +134,17 @@ def listeners(app: Celery, queue: str) -> list[str]:
 
 def _is_named(taken: object, queue: str) -> bool:
     return isinstance(taken, Mapping) and taken.get("name") == queue
+
+
+def _asked(app: Celery, task_ids: Sequence[str], limit: float, *, needs_workers: bool) -> tuple[answers.Answers, str]:
+    """Return what the workers answer, and why they could not be asked if that is not needed: kombu's queue of replies is made
+    by a script, which not every user of the broker may run."""
+    try:
+        return _ask(app, task_ids, limit), ""
+    except Unreachable as error:
+        if needs_workers or not is_forbidden(error):
+            raise
+        return answers.Answers(said={}, failed={}, listening=None, silent=None), error.sentence
 
 
 def _ask(app: Celery, task_ids: Sequence[str], limit: float) -> answers.Answers:
@@ -178,10 +217,12 @@ def _placed(
     )
 
 
-def _nowhere(can_find: bool, silent: int | None) -> str:
+def _nowhere(can_find: bool, silent: int | None, refusal: str) -> str:
     """Return the place of what was not found."""
     if not can_find:
         return "unknown"
+    if refusal:
+        return "unasked"
     return "silent" if silent else "none"
 
 

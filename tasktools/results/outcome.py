@@ -47,8 +47,9 @@ class Outcome:
     #: An aware datetime or ISO 8601 text, as the backend gives it.
     date_done: Any = None
     #: For a task that is not finished: "queued"; "reserved", "active", "scheduled" or "ready" (a worker has it); "revoked" (a
-    #: worker drops it when it gets it); "silent" (nowhere, and some workers do not answer); "none"; "unknown" (the queues of
-    #: this broker cannot be read). None if nobody has looked.
+    #: worker drops it when it gets it); "silent" (nowhere, and some workers do not answer); "unasked" (nowhere, and the broker
+    #: does not let the workers be asked); "none"; "unknown" (not all queues of this broker can be read). None if
+    #: nobody has looked.
     place: str | None = None
     #: For a task that waits in a queue: the queue, and its position there; 1 is taken next.
     queue: str | None = None

@@ -109,7 +109,28 @@ def test_group__empty(save: Callable[..., str], run_command: Run) -> None:
     assert run_command("taskresult", group) == Ran("", f"{group} is a group of 0 tasks.\n", 0)
 
 
-def test_group__whose_entry_is_none_of_celerys(app: Any, run_command: Run) -> None:
+@pytest.fixture(
+    params=["no JSON", b"\xff", '{"result": 5}', '{"result": null}', "[]", '{"result": [["one", null], null]}']
+)
+def broken(app: Any, request: pytest.FixtureRequest) -> str:
+    """The id of a group whose entry is none of Celery's."""
     group = str(uuid.uuid4())
-    app.backend.client.set(app.backend.get_key_for_group(group), "no JSON")
-    assert run_command("taskresult", group).code == 4
+    app.backend.client.set(app.backend.get_key_for_group(group), request.param)
+    return group
+
+
+def test_group__that_cannot_be_read(broken: str, app: Any, save: Callable[..., str], run_command: Run) -> None:
+    done = run_command("taskresult", broken)
+    assert (done.out, done.code) == ("", 1)
+    first, _ = done.err.splitlines()
+    assert first.startswith(f"The result of {broken} cannot be read: ")
+    assert first.endswith(" (the entry of a saved group).")
+    assert run_command("taskresult", broken, "--tree").code == 1
+    good = save(4)
+    done = run_command("taskresult", broken, good)
+    assert (done.out, done.code) == (f"{ids_of(app, good)[0]} 4\n", 1)
+
+
+def test_group__that_cannot_be_read_as_json(broken: str, typed: Run) -> None:
+    document = json.loads(typed("taskresult", broken, "--json").out)
+    assert (document["id"], document["state"]) == (broken, "UNREADABLE")

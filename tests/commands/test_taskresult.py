@@ -296,7 +296,7 @@ def test_unknown__without_any_worker(run_command: Run, elsewhere: Callable[..., 
     done = run_command("taskresult", "-A", name, task_id)
     refused(
         done,
-        f"{task_id} is PENDING: no worker that answers has it, and the queues of this broker cannot be read.",
+        f"{task_id} is PENDING: no worker that answers has it, and not all queues of this broker can be read.",
         "a task that waits and an unknown id look the same: check the id, or --wait for the result",
         3,
     )

@@ -52,7 +52,7 @@ SETTINGS = (
 
 DUE = r" \(due 20\S+\)"
 NO_TRACE = "no trace of it: no queue holds it and no worker that answers has it"
-UNREADABLE = "no worker that answers has it, and the queues of this broker cannot be read"
+UNREADABLE = "no worker that answers has it, and not all queues of this broker can be read"
 
 #: By the fate: what the command ends with, its state and place in JSON, and what it says after the id.
 TABLE = {

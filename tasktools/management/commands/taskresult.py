@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -47,16 +48,18 @@ class Command(TasktoolsCommand):
         app = self.find_app(options["app"]).app
         ids = [check_id(each) for each in dict.fromkeys(ids)]
         require_backend(self, app, sender=False)
-        groups = members_of(app, ids)
-        ids = list(dict.fromkeys(task_id for each in ids for task_id in groups.get(each, [each])))
+        groups, broken = members_of(app, ids)
+        lost = {each.id for each in broken}
+        ids = list(dict.fromkeys(task_id for each in ids if each not in lost for task_id in groups.get(each, [each])))
         if options["wait"] and not options["as_json"]:
             self.note(f"Waiting for {counted(len(ids), 'task')}, {timeout:g} s at the most.")
         if options["tree"]:
+            verdict(broken, options, knows=self.knows)
             show_tree(self, app, ids, timeout, interval, options)
             return
         limit = timeout if options["wait"] else 0
-        with Awaiting(self, app, "", timeout, total=len(ids)) as watch:
-            looks = wait(app, ids, timeout=limit, interval=interval, on_look=watch)
+        with Awaiting(self, app, "", timeout, total=len(ids) + len(broken)) as watch:
+            looks = chain(broken, wait(app, ids, timeout=limit, interval=interval, on_look=watch))
             seen = show_looks(self, app, looks, watch, options, label=bool(groups) or len(ids) > 1)
         show_groups(self, groups, seen.outcomes, as_json=options["as_json"])
         waited = timeout if options["wait"] else None

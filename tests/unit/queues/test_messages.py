@@ -108,3 +108,15 @@ def test_read__a_time_of_sending_that_is_none(stamp: Any) -> None:
 def test_read__values_of_other_kinds() -> None:
     found = read(task(["a"], id=5, retries="many", eta=7))
     assert (found.task, found.id, found.retries, found.eta) == ("['a']", "5", None, "7")
+
+
+@pytest.mark.parametrize("raw", [task(["a" * 5_000], id="b" * 5_000), task(body=[["x" * 5_000], {}, {}])])
+def test_read__long_texts_are_cut(raw: bytes) -> None:
+    found = read(raw)
+    texts = (found.task, found.id, found.args, found.kwargs)
+    assert max(len(each or "") for each in texts) == 1_001
+    assert any((each or "").endswith("…") for each in texts)
+
+
+def test_read__a_text_that_is_just_short_enough() -> None:
+    assert read(task(id="b" * 1_000)).id == "b" * 1_000

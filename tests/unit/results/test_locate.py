@@ -5,12 +5,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import redis
 
 from tasktools.brokers.base import Trace
 from tasktools.control.answers import Answers
+from tasktools.exceptions import Unreachable
 from tasktools.queues.position import Found
 from tasktools.results import locate as module
-from tasktools.results.locate import Located, locate
+from tasktools.results.locate import Located, locate, places
 from tasktools.results.outcome import Failure, Outcome
 
 ETA = "2030-01-31T18:00:00+00:00"
@@ -25,6 +27,8 @@ class Bench:
         self.said = workers
         self.silent: int | None = 0
         self.unread: dict[str, int] = {}
+        self.is_listed = True
+        self.error: Exception | None = None
         self.traces = traces
         self.latest = Outcome(id="1", state="PENDING")
         broker = SimpleNamespace(name="The broker", prepare=lambda: None, supports_find=traces is not None)
@@ -35,10 +39,14 @@ class Bench:
 
     def _find(self, broker: Any, ids: Any, *, deep: bool) -> Found:
         self.asked.append(("find", list(ids), deep))
-        return Found({each: trace for each, trace in (self.traces or {}).items() if each in ids}, self.unread)
+        return Found(
+            {each: trace for each, trace in (self.traces or {}).items() if each in ids}, self.unread, self.is_listed
+        )
 
     def _ask(self, app: Any, commands: Any, limit: float, destination: Any = None) -> Answers:
         self.asked.append(("ask", commands["query_task"]["ids"], *sorted(commands)))
+        if self.error is not None:
+            raise self.error
         said = {name: {key: said[key] for key in commands if key in said} for name, said in self.said.items()}
         return Answers(said=said, failed={}, listening=1, silent=self.silent, absent=frozenset({"c@h"}))
 
@@ -223,3 +231,33 @@ def test_deep__is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench(monkeypatch, {})
     locate("app", [Outcome(id="1", state="PENDING")], deep=True)  # type: ignore[arg-type]
     assert bench.asked[0] == ("find", ["1"], True)
+
+
+def test_nowhere__if_not_all_queues_could_be_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(monkeypatch, {})
+    bench.is_listed, bench.silent = False, 2
+    found = bench.locate()
+    assert (found.outcomes[0].place, found.is_listed) == ("unknown", False)
+
+
+def refused() -> Unreachable:
+    error = Unreachable("The broker refuses: no permissions to run the 'eval' command.")
+    error.__cause__ = redis.exceptions.NoPermissionError()
+    return error
+
+
+@pytest.mark.parametrize(("traces", "place"), [({}, "unasked"), ({"1": Trace(place="queued", queue="q")}, "queued")])
+def test_workers__may_not_be_asked(monkeypatch: pytest.MonkeyPatch, traces: Any, place: str) -> None:
+    bench = Bench(monkeypatch, traces)
+    bench.error = refused()
+    found = bench.locate()
+    assert (found.outcomes[0].place, found.refusal) == (place, str(refused()))
+    with pytest.raises(Unreachable):  # who has to ask the workers is told
+        places("app", [Outcome(id="1", state="PENDING")])  # type: ignore[arg-type]
+
+
+def test_workers__cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(monkeypatch, {})
+    bench.error = Unreachable("The broker does not answer.")
+    with pytest.raises(Unreachable):
+        bench.locate()
