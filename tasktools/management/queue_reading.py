@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from tasktools.brokers import broker_of
 from tasktools.brokers.keys import Keys
-from tasktools.brokers.reach import HINT, connect, reach
-from tasktools.brokers.timeouts import TimedOut, within
+from tasktools.brokers.reach import connect, reach
+from tasktools.control.answers import ask
 from tasktools.exceptions import ConfigurationError, NoTrace, TasktoolsError, Unreachable
 from tasktools.management.queue_options import Asked
 from tasktools.queues import depth
 from tasktools.queues.by_task import MOST, ByTask, by_task
+from tasktools.queues.consumers import Readers
 from tasktools.queues.look import Look, QueueInfo, look
 from tasktools.queues.peek import peek
 from tasktools.queues.rates import Sampler
@@ -27,20 +28,15 @@ from tasktools.startup import require_broker
 if TYPE_CHECKING:
     from celery import Celery
 
-    from tasktools.brokers.base import Broker
     from tasktools.discovery.celery_app import Found
     from tasktools.management.base import TasktoolsCommand
 
 T = TypeVar("T")
 
+pause = time.sleep
+
 #: How long the broker may take for one answer, in seconds.
 LIMIT = 4.5
-
-#: How long the workers' answers are waited for, in seconds. Nobody knows how many workers there are.
-PATIENCE = 1.0
-
-#: How long asking them may take besides, in seconds: less than a socket of LIMIT, so that a silent broker is seen here.
-_MARGIN = 2.5
 
 #: How long lies between two looks at what comes in and leaves, in seconds.
 _PAUSE = 0.1
@@ -85,8 +81,8 @@ class Reading:
 
     def look(self) -> Look:
         """Look at the queues once."""
-        answers = _answers(self.app, self.broker)
-        first = self._look(answers)
+        readers = _readers(self.app)
+        first = self._look(readers)
         if not self.asked.queues and first.is_complete is False:
             hint = "--deep looks at all; a user of the broker that may not SCAN sees only the declared ones"
             self.command.warn(TasktoolsError("There may be more queues: not all keys were looked at.", hint=hint))
@@ -94,29 +90,29 @@ class Reading:
             raise _unknown(first.unknown, self.app)
         if self.asked.interval is None:
             return replace(first, queues=list(map(self._detailed, first.queues)))
-        return replace(first, queues=list(map(self._detailed, self._measured(first, answers, self.asked.interval))))
+        return replace(first, queues=list(map(self._detailed, self._measured(first, readers, self.asked.interval))))
 
-    def _look(self, answers: Mapping[str, Collection[str] | None]) -> Look:
+    def _look(self, readers: Readers) -> Look:
         asked = self.asked
-        return self._ask(lambda: look(self.app, self.connection, answers, names=asked.queues, deep=asked.deep))
+        return self._ask(lambda: look(self.app, self.connection, readers, names=asked.queues, deep=asked.deep))
 
     def _ask(self, call: Callable[[], T]) -> T:
         return reach(self.broker.name, LIMIT, call)
 
-    def _measured(self, first: Look, answers: Mapping[str, Collection[str] | None], interval: float) -> list[QueueInfo]:
+    def _measured(self, first: Look, readers: Readers, interval: float) -> list[QueueInfo]:
         """Return the queues as they are after an interval, with what came in and left each second."""
         before = {each.name: each.ready for each in first.queues}
         began = time.monotonic()
         sampler = Sampler(keys=self.keys, queues=sorted(before)) if self.keys else None
         while sampler is not None and (left := began + interval - time.monotonic()) > 0:
             self._ask(sampler.sample)
-            time.sleep(min(_PAUSE, left))
-        time.sleep(max(0.0, began + interval - time.monotonic()))
+            pause(min(_PAUSE, left))
+        pause(max(0.0, began + interval - time.monotonic()))
         if sampler is not None:
             self._ask(sampler.sample)
         seconds = time.monotonic() - began
         found = []
-        for each in self._look(answers).queues:
+        for each in self._look(readers).queues:
             flow = sampler.flows.get(each.name) if sampler else None
             grown = None if each.ready is None else _less(each.ready, before.get(each.name))
             added, taken = (flow.added, flow.taken) if flow else (None, None)
@@ -149,27 +145,22 @@ def _less(after: int, before: int | None) -> int | None:
     return None if before is None else after - before
 
 
-def _answers(app: Celery, broker: Broker) -> dict[str, list[str] | None]:
-    """Return the queues of each worker that answers, None for one that has not said them. It has a connection of its own.
-
-    Nothing is known if this transport has no remote control, or its user may not use it.
+def _readers(app: Celery) -> Readers:
+    """Return what the workers take from. Nobody knows it if this transport has no remote control, or its user may not use it.
 
     Raises Unreachable when the broker does not answer.
     """
-    connection = connect(broker, LIMIT)
     try:
-        inspect: Any = app.control.inspect(timeout=PATIENCE, connection=connection)
-        said = within(PATIENCE + _MARGIN, inspect.active_queues)
-    except TimedOut:
-        raise Unreachable(f"{broker.name} does not answer.", hint=HINT) from None
-    except Exception:  # noqa: BLE001 - whatever the transport raises
-        return {}
-    connection.release()
-    found: dict[str, list[str] | None] = {}
-    for name, queues in said.items() if isinstance(said, Mapping) else ():
-        is_list = isinstance(queues, list)
-        found[str(name)] = [str(each.get("name")) for each in queues if isinstance(each, Mapping)] if is_list else None
-    return found
+        answers = ask(app, {"active_queues": {}})
+    except TasktoolsError as error:
+        if (
+            isinstance(error, Unreachable) and error.__cause__ is None
+        ):  # it is silent, so it answers nothing else either
+            raise
+        return Readers()
+    said = answers.of("active_queues", list)
+    queues = {name: [str(each.get("name")) for each in said[name] if isinstance(each, Mapping)] for name in said}
+    return Readers(queues=dict.fromkeys(answers.workers) | queues, silent=answers.silent)
 
 
 def _unknown(names: list[str], app: Celery) -> NoTrace:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 #: How long lies between two looks, in seconds, if --interval does not measure meanwhile.
 PERIOD = 2.0
 
+pause = time.sleep
+
 
 def watch(command: TasktoolsCommand, reading: Reading, asked: Asked, *, no_color: bool) -> None:
     """Show the queues until Ctrl+C. Raises Unreachable only if the broker does not answer the first time."""
@@ -44,7 +46,7 @@ def _looks(reading: Reading, asked: Asked) -> Iterator[Look | Unreachable]:
     while True:
         yield seen
         if asked.interval is None or isinstance(seen, Unreachable):
-            time.sleep(PERIOD)
+            pause(PERIOD)
         try:
             if isinstance(seen, Unreachable):
                 reading.connect()

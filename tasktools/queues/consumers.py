@@ -3,9 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 from tasktools.brokers.keys import Keys
 from tasktools.brokers.listeners import clients, waiting
+
+
+@dataclass(frozen=True, kw_only=True)
+class Readers:
+    """The workers, as far as they have answered."""
+
+    #: The queues of each one that has answered, None for one that has not said them.
+    queues: Mapping[str, Collection[str] | None] = field(default_factory=dict)
+    #: How many more listen and have not answered; None if nobody knows.
+    silent: int | None = None
+
+    @property
+    def taken(self) -> list[str]:
+        """The queue of each worker that takes from it, several times if several do."""
+        return [queue for each in self.queues.values() for queue in each or ()]
 
 
 def listeners(keys: Keys) -> int | None:
@@ -15,15 +31,13 @@ def listeners(keys: Keys) -> int | None:
     return None if databases is None else databases.count(here)
 
 
-def consumers(
-    queues: Collection[str], answers: Mapping[str, Collection[str] | None], waiting: int | None
-) -> dict[str, int | None]:
+def consumers(queues: Collection[str], readers: Readers, waiting: int | None) -> dict[str, int | None]:
     """Return how many workers take from each queue; None where it is not known.
 
-    `answers` has the queues of each worker that has answered, None for one that has not said them. `waiting` is how many clients
-    wait for messages, None if nobody knows. If these are more than the workers that have answered, others may take from any
+    `waiting` is how many clients wait for messages, None if nobody knows. Both counts are needed: a worker that is busy does not
+    wait, and one without remote control does not listen. If there may be more workers than have answered, they may take from any
     queue.
     """
-    has_silent = waiting is None or waiting > len(answers) or any(each is None for each in answers.values())
-    taken = [queue for each in answers.values() for queue in each or ()]
-    return {queue: taken.count(queue) or (None if has_silent else 0) for queue in queues}
+    may_be_more = readers.silent != 0 or waiting is None or waiting > len(readers.queues)
+    is_unknown = may_be_more or any(each is None for each in readers.queues.values())
+    return {queue: readers.taken.count(queue) or (None if is_unknown else 0) for queue in queues}

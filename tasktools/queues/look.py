@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasktools.brokers.keys import Keys
 from tasktools.queues import depth
-from tasktools.queues.consumers import consumers, listeners
+from tasktools.queues.consumers import Readers, consumers, listeners
 from tasktools.queues.depth import Depth
 from tasktools.queues.found import Found, find
 from tasktools.queues.messages import Message, read
@@ -62,24 +62,23 @@ class Look:
 def look(
     app: Celery,
     connection: Any,
-    answers: Mapping[str, Collection[str] | None],
+    readers: Readers,
     *,
     names: Collection[str] = (),
     deep: bool = False,
 ) -> Look:
     """Look at the queues of these names, or at all that can be found.
 
-    `connection` is kombu's; `answers` has what each worker that has answered takes from (see `consumers`).
+    `connection` is kombu's.
     """
     keys = Keys(connection.default_channel) if depth.is_redis(connection) else None
     found = find(app, keys, deep=deep)
     held = None if keys is None else unacked(keys, found.bindings, deep=deep)
-    read_by = {queue for each in answers.values() for queue in each or ()}
-    known = found.names | read_by | set(held.by_queue if held else ())
+    known = found.names | set(readers.taken) | set(held.by_queue if held else ())
     chosen = set(names) or known
     depths: dict[str, Depth] = {}
     depth.read(connection, chosen, depths)
-    taken_by = consumers(chosen, answers, None if keys is None else listeners(keys))
+    taken_by = consumers(chosen, readers, None if keys is None else listeners(keys))
     ages = {} if keys is None else oldest(keys, [name for name in chosen if depths[name].waiting])
     queues = [
         _info(name, depths[name], taken_by[name], ages.get(name), held, found) for name in sorted(chosen, key=str)

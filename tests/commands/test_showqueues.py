@@ -22,6 +22,7 @@ from tasktools.management import queue_reading
 from tasktools.publishing import sent_time
 from tests.conftest import Ran
 from tests.hostile import ENCODABLE, active, forged
+from tests.nodes import node
 from tests.support import Running, refusing_port, silent_port, wait_for
 
 Run = Callable[..., Ran]
@@ -29,12 +30,6 @@ Run = Callable[..., Ran]
 TASK = "tests.site.tasks.total"
 
 pytestmark = pytest.mark.usefixtures("server_that_ends_with_the_suite")
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait for the answers of workers as long as it takes one that runs here."""
-    monkeypatch.setattr(queue_reading, "PATIENCE", 0.5)
 
 
 @pytest.fixture
@@ -267,16 +262,43 @@ def test_interval__what_comes_in_and_leaves(
         slept(seconds)
 
     sent: list[str] = []
-    monkeypatch.setattr(queue_reading.time, "sleep", sleep)
+    monkeypatch.setattr(queue_reading, "pause", sleep)
     found = shown(run_command("showqueues", queue, interval="1s", as_json=True), queue)
     rates = found["added"], found["taken"], found["growth"]
     assert rates == pytest.approx((4, 1, 3), rel=0.5)
     assert rates[0] - rates[1] == pytest.approx(rates[2], abs=0.01)
 
 
-def test_consumers__of_a_worker(worker: Running, run_command: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queue_reading, "PATIENCE", 2.0)
+def test_consumers__of_a_worker(worker: Running, run_command: Run) -> None:
     wait_for(lambda: shown(run_command("showqueues", "slow", as_json=True), "slow")["consumers"] == 1)
+
+
+def test_consumers__of_a_worker_that_is_busy_are_unknown(app: Any, send: Any, queue: str, run_command: Run) -> None:
+    send(1)
+    with node(app, "busy@h", {}, answers=False):
+        assert shown(run_command("showqueues", queue, as_json=True), queue)["consumers"] is None
+
+
+def test_consumers__are_unknown_without_remote_control(
+    send: Any, queue: str, run_command: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise Unreachable("It refuses.") from PermissionError("no PUBLISH")
+
+    send(1)
+    monkeypatch.setattr(queue_reading, "ask", refuse)
+    assert shown(run_command("showqueues", queue, as_json=True), queue)["consumers"] is None
+
+
+def test_consumers__a_broker_that_falls_silent_then(
+    elsewhere: Any, run_command: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def say_nothing(*_: Any) -> None:
+        raise Unreachable("It does not answer.")
+
+    monkeypatch.setattr(queue_reading, "ask", say_nothing)
+    done = run_command("showqueues")
+    assert (done.code, done.err.splitlines()[0]) == (69, "It does not answer.")
 
 
 @pytest.mark.parametrize(
@@ -344,7 +366,7 @@ def test_watch__shows_it_again(
         if len(pauses) == 2:
             raise Stop
 
-    monkeypatch.setattr("tasktools.management.queue_watch.time.sleep", sleep)
+    monkeypatch.setattr("tasktools.management.queue_watch.pause", sleep)
     out = io.StringIO()
     with pytest.raises(Stop):
         call_command("showqueues", queue, watch=True, as_json=as_json, stdout=out)
@@ -374,7 +396,7 @@ def test_watch__a_broker_that_is_away_for_a_while(
             raise Stop
 
     monkeypatch.setattr(queue_reading.Reading, "look", look_or_fail)
-    monkeypatch.setattr("tasktools.management.queue_watch.time.sleep", sleep)
+    monkeypatch.setattr("tasktools.management.queue_watch.pause", sleep)
     out, err = io.StringIO(), io.StringIO()
     with pytest.raises(Stop):
         call_command("showqueues", queue, watch=True, as_json=True, stdout=out, stderr=err)

@@ -5,26 +5,32 @@ from typing import Any
 import pytest
 
 from tasktools.brokers import listeners
-from tasktools.queues.consumers import consumers
+from tasktools.queues.consumers import Readers, consumers
 
 BOTH = {"one": ["mails", "celery"], "two": ["celery"]}
 
 
 @pytest.mark.parametrize(
-    ("answers", "waiting", "expected"),
+    ("answers", "silent", "waiting", "expected"),
     [
-        (BOTH, 2, {"celery": 2, "mails": 1, "slow": 0}),
-        (BOTH, 1, {"celery": 2, "mails": 1, "slow": 0}),
-        (BOTH, 3, {"celery": 2, "mails": 1, "slow": None}),
-        (BOTH, None, {"celery": 2, "mails": 1, "slow": None}),
-        ({**BOTH, "three": None}, 3, {"celery": 2, "mails": 1, "slow": None}),
-        ({}, 0, {"celery": 0, "mails": 0, "slow": 0}),
-        ({}, 1, {"celery": None, "mails": None, "slow": None}),
-        ({}, None, {"celery": None, "mails": None, "slow": None}),
+        (BOTH, 0, 2, {"celery": 2, "mails": 1, "slow": 0}),
+        (BOTH, 0, 1, {"celery": 2, "mails": 1, "slow": 0}),
+        (BOTH, 0, 3, {"celery": 2, "mails": 1, "slow": None}),
+        (BOTH, 0, None, {"celery": 2, "mails": 1, "slow": None}),
+        (BOTH, 1, 2, {"celery": 2, "mails": 1, "slow": None}),
+        (BOTH, None, 2, {"celery": 2, "mails": 1, "slow": None}),
+        ({**BOTH, "three": None}, 0, 3, {"celery": 2, "mails": 1, "slow": None}),
+        ({}, 0, 0, {"celery": 0, "mails": 0, "slow": 0}),
+        ({}, 0, 1, {"celery": None, "mails": None, "slow": None}),
+        ({}, 1, 0, {"celery": None, "mails": None, "slow": None}),
+        ({}, None, None, {"celery": None, "mails": None, "slow": None}),
     ],
 )
-def test_consumers__nobody_is_counted_who_may_be_there(answers: Any, waiting: int | None, expected: Any) -> None:
-    assert consumers(["celery", "mails", "slow"], answers, waiting) == expected
+def test_consumers__nobody_is_counted_who_may_be_there(
+    answers: Any, silent: int | None, waiting: int | None, expected: Any
+) -> None:
+    readers = Readers(queues=answers, silent=silent)
+    assert consumers(["celery", "mails", "slow"], readers, waiting) == expected
 
 
 def test_waiting__each_client_that_waits_for_messages() -> None:
