@@ -104,14 +104,6 @@ class Keys:
         entries = self.client.hscan_iter(self.full(self.channel.unacked_key), count=1000)
         return (message for _, message in islice(entries, MOST_READ))
 
-    def messages(self, queue: str) -> Iterator[bytes]:
-        """Yield the messages that wait in a queue. Of a list longer than MOST_READ, yield only both ends."""
-        for key in self.lists(queue):
-            length = self.client.llen(key)
-            yield from self.client.lrange(key, 0, MOST_READ // 2 - 1)
-            if length > MOST_READ // 2:
-                yield from self.client.lrange(key, max(-MOST_READ // 2, MOST_READ // 2 - length), -1)
-
     def take_back(self, queue: str, task_id: str) -> bool:
         """Remove the message of a task from the newest ones of a queue; return whether it was there."""
         for key in self.lists(queue):

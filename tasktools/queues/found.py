@@ -82,7 +82,7 @@ class _Lists:
         """Yield the queues that are not among the known ones, after at most so many scans."""
         names = (name for name in self._names(most) if name not in known and not _OWN_QUEUE.match(name))
         for name in islice(dict.fromkeys(names), MOST_LISTS):
-            if any(map(self._holds_messages, self.keys.lists(name))):
+            if holds_messages(self.keys, name):
                 yield name
 
     def _names(self, most: int | None) -> Iterator[str]:
@@ -100,11 +100,17 @@ class _Lists:
                 self.is_complete = True
                 return
 
-    def _holds_messages(self, key: str) -> bool:
-        """Whether a list holds what kombu writes. Its length in memory keeps a huge entry from being fetched."""
-        with contextlib.suppress(redis.exceptions.ResponseError):
-            first: Any = self.keys.client.lindex(key, -1)
-            if first is not None and len(first) <= _LONGEST:
-                return {"body", "headers", "properties"} <= parsed(first).keys()
-            return first is not None and first.startswith(b'{"body": ')
-        return False
+
+def holds_messages(keys: Keys, queue: str) -> bool:
+    """Whether one of these lists holds what kombu writes: other programs may have lists in the same database."""
+    return any(_holds_messages(keys, key) for key in keys.lists(queue))
+
+
+def _holds_messages(keys: Keys, key: str) -> bool:
+    """Whether the message at the front of a list is one of kombu's; a huge one is not parsed."""
+    with contextlib.suppress(redis.exceptions.ResponseError):
+        first: Any = keys.client.lindex(key, -1)
+        if first is not None and len(first) <= _LONGEST:
+            return {"body", "headers", "properties"} <= parsed(first).keys()
+        return first is not None and first.startswith(b'{"body": ')
+    return False

@@ -48,7 +48,16 @@ def name_of(raw: bytes) -> str | None:
         name = raw[begin : raw.find(b'"', begin)]
         if b"\\" not in name:
             return name.decode("utf-8", "replace")
-    return read(raw).task
+    return task_of(raw)
+
+
+def task_of(raw: bytes) -> str | None:
+    """Return the same, read from the whole message: nothing is removed because of what only looks like headers."""
+    content = parsed(raw)
+    name = _mapping(content.get("headers")).get("task")
+    if name is None:
+        name = _mapping(_body(content, most=None)).get("task")
+    return name if isinstance(name, str) else None
 
 
 def read(raw: bytes) -> Message:
@@ -103,10 +112,12 @@ def _arguments(content: Mapping[str, Any]) -> tuple[str | None, str | None]:
     return None, None
 
 
-def _body(content: Mapping[str, Any]) -> Any:
-    """Return the body if it is JSON and not too long. Nothing else is ever decoded: a pickle may run code."""
+def _body(content: Mapping[str, Any], *, most: int | None = _LONGEST_BODY) -> Any:
+    """Return the body if it is JSON of at most `most` bytes. Nothing else is ever decoded: a pickle may run code."""
     body = content.get("body")
-    if content.get("content-type") != "application/json" or not isinstance(body, str) or len(body) > _LONGEST_BODY:
+    if content.get("content-type") != "application/json" or not isinstance(body, str):
+        return None
+    if most is not None and len(body) > most:
         return None
     if _mapping(content.get("headers")).get("compression"):
         return None

@@ -7,7 +7,6 @@ removed. So a process that is killed loses nothing, and the other messages keep 
 from __future__ import annotations
 
 import contextlib
-import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
@@ -18,6 +17,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from tasktools.brokers.keys import Keys
+from tasktools.queues.found import holds_messages
+from tasktools.queues.messages import task_of
 from tasktools.queues.purge import Purger
 
 #: How many messages are read at once, at first and at most, and how many bytes of them are aimed at.
@@ -51,12 +52,7 @@ class RedisPurger(Purger):
             raise
         if is_declared or queue in self.bound():
             return found
-        return found if self._holds_messages(queue) else None
-
-    def _holds_messages(self, queue: str) -> bool:
-        """Whether a list that nobody has declared is a queue: another program may keep a list in this database."""
-        ends = (self.client.lindex(key, end) for key in self.keys.lists(queue) for end in (-1, 0))
-        return any(_is_message(raw) for raw in ends if raw is not None)
+        return found if holds_messages(self.keys, queue) else None
 
     def taken(self) -> int | None:
         return int(self.client.hlen(self.keys.full(self.keys.channel.unacked_key)))
@@ -139,31 +135,3 @@ def _next(most: int, messages: Sequence[bytes]) -> int:
     """Return how many messages to read next, after these."""
     average = sum(map(len, messages)) // len(messages) + 1
     return max(1, min(_MOST, most * 2, _BYTES // average))
-
-
-def _is_message(raw: bytes) -> bool:
-    with contextlib.suppress(ValueError, RecursionError):
-        content = json.loads(raw)
-        return isinstance(content, dict) and {"body", "properties"} <= content.keys()
-    return False
-
-
-def task_of(raw: bytes) -> str | None:
-    """Return the name of the task of a message as kombu keeps it: its header, or in Celery's protocol 1 a key of its body."""
-    try:
-        content = json.loads(raw)
-        name = content["headers"].get("task")
-        if name is None:
-            name = _decoded(content).get("task")
-        return name if isinstance(name, str) else None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return None  # another program's message in the same queue
-
-
-def _decoded(content: dict[str, Any]) -> Any:
-    import base64
-
-    body = content["body"]
-    if content["properties"].get("body_encoding") == "base64":
-        body = base64.b64decode(body)
-    return json.loads(body)

@@ -37,7 +37,8 @@ def sent(app: Any, queue: str) -> Iterator[Callable[[], list[Any]]]:
 
     def messages() -> list[Any]:
         with broker_of(app).publishing_connection(5) as connection:
-            return [json.loads(each) for each in Keys(connection.default_channel).messages(queue)]
+            keys = Keys(connection.default_channel)
+            return [json.loads(each) for key in keys.lists(queue) for each in keys.client.lrange(key, 0, -1)]
 
     yield messages
     with broker_of(app).publishing_connection(5) as connection:

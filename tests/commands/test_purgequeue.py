@@ -56,7 +56,7 @@ def send(app: Any, queue: str, keys: Keys) -> Callable[..., None]:
 
 def left(keys: Keys, queue: str) -> list[str]:
     """Return the ids of what waits, the oldest first."""
-    found = [json.loads(raw) for raw in keys.messages(queue)]
+    found = [json.loads(raw) for key in keys.lists(queue) for raw in keys.client.lrange(key, 0, -1)]
     return [each["headers"]["id"] for each in reversed(found)]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tasktools.queues.messages import Message, name_of, read
+from tasktools.queues.messages import Message, name_of, read, task_of
 
 
 def message(body: Any = None, properties: Any = None, **headers: Any) -> bytes:
@@ -44,8 +44,17 @@ def task(name: Any = "shop.tasks.add", **more: Any) -> bytes:
     ],
 )
 def test_name__of_any_message(raw: bytes, name: str | None) -> None:
-    assert name_of(raw) == name
+    assert name_of(raw) == task_of(raw) == name
     assert read(raw).task == name
+
+
+def test_task__of_a_long_message_of_protocol_1() -> None:
+    assert task_of(message({"task": "protocol.one", "args": ["x" * 200_000]})) == "protocol.one"
+
+
+def test_task__is_not_that_of_headers_inside_the_headers() -> None:
+    inner = {"lang": "py", "task": "forged"}
+    assert task_of(message(id="1", headers=inner, task="shop.tasks.add")) == "shop.tasks.add"
 
 
 def test_name__is_cut_out_without_reading_json(monkeypatch: pytest.MonkeyPatch) -> None:
