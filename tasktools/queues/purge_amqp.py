@@ -30,9 +30,9 @@ class AmqpPurger(Purger):
                     raise
         return 0 if is_declared else None
 
-    def empty(self, queue: str) -> int:
+    def empty(self, queue: str) -> Iterator[int]:
         with self.connection.channel() as channel:
-            return int(channel.queue_purge(queue) or 0)
+            yield int(channel.queue_purge(queue) or 0)
 
     def remove(self, queue: str, task: str) -> Iterator[int]:
         channel = self.connection.channel()

@@ -7,8 +7,9 @@ removed. So a process that is killed loses nothing, and the other messages keep 
 from __future__ import annotations
 
 import contextlib
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 from uuid import uuid4
 
@@ -26,6 +27,51 @@ _FIRST, _MOST, _BYTES = 4, 500, 1_000_000
 
 #: How often a step is tried again, with fewer messages, because others have changed the list meanwhile.
 _CONFLICTS = 15
+
+#: In a list of up to so many messages it is quicker to remove each for itself after a few conflicts.
+_SHORT, _CONFLICTS_IF_SHORT = 10_000, 2
+
+#: How often a list is gone through, at most, because others have removed so much of it that the place was lost.
+PASSES = 10
+
+#: How many of the messages that stay are remembered, to find the place again.
+_REMEMBERED = 1_000
+
+
+class _Pass:
+    """How far one pass through a list is: all before `start` is read. Others push and remove at the same time."""
+
+    def __init__(self) -> None:
+        self.start = 0
+        #: Whether each message that was in the list when the pass began has been read.
+        self.is_sure = True
+        #: What was read last and stays, as hashes: a message may be large.
+        self._stayed: deque[int] = deque(maxlen=_REMEMBERED)
+
+    def advance(self, messages: Sequence[bytes], chosen: Collection[bytes]) -> None:
+        """Note that these messages, from `start` on, were read, and that the chosen ones are gone."""
+        stayed = [hash(raw) for raw in messages if raw not in chosen]
+        self.start += len(stayed)
+        self._stayed.extend(stayed)
+
+    def is_in_place(self, messages: Sequence[bytes]) -> bool:
+        """Whether nothing has moved. `messages` begin with the last one that was read and stays, if there is one."""
+        return self.start == 0 or bool(messages and self._stayed and hash(messages[0]) == self._stayed[-1])
+
+    def find(self, around: Sequence[bytes], first: int, *, is_all: bool) -> Sequence[bytes]:
+        """Set `start` behind the last of these messages that was read, and return those that follow.
+
+        `around` begins at `first`; `is_all` says that it is the whole list. If none of them was read, others have removed all
+        that were, or pushed very many: what is not read may be nearer to the head.
+        """
+        stayed = set(self._stayed)
+        place = next((place for place in reversed(range(len(around))) if hash(around[place]) in stayed), None)
+        if place is not None or is_all:
+            self.start = first + (0 if place is None else place + 1)
+        else:
+            self.is_sure = False
+            self.start = max(first, min(self.start, first + len(around)))
+        return around[self.start - first :]
 
 
 class RedisPurger(Purger):
@@ -64,36 +110,84 @@ class RedisPurger(Purger):
                 yield Counter(filter(None, map(task_of, messages)))
                 start, most = start + len(messages), _next(most, messages)
 
-    def empty(self, queue: str) -> int:
-        with self.client.pipeline(transaction=True) as pipeline:
-            for key in self.keys.lists(queue):
-                pipeline.llen(key).unlink(key)  # its memory is freed in another thread of the server
-            return sum(map(int, pipeline.execute()[::2]))
+    def empty(self, queue: str) -> Iterator[int]:
+        for key in self.keys.lists(queue):
+            left, most = int(self.client.llen(key)), _FIRST
+            while left > 0:
+                try:
+                    with self.client.pipeline(transaction=True) as pipeline:
+                        # its memory is freed in another thread of the server
+                        yield int(pipeline.llen(key).unlink(key).execute()[0])
+                    break
+                except redis.exceptions.OutOfMemoryError:  # a full server takes no transaction
+                    popped = self._popped(key, min(left, most))
+                    yield len(popped)
+                    left, most = left - len(popped) if popped else 0, _next(most, popped)
+
+    def _popped(self, key: str, count: int) -> list[bytes]:
+        """Take the oldest messages out of a list, and return them: they are the only true count outside a transaction."""
+        with self.client.pipeline(transaction=False) as pipeline:
+            for _ in range(count):
+                pipeline.rpop(key)
+            return [raw for raw in pipeline.execute() if raw is not None]
 
     def remove(self, queue: str, task: str) -> Iterator[int]:
-        """Go through each list from its newest message to its oldest.
-
-        A message that is pushed meanwhile moves the others away from the head: what is not read yet stays ahead.
-        """
+        self.is_sure = True
         for key in self.keys.lists(queue):
-            start, most, conflicts = 0, _FIRST, 0
-            while True:
-                messages, length = self._slice(key, start, most)
-                if not messages:
+            for _ in range(PASSES):
+                one = _Pass()
+                yield from self._pass(key, task, one)
+                if one.is_sure:
                     break
-                chosen = [raw for raw in messages if task_of(raw) == task]
-                direction = 1 if start < length // 2 else -1
-                removed = self._marked(key, start, len(messages), direction, frozenset(chosen)) if chosen else 0
-                if removed is None and conflicts < _CONFLICTS:
-                    conflicts, most = conflicts + 1, max(_FIRST, most // 2)
-                    yield 0
-                    continue
-                if removed is None:
-                    removed = self._one_by_one(key, direction, chosen)
-                yield removed
-                start, most, conflicts = start + len(messages) - removed, _next(most, messages), 0
+            self.is_sure = self.is_sure and one.is_sure
 
-    def _slice(self, key: str, start: int, most: int) -> tuple[list[bytes], int]:
+    def _pass(self, key: str, task: str, one: _Pass) -> Iterator[int]:
+        """Go through a list from its newest message to its oldest.
+
+        A message that is pushed meanwhile moves the others away from the head: what is not read yet stays ahead. If somebody else
+        removes messages near the head, what is not read yet slides towards the head; `one` finds it again.
+        """
+        most, conflicts = _FIRST, 0
+        while True:
+            messages, length = self._unread(key, most, one)
+            if not messages and one.start >= length:
+                return
+            chosen = [raw for raw in messages if task_of(raw) == task]
+            direction = 1 if one.start < length // 2 else -1
+            is_last = conflicts >= (_CONFLICTS if length > _SHORT else _CONFLICTS_IF_SHORT)
+            removed = self._removed(key, one.start, len(messages), direction, chosen, is_last=is_last)
+            if removed is None:
+                conflicts, most = conflicts + 1, max(_FIRST, most // 2) if length > _SHORT else most
+                yield 0
+                continue
+            yield removed
+            one.advance(messages, frozenset(chosen))
+            most, conflicts = _next(most, messages), 0
+
+    def _unread(self, key: str, most: int, one: _Pass) -> tuple[Sequence[bytes], int]:
+        """Return messages of a list that this pass has not read, and the length of the list; move its start to the first."""
+        first = max(0, one.start - 1)
+        messages, length = self._slice(key, first, most + one.start - first)
+        if one.is_in_place(messages):
+            return messages[one.start - first :], length
+        reach = _next(_MOST, messages)
+        first = max(0, min(one.start, length) - reach)
+        around, length = self._slice(key, first, 2 * reach)
+        return one.find(around, first, is_all=first == 0 and len(around) == length)[:most], length
+
+    def _removed(
+        self, key: str, start: int, count: int, direction: int, chosen: Sequence[bytes], *, is_last: bool
+    ) -> int | None:
+        """Remove these messages, which were seen at these places; return how many, or None if it is to be tried again."""
+        if not chosen:
+            return 0
+        try:
+            removed = self._marked(key, start, count, direction, frozenset(chosen))
+        except redis.exceptions.OutOfMemoryError:  # a full server takes neither a transaction nor a mark
+            return self._one_by_one(key, direction, chosen)
+        return self._one_by_one(key, direction, chosen) if removed is None and is_last else removed
+
+    def _slice(self, key: str, start: int, most: int) -> tuple[Sequence[bytes], int]:
         """Return messages of a list, and its length."""
         with self.client.pipeline(transaction=False) as pipeline:
             messages, length = pipeline.lrange(key, start, start + most - 1).llen(key).execute()
@@ -107,9 +201,13 @@ class RedisPurger(Purger):
         with self.client.pipeline(transaction=False) as pipeline:
             for raw in chosen:
                 pipeline.lrem(key, direction, raw)
-            return sum(map(int, pipeline.execute()))
+            answers = pipeline.execute(raise_on_error=False)
+        errors = [each for each in answers if isinstance(each, Exception)]
+        if len(errors) == len(answers):
+            raise errors[0]
+        return sum(int(each) for each in answers if not isinstance(each, Exception))
 
-    def _marked(self, key: str, start: int, count: int, direction: int, chosen: Collection[bytes]) -> int | None:
+    def _marked(self, key: str, start: int, count: int, direction: int, chosen: AbstractSet[bytes]) -> int | None:
         """Overwrite the messages by a mark and remove all marks, in one transaction; return how many.
 
         Return None, and change nothing, if others change the list at this moment: its places would be those of other messages.
@@ -119,8 +217,8 @@ class RedisPurger(Purger):
             pipeline.watch(key)
             now = pipeline.lrange(key, start, start + count - 1)
             places = [start + place for place, raw in enumerate(now) if raw in chosen]
-            if not places:
-                return 0
+            if not chosen <= set(now):  # they have moved, or are gone
+                return None
             pipeline.multi()
             for place in places:
                 pipeline.lset(key, place, mark)
@@ -133,5 +231,5 @@ class RedisPurger(Purger):
 
 def _next(most: int, messages: Sequence[bytes]) -> int:
     """Return how many messages to read next, after these."""
-    average = sum(map(len, messages)) // len(messages) + 1
+    average = sum(map(len, messages)) // max(1, len(messages)) + 1
     return max(1, min(_MOST, most * 2, _BYTES // average))
