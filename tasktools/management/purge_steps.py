@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import signal
 import threading
 import time
@@ -34,6 +35,9 @@ PERIOD = 5.0
 
 #: How many names of tasks that nobody knows here are kept while messages are counted.
 _MOST_NAMES = 10_000
+
+#: The queues of remote control and of events.
+_OWN = re.compile(r"celeryev\.|.*\.pidbox$")
 
 
 class Purge:
@@ -137,7 +141,11 @@ class Purge:
             found: int | None = self._ask(partial(self.purger.length, queue, is_declared=queue in declared))
             if found is not None:
                 return found
-        names = {*declared, *self._ask(self.purger.bound)}
+            kind = self._ask(self.purger.other_kind, queue)
+            if kind:
+                raise NoTrace(f'The key "{shown(queue)}" at {self.broker.uri()} is a {kind}, not a queue.')
+        bound: set[str] = self._ask(self.purger.bound)
+        names = {*declared, *(name for name in bound if _may_be_meant(name) and name != queue)}
         close = close_matches(queue, names)
         hint = f"did you mean {' or '.join(close)}?" if close else f"there are: {', '.join(sorted(names)[:10])}"
         raise NoTrace(f'There is no queue "{shown(queue)}" at {self.broker.uri()}.', hint=hint)
@@ -184,6 +192,11 @@ class Purge:
         finally:
             for each, handler in before.items():
                 signal.signal(each, handler)
+
+
+def _may_be_meant(name: str) -> bool:
+    """Whether a name is worth a hint: not garbage, and not a queue that Celery has for itself."""
+    return bool(name) and name.isprintable() and not _OWN.match(name)
 
 
 def _sentence(removed: int) -> str:

@@ -47,6 +47,10 @@ class Purger(abc.ABC):
         """Return the names of queues that the broker knows, as far as it says."""
         return set()
 
+    def other_kind(self, queue: str) -> str:
+        """Return what a key of this name is if it is no queue; "" if there is none, or the broker has no keys."""
+        return ""
+
     @abc.abstractmethod
     def length(self, queue: str, *, is_declared: bool) -> int | None:
         """Return how many messages wait in a queue; None if there is no such queue.

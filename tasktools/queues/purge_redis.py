@@ -100,6 +100,12 @@ class RedisPurger(Purger):
             return found
         return found if holds_messages(self.keys, queue) else None
 
+    def other_kind(self, queue: str) -> str:
+        with contextlib.suppress(redis.exceptions.NoPermissionError):
+            kind = str(self.client.type(self.keys.full(queue)).decode())
+            return "" if kind == "none" else kind
+        return ""
+
     def taken(self) -> int | None:
         return int(self.client.hlen(self.keys.full(self.keys.channel.unacked_key)))
 

@@ -148,8 +148,23 @@ def test_queue__a_key_of_another_program_is_none(keys: Keys, queue: str, typed: 
         "string": lambda: keys.client.set(queue, "precious"),
         "hash": lambda: keys.client.hset(queue, "precious", "1"),
     }[kind]()
-    assert typed("purgequeue", queue, "--noinput").code == 4
+    done = typed("purgequeue", queue, "--noinput")
+    assert done.code == 4
+    assert done.err.startswith(f'The key "{queue}" at ')
+    assert f" is a {kind}, not a queue." in done.err
     assert keys.client.exists(queue)
+
+
+def test_hint__names_no_garbage_and_no_queue_of_celery_s_own(keys: Keys, queue: str, typed: Run) -> None:
+    table = keys.full("_kombu.binding.purge-garbage")
+    names = (f"{queue}-good", f"{queue}.celery.pidbox", f"celeryev.{queue}")
+    keys.client.sadd(table, *(f"\x06\x16\x06\x16{name}" for name in names), f"{queue}\x1b", b"\xff")
+    try:
+        done = typed("purgequeue", f"{queue}-god", "--noinput")
+    finally:
+        keys.client.delete(table)
+    assert f"Hint: did you mean {queue}-good" in done.err
+    assert [each for each in ("pidbox", "celeryev", "\\x1b", "\\udcff") if each in done.err] == [], done.err
 
 
 def test_queue__that_nobody_has_declared(send: Any, keys: Keys, queue: str, typed: Run) -> None:
