@@ -60,6 +60,16 @@ def show(command: TasktoolsCommand, document: Document, *, no_color: bool) -> No
     command.print_table(("QUEUE", verb, "WAITING" if document.dry_run else "LEFT"), rows, no_color=no_color)
 
 
+def report_unsure(command: TasktoolsCommand, queues: Sequence[str]) -> str:
+    """Say that messages of the task may be left, and return that sentence."""
+    places = ", ".join(f'"{shown(queue)}"' for queue in queues)
+    sentence = (
+        f"Others removed messages from {places} all the time: some of this task may be left. Run the command again."
+    )
+    command.note(sentence)
+    return sentence
+
+
 def verb_count(each: Purged, document: Document) -> str:
     return _number(each.chosen if document.dry_run else each.removed)
 

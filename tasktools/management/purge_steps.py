@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tasktools import render
 from tasktools.arguments.names import close_matches, is_known, resolve, shown, unknown
 from tasktools.brokers import broker_of
-from tasktools.brokers.reach import connect, reach
+from tasktools.brokers.reach import connect, is_refused, reach
 from tasktools.exceptions import NoTrace, TasktoolsError, Unreachable
 from tasktools.queues.found import is_internal
 from tasktools.queues.purge import Purged, Purger, purger_of
@@ -49,6 +49,8 @@ class Purge:
         self.task: str | None = None
         #: How many messages workers have.
         self.taken: int | None = None
+        #: The queues that others changed so much that messages of the task may be left in them.
+        self.unsure: list[str] = []
         #: Whether a signal has ended it.
         self.interrupted = False
         self._said = time.monotonic()
@@ -95,6 +97,8 @@ class Purge:
                         break
                 if self.interrupted:
                     break
+                if not self.purger.is_sure:
+                    self.unsure.append(each.queue)
         self._removes = False
         return [replace(each, left=self._left(each.queue)) for each in done]
 
@@ -112,13 +116,11 @@ class Purge:
     def _steps(self, planned: Purged) -> Iterator[int]:
         if planned.chosen == 0:  # the queue may not have come into being yet
             return
-        if self.task is None:
-            yield self._ask(self.purger.empty, planned.queue)
-        else:
-            steps = self.purger.remove(planned.queue, self.task)
-            with contextlib.closing(steps):  # type: ignore[type-var]
-                while (removed := self._ask(next, steps, None)) is not None:
-                    yield removed
+        queue, task = planned.queue, self.task
+        steps = self.purger.empty(queue) if task is None else self.purger.remove(queue, task)
+        with contextlib.closing(steps):  # type: ignore[type-var]
+            while (removed := self._ask(next, steps, None)) is not None:
+                yield removed
 
     def _ask(self, call: Any, *args: Any) -> Any:
         """Return what a call to the broker returns. Raises Unreachable, which says what was done before."""
@@ -126,7 +128,8 @@ class Purge:
             return reach(self.broker.name, LIMIT, call, *args)
         except TasktoolsError as error:
             before = f"Before that, {self.command.done[0].lower()}{self.command.done[1:]}" if self.command.done else ""
-            doubt = "What the last step has removed is not known." if self._removes else ""
+            is_sure = not self._removes or (error.__cause__ is not None and is_refused(error.__cause__))
+            doubt = "" if is_sure else "What the last step has removed is not known."
             error.more = (*error.more, *filter(None, (before, doubt)))
             raise
 
@@ -135,7 +138,11 @@ class Purge:
             found: int | None = self._ask(partial(self.purger.length, queue, is_declared=queue in declared))
             if found is not None:
                 return found
-        names = {*declared, *(each for each in self._ask(self.purger.bound) if not is_internal(each))}
+            kind = self._ask(self.purger.other_kind, queue)
+            if kind:
+                raise NoTrace(f'The key "{shown(queue)}" at {self.broker.uri()} is a {kind}, not a queue.')
+        bound: set[str] = self._ask(self.purger.bound)
+        names = {*declared, *(name for name in bound if _may_be_meant(name) and name != queue)}
         close = close_matches(queue, names)
         hint = f"did you mean {' or '.join(close)}?" if close else f"there are: {', '.join(sorted(names)[:10])}"
         raise NoTrace(f'There is no queue "{shown(queue)}" at {self.broker.uri()}.', hint=hint)
@@ -182,6 +189,11 @@ class Purge:
         finally:
             for each, handler in before.items():
                 signal.signal(each, handler)
+
+
+def _may_be_meant(name: str) -> bool:
+    """Whether a name is worth a hint: not garbage, and not a queue that Celery has for itself."""
+    return bool(name) and name.isprintable() and not is_internal(name)
 
 
 def _sentence(removed: int) -> str:

@@ -36,6 +36,9 @@ class Purger(abc.ABC):
     reads_tasks = False
     supports_remove = False
 
+    #: Whether `remove`, when it has come to its end, has looked at each message that waited when it began.
+    is_sure = True
+
     def __init__(self, connection: Any) -> None:
         """`connection` is kombu's, connected."""
         self.connection = connection
@@ -43,6 +46,10 @@ class Purger(abc.ABC):
     def bound(self) -> set[str]:
         """Return the names of queues that the broker knows, as far as it says."""
         return set()
+
+    def other_kind(self, queue: str) -> str:
+        """Return what a key of this name is if it is no queue; "" if there is none, or the broker has no keys."""
+        return ""
 
     @abc.abstractmethod
     def length(self, queue: str, *, is_declared: bool) -> int | None:
@@ -60,8 +67,8 @@ class Purger(abc.ABC):
         return iter(())
 
     @abc.abstractmethod
-    def empty(self, queue: str) -> int:
-        """Remove all messages of a queue; return how many."""
+    def empty(self, queue: str) -> Iterator[int]:
+        """Remove all messages of a queue; yield after each step how many it has removed. It may be ended between two steps."""
 
     def remove(self, queue: str, task: str) -> Iterator[int]:
         """Remove the messages of one task from a queue in small steps; yield after each how many it has removed.
@@ -88,10 +95,10 @@ class PortablePurger(Purger):
             return None
         return queue_length(self.connection, queue) or (0 if is_declared else None)
 
-    def empty(self, queue: str) -> int:
+    def empty(self, queue: str) -> Iterator[int]:
         with self.connection.channel() as channel:
             try:
-                return int(channel.queue_purge(queue) or 0)
+                yield int(channel.queue_purge(queue) or 0)
             except NotImplementedError:
                 hint = "read its messages with a worker that has no such tasks: it drops them"
                 raise self.refusal("cannot remove the messages of a queue", hint) from None

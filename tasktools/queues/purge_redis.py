@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 from uuid import uuid4
 
@@ -20,13 +21,20 @@ from tasktools.brokers.keys import Keys
 from tasktools.queues.found import holds_messages
 from tasktools.queues.messages import task_of
 from tasktools.queues.purge import Purger
+from tasktools.queues.purge_pass import Pass
 from tasktools.queues.slices import Pace
 
-#: How many messages are read at once, at first and at most: a transaction fails if others change the list meanwhile.
-_FIRST, _MOST = 4, 500
+#: How many messages are read at once, at first and at most, and how many bytes of them are aimed at.
+_FIRST, _MOST, _BYTES = 4, 500, 1_000_000
 
 #: How often a step is tried again, with fewer messages, because others have changed the list meanwhile.
 _CONFLICTS = 15
+
+#: In a list of up to so many messages it is quicker to remove each for itself after a few conflicts.
+_SHORT, _CONFLICTS_IF_SHORT = 10_000, 2
+
+#: How often a list is gone through, at most, because others have removed so much of it that the place was lost.
+PASSES = 10
 
 
 class RedisPurger(Purger):
@@ -55,6 +63,12 @@ class RedisPurger(Purger):
             return found
         return found if holds_messages(self.keys, queue) else None
 
+    def other_kind(self, queue: str) -> str:
+        with contextlib.suppress(redis.exceptions.NoPermissionError):
+            kind = str(self.client.type(self.keys.full(queue)).decode())
+            return "" if kind == "none" else kind
+        return ""
+
     def taken(self) -> int | None:
         return int(self.client.hlen(self.keys.full(self.keys.channel.unacked_key)))
 
@@ -66,40 +80,90 @@ class RedisPurger(Purger):
                 start += len(messages)
                 pace.saw_all(messages)
 
-    def empty(self, queue: str) -> int:
-        with self.client.pipeline(transaction=True) as pipeline:
-            for key in self.keys.lists(queue):
-                pipeline.llen(key).unlink(key)  # its memory is freed in another thread of the server
-            return sum(map(int, pipeline.execute()[::2]))
+    def empty(self, queue: str) -> Iterator[int]:
+        for key in self.keys.lists(queue):
+            left, pace = int(self.client.llen(key)), self._pace(key)
+            while left > 0:
+                try:
+                    with self.client.pipeline(transaction=True) as pipeline:
+                        # its memory is freed in another thread of the server
+                        yield int(pipeline.llen(key).unlink(key).execute()[0])
+                    break
+                except redis.exceptions.OutOfMemoryError:  # a full server takes no transaction
+                    popped = self._popped(key, min(left, pace.count))
+                    yield len(popped)
+                    left = left - len(popped) if popped else 0
+                    pace.saw_all(popped)
+
+    def _popped(self, key: str, count: int) -> list[bytes]:
+        """Take the oldest messages out of a list, and return them: they are the only true count outside a transaction."""
+        with self.client.pipeline(transaction=False) as pipeline:
+            for _ in range(count):
+                pipeline.rpop(key)
+            return [raw for raw in pipeline.execute() if raw is not None]
 
     def remove(self, queue: str, task: str) -> Iterator[int]:
-        """Go through each list from its newest message to its oldest.
-
-        A message that is pushed meanwhile moves the others away from the head: what is not read yet stays ahead.
-        """
+        self.is_sure = True
         for key in self.keys.lists(queue):
-            start, pace, conflicts = 0, self._pace(key), 0
-            while True:
-                messages, length = self._slice(key, start, pace.count)
-                if not messages:
+            for _ in range(PASSES):
+                one = Pass()
+                yield from self._pass(key, task, one)
+                if one.is_sure:
                     break
-                chosen = [raw for raw in messages if task_of(raw) == task]
-                direction = 1 if start < length // 2 else -1
-                removed = self._marked(key, start, len(messages), direction, frozenset(chosen)) if chosen else 0
-                if removed is None and conflicts < _CONFLICTS:
-                    conflicts, pace.count = conflicts + 1, max(min(_FIRST, pace.count), pace.count // 2)
-                    yield 0
-                    continue
-                if removed is None:
-                    removed = self._one_by_one(key, direction, chosen)
-                yield removed
-                start, conflicts = start + len(messages) - removed, 0
-                pace.saw_all(messages)
+            self.is_sure = self.is_sure and one.is_sure
+
+    def _pass(self, key: str, task: str, one: Pass) -> Iterator[int]:
+        """Go through a list from its newest message to its oldest.
+
+        A message that is pushed meanwhile moves the others away from the head: what is not read yet stays ahead. If somebody else
+        removes messages near the head, what is not read yet slides towards the head; `one` finds it again.
+        """
+        pace, conflicts = self._pace(key), 0
+        while True:
+            messages, length = self._unread(key, pace.count, one)
+            if not messages and one.start >= length:
+                return
+            chosen = [raw for raw in messages if task_of(raw) == task]
+            direction = 1 if one.start < length // 2 else -1
+            is_last = conflicts >= (_CONFLICTS if length > _SHORT else _CONFLICTS_IF_SHORT)
+            removed = self._removed(key, one.start, len(messages), direction, chosen, is_last=is_last)
+            if removed is None:
+                conflicts += 1
+                pace.count = max(min(_FIRST, pace.count), pace.count // 2) if length > _SHORT else pace.count
+                yield 0
+                continue
+            yield removed
+            one.advance(messages, frozenset(chosen))
+            pace.saw_all(messages)
+            conflicts = 0
 
     def _pace(self, key: str) -> Pace:
         return Pace(keys=self.keys, key=key, most=_MOST, count=_FIRST)
 
-    def _slice(self, key: str, start: int, most: int) -> tuple[list[bytes], int]:
+    def _unread(self, key: str, most: int, one: Pass) -> tuple[Sequence[bytes], int]:
+        """Return messages of a list that this pass has not read, and the length of the list; move its start to the first."""
+        first = max(0, one.start - 1)
+        messages, length = self._slice(key, first, most + one.start - first)
+        if one.is_in_place(messages):
+            return messages[one.start - first :], length
+        reach = _near(messages)
+        first = max(0, min(one.start, length) - reach)
+        around, length = self._slice(key, first, 2 * reach)
+        return one.find(around, first, is_all=first == 0 and len(around) == length)[:most], length
+
+    def _removed(
+        self, key: str, start: int, count: int, direction: int, chosen: Sequence[bytes], *, is_last: bool
+    ) -> int | None:
+        """Remove these messages, which were seen at these places; return how many, or None if it is to be tried again."""
+        if not chosen:
+            return 0
+        try:
+            removed = self._marked(key, start, count, direction, frozenset(chosen))
+        except redis.exceptions.OutOfMemoryError:  # a full server takes neither a transaction nor a mark
+            return self._one_by_one(key, direction, chosen)
+        return self._one_by_one(key, direction, chosen) if removed is None and is_last else removed
+
+    def _slice(self, key: str, start: int, most: int) -> tuple[Sequence[bytes], int]:
         """Return messages of a list, and its length."""
         with self.client.pipeline(transaction=False) as pipeline:
             messages, length = pipeline.lrange(key, start, start + most - 1).llen(key).execute()
@@ -113,9 +177,13 @@ class RedisPurger(Purger):
         with self.client.pipeline(transaction=False) as pipeline:
             for raw in chosen:
                 pipeline.lrem(key, direction, raw)
-            return sum(map(int, pipeline.execute()))
+            answers = pipeline.execute(raise_on_error=False)
+        errors = [each for each in answers if isinstance(each, Exception)]
+        if len(errors) == len(answers):
+            raise errors[0]
+        return sum(int(each) for each in answers if not isinstance(each, Exception))
 
-    def _marked(self, key: str, start: int, count: int, direction: int, chosen: Collection[bytes]) -> int | None:
+    def _marked(self, key: str, start: int, count: int, direction: int, chosen: AbstractSet[bytes]) -> int | None:
         """Overwrite the messages by a mark and remove all marks, in one transaction; return how many.
 
         Return None, and change nothing, if others change the list at this moment: its places would be those of other messages.
@@ -125,8 +193,8 @@ class RedisPurger(Purger):
             pipeline.watch(key)
             now = pipeline.lrange(key, start, start + count - 1)
             places = [start + place for place, raw in enumerate(now) if raw in chosen]
-            if not places:
-                return 0
+            if not chosen <= set(now):  # they have moved, or are gone
+                return None
             pipeline.multi()
             for place in places:
                 pipeline.lset(key, place, mark)
@@ -135,3 +203,9 @@ class RedisPurger(Purger):
                 return int(pipeline.execute()[-1])
             except redis.exceptions.WatchError:
                 return None
+
+
+def _near(messages: Sequence[bytes]) -> int:
+    """Return how many messages may be read at once that are about as long as these."""
+    average = sum(map(len, messages)) // max(1, len(messages)) + 1
+    return max(1, min(_MOST, _BYTES // average))

@@ -11,6 +11,7 @@ import pytest
 import redis
 
 from tasktools.brokers import broker_of
+from tasktools.queues import purge_redis
 from tasktools.queues.purge import purger_of
 from tasktools.queues.purge_redis import RedisPurger
 
@@ -129,6 +130,71 @@ def test_remove__while_others_push_and_pop(purger: RedisPurger) -> None:
     assert {n for n in range(pushed) if n % 3 == 0} <= set(rest)
 
 
+def test_remove__of_messages_that_slide_ahead_while_others_remove(
+    purger: RedisPurger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another purge takes out most of what is read already: the rest comes nearer to the head."""
+    fill(purger, 3000)
+    real = purger._slice
+    slices = 0
+
+    def slice_of(*args: Any) -> Any:
+        nonlocal slices
+        slices += 1
+        if slices in (4, 9):
+            keep, gone = b"shop.keep", purger.client.lrange(QUEUE, 0, 399)
+            with purger.client.pipeline() as pipeline:
+                for raw in gone:
+                    if keep in raw:
+                        pipeline.lrem(QUEUE, 1, raw)
+                pipeline.execute()
+        return real(*args)
+
+    monkeypatch.setattr(purger, "_slice", slice_of)
+    assert sum(purger.remove(QUEUE, DROP)) == 2000
+    assert purger.is_sure
+    rest = waiting(purger)
+    assert rest == sorted(set(rest))
+    assert all(n % 3 == 0 for n in rest)
+
+
+@pytest.mark.parametrize("others", [1, 2])
+def test_remove__two_at_once_leave_nothing(purger: RedisPurger, app: Any, others: int) -> None:
+    """The second is about the other task, or about the same."""
+    fill(purger, 9000)
+    task = "shop.keep" if others == 1 else DROP
+    counts: dict[str, int] = {}
+    with broker_of(app).publishing_connection(5) as connection:
+        second = RedisPurger(connection)
+
+        def run(name: str, which: RedisPurger, task: str) -> None:
+            counts[name] = sum(which.remove(QUEUE, task))
+
+        threads = [threading.Thread(target=run, args=each) for each in (("a", purger, DROP), ("b", second, task))]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+        assert second.is_sure
+    assert purger.is_sure
+    assert waiting(purger) == ([] if others == 1 else list(range(0, 9000, 3)))
+    assert sum(counts.values()) == (9000 if others == 1 else 6000)
+
+
+def test_remove__says_that_it_is_not_sure(purger: RedisPurger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody removes all that was read, each time."""
+    fill(purger, 400)
+    monkeypatch.setattr(purge_redis.Pass, "is_in_place", lambda self, _: self.start == 0)
+    monkeypatch.setattr(purge_redis.Pass, "find", lost)
+    assert sum(purger.remove(QUEUE, DROP)) > 0
+    assert not purger.is_sure
+
+
+def lost(self: Any, around: Any, first: int, **_: Any) -> Any:
+    self.is_sure = False
+    return around[self.start - first :]
+
+
 def test_remove__reads_few_of_large_messages_at_once(purger: RedisPurger, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(purger, 100, size=200_000)
     sizes = []
@@ -152,5 +218,5 @@ def test_tasks__are_counted_over_all_priorities(purger: RedisPurger) -> None:
     counted = sum(purger.tasks(QUEUE), start=type(next(purger.tasks(QUEUE)))())
     assert counted == {DROP: 67, "shop.keep": 34}
     assert sum(purger.remove(QUEUE, DROP)) == 67
-    assert purger.empty(QUEUE) == 35
+    assert sum(purger.empty(QUEUE)) == 35
     assert purger.length(QUEUE, is_declared=True) == 0

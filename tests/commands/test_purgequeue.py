@@ -21,6 +21,7 @@ from tasktools.management import purge_steps
 from tasktools.queues.purge_redis import RedisPurger
 from tests.conftest import Ran
 from tests.hostile import HOSTILE, active
+from tests.servers import Redis, started
 from tests.support import refusing_port, silent_port
 
 Run = Callable[..., Ran]
@@ -158,8 +159,23 @@ def test_queue__a_key_of_another_program_is_none(keys: Keys, queue: str, typed: 
         "string": lambda: keys.client.set(queue, "precious"),
         "hash": lambda: keys.client.hset(queue, "precious", "1"),
     }[kind]()
-    assert typed("purgequeue", queue, "--noinput").code == 4
+    done = typed("purgequeue", queue, "--noinput")
+    assert done.code == 4
+    assert done.err.startswith(f'The key "{queue}" at ')
+    assert f" is a {kind}, not a queue." in done.err
     assert keys.client.exists(queue)
+
+
+def test_hint__names_no_garbage_and_no_queue_of_celery_s_own(keys: Keys, queue: str, typed: Run) -> None:
+    table = keys.full("_kombu.binding.purge-garbage")
+    names = (f"{queue}-good", f"{queue}.celery.pidbox", f"celeryev.{queue}")
+    keys.client.sadd(table, *(f"\x06\x16\x06\x16{name}" for name in names), f"{queue}\x1b", b"\xff")
+    try:
+        done = typed("purgequeue", f"{queue}-god", "--noinput")
+    finally:
+        keys.client.delete(table)
+    assert f"Hint: did you mean {queue}-good" in done.err
+    assert [each for each in ("pidbox", "celeryev", "\\x1b", "\\udcff") if each in done.err] == [], done.err
 
 
 def test_queue__that_nobody_has_declared(send: Any, keys: Keys, queue: str, typed: Run) -> None:
@@ -253,6 +269,64 @@ def test_broker__that_is_lost_in_the_middle(
     done = typed("purgequeue", queue, "--task", TOTAL, "--noinput")
     assert (done.out, done.code, len(left(keys, queue))) == ("", 69, 16)
     assert "\nBefore that, 4 messages have been removed.\nWhat the last step has removed is not known.\n" in done.err
+
+
+def test_purge__that_others_disturb_all_the_time_says_so(
+    send: Any, queue: str, typed: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def disturbed(self: Any, *_: Any) -> Iterator[int]:
+        self.is_sure = False
+        yield 1
+
+    send(TOTAL, TOTAL)
+    monkeypatch.setattr(RedisPurger, "remove", disturbed)
+    done = typed("purgequeue", queue, "--task", TOTAL, "--noinput")
+    assert (done.out.splitlines()[1].split(), done.code) == ([queue, "1", "2"], 1)
+    assert f'Others removed messages from "{queue}" all the time: some of this task may be left.' in done.err
+
+
+@pytest.fixture
+def full(tmp_path: Any, elsewhere: Any) -> Iterator[tuple[str, Any]]:
+    """A Redis with 300 messages of two tasks, which takes no more; the name of an app for -A, and a client."""
+    with started(Redis, tmp_path / "redis") as server, server.client() as client:
+        name = elsewhere(broker_url=server.url)
+        shop = sys.modules[name.partition(":")[0]].app
+        for place in range(300):
+            shop.send_task(("shop.drop", "shop.keep")[place % 2], (place,), task_id=f"{place}")
+        client.config_set("maxmemory", 1)
+        yield name, client
+
+
+def test_full_server__is_emptied(full: tuple[str, Any], typed: Run) -> None:
+    name, client = full
+    done = typed("purgequeue", "celery", "--noinput", "-A", name)
+    assert (done.out.splitlines()[1].split(), done.code, client.llen("celery")) == (["celery", "300", "0"], 0, 0), (
+        done.err
+    )
+
+
+def test_full_server__loses_the_messages_of_one_task(full: tuple[str, Any], typed: Run) -> None:
+    name, client = full
+    done = typed("purgequeue", "celery", "--task", "shop.drop", "--noinput", "-A", name)
+    assert (done.out.splitlines()[1].split(), done.code) == (["celery", "150", "150"], 0), done.err
+    ids = [int(json.loads(raw)["headers"]["id"]) for raw in reversed(client.lrange("celery", 0, -1))]
+    assert ids == list(range(1, 300, 2))
+
+
+@pytest.mark.parametrize("words", [[], ["--task", TOTAL]])
+def test_server__that_refuses_has_removed_nothing(
+    send: Any, keys: Keys, queue: str, typed: Run, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    def refuse(*_: Any) -> Any:
+        raise redis.exceptions.ReadOnlyError("You can't write against a read only replica.")
+
+    send(TOTAL)
+    monkeypatch.setattr(redis.client.Pipeline, "multi", refuse)
+    monkeypatch.setattr(redis.client.Pipeline, "unlink", refuse)
+    done = typed("purgequeue", queue, *words, "--noinput")
+    assert (done.code, left(keys, queue)) == (69, ["0"])
+    assert "a replica" in done.err
+    assert "is not known" not in done.err
 
 
 def test_progress__is_said_when_it_takes_long(

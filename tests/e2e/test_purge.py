@@ -191,3 +191,32 @@ def test_purge__on_rabbitmq(site: Site, rabbitmq: RabbitMQ) -> None:
     missing = site.manage("purgequeue", "purge", "--noinput")
     assert (missing.returncode, missing.stdout) == (4, "")
     assert 'There is no queue "purge" at amqp://guest:**@' in missing.stderr
+
+
+def test_two_purges_at_once__on_rabbitmq(site: Site, rabbitmq: RabbitMQ) -> None:
+    """Each would hold what the other seeks: the second waits."""
+    site.minimal(settings=f"CELERY_BROKER_URL = {rabbitmq.url!r}\nCELERY_TASK_DEFAULT_QUEUE = 'twice'")
+    site.write("shop/tasks.py", TASKS)
+    site.write("fill.py", FILL)
+    assert site.run(sys.executable, "fill.py").returncode == 0
+    purges = [
+        site.start_manage("purgequeue", "twice", "--task", name, "--noinput", "--json") for name in ("keep", "drop")
+    ]
+    assert [each.process.wait(60) for each in purges] == [0, 0], [each.output for each in purges]
+    found = [re.search(r'"removed": (\d+)', each.output) for each in purges]
+    assert [each and each[1] for each in found] == ["1500", "1500"]
+    assert rabbitmq.lengths() | {"twice": (0, 0)} == rabbitmq.lengths()
+    assert not [name for name in rabbitmq.lengths() if name.startswith("tasktools.purge")]
+
+
+FILL = """
+import os
+import django
+os.environ["DJANGO_SETTINGS_MODULE"] = "mysite.settings"
+django.setup()
+from shop.tasks import drop, keep
+
+for n in range(1500):
+    keep.delay(n)
+    drop.delay(n)
+"""

@@ -28,7 +28,7 @@ class Command(TasktoolsCommand):
             heed_signals()
 
     def run(self, *, queues: list[str], dry_run: bool, interactive: bool, **options: Any) -> None:
-        from tasktools.management.purge_output import Document, introduce, question, show
+        from tasktools.management.purge_output import Document, introduce, question, report_unsure, show
         from tasktools.management.purge_steps import Purge
 
         found = self.find_app(options["app"])
@@ -46,6 +46,8 @@ class Command(TasktoolsCommand):
         show(self, document, no_color=options["no_color"])
         if purge.interrupted:
             raise KeyboardInterrupt
+        if purge.unsure:
+            self.end_with(1, report_unsure(self, purge.unsure))
 
     def confirmed(self, question: str) -> bool:
         """Ask a person. Raises UsageError if there is none."""
