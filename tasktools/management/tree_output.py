@@ -91,6 +91,10 @@ def _sum_up(command: TasktoolsCommand, tree: Tree, ids: Sequence[str], options: 
         command.print_json({"asked": ids, "tasks": total, "states": states, "is_cut": tree.is_cut}, indent=None)
         return
     command.note(f"{render.counted(total, 'task')}: {_counted(states)}.")
+    if any(node.outcome is None for _, node in tree.lines()):
+        command.note(
+            "No result names the body of a chord: if a group is the header of one, ask for the body by its id, too."
+        )
     if tree.is_cut:
         command.note(f"There are more tasks than {MOST:,}, or more levels than are followed: the rest is not shown.")
 

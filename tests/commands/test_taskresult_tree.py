@@ -57,7 +57,9 @@ def test_tree__of_a_chord_after_a_task(worker: Running, app: Any, run_command: R
         f"    SUCCESS ID {name}",
         f"SUCCESS ID {name} <- asked for",  # no result names it as a child: the last task of the header has sent it
     ]
-    assert (done.err, done.code) == ("4 tasks: 4 SUCCESS.\n", 0)
+    said, note = done.err.splitlines()
+    assert (said, done.code) == ("4 tasks: 4 SUCCESS.", 0)
+    assert note.startswith("No result names the body of a chord: ")
 
 
 def test_tree__one_failed(worker: Running, app: Any, run_command: Run) -> None:
