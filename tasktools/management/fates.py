@@ -104,7 +104,7 @@ def waiting_hint(outcome: Outcome, timeout: float | None, located: Located | Non
     if outcome.place == "unknown" and outcome.waits and outcome.state != RETRY:
         return "a task that waits and an unknown id look the same: check the id, or --wait for the result"
     if outcome.place == "queued":
-        return "--wait waits for the result; manage.py showqueues shows who takes from the queue, manage.py runworker starts a worker"
+        return "--wait waits for the result; showqueues says who takes from the queue, runworker starts a worker"
     if outcome.place == "reserved" and outcome.worker is None:
         return (
             "--wait waits for the result; what a killed worker had taken comes back after an hour (visibility timeout)"

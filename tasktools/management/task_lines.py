@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from celery import signals, states
 from celery.app.log import Logging
+from celery.utils.saferepr import saferepr
 from django.conf import settings
 from django.core.management.color import color_style, no_style
 
@@ -36,6 +37,9 @@ _STOPPED = ("was stopped", "WARNING")
 
 #: The worker says twice that it has terminated a task: at the command, and when its process has ended. So many are remembered.
 _MOST_TERMINATED = 1_000
+
+#: How much of a result is shown, in characters.
+_LONGEST_RESULT = 100
 
 #: The states with which a task returns the exception that is their reason.
 _WITH_REASON = (states.FAILURE, states.RETRY, states.REJECTED)
@@ -93,6 +97,8 @@ class TaskLines:
         if state in _WITH_REASON and isinstance(retval, BaseException):
             kind = "" if state == states.RETRY else f"{type(retval).__name__}: "  # a Retry says itself what it is
             end += f": {kind}{shown(text_of(retval), 200)}"
+        elif state == states.SUCCESS and retval is not None:
+            end += f": {shown(saferepr(retval, _LONGEST_RESULT), _LONGEST_RESULT)}"
         self._print(task, task_id, words, end, getattr(self.style, colour))
 
     def revoked(self, sender: Any = None, request: Any = None, terminated: bool = False, **_: Any) -> None:

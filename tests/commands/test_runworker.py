@@ -68,7 +68,7 @@ def test_development__a_line_when_a_task_begins_and_when_it_ends(site: Site, poo
     ]
     assert lines[:6] == [
         "shop.tasks.add add-1234 started",
-        "shop.tasks.add add-1234 succeeded after T s",
+        "shop.tasks.add add-1234 succeeded after T s: 4",
         "shop.tasks.fail fail-123 started",
         "shop.tasks.fail fail-123 failed after T s: ValueError: no\\x1b[31m moon",
         "shop.tasks.again again-12 started",

@@ -199,7 +199,7 @@ def test_not_yet_run__it_waits_in_a_queue(unread: str, run_command: Run) -> None
     refused(
         run_command("taskresult", unread),
         queued(unread),
-        "--wait waits for the result; manage.py showqueues shows who takes from the queue, manage.py runworker starts a worker",
+        "--wait waits for the result; showqueues says who takes from the queue, runworker starts a worker",
         3,
     )
 

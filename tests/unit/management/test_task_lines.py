@@ -28,8 +28,10 @@ TASK = SimpleNamespace(name="shop.add")
 @pytest.mark.parametrize(
     ("state", "retval", "end"),
     [
-        (states.SUCCESS, 4, "succeeded after T s"),
-        (states.SUCCESS, ValueError("returned"), "succeeded after T s"),
+        (states.SUCCESS, 4, "succeeded after T s: 4"),
+        (states.SUCCESS, None, "succeeded after T s"),
+        (states.SUCCESS, "x" * 1_000, f"succeeded after T s: '{'x' * 99}…"),
+        (states.SUCCESS, ValueError("returned"), "succeeded after T s: ValueError('returned')"),
         (states.FAILURE, ValueError("bad"), "failed after T s: ValueError: bad"),
         (states.IGNORED, None, "ended, its result is ignored after T s"),
         (states.REJECTED, None, "rejected its message after T s"),
