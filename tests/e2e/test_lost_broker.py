@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import sys
 from collections.abc import Iterator
@@ -130,8 +131,9 @@ def test_silent_broker__does_not_hold_up_the_stop(site: Site) -> None:
         assert worker.end() == 0
         for each in held:
             each.close()
-    said = f'The broker "redis://127.0.0.1:{port}/0" does not answer. The worker stops without it.'
-    assert worker.output.count(said) == 1
+    # It may run out of its own time in the moment of the stop: "cannot be reached: Timeout reading from socket".
+    said = rf'^The broker "redis://127.0.0.1:{port}/0" (does not answer|cannot be reached: .*)\. The worker stops without it\.$'
+    assert len(re.findall(said, worker.output, re.M)) == 1
     assert not (site.root / "worker.pid").exists()
 
 
