@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +20,9 @@ from django.core.management.base import CommandError
 from tasktools.project import Project
 from tests.fork_server import ForkServer
 from tests.support import Running, Site, wait_for
+
+#: A moment, in seconds since 1970.
+SENT = 1_700_000_000
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what goes to the background so, and the processes that tests start would never see a Ctrl-C.
@@ -124,3 +128,15 @@ def worker(suite_site: Site) -> Running:
 
 
 __all__ = ["wait_for"]
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """Be at a moment that `clock.at` changes, when messages are sent: 0.9 seconds after SENT."""
+    from tasktools.brokers import recording
+    from tasktools.publishing import sent_time
+
+    clock = SimpleNamespace(at=SENT + 0.9, time=lambda: clock.at)
+    monkeypatch.setattr(sent_time, "time", clock)
+    monkeypatch.setattr(recording, "time", clock)
+    return clock

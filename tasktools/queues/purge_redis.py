@@ -17,7 +17,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from tasktools.brokers.keys import Keys
+from tasktools.brokers.keys import Keys, is_other_type
 from tasktools.queues.found import holds_messages
 from tasktools.queues.messages import task_of
 from tasktools.queues.purge import Purger
@@ -56,9 +56,9 @@ class RedisPurger(Purger):
         try:
             found = self.keys.length(queue)
         except redis.exceptions.ResponseError as error:
-            if "WRONGTYPE" in str(error):  # a key of another program
-                return None
-            raise
+            if not is_other_type(error):
+                raise
+            return None
         if is_declared or queue in self.bound():
             return found
         return found if holds_messages(self.keys, queue) else None

@@ -11,23 +11,12 @@ import pytest
 import redis
 from celery import signals
 
-from tasktools.brokers import recording
 from tasktools.publishing import sent_time
 from tasktools.publishing.batch import enqueue_many
 from tasktools.publishing.hooks import Hooks
 from tasktools.publishing.message_kind import CHANGED
 from tests.brokers.bulk import Make, both, call, messages
-
-NOW = 1_700_000_000
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """Be at a moment that `clock.at` changes."""
-    clock = SimpleNamespace(at=NOW + 0.9, time=lambda: clock.at)
-    monkeypatch.setattr(sent_time, "time", clock)
-    monkeypatch.setattr(recording, "time", clock)
-    return clock
+from tests.conftest import SENT
 
 
 @pytest.fixture
@@ -53,10 +42,10 @@ def test_batch__has_the_time_at_which_it_was_made(
         receive(lambda headers, **_: headers.update(tenant="seven"))
     batches = enqueue_many(make(), [call(n) for n in range(6)], batch_size=3)
     assert next(batches).slow == {}
-    assert stamps(client) == [NOW] * 3
+    assert stamps(client) == [SENT] * 3
     clock.at += 60
     assert next(batches).slow == {}
-    assert stamps(client) == [NOW + 60] * 3
+    assert stamps(client) == [SENT + 60] * 3
 
 
 def test_batch__shows_its_messages_to_nobody_without_receivers_of_the_project(
@@ -71,7 +60,7 @@ def test_batch__shows_its_messages_to_nobody_without_receivers_of_the_project(
 
 #: What receivers of a project may do, whether it stays fast, and the time of the message.
 CHOICES: dict[str, tuple[Callable[..., Any], bool, Any]] = {
-    "the time, as the docs had it": (lambda properties, **_: properties.setdefault("timestamp", 7), True, NOW),
+    "the time, as the docs had it": (lambda properties, **_: properties.setdefault("timestamp", 7), True, SENT),
     "another time": (lambda properties, **_: properties.update(timestamp=7), True, 7),
     "a time with fractions": (lambda properties, **_: properties.update(timestamp=7.5), False, 7.5),
     "True": (lambda properties, **_: properties.update(timestamp=True), False, True),
@@ -114,7 +103,7 @@ def test_message__that_a_worker_gives_back_keeps_its_time(
         message = app.amqp.queues["celery"](connection.default_channel).get()
         assert client.llen("celery") == 0
         message.requeue()
-    assert stamps(client) == [NOW]
+    assert stamps(client) == [SENT]
 
 
 def test_messages__without_a_time_if_nobody_adds_it(make: Make, client: redis.Redis) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from types import ModuleType
 from typing import Any
 
@@ -15,6 +16,8 @@ from django.core.management import load_command_class
 from tasktools.discovery import django_fixup
 from tasktools.project import Project, current_project
 from tests.conftest import Ran
+from tests.nodes import node
+from tests.servers import Redis, started
 from tests.support import Site
 
 Run = Callable[..., Ran]
@@ -74,3 +77,24 @@ def rest() -> None:
 def queue() -> str:
     """The name of a queue that nobody reads."""
     return f"unread-{uuid.uuid4()}"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    with started(Redis, tmp_path_factory.mktemp("redis")) as made:
+        yield made
+
+
+@pytest.fixture
+def fleet(server: Redis, elsewhere: Callable[..., str]) -> Iterator[Callable[..., str]]:
+    """Start nodes by name, and return the -A of an app of their broker: fleet(a={...}, b=None); a node of None is stopped."""
+    server.client().flushall()
+    with ExitStack() as stack:
+
+        def start(**nodes: Any) -> str:
+            app = stack.enter_context(Celery("fleet", broker=server.url, set_as_current=False))
+            for name, functions in nodes.items():
+                stack.enter_context(node(app, f"{name}@h", functions or {}, answers=functions is not None))
+            return elsewhere(broker_url=server.url)
+
+        yield start

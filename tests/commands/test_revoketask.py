@@ -6,20 +6,16 @@ import io
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from celery import Celery
 
 from tasktools.management.revoke_output import question
 from tasktools.results.revocable import Target, find
 from tests.conftest import Ran
 from tests.hostile import HOSTILE, active
-from tests.nodes import node
-from tests.servers import Redis, started
 from tests.support import Running, silent_port, wait_for
 
 Run = Callable[..., Ran]
@@ -104,27 +100,6 @@ def test_unknown__ends_with_4_and_is_noted_all_the_same(worker: Running, typed: 
 def test_usage__ends_with_2(typed: Run, words: list[str], text: str) -> None:
     ran = typed("revoketask", "some-id", *words)
     assert (ran.code, ran.out, text in ran.err.replace('\\"', '"')) == (2, "", True)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
-    with started(Redis, tmp_path_factory.mktemp("redis")) as made:
-        yield made
-
-
-@pytest.fixture
-def fleet(server: Redis, elsewhere: Callable[..., str]) -> Iterator[Callable[..., str]]:
-    """Start nodes by name, and return the -A of an app of their broker; a node of None is stopped."""
-    server.client().flushall()
-    with ExitStack() as stack:
-
-        def start(**nodes: Any) -> str:
-            app = stack.enter_context(Celery("fleet", broker=server.url, set_as_current=False))
-            for name, functions in nodes.items():
-                stack.enter_context(node(app, f"{name}@h", functions or {}, answers=functions is not None))
-            return elsewhere(broker_url=server.url)
-
-        yield start
 
 
 def refuse(**_: Any) -> None:

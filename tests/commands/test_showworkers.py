@@ -5,8 +5,7 @@ from __future__ import annotations
 import io
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,7 @@ from tasktools.control.names import connection_name
 from tasktools.management import watching
 from tests.conftest import Ran
 from tests.hostile import HOSTILE, active
-from tests.nodes import node
-from tests.servers import Redis, started
+from tests.servers import Redis
 from tests.support import Running, silent_port, wait_for
 
 Run = Callable[..., Ran]
@@ -45,29 +43,6 @@ def handlers(**more: Any) -> dict[str, Callable[..., Any]]:
         **more,
     }
     return {name: (lambda answer=answer, **_: answer) for name, answer in answers.items()}
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
-    with started(Redis, tmp_path_factory.mktemp("redis")) as made:
-        yield made
-
-
-@pytest.fixture
-def fleet(server: Redis, elsewhere: Callable[..., str]) -> Iterator[Callable[..., str]]:
-    """Start nodes by name, and return the -A of an app of their broker: fleet(a=handlers(), b=None); None is stopped."""
-    server.client().flushall()
-    with ExitStack() as stack:
-
-        def start(**nodes: Any) -> str:
-            from celery import Celery
-
-            app = stack.enter_context(Celery("fleet", broker=server.url, set_as_current=False))
-            for name, functions in nodes.items():
-                stack.enter_context(node(app, f"{name}@h", functions or {}, answers=functions is not None))
-            return elsewhere(broker_url=server.url)
-
-        yield start
 
 
 def seen(ran: Ran) -> dict[str, dict[str, Any]]:

@@ -11,20 +11,9 @@ import pytest
 from celery import Celery, chain, signals
 
 from tasktools.arguments.call import Call
-from tasktools.brokers import recording
 from tasktools.publishing import sent_time
 from tasktools.publishing.batch import enqueue_many
-
-NOW = 1_700_000_000
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """Be at a moment that `clock.at` changes."""
-    clock = SimpleNamespace(at=NOW + 0.9, time=lambda: clock.at)
-    monkeypatch.setattr(sent_time, "time", clock)
-    monkeypatch.setattr(recording, "time", clock)
-    return clock
+from tests.conftest import SENT
 
 
 @pytest.fixture
@@ -58,7 +47,7 @@ def stamps(app: Celery) -> list[Any]:
 def test_stamp__is_the_time_in_whole_seconds(clock: SimpleNamespace) -> None:
     properties: dict[str, Any] = {"correlation_id": "1"}
     sent_time.stamp(properties)
-    assert properties == {"correlation_id": "1", "timestamp": NOW}
+    assert properties == {"correlation_id": "1", "timestamp": SENT}
     assert type(properties["timestamp"]) is int  # AMQP takes nothing else
 
 
@@ -81,7 +70,7 @@ def test_message__says_when_it_was_sent(shop: Celery, clock: SimpleNamespace, ho
         chain(add.s(1, 2), add.s(3)).apply_async()
     else:
         list(enqueue_many(shop, [Call(task="shop.add", args=(1, 2))]))
-    assert stamps(shop) == [NOW]
+    assert stamps(shop) == [SENT]
 
 
 def test_message__with_a_timestamp_of_its_own(shop: Celery, clock: SimpleNamespace) -> None:
@@ -94,7 +83,7 @@ def test_retry__is_sent_again(shop: Celery, clock: SimpleNamespace) -> None:
     again.push_request(id="1", called_directly=False, delivery_info={}, properties={"timestamp": 5}, headers={})
     with pytest.raises(Exception, match="Retry in 60s"):
         again()
-    assert stamps(shop) == [NOW]
+    assert stamps(shop) == [SENT]
 
 
 def test_start__again_connects_nothing_more() -> None:
