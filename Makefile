@@ -5,17 +5,29 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo quick test brokers lint matrix smoke canary mutants dist clean
+# Most of the time to collect the tests goes into what pytest caches as bytecode, in each test process.
+unexport PYTHONDONTWRITEBYTECODE
 
-demo: $(STAMP)  ## the whole site on the private Valkey: a task, a form, a tick; under 10 s once installed
+# Two cores: many a test waits, and a third or fourth process works meanwhile.
+TESTS := -m pytest -n 4 --dist worksteal
+
+.PHONY: demo quick test browser brokers lint docs matrix smoke canary conformance mutants dist clean
+
+demo: $(STAMP)  ## the whole site on the private Valkey: a task, one of Django's own, a form, a failed task, a tick, a job; under 10 s once installed
 	$(BIN)/python -m project.demo_run
 
 quick: $(STAMP)  ## everything but tests/e2e
-	$(BIN)/python -m pytest -n 3 --dist worksteal --ignore tests/e2e
+	$(BIN)/python $(TESTS) --ignore tests/e2e
 
 test: $(STAMP)  ## the whole suite, with coverage
 	$(BIN)/coverage erase
-	$(BIN)/python -m pytest -n 3 --dist worksteal --cov --cov-report=
+	$(BIN)/python $(TESTS) --cov --cov-report=
+
+browser: $(STAMP)  ## the pages in the admin, in Debian's chromium: every button, and axe-core; it installs playwright
+	$(BIN)/pip install -q playwright axe-playwright-python
+	for part in browser buttons axe; do \
+	  $(BIN)/python -m pytest -m browser tests/e2e/test_admin_$$part.py || exit 1; \
+	done  # a process each: the browser leaves connections open, which another live server would warn of
 
 brokers: $(STAMP)  ## one suite over every broker and pool, with real servers; writes the tables of docs/brokers.md
 	mkdir -p build
@@ -27,6 +39,9 @@ lint: $(STAMP)  ## style, types and the direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(VENV)/.docs  ## the documentation as a site in build/docs, with pictures of real runs; a warning or a dead link is an error
+	$(BIN)/python -m docs.site
 
 matrix: $(VENV)/.tox  ## the whole suite on every supported combination whose interpreter is found
 	PATH="$(INTERPRETERS)$$PATH" $(BIN)/tox run
@@ -40,6 +55,18 @@ canary:  ## whether the newest pre-releases of Celery and kombu still have what 
 	build/canary/bin/python -m pip install --quiet --disable-pip-version-check --pre celery kombu redis django django-extensions rich pytest pytest-django
 	build/canary/bin/python -c 'import celery, kombu; print("celery", celery.__version__, "kombu", kombu.__version__)'
 	build/canary/bin/python -m pytest -q -p no:cacheprovider tests/unit/test_celery_compat.py
+
+conformance:  ## Django's own tests of the Tasks framework against our backend; takes a Python 3.12 or newer
+	rm -rf build/conformance
+	PATH="$(INTERPRETERS)$$PATH"; \
+	  for python in $(PYTHON) python3.14 python3.13 python3.12; do \
+	    $$python -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && break; \
+	    python=; \
+	  done; \
+	  test -n "$$python" || { echo 'make conformance needs a Python 3.12 or newer.' >&2; exit 1; }; \
+	  $$python -m venv build/conformance
+	build/conformance/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' 'django>=6.1'
+	build/conformance/bin/python -m tests.conformance
 
 ROOMS ?= worker beat publishing arguments discovery
 
@@ -67,6 +94,10 @@ INTERPRETERS = $(shell for bin in $$(ls -d "$$(pyenv root 2>/dev/null)"/versions
 $(STAMP): setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,test,lint]'
+	touch $@
+
+$(VENV)/.docs: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	touch $@
 
 $(VENV)/.release: $(STAMP)

@@ -1,5 +1,6 @@
 """URLs of the demo site."""
 
+from django.contrib import admin
 from django.urls import include, path
 
-urlpatterns = [path("", include("project.demo.urls"))]
+urlpatterns = [path("admin/", admin.site.urls), path("", include("project.demo.urls"))]

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 class TasktoolsConfig(AppConfig):
     name = "tasktools"
-    verbose_name = "Celery commands"
+    verbose_name = "Celery tasks"
+    default_auto_field = "django.db.models.BigAutoField"
 
     def __init__(self, app_name: str, app_module: Any) -> None:
         super().__init__(app_name, app_module)
@@ -79,8 +80,9 @@ class _ReadyEvent:
 
 def _unloadable(error: BaseException) -> ProjectError:
     from tasktools.environment.shadowing import explained
+    from tasktools.render import ended
 
-    sentence = f"tasktools cannot be loaded: {type(error).__name__}: {' '.join(str(error).split())}."
+    sentence = f"tasktools cannot be loaded: {type(error).__name__}: {ended(' '.join(str(error).split()))}"
     return explained(error) or ProjectError(sentence, hint="pip install --upgrade django-tasktools")
 
 

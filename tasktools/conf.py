@@ -1,8 +1,14 @@
 """The only reader of the TASKTOOLS_* settings.
 
-    TASKTOOLS_APP         the Celery app as `module:attribute`, if discovery would find another one or several
+    TASKTOOLS_APP         the Celery app as module:attribute, if discovery would find another one or several
     TASKTOOLS_BEAT_LEASE  seconds (or a duration) after which another beat takes over from one that is gone; default 1.4
     TASKTOOLS_DATA_DIR    folder of the private Valkey; default <BASE_DIR>/.tasktools, for an installed project one in ~
+    TASKTOOLS_FAILED      whether workers record the tasks that fail; default True
+    TASKTOOLS_FAILED_AGE        for how long failed tasks are kept; default 30 days
+    TASKTOOLS_FAILED_ARGUMENTS  the function that masks the arguments of failed tasks
+    TASKTOOLS_FAILED_LIMIT      how many failed tasks are kept at most; default 10,000
+    TASKTOOLS_HOUR        whether workers count their tasks for the last hour of the admin; default True
+    TASKTOOLS_JOBS        whether the jobs of django-extensions are entries of the schedule; or when; default False
     TASKTOOLS_LINGER      seconds (or a duration, "5s") that the private Valkey stays on after its last client; default 10
     TASKTOOLS_WARN_MODEL_ARGUMENTS  whether to warn of model instances among the arguments of a task; default DEBUG
     TASKTOOLS_WARN_TRANSACTION      whether to warn of a task that is sent inside a transaction; default DEBUG
@@ -44,6 +50,12 @@ NAMES = (
     "TASKTOOLS_APP",
     "TASKTOOLS_BEAT_LEASE",
     "TASKTOOLS_DATA_DIR",
+    "TASKTOOLS_FAILED",
+    "TASKTOOLS_FAILED_AGE",
+    "TASKTOOLS_FAILED_ARGUMENTS",
+    "TASKTOOLS_FAILED_LIMIT",
+    "TASKTOOLS_HOUR",
+    "TASKTOOLS_JOBS",
     "TASKTOOLS_LINGER",
     "TASKTOOLS_WARN_MODEL_ARGUMENTS",
     "TASKTOOLS_WARN_TRANSACTION",
@@ -60,8 +72,9 @@ _WARN: dict[type[TasktoolsWarning], str] = {
 #: What Celery called CELERY_BROKER_URL before version 4.
 OLD_BROKER = "BROKER_URL"
 
-#: Settings whose values are or contain passwords of brokers, backends and databases.
-_PASSWORDS = re.compile(r"^(?!.*(?:SCHEDULE|ROUTES)).*(?:BROKER|BACKEND|CELERY|CACHES|DATABASE|REDIS)")
+#: Settings whose values are or contain passwords of brokers, backends and databases. EMAIL_BACKEND has none, and Django warns of
+#: who reads it.
+_PASSWORDS = re.compile(r"^(?!EMAIL_BACKEND$|.*(?:SCHEDULE|ROUTES)).*(?:BROKER|BACKEND|CELERY|CACHES|DATABASE|REDIS)")
 
 #: The private Valkey stops within 30 s of its last client, whatever the setting says.
 MOST_LINGER = 25.0
@@ -100,7 +113,7 @@ def written(*prefixes: str) -> dict[str, Any]:
 
 def time_zone() -> str:
     """Return TIME_ZONE, "" if the project does not set it: Django has one that few sites mean."""
-    return str(settings.TIME_ZONE or "") if settings.is_overridden("TIME_ZONE") else ""
+    return str(settings.TIME_ZONE or "") if settings.is_overridden("TIME_ZONE") else ""  # type: ignore[misc]
 
 
 def uses_time_zones() -> tuple[bool, bool]:
@@ -146,10 +159,7 @@ def app() -> str | None:
 
 
 def data_dir() -> Path:
-    """Return the absolute folder in which the private Valkey keeps its data.
-
-    Raises ConfigurationError when the setting is not a path.
-    """
+    """Return the absolute folder in which the private Valkey keeps its data. Raises ConfigurationError when it is not a path."""
     chosen = getattr(settings, "TASKTOOLS_DATA_DIR", None)
     path = os.fspath(chosen) if chosen and isinstance(chosen, (str, os.PathLike)) else None
     if chosen and (not isinstance(path, str) or "\0" in path):
@@ -215,6 +225,11 @@ def linger() -> float:
             f'TASKTOOLS_LINGER is "{chosen}", which is too long.', hint=f"set it to at most {MOST_LINGER:g} s"
         )
     return seconds
+
+
+def chosen(name: str, default: Any) -> Any:
+    """Return TASKTOOLS_HOUR, TASKTOOLS_JOBS, TASKTOOLS_FAILED or one of those whose names begin with it, as it is written."""
+    return getattr(settings, name, default)
 
 
 def warns(category: type[TasktoolsWarning]) -> bool:

@@ -7,6 +7,7 @@
     │   ├── AppError                  no Celery app
     │   │   └── SeveralAppsError      more than one, and none is the best
     │   ├── ProjectError              a module of the project cannot be imported
+    │   ├── JobError                  a job of django-extensions cannot be a task
     │   └── ConfigurationError        a setting is missing or wrong
     ├── TaskFailed                1   the task ran and failed, or was revoked
     ├── Declined                  1   the task's own apply_async has sent nothing
@@ -75,6 +76,15 @@ class SeveralAppsError(AppError):
 
 class ProjectError(UsageError):
     pass
+
+
+class JobError(UsageError):
+    """A job of django-extensions cannot be a task. Everything else goes on."""
+
+    def __init__(self, sentence: str, *, hint: str = "", job: str = "") -> None:
+        super().__init__(sentence, hint=hint)
+        #: The dotted name of its module.
+        self.job = job
 
 
 class ConfigurationError(UsageError):

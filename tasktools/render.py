@@ -48,6 +48,11 @@ def text_of(value: object) -> str:
     return _attempted(str, value)
 
 
+def ended(text: str) -> str:
+    """Return a text as the end of a sentence: with a full stop, unless it has a mark, as some drivers ask a question."""
+    return text if text.endswith((".", "?", "!", "…")) else f"{text}."
+
+
 def repr_of(value: object) -> str:
     """Return repr(value), even for an object whose __repr__ fails."""
     return _attempted(repr, value)
@@ -143,13 +148,27 @@ def error_json(error: TasktoolsError, hide: Callable[[str], str], *, key: str = 
     return as_json({key: hide("\n".join([error.sentence, *error.more])), "hint": hide(error.hint)})
 
 
+def cells(text: str) -> int:
+    """Return how many cells of a terminal a text takes: a character of Chinese or Japanese takes two, an accent none."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def padded(text: str, width: int) -> str:
+    """Return the text with spaces after it, so that it takes `width` cells of a terminal."""
+    return text + " " * (width - cells(text))
+
+
 def that_fit(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int, spare: Sequence[str]) -> list[int]:
     """Return the places of the columns that a terminal of `width` characters shows without folding their cells.
 
     Columns of `spare` are left out, the first one first, until the rest fits. The others stay in any case, and may be folded:
     they count LONGEST_CELL at most.
     """
-    widths = [max(len(terminal.line(line[place])) for line in [columns, *rows]) for place in range(len(columns))]
+    widths = [max(cells(terminal.line(line[place])) for line in [columns, *rows]) for place in range(len(columns))]
     widths = [each if name in spare else min(each, LONGEST_CELL) for each, name in zip(widths, columns, strict=True)]
     kept = list(range(len(columns)))
     for name in spare:
@@ -162,9 +181,9 @@ def that_fit(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int, 
 def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a table of aligned columns, two spaces apart, with its headings in the first line."""
     rows = [[terminal.line(cell) for cell in row] for row in rows]
-    widths = [max(len(line[place]) for line in [columns, *rows]) for place in range(len(columns))]
+    widths = [max(cells(line[place]) for line in [columns, *rows]) for place in range(len(columns))]
     lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in [columns, *rows]
+        "  ".join(padded(cell, width) for cell, width in zip(line, widths, strict=True)) for line in [columns, *rows]
     ]
     return "\n".join(line.rstrip() for line in lines)
 

@@ -8,26 +8,24 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.util
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from celery import signals
 from django.apps import apps
 from django.conf import settings
 from django.core.signals import request_started
-from django.utils.autoreload import autoreload_started
 from django.utils.module_loading import module_has_submodule
 
-from tasktools import celery_compat, conf, misuse, render, terminal
+from tasktools import celery_compat, conf, every_worker, misuse, render, scheduled_jobs, terminal
 from tasktools.arguments.names import close_matches, shown
 from tasktools.brokers import masking
-from tasktools.discovery import celery_app, django_fixup
+from tasktools.discovery import celery_app, django_fixup, watching
 from tasktools.environment import loggers
-from tasktools.exceptions import ConfigurationError, ProjectError, TasktoolsError, project_code
+from tasktools.exceptions import ConfigurationError, JobError, ProjectError, TasktoolsError, project_code
 from tasktools.project import current_project
 from tasktools.publishing import sent_time
 from tasktools.registry import routes
@@ -43,26 +41,26 @@ _MAY_HOLD_PASSWORDS = tuple(name for name in celery_compat.DEFAULTS.here() if _K
 
 
 def run(**_: Any) -> None:
-    """Find or make the app, and prepare it for `.delay()` in this process. Called at the end of django.setup().
-
-    Raises nothing but KeyboardInterrupt.
-    """
+    """Find or make the app, and prepare it for `.delay()` in this process, at the end of django.setup(). Raises no Exception."""
     request_started.disconnect(run)
     project = current_project()
-    project.found = None
+    project.found = project.jobs = None
     project.problems.clear()
     try:
         with project_code(_unforeseen):
             project.found = _settle(project.problems)
     except TasktoolsError as error:
         project.problems.append(error)
-    if project.problems:
+    if project.problems or project.job_problems:
         request_started.connect(_log_problems)
 
 
 def _settle(problems: list[TasktoolsError]) -> celery_app.Found | None:
     chosen = None
     sent_time.start()
+    every_worker.start()
+    for signal in (signals.celeryd_after_setup, signals.beat_init):
+        signal.connect(report_jobs, weak=False, dispatch_uid="tasktools.report_jobs")
     try:
         with project_code(_unforeseen):
             chosen = celery_app.find()
@@ -72,18 +70,20 @@ def _settle(problems: list[TasktoolsError]) -> celery_app.Found | None:
         return None
     except TasktoolsError as error:
         problems.append(error)
+        scheduled_jobs.withhold(error)
         _refuse(error, chosen)
         return None
     celery_app.make_default(chosen.app)
     misuse.start()
     if chosen.ready_made:
         problems.extend(_import_tasks(chosen.app))
+    scheduled_jobs.join(chosen.app)
     return chosen
 
 
 def _unforeseen(error: BaseException) -> ConfigurationError:
-    hint = "python manage.py check --tag tasktools"
-    return ConfigurationError(f"The Celery app cannot be made ready: {celery_app.described(error)}.", hint=hint)
+    sentence = f"The Celery app cannot be made ready: {render.ended(celery_app.described(error))}"
+    return ConfigurationError(sentence, hint="python manage.py check --tag tasktools")
 
 
 def _refuse(error: TasktoolsError, chosen: celery_app.Found | None) -> None:
@@ -129,8 +129,9 @@ def read_settings(chosen: celery_app.Found) -> None:
     """Make the app read its settings, and make its queues. Raises ProjectError or RoutingError if it cannot."""
 
     def blame(error: BaseException) -> ProjectError:
-        text = f"The settings of the Celery app {chosen.name or chosen.app.main} cannot be read: {celery_app.described(error)}."
-        return ProjectError(text, hint="the same command with --traceback shows where")
+        what = f"The settings of the Celery app {chosen.name or chosen.app.main} cannot be read"
+        hint = "the same command with --traceback shows where"
+        return ProjectError(f"{what}: {render.ended(celery_app.described(error))}", hint=hint)
 
     with project_code(blame):
         routes.require_kinds(chosen.app.conf, "" if chosen.ready_made else chosen.name)  # which are read now
@@ -180,6 +181,7 @@ def load_tasks(chosen: celery_app.Found) -> list[ProjectError]:
 
     A ready-made app continues after a broken module. `django_fixup.load_rest` imports what a worker knows in addition.
     """
+    scheduled_jobs.join(chosen.app)
     if chosen.ready_made:
         # Start-up has imported the tasks of the app that it found.
         known = (each for each in current_project().problems if isinstance(each, ProjectError))
@@ -196,7 +198,7 @@ def load_tasks(chosen: celery_app.Found) -> list[ProjectError]:
 
 def _not_imported(error: BaseException) -> ProjectError:
     hint = "the same command with --traceback shows where"
-    return ProjectError(f"The tasks cannot be imported: {celery_app.described(error)}.", hint=hint)
+    return ProjectError(f"The tasks cannot be imported: {render.ended(celery_app.described(error))}", hint=hint)
 
 
 def _import_tasks(app: Celery) -> Iterator[ProjectError]:
@@ -205,19 +207,8 @@ def _import_tasks(app: Celery) -> Iterator[ProjectError]:
             with project_code(lambda error, name=name: celery_app.broken(name, error)):  # type: ignore[misc]
                 importlib.import_module(name)
         except ProjectError as error:
-            autoreload_started.connect(_watch(name), weak=False)
+            watching.restart_when_fixed(name)
             yield error
-
-
-def _watch(module: str) -> Callable[..., None]:
-    """Make runserver restart when the broken module is fixed: runserver watches only imported modules."""
-
-    def watch(sender: Any, **_: Any) -> None:
-        spec = importlib.util.find_spec(module)
-        if spec and spec.origin:
-            sender.watch_dir(Path(spec.origin).parent, Path(spec.origin).name)
-
-    return watch
 
 
 def _task_modules(app: Any) -> Iterator[str]:
@@ -231,14 +222,22 @@ def _task_modules(app: Any) -> Iterator[str]:
 def _log_problems(**_: Any) -> None:
     request_started.disconnect(_log_problems)
     if not reports.is_part():  # which has run the checks
-        log(current_project().problems)
+        log([*current_project().problems, *scheduled_jobs.to_report()])
+
+
+def report_jobs(**_: Any) -> None:
+    """Log why some jobs are no tasks: a worker and a beat of plain Celery run no checks. A receiver of Celery's signals."""
+    project = current_project()
+    if not project.told_jobs:
+        project.told_jobs = True
+        log(scheduled_jobs.to_report())
 
 
 def log(errors: Iterable[TasktoolsError], app: Celery | None = None) -> None:
-    """Log errors, each as one line without the passwords of this project and of `app`."""
+    """Log errors, each as one line without the passwords of this project and of `app`; a warning of the checks as a warning."""
     for error in errors:
-        text = hider(app)(" ".join(render.error_lines(error)))
-        logging.getLogger("tasktools").error("%s", terminal.line(text))
+        level = logging.WARNING if isinstance(error, JobError) else logging.ERROR
+        logging.getLogger("tasktools").log(level, "%s", terminal.line(hider(app)(" ".join(render.error_lines(error)))))
 
 
 def hider(app: Celery | None = None) -> Callable[[str], str]:

@@ -51,7 +51,7 @@ def place_of(error: BaseException) -> str:
 
 def report(error: BaseException, *, as_json: bool = False) -> None:
     """Write to stderr why the project cannot be imported. In a part of rundev, rundev writes it, once for all parts."""
-    sentence = f"The project cannot be imported: {described(error)}."
+    sentence = f"The project cannot be imported: {render.ended(described(error))}"
     hint = "the same command with --traceback shows where"
     if reports.is_part():
         reports.report(sentence)

@@ -1,10 +1,10 @@
 """A process that has imported Django and Celery, and forks: most of the time of a test went into those imports.
 
-What it forks is a process of its own: a session, an environment, a folder, files and words (sys.argv) of its own. It runs
-manage.py to the end, its threads and exit handlers too; then it ends without freeing its objects. Only the modules in
-PRELOADED, none of them of the project or of tasktools, were imported before. A test of the start or of the very end of a
-process (coverage, the smoke tests, those marked `fresh`, another Python, another path) starts Python. Output goes to files,
-so a child that keeps it open holds nothing up: test_streams.py and all that runs a shell have pipes.
+What it forks is a process of its own: a session, an environment, a folder, files and words (sys.argv) of its own. It runs a
+script (mostly manage.py) or the code of -c to the end, its threads and exit handlers too; then it ends without freeing its
+objects. Only the modules in PRELOADED, none of them of the project or of tasktools, were imported before. A test of the start
+or of the very end of a process (coverage, the smoke tests, those marked `fresh`, another Python, another path) starts Python.
+Output goes to files, so a child that keeps it open holds nothing up: test_streams.py and all that runs a shell have pipes.
 
 As a script it serves the socket whose number it is given: each request is a line of JSON and three files, and is answered by
 {"pid": ...} and, when the process has ended, {"code": ...}. It ends when the other end of the socket is closed.
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import gc
 import importlib
 import json
@@ -26,7 +27,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+import types
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +134,7 @@ class ForkServer:
         self._line = ours
 
     def start(self, args: Sequence[str], cwd: Path, environment: Mapping[str, str], files: Sequence[int]) -> Forked:
-        """Fork a process for `args`, which are Python and the script that it runs; `files` are its 0, 1 and 2."""
+        """Fork a process for `args`, which are Python and a script or -c and code; `files` are its 0, 1 and 2."""
         ours, theirs = socket.socketpair()
         with theirs:
             request = json.dumps({"args": list(args), "cwd": str(cwd), "environment": dict(environment)})
@@ -190,8 +192,8 @@ def _reap(alive: dict[int, socket.socket]) -> None:
                 line.sendall(json.dumps({"code": os.waitstatus_to_exitcode(status)}).encode() + b"\n")
 
 
-def _become(request: dict[str, Any]) -> str:
-    """Make this process the one that was asked for, up to its first line of Python; return its script."""
+def _become(request: dict[str, Any]) -> Callable[[], object]:
+    """Make this process the one that was asked for, up to its first line of Python; return what runs its script or its code."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.setsid()
@@ -206,16 +208,26 @@ def _become(request: dict[str, Any]) -> str:
         del sys.modules[name]  # a site may have a package of this name
     sys.argv[:] = request["args"][1:]
     sys.orig_argv[:] = request["args"]
-    sys.path[0] = os.path.dirname(os.path.abspath(sys.argv[0]))
+    script, *words = sys.argv
+    sys.path[0] = "" if script == "-c" else os.path.dirname(os.path.abspath(script))
     sys.path[:] = [each for each in sys.path if each != _START]
     sys.path.insert(1, _START)  # PYTHONPATH names it
-    return sys.argv[0]
+    if script == "-c":
+        sys.argv[:] = ["-c", *words[1:]]
+        return functools.partial(_run_code, words[0])
+    return functools.partial(runpy.run_path, script, run_name="__main__")
 
 
-def _run(script: str) -> int:
-    """Run a script as Python does, and return its exit code."""
+def _run_code(code: str) -> None:
+    main = types.ModuleType("__main__")
+    sys.modules["__main__"] = main
+    exec(compile(code, "<string>", "exec"), main.__dict__)
+
+
+def _run(main: Callable[[], object]) -> int:
+    """Run `main` as Python runs a script, and return its exit code."""
     try:
-        runpy.run_path(script, run_name="__main__")
+        main()
     except SystemExit as error:
         if error.code is None or isinstance(error.code, int):
             return (error.code or 0) & 0xFF

@@ -347,7 +347,7 @@ def check_text(text: str) -> None:
     json.loads(render.error_json(error, told.hide))
     assert "\n" not in reach.reason(ValueError(text))
     assert terminal.line(terminal.line(text)) == terminal.line(text)
-    assert time.monotonic() - began < 5, f"{len(text)} characters took {time.monotonic() - began:.1f} s"
+    assert time.monotonic() - began < 30, f"{len(text)} characters took {time.monotonic() - began:.1f} s"
 
 
 #: Examples in one process: Celery remembers something of each app that it has made, and grows slow.

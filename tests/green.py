@@ -18,7 +18,7 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.support import Running, Site, wait_for
+from tests.support import Running, Site, save, wait_for
 
 TASKS = """
 import time
@@ -79,12 +79,12 @@ def run(
     worker = site.start_manage("runworker", *words)
     worker.wait_for_output(" ready.")
     web = site.start(sys.executable, "-c", SERVER)
-    port = int(web.wait_for_output(".\n").split("port ")[1].split(".")[0])
+    port = int(web.wait_for_rest("port ").rstrip("."))
     with ThreadPoolExecutor(CLIENTS) as clients:
         sent = [clients.submit(_enqueue, port, key, seconds) for key in range(tasks)]
         for number in range(1, reloads + 1):
             wait_for(lambda due=number: sum(map(_is_done, sent)) >= tasks * due // (reloads + 1), 120)
-            file.write_text(TASKS.replace("VERSION = 0", f"VERSION = {number}"))
+            save(file, TASKS.replace("VERSION = 0", f"VERSION = {number}"))
             _await_reload(worker, number)
     for each in sent:
         each.result()
@@ -93,7 +93,7 @@ def run(
     assert _keys(site, "began") == _keys(site, "ended"), "a warm stop has cut a task off"
     assert "Traceback" not in worker.output, worker.output
     rest = site.start_manage("runworker", "--noreload", "--drain", *words)
-    assert rest.process.wait(120) == 0, rest.output
+    assert rest.wait(120) == 0
     web.end()
     times = collections.Counter(_keys(site, "began"))
     ended = _keys(site, "ended")

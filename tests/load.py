@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.servers import BROKERS, broker
-from tests.support import Running, Site, wait_for
+from tests.support import Running, Site, save, wait_for
 
 TASKS = """
 import os
@@ -89,11 +89,11 @@ def run(site: Site, *, reloads: int, pool: str, acks_late: bool, concurrency: in
     )
     began = time.monotonic()
     for number in range(1, reloads + 1):
-        _replace(file, tasks.replace("VERSION = 0", f"VERSION = {number}"))
+        save(file, tasks.replace("VERSION = 0", f"VERSION = {number}"))
         _await_reload(worker, number)
     seconds = time.monotonic() - began
     stop.touch()
-    assert sender.process.wait(60) == 0, sender.output
+    assert sender.wait() == 0, sender.output
     sent = int(sender.output.split("sent ")[1])
     _await_end(record, sent, worker)
     return _found(record, sent, seconds)
@@ -118,13 +118,6 @@ def _await_reload(worker: Running, number: int) -> None:
         return worker.output.count("new code runs") >= number or worker.process.poll() is not None
 
     wait_for(done, 60, f"reload {number}")
-
-
-def _replace(file: Path, text: str) -> None:
-    """Write it as editors do: there is never half a file."""
-    other = file.with_suffix(".new")
-    other.write_text(text)
-    other.replace(file)
 
 
 def _lines(record: Path, word: str) -> list[list[int]]:

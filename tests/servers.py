@@ -1,4 +1,4 @@
-"""Real servers for the tests: RabbitMQ and Redis as Debian packages them, each in a folder of its own, on loopback alone.
+"""Real servers for the tests: RabbitMQ, Redis and PostgreSQL as Debian packages them, each in a folder of its own, on loopback.
 
     with Redis(folder) as server:
         server.url          # redis://127.0.0.1:PORT/0
@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
+import random
 import shutil
 import signal
 import socket
@@ -19,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.support import wait_for
+from tests.support import stop_group, wait_for
 
 #: How long a server may take to start, in seconds: RabbitMQ needs some ten.
 START_LIMIT = 90.0
@@ -49,10 +51,16 @@ def unless_installed(program: str) -> Any:
 
 
 def free_port() -> int:
-    """Return a TCP port of loopback on which nobody listens."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """Return a TCP port of loopback for a server to listen on.
+
+    It is none of those that the system gives to whoever asks for any, clients too (32768 and more on Linux): in the time until
+    the server listens, it would give it to somebody else.
+    """
+    while True:
+        port = random.SystemRandom().randrange(10_000, 32_000)
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 def listens(port: int) -> bool:
@@ -101,13 +109,13 @@ class Server:
     def suspend(self) -> None:
         """Have it listen and say nothing (SIGSTOP), until `resume`."""
         for process in self.processes:
-            os.killpg(process.pid, signal.SIGSTOP)
+            stop_group(process.pid)
 
     def resume(self) -> None:
         for process in self.processes:
             os.killpg(process.pid, signal.SIGCONT)
 
-    def _spawn(self, *command: str, env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+    def _spawn(self, *command: str, env: dict[str, str] | None = None, **options: Any) -> subprocess.Popen[bytes]:
         with (self.folder / "log").open("ab") as log:
             process = subprocess.Popen(
                 command,
@@ -117,6 +125,7 @@ class Server:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                **options,
             )
         self.processes.append(process)
         return process
@@ -306,6 +315,14 @@ class RabbitMQ(Server):
         rows = (line.split("\t") for line in told.splitlines() if line.count("\t") == 2)
         return {name: (int(ready), int(taken)) for name, ready, taken in rows}
 
+    def clear(self) -> None:
+        """Remove the queues whose names are those of several tests; the others have names of their own."""
+        import amqp
+
+        with amqp.Connection(f"127.0.0.1:{self.port}") as connection, connection.channel() as channel:
+            for name in ("celery", "mails", "unread"):
+                channel.queue_delete(name)
+
     def control(self, *words: str) -> str:
         """Run rabbitmqctl, and return what it prints."""
         program = Path(self.program).with_name("rabbitmqctl")
@@ -314,10 +331,52 @@ class RabbitMQ(Server):
             env={**os.environ, **self.environment},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
             check=True,
         )
         return ran.stdout
+
+
+class PostgreSQL(Server):
+    """A PostgreSQL that keeps nothing safe, so that it starts in a second. Root cannot run one: it runs as `postgres` then."""
+
+    name = "postgres"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        places = [str(each) for each in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
+        self.program = require("postgres", "postgresql", *places)
+        self.port = free_port()
+        account = pwd.getpwnam("postgres") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
+        self.user = account.pw_name
+        self._as_user: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            self._as_user = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+            shutil.chown(folder, self.user)
+
+    def start(self) -> None:
+        data = self.folder / "data"
+        if not data.exists():
+            initdb = str(Path(self.program).with_name("initdb"))
+            words = ("--no-sync", "--auth=trust", "--locale=C", "--encoding=UTF8", f"--username={self.user}", str(data))
+            subprocess.run([initdb, *words], check=True, capture_output=True, cwd=self.folder, **self._as_user)
+        chosen = ("fsync=off", "listen_addresses=127.0.0.1", "unix_socket_directories=", "shared_buffers=16MB")
+        options = [word for each in chosen for word in ("-c", each)]
+        process = self._spawn(self.program, "-D", str(data), "-p", str(self.port), *options, **self._as_user)
+        self._await(process, self._answers)
+
+    def stop(self, signum: int = signal.SIGQUIT) -> None:
+        super().stop(signum)
+
+    def _answers(self) -> bool:
+        import psycopg
+
+        with (
+            contextlib.suppress(psycopg.OperationalError),
+            psycopg.connect(host="127.0.0.1", port=self.port, user=self.user, dbname="postgres", connect_timeout=5),
+        ):
+            return True
+        return False
 
 
 #: The brokers that a script can be told by name; "private" is the private Valkey, which needs no settings.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -19,8 +21,12 @@ from tests.fork_server import Forked, ForkServer, python_reads
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
-#: How long a process may take to do what a test waits for, in seconds; the machine may be busy.
-LIMIT = 30.0
+#: What Python imports first in the processes of a test.
+STARTUP = REPOSITORY / "tests/startup"
+
+#: How long a process may take to do what a test waits for, in seconds. It only ends a test that hangs: the machine may be busy.
+#: It is longer than the minute that a command of a test waits by itself: its own report says more.
+LIMIT = 120.0
 
 SETTINGS = """
 from pathlib import Path
@@ -31,7 +37,7 @@ USE_TZ = True
 ROOT_URLCONF = "{urls}"
 INSTALLED_APPS = {apps!r}
 DATABASES = {{"default": {{"ENGINE": "django.db.backends.sqlite3", "NAME": BASE_DIR / "db.sqlite3"}}}}
-TASKTOOLS_LINGER = "3s"
+TASKTOOLS_LINGER = "20s"
 {more}
 """
 
@@ -81,6 +87,42 @@ def wait_for(predicate: Callable[[], Any], timeout: float = LIMIT, what: str = "
         time.sleep(pause)
 
 
+def save(file: Path, text: str) -> None:
+    """Write a file at once, as editors do: a process that reads it meanwhile finds the old text or the new one, never a part."""
+    beside = file.with_name(f"{file.name}.new")
+    beside.write_text(text)
+    if file.exists():
+        shutil.copymode(file, beside)
+    beside.replace(file)
+
+
+def stop(pid: int) -> None:
+    """Send SIGSTOP to a process, and return when all its threads have stopped: on a busy machine some run on for a while."""
+    os.kill(pid, signal.SIGSTOP)
+    wait_for(lambda: _has_stopped(pid), what=f"process {pid} to stop")
+
+
+def stop_group(pid: int) -> None:
+    """The same for the process group of `pid`."""
+    os.killpg(pid, signal.SIGSTOP)
+    for each in _group(pid):
+        wait_for(lambda: _has_stopped(each), what=f"process {each} to stop")  # noqa: B023 - called at once
+
+
+def _group(pid: int) -> list[int]:
+    """Return the processes of a group as ps names them."""
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,pgid="], capture_output=True, text=True, check=True).stdout
+    rows = (map(int, line.split()) for line in listed.splitlines())
+    return [each for each, group in rows if group == pid]
+
+
+def _has_stopped(pid: int) -> bool:
+    """Whether no thread of a process runs: all are stopped, or have ended."""
+    words = ["ps", "-p", str(pid), *(["-L"] if sys.platform == "linux" else []), "-o", "stat="]
+    states = subprocess.run(words, capture_output=True, text=True, check=False).stdout.split()
+    return all(state[0] in "TtZX" for state in states)
+
+
 @dataclass
 class Running:
     """A process that a test has started, and what it prints."""
@@ -94,9 +136,10 @@ class Running:
 
     def wait_for_output(self, text: str, timeout: float = LIMIT) -> str:
         def seen() -> bool:
+            code = self.process.poll()  # ahead of what it has printed: it may print, and end, at any moment
             if text in self.output:
                 return True
-            assert self.process.poll() is None, f"it ended with {self.process.returncode}:\n{self.output}"
+            assert code is None, f"it ended with {code}:\n{self.output}"
             return False
 
         try:
@@ -105,11 +148,24 @@ class Running:
             raise AssertionError(f"waited for {text!r}: {error}\n{self.output}") from None
         return self.output
 
+    def wait_for_rest(self, text: str, timeout: float = LIMIT) -> str:
+        """Return what stands after this text in its line, once the line has ended: a line can be written in parts."""
+        self.wait_for_output(text, timeout)
+        wait_for(lambda: "\n" in self.output.partition(text)[2], timeout, f"the end of the line of {text!r}")
+        return self.output.partition(text)[2].partition("\n")[0]
+
     def end(self, signum: int = signal.SIGTERM, timeout: float = LIMIT) -> int:
         """Send a signal and return the exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signum)
-        return self.process.wait(timeout)
+        return self.wait(timeout)
+
+    def wait(self, timeout: float = LIMIT) -> int:
+        """Wait for its end, and return the exit code."""
+        try:
+            return self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"it has not ended within {timeout:g} s:\n{self.output}") from None
 
 
 @dataclass
@@ -122,6 +178,8 @@ class Site:
     running: list[Running] = field(default_factory=list)
     #: Whether coverage is measured in its processes, which costs each of them a third of its start.
     measured: bool = False
+    #: Whether its workers stop sooner than Celery's do (tests/startup/sitecustomize.py).
+    short_waits: bool = True
     #: What starts manage.py quickly, if the test does not start Python itself.
     fork_server: ForkServer | None = None
 
@@ -134,7 +192,7 @@ class Site:
                 os.killpg(each.process.pid, signal.SIGTERM)
         for each in self.running:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                each.process.wait(10)
+                each.process.wait(20)
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(each.process.pid, signal.SIGKILL)
             each.process.wait()
@@ -147,7 +205,7 @@ class Site:
             if folder == self.root:
                 break
             (folder / "__init__.py").touch()
-        file.write_text(textwrap.dedent(text).lstrip())
+        save(file, textwrap.dedent(text).lstrip())
         return file
 
     def minimal(self, *apps: str, settings: str = "", urls: str = "urls") -> Site:
@@ -171,10 +229,12 @@ class Site:
     def variables(self, **more: str) -> dict[str, str]:
         dropped = ("CELERY", "TASKTOOLS", "DJANGO", *(() if self.measured else ("COVERAGE_PROCESS",)))
         kept = {key: value for key, value in os.environ.items() if not key.startswith(dropped)}
-        path = os.pathsep.join([str(REPOSITORY), kept.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+        folders = [str(REPOSITORY), *([str(STARTUP)] if self.short_waits else []), kept.get("PYTHONPATH", "")]
+        path = os.pathsep.join(folders).rstrip(os.pathsep)
         kept.pop("PYTHONDONTWRITEBYTECODE", None)  # or each process compiles what it imports
         quiet = {"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "ignore::UserWarning"}
-        return {**kept, **quiet, "PYTHONPATH": path, **self.environment, **more}
+        probes = {"TASKTOOLS_PROBE_DIR": str(self.root / ".probes")}
+        return {**kept, **quiet, **probes, "PYTHONPATH": path, **self.environment, **more}
 
     def run(
         self, *command: str, timeout: float = LIMIT, env: dict[str, str] | None = None, **options: Any
@@ -196,7 +256,9 @@ class Site:
 
     def _can_be_forked(self, command: Sequence[str], variables: dict[str, str]) -> bool:
         server = self.fork_server
-        if server is None or self.measured or tuple(command[:2]) != (sys.executable, "manage.py"):
+        if server is None or self.measured or command[0] != sys.executable:
+            return False
+        if command[1] != "-c" and not command[1].endswith(".py"):
             return False
         return python_reads(variables) == python_reads(server.environment)
 
@@ -279,7 +341,7 @@ class Site:
         self.await_server_end()
 
     def await_server_end(self) -> None:
-        wait_for(lambda: self.server_pid() is None, 30, "the private Valkey to end")
+        wait_for(lambda: self.server_pid() is None, what="the private Valkey to end")
 
 
 _MANAGE = """
@@ -291,20 +353,39 @@ execute_from_command_line(sys.argv)
 
 
 @contextlib.contextmanager
-def silent_port() -> Iterator[int]:
-    """Listen on a TCP port, accept, and never say a word."""
-    import socket
-
+def silent_listener() -> Iterator[socket.socket]:
+    """Listen on a TCP port, let the system accept, and never say a word."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(16)
+        yield listener
+
+
+@contextlib.contextmanager
+def silent_port() -> Iterator[int]:
+    """The port of a silent listener."""
+    with silent_listener() as listener:
         yield listener.getsockname()[1]
 
 
-def refusing_port() -> int:
-    """Return a TCP port on which nobody listens."""
-    import socket
+def connections_to(listener: socket.socket) -> int:
+    """Return how many connections have come to a silent listener since the last call."""
+    listener.setblocking(False)
+    number = 0
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            listener.accept()[0].close()
+            number += 1
+    return number
 
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+
+#: The sockets of refusing_port, one for each port.
+_refusing: list[socket.socket] = []
+
+
+def refusing_port() -> int:
+    """Return a TCP port that refuses every connection. It stays taken: nobody else is given it meanwhile, and then listens."""
+    kept = socket.socket()
+    kept.bind(("127.0.0.1", 0))
+    _refusing.append(kept)
+    return int(kept.getsockname()[1])

@@ -8,13 +8,24 @@ import time
 from pathlib import Path
 from typing import Any
 
+import django
 from celery import Task, shared_task
+from django.core.cache import cache
+
+if django.VERSION >= (6, 0):
+    from django.tasks import task
+else:  # the package django-tasks has the same interface
+    from django_tasks import task  # type: ignore[no-redef]
 
 REPORTS = Path(__file__).with_name("weather.json")
 
 
 class ServiceDown(Exception):
     """The service that a task calls did not answer."""
+
+
+class NobodyHome(Exception):
+    """Nobody has opened the door."""
 
 
 @shared_task
@@ -45,6 +56,20 @@ def fragile(self: Task, failures: int = 2) -> str:
     if self.request.retries < failures:
         raise ServiceDown(f"no answer at try {self.request.retries + 1}")
     return f"answered at try {self.request.retries + 1}"
+
+
+@shared_task
+def deliver(parcel: int) -> str:
+    """Deliver a parcel. The first time nobody is at home, and the task fails; sent again, it succeeds."""
+    if cache.add(f"demo-parcel-{parcel}", "tried", timeout=None):
+        raise NobodyHome(f"nobody has opened the door for parcel {parcel}")
+    return f"Parcel {parcel} is delivered."
+
+
+@task
+def fahrenheit(celsius: int) -> str:
+    """Convert a temperature. A task of Django's own framework, which TASKS in the settings gives to Celery."""
+    return f"{celsius} °C are {celsius * 9 / 5 + 32:g} °F."
 
 
 @shared_task

@@ -1,16 +1,18 @@
-"""A form whose view enqueues a slow call, and a page that polls the result until it is there."""
+"""Forms whose views enqueue a slow call and one that fails, and a page that polls the result until it is there."""
 
 from __future__ import annotations
 
+import random
 from typing import Any
 from uuid import UUID
 
 from celery.result import AsyncResult
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST
 
 from project.demo.forms import GreetingForm
-from project.demo.tasks import greet
+from project.demo.tasks import deliver, fahrenheit, greet
 
 
 def start(request: HttpRequest) -> HttpResponse:
@@ -20,6 +22,18 @@ def start(request: HttpRequest) -> HttpResponse:
         sent = greet.delay(form.cleaned_data["name"])
         return redirect("demo:result", task_id=sent.id)
     return render(request, "demo/start.html", {"form": form})
+
+
+@require_POST
+def send_parcel(request: HttpRequest) -> HttpResponse:
+    """Enqueue a call that fails, and go to its page."""
+    return redirect("demo:result", task_id=deliver.delay(random.randrange(1_000_000)).id)
+
+
+@require_POST
+def convert(request: HttpRequest) -> HttpResponse:
+    """Enqueue a call of a task of Django's own framework, and go to its page: AsyncResult knows its result, too."""
+    return redirect("demo:result", task_id=fahrenheit.enqueue(random.randrange(-10, 35)).id)
 
 
 def result(request: HttpRequest, task_id: UUID) -> HttpResponse:

@@ -8,6 +8,9 @@ from typing import Any, NamedTuple
 #: The options of `apply_async` that a call can have, from the command line or from a line of a file.
 CALL_OPTIONS = ("queue", "countdown", "eta", "expires", "priority", "task_id", "ignore_result")
 
+#: The header of a message that Django's Tasks framework has sent: what its call has chosen, for a worker without its record.
+FRAMEWORK_HEADER = "django_task"
+
 #: For calls without options or keywords. It is a dictionary because serializers know no other mapping. Nobody writes to it.
 _NOTHING: Mapping[str, Any] = {}
 

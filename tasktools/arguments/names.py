@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from fnmatch import fnmatchcase
 
 from tasktools.exceptions import TaskNameError, UsageError
@@ -79,6 +79,12 @@ def shown(typed: str, most: int = 80) -> str:
     """Return `typed` in a form for one line of a message: unprintable characters are escaped, and long text is cut."""
     text = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in typed[: most + 1])
     return text if len(typed) <= most else f"{text[:most]}…"
+
+
+def listed(names: Sequence[str], most: int = 5, *, longest: int = 80) -> str:
+    """Return names for one line of a message, the first ones if there are many: `a, b and 3 more`."""
+    more = len(names) - most
+    return ", ".join(shown(each, longest) for each in names[:most]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def shown_path(path: object) -> str:

@@ -15,9 +15,11 @@ from tasktools.beat.calls import call_of
 from tasktools.beat.choice import class_of, is_redbeat, load
 from tasktools.beat.records import titles
 from tasktools.beat.schedule import faults
-from tasktools.brokers.reach import chain, reason
+from tasktools.brokers.reach import chain, reason_at_end
 from tasktools.exceptions import ConfigurationError, ProjectError, TasktoolsError, Unreachable, project_code, tried
+from tasktools.project import current_project
 from tasktools.registry.registry import finalize
+from tasktools.render import ended
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -34,8 +36,8 @@ class Planned:
     #: A celery.beat.ScheduleEntry; None if none can be made of what the settings say. Its last run is what the scheduler keeps,
     #: if it keeps that itself.
     entry: Any
-    #: "settings", "code" (app.add_periodic_task, or the settings of the app in code), "database", "RedBeat", or the name of a
-    #: class of a scheduler.
+    #: "settings", "jobs" (of django-extensions), "code" (app.add_periodic_task, or the settings of the app in code), "database",
+    #: "RedBeat", or the name of a class of a scheduler.
     source: str
 
 
@@ -59,7 +61,7 @@ def call_for(app: Celery, planned: Planned, scheduler: str, silenced: Collection
     for fault in faults(app, scheduler=scheduler):
         matters = planned.entry is None or fault.kind in {"task", "arguments", "options"}.difference(silenced)
         if fault.entry == planned.name and matters:
-            sentence = f'The entry "{shown(planned.name)}" cannot be sent: {fault.sentence}.'
+            sentence = f'The entry "{shown(planned.name)}" cannot be sent: {ended(fault.sentence)}'
             raise ConfigurationError(sentence, hint=fault.hint)
     with project_code(lambda error: _unmade(planned, error)):
         return call_of(planned.entry)
@@ -86,10 +88,18 @@ def _read(app: Celery, scheduler: str, in_settings: Collection[Any]) -> Iterator
         made = celery.beat.Scheduler(app, lazy=True)
         made.install_default_entries({})
         for key, name, entry in _titled({**made.schedule, **_of_settings(app)}):
-            yield Planned(name=name, key=key, entry=entry, source="settings" if key in in_settings else "code")
+            yield Planned(
+                name=name, key=key, entry=entry, source="settings" if key in in_settings else _source_in_code(app, key)
+            )
     else:
         for key, name, entry in _titled(kind(app=app, lazy=True).schedule):
             yield Planned(name=name, key=key, entry=entry, source=getattr(kind, "__name__", scheduler))
+
+
+def _source_in_code(app: Celery, key: Any) -> str:
+    jobs = current_project().jobs
+    made = jobs.entries.get(key) if jobs and isinstance(key, str) else None
+    return "jobs" if made is not None and app.conf.beat_schedule.get(key) is made else "code"
 
 
 def _titled(schedule: Mapping[Any, Any]) -> Iterator[tuple[Any, str, Any]]:
@@ -120,12 +130,14 @@ def _of_redbeat(app: Celery) -> Iterator[Planned]:
 
 
 def _unreadable(scheduler: str, error: BaseException) -> TasktoolsError:
-    sentence = f'The schedule of "{shown(scheduler)}" cannot be read: {type(error).__name__}: {reason(error)}.'
+    sentence = f'The schedule of "{shown(scheduler)}" cannot be read: {type(error).__name__}: {reason_at_end(error)}'
     if any(isinstance(each, OSError) or "ConnectionError" in type(each).__name__ for each in chain(error)):
         return Unreachable(sentence, hint="start the server of that scheduler, or fix its address in the settings")
     return ConfigurationError(sentence, hint="the same command with --traceback shows where")
 
 
 def _unmade(planned: Planned, error: BaseException) -> ProjectError:
-    sentence = f'The arguments of "{shown(planned.name)}" cannot be made: {type(error).__name__}: {reason(error)}.'
+    sentence = (
+        f'The arguments of "{shown(planned.name)}" cannot be made: {type(error).__name__}: {reason_at_end(error)}'
+    )
     return ProjectError(sentence, hint="the same command with --traceback shows where")

@@ -13,7 +13,7 @@ from celery.utils.time import maybe_make_aware
 from tasktools.arguments.names import shown_path
 from tasktools.beat.records import LastRun
 from tasktools.beat.state_file import SUFFIXES, read_copy
-from tasktools.brokers.reach import reason
+from tasktools.brokers.reach import reason_at_end
 from tasktools.exceptions import tried
 
 
@@ -42,7 +42,9 @@ def kept_runs(places: Iterable[Path]) -> KeptRuns:
                 )
             return tried(
                 lambda place=place, files=files: KeptRuns(runs=_read(place, files)),  # type: ignore[misc]
-                lambda error: KeptRuns(fault=f'"{name}" cannot be read: {type(error).__name__}: {reason(error)}.'),  # noqa: B023
+                lambda error: KeptRuns(
+                    fault=f'"{name}" cannot be read: {type(error).__name__}: {reason_at_end(error)}'  # noqa: B023
+                ),
             )
     return KeptRuns(fault="No file says when entries last ran: beat has not run here, or with --schedule.")
 

@@ -54,6 +54,8 @@ class Leadership:
         self.jump = 0.0
         #: How long a piece of work between two looks at the lease may take, in seconds, by those before. The lease outlasts it.
         self.busy = 0.0
+        #: Until when this beat waits for the lease of another one, as time.monotonic().
+        self.waits_until = 0.0
         #: What is entered while nothing is being done that must not be interrupted.
         self.idle: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
         #: When the lease is to be kept, when it ends unless that happens, and when this piece of work began (time.monotonic()).
@@ -142,6 +144,7 @@ class Leadership:
         if self.in_charge or self._other != other.text:
             logger.warning("beat: standing by. In charge: %s.", _introduced(other.text, self.me))
         self.in_charge, self._other = False, other.text
+        self.waits_until = time.monotonic() + other.seconds
         lease.wait(self._standby_text, other.seconds + 0.005)
 
     def _adopt(self, lease: Lease) -> None:

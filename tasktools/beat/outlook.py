@@ -75,6 +75,8 @@ class View:
     at: datetime | None = None
     #: How many times of each entry.
     count: int = 1
+    #: Whether to say the queue of each entry, for which its router is asked.
+    with_queues: bool = True
     #: The kinds of faults with which beat sends an entry all the same: their checks are silenced.
     silenced: Collection[str] = ()
 
@@ -157,7 +159,7 @@ class _Look:
             overdue_since=due,
             args=fields["args"],
             kwargs=fields["kwargs"],
-            queue=self._queue(fields, options),
+            queue=self._queue(fields, options) if self.view.with_queues else "",
             expires=options.get("expires"),
             source=planned.source,
             enabled=is_enabled(entry),

@@ -9,7 +9,7 @@ from redis.exceptions import NoPermissionError
 from tasktools.beat.records import key_of, lease_of
 from tasktools.brokers import broker_of
 from tasktools.brokers.keys import Keys
-from tasktools.brokers.reach import connect, reach, reason
+from tasktools.brokers.reach import connect, reach, reason_at_end
 from tasktools.exceptions import ConfigurationError, TasktoolsError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def _refused(app: Celery, connection: Any) -> ConfigurationError | None:
     except NoPermissionError as error:
         prefix = f"{keys.prefix}tasktools:beat:"
         return ConfigurationError(
-            f"Beat cannot keep its state in the broker, so it uses Celery's scheduler and a file: {reason(error)}.",
+            f"Beat cannot keep its state in the broker, so it uses Celery's scheduler and a file: {reason_at_end(error)}",
             hint=f"allow the broker's user the keys {prefix}* and what beat does with them: ACL SETUSER ... ~{prefix}*",
         )
     return None

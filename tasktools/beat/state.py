@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -10,7 +10,6 @@ from redis.exceptions import ResponseError
 
 from tasktools.beat.records import CHARGE, Beat, LastRun, key_of, lease_of
 from tasktools.brokers import broker_of
-from tasktools.brokers.lease import Holder
 from tasktools.brokers.reach import connect, reach
 
 if TYPE_CHECKING:
@@ -62,15 +61,26 @@ def _read(app: Celery, connection: object) -> State:
     foreign: list[str] = []
     holder = _unless_foreign(foreign, None, holder_of, keys, lease_of(app))
     standing: list[Holder] = _unless_foreign(foreign, [], standing_by, keys, lease_of(app))
-    texts: dict[bytes, bytes] = _unless_foreign(foreign, {}, keys.client.hgetall, keys.full(key_of(app)))
-    fields = {name.decode(errors="replace"): value.decode(errors="replace") for name, value in texts.items()}
-    runs = {name: LastRun.of(text) for name, text in fields.items() if name != CHARGE}
+    runs: dict[bytes, bytes] = _unless_foreign(foreign, {}, keys.client.hgetall, keys.full(key_of(app)))
+    return state_of(holder, runs, standing_by=standing, is_foreign=bool(foreign))
+
+
+def state_of(
+    holder: Holder | None,
+    runs: Mapping[bytes, bytes],
+    *,
+    standing_by: Iterable[Holder] = (),
+    is_foreign: bool = False,
+) -> State:
+    """Return the state that the lease and the hash `key_of` say; `is_foreign` if something of another type is there."""
+    fields = {name.decode(errors="replace"): value.decode(errors="replace") for name, value in runs.items()}
+    last = {name: LastRun.of(text) for name, text in fields.items() if name != CHARGE}
     in_charge = Beat.of(holder.text) if holder else None
     return State(
         in_charge=in_charge,
-        is_foreign=bool(foreign) or (holder is not None and in_charge is None),
-        standing_by=[beat for each in standing if (beat := Beat.of(each.text))],
-        runs={name: run for name, run in runs.items() if run},
+        is_foreign=is_foreign or (holder is not None and in_charge is None),
+        standing_by=[beat for each in standing_by if (beat := Beat.of(each.text))],
+        runs={name: run for name, run in last.items() if run},
     )
 
 

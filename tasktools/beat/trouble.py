@@ -9,7 +9,7 @@ from collections.abc import Callable
 from celery.utils.log import get_logger
 from redis.exceptions import NoPermissionError, RedisError
 
-from tasktools.brokers.reach import reason, remedy
+from tasktools.brokers.reach import reason_at_end, remedy
 from tasktools.exceptions import TasktoolsError, Unreachable, tried
 from tasktools.terminal import line
 
@@ -39,13 +39,13 @@ class Trouble:
         """Log an error that does not stop beat; without `what`, nothing is sent until `over` is called."""
         if not what and isinstance(error, (OSError, RedisError)) and not isinstance(error, NoPermissionError):
             name = tried(self._broker, lambda _: "The broker")
-            error = Unreachable(f"{name} broke off or refuses: {reason(error)}.", hint=remedy(name, error))
+            error = Unreachable(f"{name} broke off or refuses: {reason_at_end(error)}", hint=remedy(name, error))
         told = (
             error.hint if isinstance(error, TasktoolsError) else RIGHTS if isinstance(error, NoPermissionError) else ""
         )
         hint = f" Hint: {told}" if told else ""
         kind = "" if isinstance(error, TasktoolsError) else f"{type(error).__name__}: "
-        text = line(f"{what}{': ' if what else ''}{kind}{reason(error)}.{hint}")
+        text = line(f"{what}{': ' if what else ''}{kind}{reason_at_end(error)}{hint}")
         self._is_lost = self._is_lost or not what
         now, shape = time.monotonic(), _NUMBER.sub("", text)
         if now - self._said.get(shape, -SILENCE) >= SILENCE:

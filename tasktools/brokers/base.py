@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -50,6 +52,8 @@ class Broker(abc.ABC):
     supports_confirms = False
     #: Whether `lease` gives one.
     supports_leases = False
+    #: Options of the transport for a connection that is kept and not checked after a pause: who has it connects again.
+    unchecked: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(self, app: Celery) -> None:
         self.app = app

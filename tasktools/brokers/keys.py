@@ -98,28 +98,32 @@ class Keys:
         return found
 
     def queues(self) -> Iterator[str]:
-        """Yield the queues that any producer has made (`enqueue --queue` makes one)."""
-        yield from (binding.queue for binding in self.bindings())
+        """Yield the queues that any producer has made (`enqueue --queue` makes one). In a large database, not all."""
+        yield from (binding.queue for some in self.bindings() for binding in some)
 
-    def bindings(self) -> Iterator[Binding]:
-        """Yield the bindings of queues to exchanges. In a large database, only the first keys are read.
+    def bindings(self, most: int | None = MOST_SCANS) -> Iterator[list[Binding]]:
+        """Yield the bindings of queues to exchanges that each scan has found, after at most so many scans.
 
         kombu keeps the bindings of each exchange in a set. Each binding is `routing key SEP pattern SEP queue`
         (kombu.transport.redis.Channel._queue_bind).
         """
         begin = self.full(self.channel.keyprefix_queue % "")
         pattern = _SPECIAL.sub(r"\\\1", begin) + "*"
-        cursor, tables = 0, []
-        for _ in range(MOST_SCANS):
+        cursor, scans, seen = 0, 0, set[bytes]()
+        while most is None or scans < most:
             cursor, some = self.client.scan(cursor, match=pattern, count=1000)
-            tables += some
+            scans += 1
+            tables = [table for table in dict.fromkeys(some) if table not in seen]  # SCAN may return a key twice
+            seen.update(tables)
+            yield [binding for table in tables for binding in self._bindings(table, begin)]
             if not cursor:
-                break
-        for table in tables:
-            exchange = table.decode(errors="surrogateescape").removeprefix(begin)
-            for member in self._members(table):
-                parts = member.split(self.channel.sep)
-                yield Binding(exchange, parts[0], parts[1] if len(parts) > 2 else "", parts[-1])
+                return
+
+    def _bindings(self, table: bytes, begin: str) -> Iterator[Binding]:
+        exchange = table.decode(errors="surrogateescape").removeprefix(begin)
+        for member in self._members(table):
+            parts = member.split(self.channel.sep)
+            yield Binding(exchange, parts[0], parts[1] if len(parts) > 2 else "", parts[-1])
 
     def _members(self, table: bytes) -> Iterator[str]:
         """Yield what a set holds. What is no UTF-8 is left out: kombu can make no queue of that name."""

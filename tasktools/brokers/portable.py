@@ -10,6 +10,7 @@ from tasktools.brokers.opening import open_store
 from tasktools.brokers.urls import flaw
 from tasktools.environment.shadowing import explained
 from tasktools.exceptions import ConfigurationError, TasktoolsError
+from tasktools.render import ended
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -32,7 +33,7 @@ class PortableBroker(Broker):
             raise
         except ImportError as error:
             raise explained(error) or ConfigurationError(
-                f'The broker "{masked(url)}" needs a library that is not installed: {error}.',
+                f'The broker "{masked(url)}" needs a library that is not installed: {ended(str(error))}',
                 hint="install it; Celery names it as an extra: pip install 'celery[redis]', 'celery[sqs]', ...",
             ) from error
         except Exception as error:  # a transport without its library may also raise NameError or RuntimeError
@@ -53,7 +54,8 @@ class PortableBroker(Broker):
         self.publishing_connection(limit).release()
 
     def publishing_connection(self, limit: float, **more: Any) -> Any:
-        connection = self.connection(self.app, connect_timeout=limit, transport_options=self.options(limit), **more)
+        options = {**self.options(limit), **more.pop("transport_options", {})}
+        connection = self.connection(self.app, connect_timeout=limit, transport_options=options, **more)
         connection.ensure_connection(max_retries=0, timeout=limit, reraise_as_library_errors=False)
         connection.default_channel  # noqa: B018 - opens it: only then do some transports talk to the broker
         open_store(connection)
@@ -64,8 +66,15 @@ class PortableBroker(Broker):
         return {}
 
 
+#: What AMQP, and kombu in its name, answers for a queue that does not exist. kombu's own transports say it as text.
+NO_QUEUE = "404"
+
+
 def queue_length(connection: Any, name: str) -> int:
-    """Return how many messages wait in a queue; 0 for one that does not exist. `connection` is kombu's."""
+    """Return how many messages wait in a queue; 0 for one that does not exist. `connection` is kombu's.
+
+    Raises what the transport raises for a queue that this user may not read, or that another connection has to itself.
+    """
     with connection.channel() as channel:  # a new one: an error closes a channel
         if connection.transport.driver_type == "redis":  # kombu asks EXISTS, without the keys' prefix
             from tasktools.brokers.keys import Keys
@@ -73,5 +82,7 @@ def queue_length(connection: Any, name: str) -> int:
             return Keys(channel).length(name)
         try:
             return int(channel.queue_declare(name, passive=True).message_count)
-        except connection.channel_errors:
+        except connection.channel_errors as error:
+            if str(getattr(error, "reply_code", "")) != NO_QUEUE:
+                raise
             return 0

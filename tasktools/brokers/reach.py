@@ -14,7 +14,8 @@ from tasktools.brokers import broker_of, private
 from tasktools.brokers.base import Broker
 from tasktools.brokers.masking import hide
 from tasktools.brokers.timeouts import TimedOut, within, within_thread
-from tasktools.exceptions import ConfigurationError, ProjectError, TasktoolsError, Unreachable
+from tasktools.environment.tables import migrate_hint_for
+from tasktools.exceptions import ConfigurationError, TasktoolsError, Unreachable
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -56,27 +57,29 @@ def _reach(run: Callable[..., Any], subject: str, limit: float, *call: Any, cons
     try:
         return run(limit, *call)
     except TimedOut:
-        raise Unreachable(f"{subject} does not answer.{consequence}", hint=_silent_hint(subject)) from None
+        raise _silence(subject, consequence) from None
     except Exception as error:
         cause = next((each for each in chain(error) if isinstance(each, TasktoolsError)), None)
         if cause is not None:
             raise cause from error
+        if "TimeoutError" in _redis_classes(error):  # redis-py has the same limit, and may be the first to notice
+            raise _silence(subject, consequence) from error
         if isinstance(error, ImportError):
-            sentence = f"{subject} needs a library that is not installed: {reason(error)}.{consequence}"
+            sentence = f"{subject} needs a library that is not installed: {reason_at_end(error)}{consequence}"
             hint = _DRIVER if came_through(error, "sqlalchemy") else "install it"
             raise ConfigurationError(sentence, hint=hint) from error
         if is_misuse(error):
-            sentence = f"{subject} cannot be used: {type(error).__name__}: {reason(error)}.{consequence}"
+            sentence = f"{subject} cannot be used: {type(error).__name__}: {reason_at_end(error)}{consequence}"
             raise ConfigurationError(sentence, hint=SETTINGS_HINT) from error
         if lacks_table(error):
-            sentence = f"{subject} cannot be used: {reason(error)}.{consequence}"
-            raise ConfigurationError(sentence, hint="manage.py migrate makes its tables") from error
+            sentence = f"{subject} cannot be used: {reason_at_end(error)}{consequence}"
+            raise ConfigurationError(sentence, hint=migrate_hint_for(reason(error))) from error
         raise unreachable(subject, error, consequence=consequence) from error
 
 
 def unreachable(subject: str, error: BaseException, *, consequence: str = "") -> Unreachable:
     """Return the error for what a server, or the way to it, has raised. `subject` names it at the beginning of a sentence."""
-    return Unreachable(f"{subject} {_what(error)}: {reason(error)}.{consequence}", hint=remedy(subject, error))
+    return Unreachable(f"{subject} {_what(error)}: {reason_at_end(error)}{consequence}", hint=remedy(subject, error))
 
 
 def _what(error: BaseException) -> str:
@@ -85,9 +88,10 @@ def _what(error: BaseException) -> str:
     return "answers, but not as Redis or Valkey" if "InvalidResponse" in _redis_classes(error) else "cannot be reached"
 
 
-def _silent_hint(subject: str) -> str:
-    """Return the hint for a server that says nothing, such as a plain Redis that is addressed with TLS."""
-    return f"{HINT}; rediss:// is for a port that speaks TLS" if '"rediss://' in subject else HINT
+def _silence(subject: str, consequence: str) -> Unreachable:
+    """Return the error for a server that says nothing, such as a plain Redis that is addressed with TLS."""
+    hint = f"{HINT}; rediss:// is for a port that speaks TLS" if '"rediss://' in subject else HINT
+    return Unreachable(f"{subject} does not answer.{consequence}", hint=hint)
 
 
 SETTINGS_HINT = "see the settings of that name: CELERY_BROKER_..., CELERY_RESULT_...; --traceback shows where"
@@ -134,6 +138,16 @@ def is_disk_full(error: BaseException) -> bool:
 def is_refused(error: BaseException) -> bool:
     """Whether it is an error that a running Redis or Valkey returned: the server did not do what it was asked for."""
     return is_disk_full(error) or "ResponseError" in _redis_classes(error)
+
+
+def is_silence(error: TasktoolsError) -> bool:
+    """Whether this error of `reach` says that the server did not answer in time: so may its client, before `reach` does."""
+    return error.__cause__ is None or any(isinstance(each, TimeoutError) for each in chain(error.__cause__))
+
+
+def is_barred(error: BaseException) -> bool:
+    """Whether a running broker that speaks AMQP does not allow its user this, or another connection has the queue to itself."""
+    return bool(_classes(error, "amqp.exceptions") & {"AccessRefused", "NotAllowed", "ResourceLocked"})
 
 
 def is_forbidden(error: BaseException) -> bool:
@@ -218,16 +232,9 @@ def came_from_broker(error: BaseException) -> bool:
     return any(came_through(error, each) for each in _TRANSPORTS)
 
 
-def unsent(task: str, error: BaseException, *, consequence: str = "") -> ProjectError:
-    """Return the error for a call that was not sent because of code or settings of the project."""
-    sentence = f"{task} could not be sent: {type(error).__name__}: {reason(error)}.{consequence}"
-    return ProjectError(sentence, hint="the same command with --traceback shows where")
-
-
-def sent_all_the_same(task: str, error: BaseException) -> TasktoolsError:
-    """Return the error for a call that was sent, but code of the project failed afterwards."""
-    sentence = f"{task} was sent, and code of the project failed then: {type(error).__name__}: {reason(error)}."
-    return TasktoolsError(sentence, hint="the same command with --traceback shows where")
+def reason_at_end(error: BaseException) -> str:
+    """Return the text of an exception as the end of a sentence, with its mark."""
+    return render.ended(reason(error))
 
 
 def reason(error: BaseException) -> str:

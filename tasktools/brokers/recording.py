@@ -13,6 +13,9 @@ from kombu.utils.json import dumps
 from tasktools import celery_compat
 from tasktools.brokers.keys import Keys
 
+#: Values to store: by its full key each value, and the seconds after which it expires; None for never.
+Stored = dict[str | bytes, tuple[str | bytes, int | None]]
+
 
 class Command(NamedTuple):
     """A command with one message."""
@@ -35,6 +38,8 @@ class Outgoing:
     lists: dict[str, list[str]] = field(default_factory=dict)
     expires: dict[str, int] = field(default_factory=dict)
     published: list[tuple[str, str]] = field(default_factory=list)
+    #: What is stored with them.
+    stored: Stored = field(default_factory=dict)
     #: What `transactions.announce` publishes after these commands.
     events: list[tuple[str, str]] = field(default_factory=list)
     slow: dict[str, str] = field(default_factory=dict)
@@ -55,6 +60,8 @@ class Outgoing:
 
     def put_into(self, pipe: Any) -> None:
         """Add the commands to a redis-py pipeline."""
+        for name, (value, seconds) in self.stored.items():
+            pipe.set(name, value, ex=seconds)
         for key, values in self.lists.items():
             pipe.lpush(key, *values)
         for key, milliseconds in self.expires.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any
 
 from redis.backoff import NoBackoff
@@ -20,6 +21,7 @@ class RedisBroker(PortableBroker):
     supports_find = True
     supports_transactions = True
     supports_leases = True
+    unchecked = MappingProxyType({"health_check_interval": 0})
 
     def options(self, limit: float) -> dict[str, Any]:
         return {"socket_timeout": limit, "socket_connect_timeout": limit}

@@ -24,6 +24,9 @@ from tasktools.brokers.lease import Holder, Lease, ServerTime
 #: How long one wait may take, in seconds: shorter than the limit for an answer.
 LONGEST_WAIT = 3.0
 
+#: How long a process that comes to wait learns that the lease was given up, in seconds.
+GIVEN_UP = 1.0
+
 #: How often the beat in charge asks the server for its time, in seconds.
 TIME_AGAIN = 5.0
 
@@ -159,7 +162,7 @@ class RedisLease(Lease):
                 pipe.lpush(self._given_up, "1")
                 _, pushed = pipe.execute(raise_on_error=False)
                 if not isinstance(pushed, RedisError):  # else the key is somebody's
-                    client.pexpire(self._given_up, 1000)
+                    client.pexpire(self._given_up, int(GIVEN_UP * 1000))
             client.zrem(self._standing_by, f"{self.token} {text}")
         self._is_held = False
 

@@ -47,6 +47,14 @@ class SentInPart(Exception):
         self.reason = reason
 
 
+def broken(error: WatchError) -> RedisError | None:
+    """Return what broke the connection while keys were watched, so that nobody knows what the server has done.
+
+    Return None if another process has changed such a key, and so nothing was done. redis-py raises the same error for both.
+    """
+    return error.__context__ if isinstance(error.__context__, RedisError) else None
+
+
 def transact(keys: Keys, outgoing: Outgoing, mark: Mark | None) -> None:
     """Send the commands, and write the mark, in one transaction.
 
@@ -68,12 +76,11 @@ def transact(keys: Keys, outgoing: Outgoing, mark: Mark | None) -> None:
         try:
             results = pipe.execute(raise_on_error=False)
         except WatchError as error:
-            if not isinstance(error.__context__, RedisError):
-                raise _overtaken() from None
-            raise error.__context__ from None  # the connection broke
+            raise broken(error) or _overtaken() from None
     marked = [key] * (bool(mark.values) + bool(mark.removed)) if mark else []
     # In the order of Outgoing.put_into.
-    named = [*outgoing.lists, *outgoing.expires, *(topic for topic, _ in outgoing.published)]
+    stored = [_text(name) if isinstance(name, bytes) else name for name in outgoing.stored]
+    named = [*stored, *outgoing.lists, *outgoing.expires, *(topic for topic, _ in outgoing.published)]
     refused = {name: each for name, each in zip([*marked, *named], results, strict=True) if isinstance(each, Exception)}
     if not refused:
         return

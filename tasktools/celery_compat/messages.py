@@ -28,6 +28,12 @@ PUBLISH_TOPIC = Private(_CHANNEL, "_get_publish_topic", f"{_FAST} with fanout", 
 BACKEND_PARAMETERS = Private(
     "celery.backends.redis:RedisBackend", "connparams", "results on the private Valkey", "the same", on_objects=True
 )
+BACKEND_POOL = Private(
+    "celery.backends.redis:RedisBackend",
+    "ConnectionPool",
+    "the limit for a result backend in Redis that is silent",
+    "a public client with limits of its own",
+)
 SERIALIZERS = Private("kombu.serialization", "registry", "checking a serializer by its name", "a public look-up")
 ENCODERS = Private("kombu.serialization:registry", "_encoders", "checking a serializer by its name", "a public look-up")
 ENCODED_TYPES = Private(

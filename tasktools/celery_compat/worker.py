@@ -54,6 +54,13 @@ ON_REJECT = Private(_REQUEST, "_on_reject", _STOP_REPORT, "a signal of a task th
 DELIVERED = Private(_QOS, "_delivered", _RESCUE, "a public list of what is not acknowledged", on_objects=True)
 FLUSH = Private(_QOS, "_flush", _RESCUE, "the same", ())
 RESTORE = Private(_QOS, "restore_by_tag", _RESCUE, "a public way to give one message back", ("tag",))
+RESTORE_ALL = Private(
+    _QOS,
+    "restore_unacked",
+    "what a worker of Redis that stops gives back in its order",
+    "a channel that closes and gives back the newest message first",
+    (),
+)
 PIPE = Private(_QOS, "pipe_or_acquire", _RESCUE, "the client of a channel, public", ())
 KILLABLE = Private(
     "celery.concurrency.gevent:TaskPool",
@@ -101,6 +108,12 @@ CONTROL_QUEUE = Private(
     "a setting for the queue's name",
     ("hostname",),
 )
+NODE_CLASS = Private(
+    "kombu.pidbox:Mailbox",
+    "node_cls",
+    "a worker that leaves out questions of the admin that have expired",
+    "workers of Celery that do so",
+)
 CONTROL_PUBLISH = Private(
     "kombu.pidbox:Mailbox",
     "_publish",
@@ -115,3 +128,47 @@ STATS = Private(
     "a hook that adds to it",
     ("state",),
 )
+_RECORD = "the record of failed tasks"
+CREATE_REQUEST = Private(
+    "celery.worker.strategy",
+    "create_request_cls",
+    _RECORD,
+    "a signal in the worker's main process of each task that ends, with its request and its message",
+    ("base", "task", "pool", "hostname", "eventer"),
+)
+REQUEST_REJECT = Private(_REQUEST, "reject", _RECORD, "the same", ("requeue",))
+ON_FAILURE = Private(_REQUEST, "on_failure", _RECORD, "the same", ("exc_info", "send_failed_event", "return_ok"))
+ON_TIMEOUT = Private(_REQUEST, "on_timeout", _RECORD, "the same", ("soft", "timeout"))
+ON_SUCCESS = Private(_REQUEST, "on_success", _RECORD, "the same", ("failed__retval__runtime",))
+ANNOUNCE_REVOKED = Private(
+    _REQUEST, "_announce_revoked", _RECORD, "the same", ("reason", "terminated", "signum", "expired")
+)
+ALREADY_CANCELLED = Private(_REQUEST, "_already_cancelled", _RECORD, "the same")
+ON_UNKNOWN_TASK = Private(
+    _CONSUMER, "on_unknown_task", _RECORD, "signals that have the message", ("body", "message", "exc")
+)
+ON_UNKNOWN_MESSAGE = Private(_CONSUMER, "on_unknown_message", _RECORD, "the same", ("body", "message"))
+ON_INVALID_TASK = Private(_CONSUMER, "on_invalid_task", _RECORD, "the same", ("body", "message", "exc"))
+ON_DECODE_ERROR = Private(_CONSUMER, "on_decode_error", _RECORD, "the same", ("message", "exc"))
+_PAUSE = "a queue that is paused for a while"
+_KOMBU_CONSUMER = "kombu.messaging:Consumer"
+_REDIS_CHANNEL = "kombu.transport.redis:Channel"
+BASIC_CONSUME = Private(
+    _KOMBU_CONSUMER, "_basic_consume", _PAUSE, "pausing one queue of a consumer", ("queue", "nowait")
+)
+RECEIVE = Private(_KOMBU_CONSUMER, "_receive_callback", _PAUSE, "the queue of a message", ("message",))
+ACTIVE_TAGS = Private(_KOMBU_CONSUMER, "_active_tags", _PAUSE, "pausing one queue of a consumer", on_objects=True)
+ACTIVE_QUEUES = Private(_REDIS_CHANNEL, "_active_queues", _PAUSE, "the same", on_objects=True)
+IN_POLL = Private(_REDIS_CHANNEL, "_in_poll", _PAUSE, "the same", on_objects=True)
+BRPOP_START = Private(_REDIS_CHANNEL, "_brpop_start", _PAUSE, "the same", ())
+BRPOP_READ = Private(_REDIS_CHANNEL, "_brpop_read", _PAUSE, "the same", ("options",))
+UPDATE_CYCLE = Private(_REDIS_CHANNEL, "_update_queue_cycle", _PAUSE, "the same", ())
+PROCESS_TASK = Private(_WORKER, "_process_task", _PAUSE, "a hook that may refuse a task ahead of its start", ("req",))
+QUICK_RELEASE = Private(_WORKER, "_quick_release", _PAUSE, "the same", on_objects=True)
+POOL_ON_APPLY = Private(
+    "celery.concurrency.base:BasePool", "on_apply", _PAUSE, "a queue of the pool that can be emptied"
+)
+RAW = Private(
+    "kombu.transport.virtual:Message", "_raw", _PAUSE, "a message that goes back to the front", on_objects=True
+)
+MESSAGE_STATE = Private("kombu.message:Message", "_state", _PAUSE, "the same", on_objects=True)

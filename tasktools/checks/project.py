@@ -1,4 +1,4 @@
-"""E002, W002, W003, E030: the app can be found, its settings can be read, and the tasks can be imported."""
+"""E002, W002, W003, W017, E030: the app can be found, its settings can be read, and the tasks can be imported."""
 
 from __future__ import annotations
 
@@ -7,9 +7,16 @@ from collections.abc import Callable, Iterable
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
 
-from tasktools import conf, unimportable
+from tasktools import conf, render, unimportable
 from tasktools.discovery import celery_app
-from tasktools.exceptions import ConfigurationError, ProjectError, SeveralAppsError, TasktoolsError, project_code
+from tasktools.exceptions import (
+    ConfigurationError,
+    JobError,
+    ProjectError,
+    SeveralAppsError,
+    TasktoolsError,
+    project_code,
+)
 from tasktools.project import current_project
 from tasktools.registry.routes import RoutingError
 
@@ -29,7 +36,12 @@ def check() -> list[CheckMessage]:
 
 def messages(problems: Iterable[TasktoolsError]) -> list[CheckMessage]:
     """Return the message of each problem, also of those that a check meets as it loads the tasks."""
-    return [_message(problem) for problem in problems if not unimportable.reported(problem)]
+    return [_message(problem) for problem in problems if not _is_reported(problem)]
+
+
+def _is_reported(problem: TasktoolsError) -> bool:
+    """Whether rundev reports it. What it says, that the project cannot be imported, is not so for a job."""
+    return not isinstance(problem, JobError) and unimportable.reported(problem)
 
 
 def guarded(check: Callable[[], list[CheckMessage]]) -> list[CheckMessage]:
@@ -43,13 +55,16 @@ def guarded(check: Callable[[], list[CheckMessage]]) -> list[CheckMessage]:
 
 def _tripped(error: BaseException) -> ProjectError:
     hint = "manage.py showtasks --traceback shows where"
-    return ProjectError(f"The Celery app of this project cannot be checked: {celery_app.described(error)}.", hint=hint)
+    why = render.ended(celery_app.described(error))
+    return ProjectError(f"The Celery app of this project cannot be checked: {why}", hint=hint)
 
 
 def _message(problem: TasktoolsError) -> CheckMessage:
     """Problems of tasktools' commands alone are warnings: `migrate` and `runserver` must go on. The worker refuses them."""
     if isinstance(problem, ProjectError):
         return CheckWarning(problem.sentence, hint=problem.hint, id="tasktools.W002")
+    if isinstance(problem, JobError):
+        return CheckWarning(problem.sentence, hint=problem.hint, id="tasktools.W017")
     if isinstance(problem, SeveralAppsError):
         return CheckWarning(problem.sentence, hint=problem.hint, id="tasktools.W003")
     if isinstance(problem, RoutingError):

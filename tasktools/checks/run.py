@@ -14,6 +14,9 @@ from tasktools.checks import (
     code,
     commands,
     eager,
+    failed,
+    framework,
+    jobs,
     malformed,
     models,
     old_names,
@@ -42,7 +45,7 @@ from tasktools.project import current_project
 _Check = Callable[[], list[CheckMessage]]
 
 #: The checks of the site: they take nothing.
-_SITE_MODULES: tuple[Any, ...] = (project, commands)
+_SITE_MODULES: tuple[Any, ...] = (project, commands, failed, framework)
 
 #: Those of the Celery app, which they take with its settings read. `schedule` may load the tasks that `tasks` looks at.
 _APP_MODULES: tuple[Any, ...] = (
@@ -50,6 +53,7 @@ _APP_MODULES: tuple[Any, ...] = (
     unknown_names,
     values,
     registration,
+    jobs,
     broker,
     unread,
     urls,

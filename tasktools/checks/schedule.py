@@ -12,6 +12,7 @@ from tasktools import conf, startup
 from tasktools.checks import project
 from tasktools.discovery import django_fixup
 from tasktools.discovery.celery_app import Found
+from tasktools.render import ended
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -72,5 +73,5 @@ def silenced_kinds() -> frozenset[str]:
 
 def _message(fault: Fault) -> CheckMessage:
     kind = _KINDS[fault.kind]
-    text = f'The beat schedule\'s entry "{fault.entry}" {kind.verdict}: {fault.sentence}.'
+    text = f'The beat schedule\'s entry "{fault.entry}" {kind.verdict}: {ended(fault.sentence)}'
     return kind.message(text, hint=fault.hint, id=kind.id)

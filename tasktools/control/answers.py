@@ -22,6 +22,8 @@ from tasktools.control import broadcast
 if TYPE_CHECKING:
     from celery import Celery
 
+    from tasktools.control.replies import Replies
+
 #: How long workers have to answer, in seconds.
 LIMIT = 1.0
 
@@ -83,6 +85,16 @@ def ask(
         return reach(broker.name, limit + BEYOND, asked.run, limit)
 
 
+def ask_over(
+    app: Celery, connection: Any, commands: Mapping[str, Mapping[str, Any]], limit: float, own: Replies | None
+) -> Answers:
+    """Ask all workers over a connection that is there, as somebody does who asks again and again. Their replies come to `own`.
+
+    It waits as long as the broker does, and as `own` says when it looks for replies.
+    """
+    return _Round(MAILBOX.of(app.control)(connection), commands, None, own).run(limit)
+
+
 @contextlib.contextmanager
 def leaving(connection: Any) -> Iterator[None]:
     """Release the connection at the end, in time: py-amqp waits without limit for the goodbye of a server that is silent."""
@@ -101,6 +113,8 @@ class _Round:
     mailbox: Any
     commands: Mapping[str, Mapping[str, Any]]
     destination: Collection[str] | None
+    #: Where the replies come to, if not to a queue that is made for this round: the broker is asked less often then.
+    own: Replies | None = None
     said: dict[str, dict[str, Any]] = field(default_factory=dict)
     failed: dict[str, dict[str, str]] = field(default_factory=dict)
     replies: Counter[str] = field(default_factory=Counter)
@@ -108,10 +122,13 @@ class _Round:
     def run(self, limit: float) -> Answers:
         tickets = {str(uuid4()): command for command in self.commands}
         channel = self.mailbox.connection.default_channel
-        sent = broadcast.send(self.mailbox, tickets, self.commands, self.destination, limit)
+        sent = broadcast.send(self.mailbox, tickets, self.commands, self.destination, limit, self.own)
+        patience = math.inf if sent.listening is not None and limit > LIMIT else QUIET
+        if self.own is not None:
+            self._collect_own(self.own, tickets, self._expected(sent.listening), limit)
+            return self._answers(sent)
         queue = self.mailbox.reply_queue(channel)
         try:
-            patience = math.inf if sent.listening is not None and limit > LIMIT else QUIET
             self._collect(queue, tickets, self._expected(sent.listening), limit, patience)
         finally:
             channel.after_reply_message_received(queue.name)
@@ -122,8 +139,25 @@ class _Round:
             return listening
         return len(self.destination) if listening is None else min(listening, len(self.destination))
 
+    def _collect_own(self, own: Replies, tickets: Mapping[str, str], expected: int | None, limit: float) -> None:
+        """Take the replies at a few times until everybody has answered everything, or the limit has come."""
+        begun = time.monotonic()
+        own.takes = 0
+        for at in () if self._is_complete(expected) else own.times(limit):
+            time.sleep(max(0.0, begun + at - time.monotonic()))
+            for message in own.take(self.mailbox):
+                self._take(message, tickets)
+            if self._is_complete(expected):
+                own.learn(at)
+                return
+
     def _collect(
-        self, queue: Any, tickets: Mapping[str, str], expected: int | None, limit: float, patience: float
+        self,
+        queue: Any,
+        tickets: Mapping[str, str],
+        expected: int | None,
+        limit: float,
+        patience: float,
     ) -> None:
         """Take replies until everybody has answered everything, or nobody has answered for `patience` seconds.
 

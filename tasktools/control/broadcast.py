@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kombu import Producer
 
 from tasktools.celery_compat import CONTROL_PUBLISH
+
+if TYPE_CHECKING:
+    from tasktools.control.replies import Replies
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,16 +30,21 @@ def send(
     commands: Mapping[str, Mapping[str, Any]],
     destination: Collection[str] | None,
     limit: float,
+    own: Replies | None = None,
 ) -> Sent:
     """Send a message for each command, which expires after `limit` seconds.
 
-    `mailbox` is kombu's, bound to a connection. `tickets` has the commands by what marks their replies.
+    `mailbox` is kombu's, bound to a connection. `tickets` has the commands by what marks their replies, which come to `own`,
+    or to a queue that is declared for that.
     """
     channel = mailbox.connection.default_channel
 
     def publish() -> None:
         with Producer(channel, auto_declare=False) as producer:
             for ticket, command in tickets.items():
+                if own is not None:
+                    own.ask(mailbox, producer, ticket, command, commands[command], limit)
+                    continue
                 CONTROL_PUBLISH.of(mailbox)(
                     command,
                     dict(commands[command]),

@@ -10,6 +10,9 @@ MARK = "tasktools-worker:"
 #: The key under which it adds to its `stats`.
 ADDED = "tasktools"
 
+#: The remote-control command by which workers learn of paused queues.
+LOOK_AT_PAUSES = "tasktools_look_at_pauses"
+
 
 def connection_name(worker: str) -> str:
     """Return the name that a worker gives to its connection: Redis takes no spaces there."""

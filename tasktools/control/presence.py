@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tasktools.brokers import broker_of
@@ -31,16 +32,28 @@ class Presence:
     consumers: Mapping[str, int] | None = None
 
 
-def presence(app: Celery, answers: Answers, taken: Collection[str]) -> Presence:
+def presence(
+    app: Celery,
+    answers: Answers,
+    taken: Collection[str],
+    routed: Collection[str] = (),
+    connection: Any = None,
+    count: Callable[[Collection[str]], Mapping[str, int]] | None = None,
+) -> Presence:
     """Return who has not answered. `taken` has the queue of each worker that has, several times if several take from it.
+
+    `routed` has the queues that tasks go to: perhaps only workers take from them that do not answer. The broker is asked over
+    `connection` (kombu's), or over one that is made for that; `count` returns how many consumers queues have without that.
 
     Raises Unreachable.
     """
+    look: Callable[[Any], Any] = partial(_look, app) if connection is None else lambda call: call(connection)
     if answers.silent is not None:
         is_clear = answers.silent in (0, len(answers.absent))
-        named = frozenset[str]() if is_clear else _look(app, _named)
+        named = frozenset[str]() if is_clear else look(_named)
         return of_redis(answers.silent, answers.absent, named)
-    counts = _look(app, lambda connection: _consumers(connection, {*taken, *map(str, app.amqp.queues)}))
+    queues = {*taken, *routed, *map(str, app.amqp.queues)}
+    counts = look(lambda opened: _consumers(opened, queues)) if count is None else count(queues)
     if counts is None:
         return Presence(silent=[], unknown=[])
     more = {queue: count - Counter(taken)[queue] for queue, count in sorted(counts.items())}

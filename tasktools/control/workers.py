@@ -43,8 +43,9 @@ LISTS: Mapping[str, Mapping[str, Any]] = {"reserved": {}, "scheduled": {}}
 class RunningTask:
     """A task that a worker runs."""
 
-    id: str
-    name: str
+    #: None for what the worker has not said.
+    id: str | None
+    name: str | None
     #: As text.
     args: str
     kwargs: str
@@ -66,6 +67,8 @@ class Worker:
     #: How many tasks it runs at once.
     concurrency: int | None = None
     queues: list[str] | None = None
+    #: Those of them that are paused.
+    paused: list[str] | None = None
     running: int | None = None
     reserved: int | None = None
     #: How many it holds until their time has come.
@@ -76,7 +79,11 @@ class Worker:
     memory: int | None = None
     #: The most that its main process has ever had, in bytes.
     peak_memory: int | None = None
+    #: When it started.
     up_since: datetime | None = None
+    #: Whether it has said that itself. A worker of plain Celery says for how many whole seconds it runs: each call of the same
+    #: worker gives another time, up to a second apart.
+    is_exact: bool = field(default=False, metadata={"json": False})
     #: Versions of Celery, and a digest of the project's code that it has loaded; only a worker of runworker says them.
     celery: str | None = None
     code: str | None = None
@@ -114,15 +121,16 @@ def look(app: Celery, here: Mapping[str, str] | None, limit: float = LIMIT) -> L
     answers = ask(app, COMMANDS, limit)
     said = _with_lists(app, answers, limit)
     now = datetime.now(timezone.utc)
-    found = [_online(name, said.get(name, {}), here, now) for name in answers.workers]
+    found = [online(name, said.get(name, {}), here, now) for name in answers.workers]
     taken = [queue for worker in found for queue in worker.queues or ()]
-    other = presence(app, answers, taken)
+    other = presence(app, answers, taken, [queue for queue in (here or {}).values() if queue])
     found += [Worker(name=name, state=SILENT) for name in other.silent]
     found += [Worker(name=name, state=UNKNOWN) for name in other.unknown]
-    return _looked(found, other)
+    return looked(found, other)
 
 
-def _looked(found: Sequence[Worker], other: Presence) -> Look:
+def looked(found: Sequence[Worker], other: Presence) -> Look:
+    """Return a look at these workers, and at the others as far as the broker knows."""
     ordered = sorted(found, key=lambda each: each.name)
     return Look(workers=ordered, more_silent=other.unnamed, more_consumers=other.consumers)
 
@@ -137,13 +145,14 @@ def _with_lists(app: Celery, answers: Answers, limit: float) -> Mapping[str, Map
     return {name: {**said, **more.get(name, {})} for name, said in answers.said.items()}
 
 
-def _online(name: str, said: Mapping[str, Any], here: Mapping[str, str] | None, now: datetime) -> Worker:
+def online(name: str, said: Mapping[str, Any], here: Mapping[str, str] | None, now: datetime) -> Worker:
+    """Return a worker as it says itself."""
     stats = _mapping(said.get("stats"))
     pool, usage, added = (_mapping(stats.get(key)) for key in ("pool", "rusage", ADDED))
-    queues = _queues(said.get("active_queues"))
+    queues = queues_of(said.get("active_queues"))
     tasks = None if "active" not in said else list(_running(said["active"], now))
     found = None if here is None else _difference(said.get("registered"), queues, here)
-    peak, uptime = number(usage.get("maxrss")), number(stats.get("uptime"))
+    peak = number(usage.get("maxrss"))
     total = stats.get("total")
     return Worker(
         name=name,
@@ -152,13 +161,14 @@ def _online(name: str, said: Mapping[str, Any], here: Mapping[str, str] | None, 
         pool=_pool(pool.get("implementation")),
         concurrency=whole(pool.get("max-concurrency")),
         queues=queues,
-        running=_length(said.get("active")),
+        running=None if tasks is None or not isinstance(said["active"], list) else len(tasks),
         reserved=_count("reserved", said, added),
         scheduled=_count("scheduled", said, added),
         processed=sum(whole(each) or 0 for each in total.values()) if isinstance(total, Mapping) else None,
         memory=whole(added.get("memory")),
         peak_memory=None if peak is None else int(peak * _UNIT),
-        up_since=None if uptime is None else moment(now.timestamp() - uptime),
+        up_since=_start(stats, added, now),
+        is_exact=number(added.get("since")) is not None,
         celery=_text(added.get("celery")),
         code=_text(added.get("code")),
         tasks=tasks,
@@ -167,17 +177,25 @@ def _online(name: str, said: Mapping[str, Any], here: Mapping[str, str] | None, 
     )
 
 
+def _start(stats: Mapping[str, Any], added: Mapping[str, Any], now: datetime) -> datetime | None:
+    said, uptime = number(added.get("since")), number(stats.get("uptime"))
+    if said is not None:
+        return moment(said)
+    return None if uptime is None else moment(now.timestamp() - uptime)
+
+
 def _difference(registered: Any, queues: list[str] | None, here: Mapping[str, str]) -> Difference | None:
     return difference(task_names(registered), queues or (), here) if isinstance(registered, list) else None
 
 
 def _running(active: Any, now: datetime) -> Iterator[RunningTask]:
-    for each in active if isinstance(active, list) else ():
-        info = _mapping(each)
+    for info in active if isinstance(active, list) else ():
+        if not isinstance(info, Mapping):
+            continue  # anybody may answer anything
         since = moment(number(info.get("time_start")))
         yield RunningTask(
-            id=str(info.get("id")),
-            name=str(info.get("name")),
+            id=_text(info.get("id")),
+            name=_text(info.get("name")),
             args=_arguments(info.get("args")),
             kwargs=_arguments(info.get("kwargs")),
             since=since,
@@ -189,10 +207,12 @@ def _arguments(value: Any) -> str:
     return value if isinstance(value, str) else "" if value is None else repr(value)
 
 
-def _queues(answer: Any) -> list[str] | None:
+def queues_of(answer: Any) -> list[str] | None:
+    """Return the names in what a worker answers to `active_queues`; None if that is no list. Anybody may answer anything."""
     if not isinstance(answer, list):
         return None
-    return [str(each.get("name")) for each in answer if isinstance(each, Mapping)]
+    names = (each.get("name") for each in answer if isinstance(each, Mapping))
+    return [name for name in names if isinstance(name, str)]
 
 
 def _pool(implementation: Any) -> str | None:

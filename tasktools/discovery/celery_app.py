@@ -23,7 +23,7 @@ from django.apps import apps
 from django.conf import settings
 from django.utils.module_loading import module_has_submodule
 
-from tasktools import celery_compat, conf
+from tasktools import celery_compat, conf, render
 from tasktools.arguments.names import shown
 from tasktools.discovery.import_names import best_of, by_merit, holders, is_own, name_of
 from tasktools.exceptions import AppError, ProjectError, SeveralAppsError, TasktoolsError, project_code
@@ -168,7 +168,7 @@ def _only(found: list[Found]) -> Found | None:
     """Return the only app, or the one that is better than all others. Raises SeveralAppsError if there is no such app."""
     if len(found) < 2:
         return found[0] if found else None
-    usual = list(dict.fromkeys(_usual_modules()))
+    usual = list(dict.fromkeys(usual_modules()))
     best = best_of(found, usual)
     if best is None:
         found = sorted(found, key=lambda each: by_merit(each.app, usual))
@@ -181,7 +181,7 @@ def _only(found: list[Found]) -> Found | None:
 
 def _in_usual_modules() -> list[Found]:
     """Return the apps of the first usual module that holds any; an installed package's module is none of them."""
-    for name in dict.fromkeys(_usual_modules()):
+    for name in dict.fromkeys(usual_modules()):
         if getattr(getattr(sys.modules.get(name), "__spec__", None), "_initializing", False):
             raise Unsettled(name)
         held = [value for value in vars(_import(name)).values() if isinstance(value, Celery) and not is_fallback(value)]
@@ -190,15 +190,16 @@ def _in_usual_modules() -> list[Found]:
     return []
 
 
-def _usual_modules() -> Iterator[str]:
-    for root in _roots():
+def usual_modules() -> Iterator[str]:
+    """Yield the modules in which the app usually is; a name may come twice. Raises ProjectError."""
+    for root in roots():
         yield from [f"{root}.{name}".lstrip(".") for name in ("celery", "celery_app") if _exists(root, name)]
     for config in apps.get_app_configs():
         if config.name != "tasktools" and is_own(config) and module_has_submodule(config.module, "celery"):
             yield f"{config.name}.celery"
 
 
-def _roots() -> Iterable[str]:
+def roots() -> Iterable[str]:
     """Yield the packages that may hold the app: those that contain the settings, then the URLs; "" is the top level."""
     for module in (getattr(settings, "SETTINGS_MODULE", None), getattr(settings, "ROOT_URLCONF", None)):
         package = str(module or "").rpartition(".")[0]
@@ -225,7 +226,7 @@ def _import(name: str) -> ModuleType:
 
 def broken(module: str, error: BaseException) -> ProjectError:
     return ProjectError(
-        f'The module "{shown(module)}" cannot be imported: {described(error)}.',
+        f'The module "{shown(module)}" cannot be imported: {render.ended(described(error))}',
         hint=f'manage.py shell -c "import {module}" shows where',
     )
 

@@ -18,7 +18,7 @@ from django.core.checks import run_checks
 from django.template.backends.django import get_installed_libraries
 from django.urls import get_resolver
 
-from tasktools import celery_compat, conf
+from tasktools import celery_compat, conf, render
 from tasktools.discovery.celery_app import Found, described
 from tasktools.exceptions import ProjectError, project_code
 
@@ -68,7 +68,7 @@ def load_urlconf(found: Found) -> list[ProjectError]:
 
 
 def _urlconf_broken(error: BaseException) -> ProjectError:
-    sentence = f"The URLconf and the template tag libraries cannot be imported: {described(error)}."
+    sentence = f"The URLconf and the template tag libraries cannot be imported: {render.ended(described(error))}"
     return ProjectError(sentence, hint="manage.py check --traceback shows where")
 
 
@@ -88,7 +88,7 @@ class ChecksBroken(ProjectError):
 
 def checks_broken(error: BaseException) -> ProjectError:
     problem = ChecksBroken(
-        f"The system checks cannot be run: {described(error)}.",
+        f"The system checks cannot be run: {render.ended(described(error))}",
         hint="manage.py check shows where; runworker --skip-checks starts all the same",
     )
     problem.__cause__ = error

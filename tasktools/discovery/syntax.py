@@ -95,16 +95,23 @@ class Reader:
 def parsed(file: File) -> Module | None:
     """Parse a file; return None if it is no Python."""
     text = sources.text(file.path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(text)
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
+    tree = tree_of(text)
+    if tree is None:
         return None
     module = Module(file, text, tree)
     module.names = _names(module)
     module.tasks = _tasks(module)
     return module
+
+
+def tree_of(text: bytes) -> ast.Module | None:
+    """Parse a text; return None if it is no Python."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(text)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return None
 
 
 def inside(nodes: Iterable[ast.AST]) -> Iterator[tuple[ast.AST, tuple[ast.AST, ...]]]:

@@ -14,6 +14,7 @@ from django.apps import apps
 from tasktools import conf
 from tasktools.arguments.names import resolve
 from tasktools.discovery import sources, syntax
+from tasktools.discovery.jobs import GROUPS
 from tasktools.discovery.sources import File
 from tasktools.exceptions import TaskNameError
 
@@ -55,6 +56,18 @@ class Unimported(File):
         return self.module.rpartition(".")[2]
 
 
+class IdleJob(Unimported):
+    """The module of a job of django-extensions. Jobs are no tasks of this project."""
+
+    def why(self, what: str) -> str:
+        """Return why no worker knows the job."""
+        return f"{sources.shown(self.path)} is a job of django-extensions"
+
+    def remedy(self) -> str:
+        """Return what makes it a task."""
+        return f"TASKTOOLS_JOBS = True in the settings makes a task of it, called {self.module}"
+
+
 def find(name: str = "") -> Unimported | None:
     """Return the module that holds a task which `name` stands for; without a name, any task."""
     held: dict[str, Unimported] = {}
@@ -65,8 +78,43 @@ def find(name: str = "") -> Unimported | None:
         return next(iter(held.values()), None)
     try:
         return held[resolve(name, held)]
+    except TaskNameError as error:
+        is_unknown = bool(error.typed)
+    if not is_unknown or conf.chosen("TASKTOOLS_JOBS", False):
+        return None
+    jobs = {job.module: job for job in _jobs()}
+    try:
+        return jobs[resolve(name, jobs)]
     except TaskNameError:
         return None
+
+
+def _jobs() -> Iterator[IdleJob]:
+    """Yield the files that define a job, in the folders where django-extensions looks for them."""
+    installed = {each.name for each in apps.get_app_configs()}
+    for config in apps.get_app_configs():
+        if f"{config.name}.jobs" in installed:  # whose modules are its own, see discovery.jobs
+            continue
+        for place in ("", *GROUPS):
+            for path in sorted(Path(config.path, "jobs", place).glob("[!_]*.py")):
+                package = f"{config.name}.jobs.{place}".rstrip(".")
+                job = IdleJob(f"{package}.{path.stem}", path, installed=True)
+                if _defines_job(path):
+                    yield job
+
+
+def _defines_job(path: Path) -> bool:
+    try:
+        tree = syntax.tree_of(path.read_bytes())
+    except OSError:
+        return False
+    return tree is not None and any("Job" in _bound(node) for node, _ in syntax.inside(tree.body))
+
+
+def _bound(node: ast.AST) -> set[str]:
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        return {each.asname or each.name for each in node.names}
+    return {*syntax.bound(node)}
 
 
 def _modules() -> Iterator[Unimported]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from tasktools.brokers.reach import reason
+from tasktools.brokers.reach import reason_at_end
 from tasktools.exceptions import TasktoolsError
 
 OK, WARNING, ERROR = "ok", "warning", "error"
@@ -60,7 +60,7 @@ def of_any(name: str, problem: BaseException) -> Line:
     """Return the line of any error: settings and code of the project, and answers of workers, may cause each."""
     if isinstance(problem, TasktoolsError):
         return of_error(name, problem)
-    sentence = f"The lines about {name} cannot be made: {type(problem).__name__}: {reason(problem)}."
+    sentence = f"The lines about {name} cannot be made: {type(problem).__name__}: {reason_at_end(problem)}"
     shown = TasktoolsError(sentence, hint="the same command with --traceback shows where")
     shown.__cause__ = problem
     return of_error(name, shown)

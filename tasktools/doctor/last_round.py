@@ -14,6 +14,8 @@ from tasktools.doctor.findings import Line, ok, warning
 from tasktools.doctor.messages import Sent
 from tasktools.doctor.together import together
 from tasktools.queues.depth import Depth
+from tasktools.queues.kept import paused_now
+from tasktools.queues.pauses import QUEUE, Pause
 from tasktools.results.backend import backend_name
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ class LastRound:
         self.depths: dict[str, Depth] = {}
         self.sent: list[Sent] = []
         self.taken: list[Line] = []
+        #: What is paused.
+        self.pauses: list[Pause] = []
         #: What the stopwatch says.
         self.times: list[Line] = []
         #: Why no worker has answered.
@@ -58,6 +62,7 @@ class LastRound:
         deadline = time.monotonic() + limit
         self._found = found = found or broker.opened(self.app, limit / 2)
         self.names = queues.names(self.app, self.tasks)
+        self.pauses = paused_now(found.connection)
         queues.ask(found, self.names, self.depths)
         listens = self.is_asked and not self.workers and self._listens(found)
         if found.is_redis:
@@ -82,10 +87,13 @@ class LastRound:
     def _targets(self, *, listens: bool) -> list[str]:
         """Return the queues from which somebody takes. If no worker answers, somebody may take from each with tasks."""
         if self.workers:
-            consumers = self._consumers()
-            return [name for name in self.names if consumers.get(name)]
+            consumers, paused = self._consumers(), self._paused()
+            return [name for name in self.names if consumers.get(name) and name not in paused]
         used = {*filter(None, self.tasks.values()), self.app.conf.task_default_queue}
         return [name for name in self.names if self._is_listened_to(name, used)] if listens else []
+
+    def _paused(self) -> set[str]:
+        return {each.name for each in self.pauses if each.what == QUEUE}
 
     def _is_listened_to(self, name: str, used: Collection[str]) -> bool:
         consumers = self.depths.get(name, Depth()).consumers
@@ -117,7 +125,11 @@ class LastRound:
     def lines(self, outcome: Any, limit: float) -> list[Line]:
         """Return what is known of the queues; `outcome` is how the round ended."""
         asked = dict(self.depths)  # a late thread may still add to it
-        known = queues.lines(asked, set(self.tasks.values()), asked, self._consumers() if self.workers else None)
+        consumers = self._consumers() if self.workers else None
+        known = [
+            *queues.lines(asked, set(self.tasks.values()), asked, consumers, self._paused()),
+            *queues.paused_lines(self.pauses, asked, self.app.timezone),
+        ]
         late = (
             f"Not all queues could be asked in {limit:g} s." if len(asked) < len(self.names) or not asked else _TOO_LATE
         )

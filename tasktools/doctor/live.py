@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tasktools.brokers.keys import Keys
-from tasktools.brokers.reach import connect, reason
+from tasktools.brokers.reach import connect, reason_at_end
 from tasktools.brokers.timeouts import TimedOut
 from tasktools.doctor import backend, broker, redis_server, site, workers
 from tasktools.doctor.findings import Line, Section, error, of_error, tried, warning
@@ -139,5 +139,7 @@ def _lines(name: str, subject: str, outcome: Any) -> list[Line]:
     if isinstance(outcome, TimedOut):
         return [error(name, f"{subject} does not answer in time.", "start it, or fix its address in the settings")]
     if isinstance(outcome, BaseException):
-        return [error(name, f"{subject} failed: {type(outcome).__name__}: {reason(outcome)}.", "its log says why")]
+        return [
+            error(name, f"{subject} failed: {type(outcome).__name__}: {reason_at_end(outcome)}", "its log says why")
+        ]
     return list(outcome)

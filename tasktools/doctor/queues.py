@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterator, Mapping
-from datetime import timedelta
+from datetime import timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from tasktools.beat.words import span
@@ -12,6 +12,7 @@ from tasktools.brokers.keys import Keys
 from tasktools.doctor.broker import Opened
 from tasktools.doctor.findings import Line, error, ok, warning
 from tasktools.queues.depth import Depth, read
+from tasktools.queues.pauses import QUEUE, Pause, words
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -30,12 +31,13 @@ def lines(
     used: Collection[str],
     depths: Mapping[str, Depth],
     consumers: Mapping[str, int | None] | None,
+    paused: Collection[str] = (),
 ) -> Iterator[Line]:
-    """Yield a line for each queue; tasks go to those of `used`.
+    """Yield a line for each queue that is not paused; tasks go to those of `used`.
 
     `consumers` says how many workers take from each, and all of it or the number is None if nobody knows.
     """
-    for queue in sorted(queues):
+    for queue in sorted(set(queues) - set(paused)):
         depth = depths.get(queue, Depth())
         number = depth.consumers if depth.consumers is not None else _given(consumers, queue)
         waiting = "" if depth.waiting is None else f", {depth.waiting:,} waiting"
@@ -49,6 +51,16 @@ def lines(
             yield ok(queue, f"its consumers are not known{waiting}")
         else:
             yield ok(queue, f"{number} {'consumer' if number == 1 else 'consumers'}{waiting}")
+
+
+def paused_lines(pauses: Collection[Pause], depths: Mapping[str, Depth], zone: tzinfo) -> Iterator[Line]:
+    """Yield a line for each queue and each task that is paused: it may have been forgotten."""
+    for each in pauses:
+        waiting = depths.get(each.name, Depth()).waiting if each.what == QUEUE else None
+        number = "" if waiting is None else f", {waiting:,} waiting"
+        text = f'The {each.what} "{each.name}" is paused {words(each, zone)}{number}.'
+        option = "" if each.what == QUEUE else "--task "
+        yield warning(each.name, text, f"manage.py resumequeue {option}{each.name}")
 
 
 def _given(consumers: Mapping[str, int | None] | None, queue: str) -> int | None:

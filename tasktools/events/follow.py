@@ -13,7 +13,7 @@ from kombu import Consumer
 from kombu.exceptions import KombuError
 
 from tasktools.brokers import broker_of
-from tasktools.brokers.reach import check_broker, connect, is_refused, reason, unreachable
+from tasktools.brokers.reach import check_broker, connect, is_refused, reason, reason_at_end, unreachable
 from tasktools.exceptions import Unreachable
 
 if TYPE_CHECKING:
@@ -84,9 +84,8 @@ def follow(app: Celery, pause: float) -> Iterator[Step]:
             found = unreachable(broker.name, error)
             if not again or (is_refused(error) and not is_heard):  # a Redis is told only now which channels are read
                 raise found from error
-            yield Lost(
-                why=found.sentence if is_refused(error) else f"The connection to the broker is lost: {reason(error)}."
-            )
+            lost = f"The connection to the broker is lost: {reason_at_end(error)}"
+            yield Lost(why=found.sentence if is_refused(error) else lost)
         finally:
             with contextlib.suppress(Exception):  # it is broken, perhaps
                 connection.collect()

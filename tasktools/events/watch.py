@@ -16,6 +16,7 @@ from tasktools.events.follow import Connected, Lost, Unreadable, follow
 from tasktools.events.nodes import Node, Nodes
 from tasktools.events.switch import Switch
 from tasktools.exceptions import TasktoolsError
+from tasktools.render import ended
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -75,9 +76,7 @@ class Watch:
             elif isinstance(step, Lost):
                 yield from self._disconnected(step)
             elif isinstance(step, Unreadable):
-                text = (
-                    f"An event cannot be read, so its task may not be shown: {step.why}. More of them are passed over."
-                )
+                text = f"An event cannot be read, so its task may not be shown: {ended(step.why)} More of them are passed over."
                 yield Notice(text=text, is_trouble=True)
             else:
                 yield self._ended(step)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from celery.states import PENDING, RECEIVED, RETRY, STARTED
@@ -12,7 +13,7 @@ from tasktools.exceptions import TasktoolsError
 from tasktools.management.bars import meter_of
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.fates import place_of
-from tasktools.results.locate import listeners, locate
+from tasktools.results.locate import NOWHERE, listeners, locate
 from tasktools.results.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -64,10 +65,11 @@ class Awaiting:
 
     def _explanation(self, sent: Outcome) -> str:
         """Return where the call is, and whether a worker takes from there. Raises Unreachable."""
-        [found] = locate(self.app, [sent]).outcomes
-        if found.place == "none":
+        located = locate(self.app, [replace(sent, queue=self.queue)])
+        [found] = located.outcomes
+        if found.place == "none" and not located.unread:
             return "Waiting: no queue holds the task, and no worker answers that has it."
-        if found.place not in ("queued", "unknown", "unasked", "silent", None):
+        if found.place not in ("queued", *NOWHERE, None):
             return f"Waiting: {place_of(found)}."
         place = f'the queue "{self.queue}" of {broker_of(self.app).uri()}'
         taking = listeners(self.app, self.queue)

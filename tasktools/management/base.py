@@ -141,7 +141,7 @@ class TasktoolsCommand(PrintingCommand):
         self.found = found
         problems = startup.load_tasks(found)
         self.is_broken = bool(problems)
-        self.warn(*problems)
+        self.warn(*problems, *current_project().job_problems)
         if name is not None:
             self.load_rest_for(name)
 

@@ -8,11 +8,11 @@ from dataclasses import replace
 from kombu.exceptions import EncodeError
 
 from tasktools.arguments.call import Call
-from tasktools.brokers.reach import unsent
 from tasktools.exceptions import ProjectError, TasktoolsError
 from tasktools.management.call_reader import Fed
 from tasktools.publishing.append_file import Outputs
 from tasktools.publishing.checkpoint import Progress
+from tasktools.publishing.faults import unsent
 
 
 class Lot:

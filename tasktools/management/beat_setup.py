@@ -11,7 +11,7 @@ from tasktools import conf
 from tasktools.arguments.names import shown, shown_path
 from tasktools.brokers import broker_of, private
 from tasktools.exceptions import ConfigurationError, PrivateServerError, UsageError, tried
-from tasktools.management.first_lines import require_tables
+from tasktools.overview.tables import require_tables
 from tasktools.project import BeatPlan, current_project
 
 if TYPE_CHECKING:
@@ -52,17 +52,13 @@ class BeatSetup:
             )
             raise kind(f"{name} is {value}, and a pause cannot be negative.", hint="give seconds, or leave it out")
 
-    def require_schedule(self, *, is_first: bool = True) -> None:
-        """Raise ConfigurationError or UsageError if beat could not work with the scheduler or with the schedule.
-
-        `is_first` says that no beat ran before this one in the same supervisor.
-        """
+    def require_schedule(self) -> None:
+        """Raise ConfigurationError or UsageError if beat could not work with the scheduler or with the schedule."""
         from tasktools.beat.choice import class_of, require_scheduler
         from tasktools.checks.schedule import unsilenced
 
         require_scheduler(self.scheduler, typed=self._is_typed)
-        if is_first:
-            require_tables("The scheduler", class_of(self.scheduler))
+        require_tables("The scheduler", class_of(self.scheduler))
         refused = unsilenced(self.app, self.scheduler)
         if refused:
             more = "".join(f" {message.msg}" for message in refused[1:])

@@ -13,6 +13,7 @@ from django.core.management import get_commands, load_command_class
 from django.core.management.base import BaseCommand
 
 from tasktools.registry import candidates
+from tasktools.registry.registry import finalize
 
 
 @dataclass(kw_only=True)
@@ -62,7 +63,9 @@ def entry_names(line: Line) -> Iterable[str]:
     """Return the names of the entries of the schedule that the settings and the code have."""
     from tasktools.beat.records import titles
 
-    return titles(line.app.conf.beat_schedule or ()).values()
+    app = line.app
+    finalize(app)  # which makes entries of jobs
+    return titles(app.conf.beat_schedule or ()).values()
 
 
 def keywords(line: Line) -> Iterable[str]:

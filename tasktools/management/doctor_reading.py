@@ -11,16 +11,17 @@ from django.core.checks import ERROR as CHECK_ERROR
 from django.core.checks import run_checks
 
 from tasktools import conf, startup
-from tasktools.beat.choice import scheduler_of
+from tasktools.beat.choice import class_of, scheduler_of
 from tasktools.beat.entries import entries_of
 from tasktools.brokers.timeouts import TimedOut, within_thread
 from tasktools.checks import TAG
 from tasktools.discovery import django_fixup
-from tasktools.doctor import site
+from tasktools.doctor import failed_tasks, site
 from tasktools.doctor.findings import Line, Section, error, of_error, ok, tried, warning
 from tasktools.doctor.settings import settings as setting_lines
 from tasktools.exceptions import TasktoolsError
-from tasktools.management.schedule_reading import in_settings
+from tasktools.overview.schedule import in_settings
+from tasktools.overview.tables import require_tables
 
 if TYPE_CHECKING:
     from tasktools.discovery.celery_app import Found
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 #: How long the store of the schedule may take, in seconds: it may be a database.
 SCHEDULE_LIMIT = 1.5
+
+#: How long the database may take to say whether it has the table of failed tasks, in seconds.
+RECORD_LIMIT = 1.5
 
 
 class Site:
@@ -55,6 +59,7 @@ class Site:
             parts["settings"] = tried("settings", lambda: setting_lines(found.app, _is_written))
             parts["tasks"] = tried("tasks", lambda: site.task_lines(found, self._loaded(found)))
             parts["schedule"] = tried("schedule", lambda: _schedule(found))
+        parts["failed tasks"] = tried("record", _record)
         parts["versions"] = tried("versions", site.version_lines)
         parts["checks"] = tried("checks", _checks)
         return site.sections_of(parts)
@@ -71,12 +76,18 @@ def _is_written(name: str) -> bool:
 
 def _schedule(found: Found) -> list[Line]:
     scheduler = scheduler_of(found.app)
+    require_tables("The scheduler", class_of(scheduler))
     try:
         planned = within_thread(SCHEDULE_LIMIT, entries_of, found.app, scheduler, in_settings(found.app))
     except TimedOut:
         text = f"The store of the scheduler {scheduler} does not answer within {SCHEDULE_LIMIT:g} s."
         return [error("scheduler", text, "start it, or fix its address in the settings")]
     return site.schedule_lines(scheduler, planned)
+
+
+def _record() -> list[Line]:
+    is_on = bool(conf.chosen("TASKTOOLS_FAILED", True))
+    return [failed_tasks.line(is_on=is_on, limit=RECORD_LIMIT)]
 
 
 def _checks() -> list[Line]:

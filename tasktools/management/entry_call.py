@@ -12,7 +12,7 @@ from tasktools.checks.schedule import silenced_kinds
 from tasktools.discovery.celery_app import Found
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.call_options import calling_options, sender_of
-from tasktools.management.first_lines import require_tables
+from tasktools.overview.tables import require_tables
 
 
 def entry_call(command: TasktoolsCommand, found: Found, options: Mapping[str, Any]) -> tuple[Found, Call]:

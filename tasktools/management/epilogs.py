@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-#: The usual meaning of each exit code; 1 means something else for each command.
-MEANINGS: Mapping[int, str] = {
-    0: "done",
-    1: "",
-    2: "what was typed or configured is wrong; nothing was done",
-    3: "not finished in time",
-    4: "no trace of what was asked for",
-    69: "broker, result backend or worker unreachable",
-    74: "a file or a stream could not be written",
-    75: "another beat is in charge (--no-standby)",
-    130: "interrupted: Ctrl+C",
-}
+from tasktools.management import pause_epilogs
+from tasktools.management.epilog_text import MEANINGS
+from tasktools.management.epilog_text import UNIMPORTABLE as _UNIMPORTABLE
+from tasktools.management.epilog_text import epilog as _epilog
+from tasktools.management.failed_epilogs import FAILED_EPILOGS
 
-
-def _epilog(examples: Sequence[tuple[str, str]], codes: Mapping[int, str], *, other: str = "") -> str:
-    """Return examples, each with what it does, and a table of exit codes.
-
-    `codes` maps each code to its meaning, "" for the usual one; `other` is the meaning of all others.
-    """
-    width = max(len(words) for words, _ in examples)
-    shown = [f"  manage.py {words:<{width}}  {text}" for words, text in examples]
-    table = [f"  {code:<4} {text or MEANINGS[code]}" for code, text in codes.items()]
-    more = [f"  else {other}"] if other else []
-    return "\n".join(["examples:", *shown, "", "exit codes:", *table, *more])
-
-
-_UNIMPORTABLE = "the project cannot be imported"
+__all__ = ["EPILOGS", "MEANINGS", "RUN_CODES"]
 
 RUN_CODES: Mapping[int, str] = {
     0: "it was asked to stop and has",
@@ -43,6 +23,7 @@ _RUN_OTHER = "as Celery's own command"
 
 #: By the name of the command.
 EPILOGS = {
+    **FAILED_EPILOGS,
     "enqueue": _epilog(
         (
             ("enqueue add 2 2", "sends shop.tasks.add, if no other task is called add"),
@@ -110,6 +91,7 @@ EPILOGS = {
             ("runworker", "all CPUs, the queues of the project; reloads with DEBUG"),
             ("runworker -c 4 -Q mails,slow --grace 30s", "four processes, two queues, stops within 30 s"),
             ("runworker --drain -P solo", "does what waits, and stops"),
+            ("runworker --health 8001", "answers http://127.0.0.1:8001/livez, /readyz and /metrics"),
         ),
         {**RUN_CODES, 0: "SIGTERM has stopped it", 1: f"{RUN_CODES[1]},\n{' ' * 7}or Ctrl+C has stopped it"},
         other=_RUN_OTHER,
@@ -145,6 +127,10 @@ EPILOGS = {
             4: "there is no such queue; nothing was removed",
             130: "interrupted: Ctrl+C, SIGTERM or SIGHUP; what was removed until then is printed",
         },
+    ),
+    "pausequeue": _epilog(pause_epilogs.PAUSE, {**pause_epilogs.CODES, 1: _UNIMPORTABLE}),
+    "resumequeue": _epilog(
+        pause_epilogs.RESUME, {**pause_epilogs.CODES, 1: _UNIMPORTABLE, 4: pause_epilogs.NOT_PAUSED}
     ),
     "showqueues": _epilog(
         (

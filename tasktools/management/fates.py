@@ -8,13 +8,11 @@ from datetime import datetime, timedelta, timezone
 from celery.states import RETRY
 
 from tasktools import render
-from tasktools.arguments.names import shown
+from tasktools.arguments.names import listed
 from tasktools.beat.words import span
+from tasktools.queues.aside import PREFIX
 from tasktools.results.locate import NOWHERE, Located
 from tasktools.results.outcome import Outcome
-
-#: So many workers are named: the broker keeps the name of each that was killed.
-MOST_NAMES = 5
 
 #: Possible reasons why nothing is known of a task.
 NO_TRACE = (
@@ -61,7 +59,12 @@ _LOST = {
 def _queued(outcome: Outcome) -> str:
     if outcome.position is None:
         return "it waits in a queue, no worker has taken it"
-    return f'it waits at position {outcome.position:,} of the queue "{outcome.queue}"'
+    paused = "" if not outcome.paused else ", which is paused" if not _is_aside(outcome) else ": its task is paused"
+    return f'it waits at position {outcome.position:,} of the queue "{outcome.queue}"{paused}'
+
+
+def _is_aside(outcome: Outcome) -> bool:
+    return (outcome.queue or "").startswith(PREFIX)
 
 
 def _due(outcome: Outcome) -> str:
@@ -88,15 +91,16 @@ def waiting_hint(outcome: Outcome, timeout: float | None, located: Located | Non
     again = f"manage.py taskresult {outcome.id} --wait"
     if outcome.place == "silent":
         absent = sorted(located.absent) if located is not None else []
-        more = f" and {len(absent) - MOST_NAMES:,} more" if len(absent) > MOST_NAMES else ""
         who = (
-            f"no answer from {', '.join(map(shown, absent[:MOST_NAMES]))}{more}"
+            f"no answer from {listed(absent)}"
             if absent
             else f"{render.counted((located and located.silent) or 1, 'worker')} silent"
         )
         return f"{who}: a busy worker of the solo pool does not answer, nor does one that was killed; {again}"
     if located is not None and outcome.place in NOWHERE and (hint := _forbidden_hint(located)):
         return hint
+    if outcome.paused:
+        return "manage.py pausequeue shows since when, by whom and why; manage.py resumequeue goes on with it"
     if timeout is not None and outcome.place in ("active", "reserved", "scheduled", "ready"):
         return f"ask again: {again}"
     if timeout is not None:

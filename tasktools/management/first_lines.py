@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from tasktools import startup
+from tasktools import conf, startup
 from tasktools.brokers import broker_of, private
 from tasktools.brokers.timeouts import TimedOut, within_thread
 from tasktools.checks.broker import unset
 from tasktools.checks.eager import EAGER
-from tasktools.environment.tables import app_of, lacks_tables
 from tasktools.exceptions import ConfigurationError
+from tasktools.overview.tables import LIMIT, require_tables
+from tasktools.project import current_project
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -29,18 +30,6 @@ _SHARE_BROKER = (
     "set CELERY_BROKER_URL to a broker that processes share, such as redis://localhost:6379/0; "
     "with DEBUG on you may leave it unset"
 )
-
-#: How long the database may take to say which tables it has, in seconds.
-LIMIT = 2.5
-
-
-def require_tables(what: str, kind: type | None) -> None:
-    """Raise ConfigurationError if tables of the class `kind` of an installed app are not in the database."""
-    app = app_of(kind) if kind else None
-    with contextlib.suppress(TimedOut):  # nobody knows: whoever needs the database waits for it
-        if app and within_thread(LIMIT, lacks_tables, app):
-            sentence = f"{what} keeps its data in the database, and tables of {app.label} are missing there."
-            raise ConfigurationError(sentence, hint=f"manage.py migrate {app.label}")
 
 
 def require_broker(command: TasktoolsCommand, found: Found) -> None:
@@ -77,6 +66,21 @@ def _lonely_broker(app: Celery) -> list[ConfigurationError]:
         return []
     sentence = f"{broker.name} exists only inside each process: a worker gets nothing that another process sends."
     return [ConfigurationError(sentence, hint=_SHARE_BROKER)]
+
+
+def doubts_of_record() -> list[ConfigurationError]:
+    """Return the warnings of a worker that cannot record the tasks that fail, because the site is not migrated."""
+    from tasktools.failures import access
+    from tasktools.failures.storage import is_configured
+
+    if conf.chosen("TASKTOOLS_FAILED", True):
+        # Nobody knows whether the table is there: the worker reports the database when it needs it.
+        with contextlib.suppress(Exception, TimedOut):
+            if is_configured() and within_thread(LIMIT, access.is_missing):
+                current_project().told_missing = True  # the writer of the worker need not say it again
+                sentence = "Failed tasks are not recorded: their table is not in the database."
+                return [ConfigurationError(sentence, hint=access.migrate_hint())]
+    return []
 
 
 def doubts_of_backend(app: Celery) -> list[ConfigurationError]:

@@ -7,18 +7,12 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from tasktools import render, terminal
 from tasktools.exceptions import TasktoolsError
+from tasktools.management.layout import Table, drawn
 from tasktools.management.streams import StreamCommand
-
-
-class Table(NamedTuple):
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    #: What a narrow terminal does without, the first one first.
-    spare: Sequence[str] = ()
 
 
 def console_of(*, no_color: bool) -> Any:
@@ -32,6 +26,10 @@ def console_of(*, no_color: bool) -> Any:
 def words_of(text: str, width: int) -> list[str]:
     """Return text as lines of at most so many characters, broken between words where that is possible."""
     return textwrap.wrap(text, max(1, width), break_long_words=False, break_on_hyphens=False) or [""]
+
+
+def left_out_note(columns: Sequence[str], width: int) -> str:
+    return f"Not shown in {width} columns: {', '.join(columns)}. --json shows all."
 
 
 class PrintingCommand(StreamCommand):
@@ -113,19 +111,24 @@ class PrintingCommand(StreamCommand):
         rows: Sequence[Sequence[str]],
         *,
         spare: Sequence[str] = (),
+        is_whole: bool = False,
         no_color: bool = False,
     ) -> None:
-        """Print a table. A narrow terminal does not get the columns of `spare`, which are named in a note."""
+        """Print a table. A narrow terminal does not get the columns of `spare`, which are named in a note.
+
+        With `is_whole` it gets them below each entry.
+        """
         if not self.stdout.isatty():
             self.stdout.write(render.plain_table(columns, rows))
             return
         console = console_of(no_color=no_color)
-        kept = render.that_fit(columns, rows, console.width, spare)
-        shown = [[row[place] for place in kept] for row in rows]
-        self.print_drawn(render.rich_table([columns[place] for place in kept], shown), console=console)
-        left_out = [name for place, name in enumerate(columns) if place not in kept]
-        if left_out:
-            self.note_prose(f"Not shown in {console.width} columns: {', '.join(left_out)}. --json shows all.")
+        made = drawn(Table(columns, rows, spare, is_whole), console.width)
+        if made.lines is None:
+            self.print_drawn(made.rich, console=console)
+        else:  # not by rich: it would break what is longer than a line, and is to be copied
+            self.stdout.write("\n".join(made.lines))
+        if made.left_out:
+            self.note_prose(left_out_note(made.left_out, console.width))
 
     def warn(self, *problems: TasktoolsError) -> None:
         """Report problems that do not stop the command, on stderr."""

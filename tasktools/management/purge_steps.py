@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import signal
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from tasktools import render
 from tasktools.arguments.names import close_matches, is_known, resolve, shown, unknown
 from tasktools.brokers import broker_of
-from tasktools.brokers.reach import connect, is_refused, reach
+from tasktools.brokers.reach import connect, is_barred, is_refused, reach
+from tasktools.environment.interrupts import postponed
 from tasktools.exceptions import NoTrace, TasktoolsError, Unreachable
 from tasktools.queues.found import is_internal
 from tasktools.queues.purge import Purged, Purger, purger_of
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
 
 #: How long connecting, and each step, may take, in seconds.
 LIMIT = 4.5
+
+_UNKNOWN = "What the last step has removed is not known."
 
 #: Seconds between two lines that say how far it is.
 PERIOD = 5.0
@@ -86,21 +87,33 @@ class Purge:
         """Remove the messages, and return what was done."""
         done = list(planned)
         self._removes = True
-        with self._heeding():
-            for place, each in enumerate(planned):
-                for removed in self._steps(each):
-                    done[place] = replace(done[place], removed=done[place].removed + removed)
-                    self.command.done = _sentence(sum(each.removed for each in done))
-                    if self._is_due():
-                        self.command.note(f'Removing from "{shown(each.queue)}". {self.command.done}')
-                    if self.interrupted:
-                        break
-                if self.interrupted:
-                    break
-                if not self.purger.is_sure:
-                    self.unsure.append(each.queue)
+        ours = self.command.is_own_process
+        try:
+            with postponed(self._note_interruption, is_ours=ours, give_up=self._note_the_last):
+                self._remove(planned, done)
+        except KeyboardInterrupt:
+            self._note_the_last()
+            raise
         self._removes = False
         return [replace(each, left=self._left(each.queue)) for each in done]
+
+    def _remove(self, planned: Sequence[Purged], done: list[Purged]) -> None:
+        for place, each in enumerate(planned):
+            for removed in self._steps(each):
+                done[place] = replace(done[place], removed=done[place].removed + removed)
+                self.command.done = _sentence(sum(each.removed for each in done))
+                if self._is_due():
+                    self.command.note(f'Removing from "{shown(each.queue)}". {self.command.done}')
+                if self.interrupted:
+                    return
+            if self.interrupted:
+                return
+            if not self.purger.is_sure:
+                self.unsure.append(each.queue)
+
+    def _note_the_last(self) -> None:
+        """Say what was removed when a second signal has ended it in the middle of a step."""
+        self.command.note(" ".join(filter(None, (self.command.done, _UNKNOWN))))
 
     def _is_due(self) -> bool:
         """Whether it has not said for some seconds how far it is."""
@@ -128,8 +141,7 @@ class Purge:
             return reach(self.broker.name, LIMIT, call, *args)
         except TasktoolsError as error:
             before = f"Before that, {self.command.done[0].lower()}{self.command.done[1:]}" if self.command.done else ""
-            is_sure = not self._removes or (error.__cause__ is not None and is_refused(error.__cause__))
-            doubt = "" if is_sure else "What the last step has removed is not known."
+            doubt = "" if not self._removes or _is_without_effect(error) else _UNKNOWN
             error.more = (*error.more, *filter(None, (before, doubt)))
             raise
 
@@ -169,26 +181,15 @@ class Purge:
             return typed
         raise unknown(typed, names, "is called")
 
-    @contextlib.contextmanager
-    def _heeding(self) -> Iterator[None]:
+    def _note_interruption(self) -> None:
         """Let a signal end the purge between two steps, so that the count stays true."""
-        if not self.command.is_own_process or threading.current_thread() is not threading.main_thread():
-            yield
-            return
+        self.interrupted = True
 
-        def note(*_: object) -> None:
-            self.interrupted = True
 
-        signums = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        before = {each: signal.getsignal(each) for each in signums}
-        try:
-            for each in signums:
-                if before[each] is not signal.SIG_IGN:
-                    signal.signal(each, note)
-            yield
-        finally:
-            for each, handler in before.items():
-                signal.signal(each, handler)
+def _is_without_effect(error: TasktoolsError) -> bool:
+    """Whether the step that failed has surely removed nothing: the purge has declined it, or the server has refused it."""
+    cause = error.__cause__
+    return not isinstance(error, Unreachable) or (cause is not None and (is_refused(cause) or is_barred(cause)))
 
 
 def _may_be_meant(name: str) -> bool:

@@ -27,6 +27,8 @@ class Asked:
     max_age: float | None = None
     watch: bool = False
     deep: bool = False
+    #: Whether it is also asked by whom and why a queue is paused.
+    detailed: bool = False
 
 
 def asked_of(options: Mapping[str, Any]) -> Asked:
@@ -47,6 +49,7 @@ def asked_of(options: Mapping[str, Any]) -> Asked:
         max_age=max_age,
         watch=options["watch"],
         deep=options["deep"],
+        detailed=options.get("verbosity", 1) > 1,
     )
 
 

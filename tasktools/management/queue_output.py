@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from tasktools.arguments.names import shown
 from tasktools.beat.words import span
-from tasktools.management.printing import Table
+from tasktools.management.layout import Table
 from tasktools.management.queue_options import Asked
+from tasktools.queues.aside import PREFIX
 from tasktools.queues.look import Look, QueueInfo
 from tasktools.queues.messages import Message, cut
+from tasktools.queues.pauses import Pause
 
 if TYPE_CHECKING:
     from tasktools.management.base import TasktoolsCommand
@@ -31,7 +33,7 @@ def show(command: TasktoolsCommand, seen: Look, asked: Asked, *, no_color: bool)
     for place, table in enumerate(tables(seen, asked)):
         if place:
             command.print_line("")
-        command.print_table(table.columns, table.rows, spare=table.spare, no_color=no_color)
+        command.print_table(table.columns, table.rows, spare=table.spare, is_whole=table.is_whole, no_color=no_color)
     for each in seen.queues:
         if each.unread:
             command.note(f'"{shown(each.name)}": {each.unread:,} more messages were not read. --deep reads all.')
@@ -51,20 +53,20 @@ def tables(seen: Look, asked: Asked) -> Iterator[Table]:
         now = datetime.now(timezone.utc)
         rows = [row for each in seen.queues for row in _messages(each, now)]
         columns = ("QUEUE", "NEXT", "TASK", "ARGUMENTS", "AGE", "RETRIES", "PRIORITY", "ETA", "ID")
-        yield Table(columns, rows, ("PRIORITY", "ETA", "QUEUE", "RETRIES", "AGE", "ID"))
+        yield Table(columns, rows, ("ID", "ETA", "PRIORITY", "RETRIES", "AGE", "ARGUMENTS"), is_whole=True)
     if not (asked.by_task or asked.peek):
-        yield _queues(seen.queues, measured=asked.interval is not None)
+        yield _queues(seen.queues, measured=asked.interval is not None, detailed=asked.detailed)
 
 
-def _queues(queues: Sequence[QueueInfo], *, measured: bool) -> Table:
+def _queues(queues: Sequence[QueueInfo], *, measured: bool, detailed: bool) -> Table:
     columns = ["QUEUE", "READY", "UNACKED", "LATER", "CONSUMERS", "OLDEST", "TAKEN"]
     columns += ["IN/S", "OUT/S", "GROWTH/S"] * measured
-    rows = [_row(each, measured=measured) for each in queues]
+    rows = [_row(each, measured=measured, detailed=detailed) for each in queues]
     spare = ("TAKEN", "LATER", *["GROWTH/S"] * measured, "UNACKED")
     return Table([*columns, "NOTE"], rows, spare)
 
 
-def _row(info: QueueInfo, *, measured: bool) -> Sequence[str]:
+def _row(info: QueueInfo, *, measured: bool, detailed: bool) -> Sequence[str]:
     rates = (_rate(info.added), _rate(info.taken), _rate(info.growth, sign="+")) if measured else ()
     return (
         _queue(info),
@@ -72,19 +74,33 @@ def _row(info: QueueInfo, *, measured: bool) -> Sequence[str]:
         "" if info.ready == 0 else _span(info.oldest),
         "" if info.unacked == 0 else _span(info.oldest_taken),
         *rates,
-        ", ".join(_notes(info)),
+        ", ".join(_notes(info, detailed=detailed)),
     )
 
 
-def _notes(info: QueueInfo) -> Iterator[str]:
+def _notes(info: QueueInfo, *, detailed: bool) -> Iterator[str]:
     if info.is_other_type:
         yield "another program's key"
+    if info.name.startswith(PREFIX):
+        yield "of a paused task"
+        return
+    if info.paused:
+        yield _paused(info.paused) if detailed else "paused"
     if info.exists is False:
         yield "does not exist"
     elif info.consumers == 0 and (info.ready or info.is_declared):
         yield "no consumer"
     if not info.is_declared:
         yield "undeclared"
+
+
+def _paused(pause: Pause) -> str:
+    """Return since when a queue is paused, until when, by whom and why."""
+    now = datetime.now(timezone.utc)
+    end = "" if pause.until is None else f", for {_span(max(0.0, (pause.until - now).total_seconds()))} more"
+    by = f" by {shown(pause.by)}" if pause.by else ""
+    why = f": {shown(pause.reason, 80)}" if pause.reason else ""
+    return f"paused {_span(max(0.0, (now - pause.since).total_seconds()))} ago{by}{end}{why}"
 
 
 def _by_task(info: QueueInfo) -> Iterator[Sequence[str]]:

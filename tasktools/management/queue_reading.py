@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,8 +15,9 @@ from redis.retry import Retry
 from tasktools.arguments.names import shown
 from tasktools.brokers import broker_of
 from tasktools.brokers.keys import Keys
-from tasktools.brokers.reach import connect, reach
+from tasktools.brokers.reach import connect, is_silence, reach
 from tasktools.control.answers import ask
+from tasktools.control.workers import queues_of
 from tasktools.exceptions import ConfigurationError, NoTrace, TasktoolsError, Unreachable
 from tasktools.management.queue_options import Asked
 from tasktools.queues import depth
@@ -43,8 +44,12 @@ LIMIT = 4.5
 #: How long it may take to give up a connection that is lost, in seconds.
 _GOODBYE = 0.5
 
-#: How long lies between two looks at what comes in and leaves, in seconds.
-_PAUSE = 0.1
+#: The same with --watch, which says within 5 seconds that the broker has fallen silent.
+_WATCH_LIMIT = 2.5
+
+#: How long lies between two looks at what comes in and leaves, in seconds; and between two questions whether the broker is
+#: still there, if there is nothing to look at.
+_PAUSE, _PROBE = 0.1, 1.0
 
 #: How often it is said how far the count is, in seconds.
 _PERIOD = 5.0
@@ -95,6 +100,8 @@ class Reading:
 
     def look(self) -> Look:
         """Look at the queues once."""
+        if self.asked.watch:
+            self._probe()
         readers = _readers(self.app)
         first = self._look(readers)
         if not self.asked.watch:
@@ -123,7 +130,11 @@ class Reading:
         return seen
 
     def _ask(self, call: Callable[[], T]) -> T:
-        return reach(self.broker.name, LIMIT, call)
+        return reach(self.broker.name, _WATCH_LIMIT if self.asked.watch else LIMIT, call)
+
+    def _probe(self) -> None:
+        """Have the broker answer something. Raises Unreachable."""
+        self._ask(lambda: depth.read(self.connection, list(self.app.amqp.queues)[:1], {}))
 
     def _measured(self, first: Look, readers: Readers, interval: float) -> list[QueueInfo]:
         """Return the queues as they are after an interval, with what came in and left each second."""
@@ -132,10 +143,13 @@ class Reading:
         sampler = (
             Sampler(keys=self.keys, queues=[name for name in before if before[name] is not None]) if self.keys else None
         )
-        while sampler is not None and (left := began + interval - time.monotonic()) > 0:
-            self._ask(sampler.sample)
-            pause(min(_PAUSE, left))
-        pause(max(0.0, began + interval - time.monotonic()))
+        while (left := began + interval - time.monotonic()) > 0:
+            if sampler is not None and sampler.open:
+                self._ask(sampler.sample)
+                pause(min(_PAUSE, left))
+            else:
+                self._probe()
+                pause(min(_PROBE, left))
         if sampler is not None:
             self._ask(sampler.sample)
         seconds = time.monotonic() - began
@@ -182,22 +196,11 @@ def _readers(app: Celery) -> Readers:
     try:
         answers = ask(app, {"active_queues": {}})
     except TasktoolsError as error:
-        if (
-            isinstance(error, Unreachable) and error.__cause__ is None
-        ):  # it is silent, so it answers nothing else either
+        if isinstance(error, Unreachable) and is_silence(error):  # it answers nothing else either
             raise
         return Readers()
-    said = answers.of("active_queues", list)
-    queues = {name: list(_names(said[name])) for name in said}
+    queues = {name: queues_of(said) for name, said in answers.of("active_queues", list).items()}
     return Readers(queues=dict.fromkeys(answers.workers) | queues, silent=answers.silent)
-
-
-def _names(queues: Sequence[Any]) -> Iterator[str]:
-    """Yield the names that a worker has said. Anybody may answer anything."""
-    for each in queues:
-        name = each.get("name") if isinstance(each, Mapping) else None
-        if isinstance(name, str):
-            yield name
 
 
 def _unknown(names: list[str], app: Celery) -> NoTrace:

@@ -75,14 +75,17 @@ def show_looks(
 
 
 def find(command: TasktoolsCommand, app: Celery, outcomes: Sequence[Outcome], options: dict[str, Any]) -> Located:
-    """Find out where the unfinished tasks are. If it has waited for them, a broker that does not answer is only mentioned."""
+    """Find out where the unfinished tasks are. If it has waited for them, a broker that does not answer is only mentioned.
+
+    A queue of an outcome is where to look first. If nobody could look there, nobody knows that the task is in it.
+    """
     try:
         return locate(app, outcomes, deep=options.get("deep", False))
     except Unreachable as error:
         if not options["wait"]:
             raise
         command.note(error.sentence)
-        return Located(outcomes=outcomes)
+        return Located(outcomes=[replace(each, queue=None) for each in outcomes])
 
 
 def _hidden(outcome: Outcome, hide: Callable[[str], str]) -> Outcome:
@@ -116,7 +119,7 @@ def show_awaited(command: TasktoolsCommand, app: Celery, sent: Sent, timeout: fl
     except KeyboardInterrupt:
         command.note(f"The task goes on. Ask again: manage.py taskresult {sent.id} --wait")
         raise
-    located = find(command, app, [outcome], options)
+    located = find(command, app, [outcome if outcome.finished else replace(outcome, queue=sent.queue)], options)
     [outcome] = located.outcomes
     show(command, outcome, options)
     # The traceback of a task that ran here is not stored, so no hint can point to it.

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from tasktools.arguments.names import shown
+from tasktools.arguments.names import listed, shown
+from tasktools.control.presence import Presence
 from tasktools.control.revoke import Confirmed
 from tasktools.exceptions import ArgumentError, NoTrace, TaskFailed, TasktoolsError, Unreachable
 from tasktools.render import counted
@@ -70,10 +71,9 @@ def question(targets: Sequence[Target], name: str) -> str:
     running = [each for each in targets if each.place == revocable.RUNNING]
     if not running:
         return f"Revoke {counted(len(targets), 'task')}?"
-    lines = [f"{_named(each)} on {shown(each.worker or '')}" for each in running[:3]]
-    more = f" and {len(running) - 3} more" if len(running) > 3 else ""
+    lines = listed([f"{_named(each)} on {shown(each.worker or '')}" for each in running], 3, longest=300)
     what = f"{counted(len(running), 'task')} that {'runs' if len(running) == 1 else 'run'}"
-    return f"Revoke {counted(len(targets), 'task')}, and end {what} ({', '.join(lines)}{more}) with {name}?"
+    return f"Revoke {counted(len(targets), 'task')}, and end {what} ({lines}) with {name}?"
 
 
 def show(command: TasktoolsCommand, targets: Sequence[Target], confirmed: Confirmed, name: str | None) -> None:
@@ -95,10 +95,9 @@ def show(command: TasktoolsCommand, targets: Sequence[Target], confirmed: Confir
     command.warn(*(_failure(worker, why) for worker, why in confirmed.failed.items()))
     command.warn(*(_unable(worker) for worker in confirmed.unable))
     if confirmed.workers and not command.as_json:
-        names = ", ".join(map(shown, confirmed.workers[:5]))
-        more = f" and {len(confirmed.workers) - 5} more" if len(confirmed.workers) > 5 else ""
-        command.note(f"Confirmed by {counted(len(confirmed.workers), 'worker')}: {names}{more}.", _LATER)
-    if confirmed.silent:
+        command.note_prose(f"Confirmed by {counted(len(confirmed.workers), 'worker')}: {listed(confirmed.workers)}.")
+        command.note_prose(_LATER)
+    if confirmed.silent and confirmed.workers:  # else the error says it
         counts = counted(confirmed.silent, "worker")
         listens = "listens and has" if confirmed.silent == 1 else "listen and have"
         hint = "who is busy (a solo pool that runs a task) or stopped takes note when it goes on"
@@ -111,10 +110,7 @@ _LATER = "A worker that starts later knows of it only from one that runs then (m
 def require_done(targets: Sequence[Target], confirmed: Confirmed, *, terminate: bool) -> None:
     """Raise Unreachable if no worker has confirmed, TaskFailed if what runs was not ended, NoTrace if there is no trace."""
     if not confirmed.workers:
-        hint = (
-            "start one with manage.py runworker and repeat this; what waits in a queue can be removed with purgequeue"
-        )
-        raise Unreachable("No worker has confirmed: nobody keeps these tasks from running.", hint=hint)
+        raise _unconfirmed(confirmed)
     going = [each for each in targets if each.place == revocable.RUNNING and not _is_ended(each, confirmed)]
     if terminate and (going or confirmed.unable):
         what = f"{len(going):,} of {counted(len(targets), 'task')}" if going else "A task that has begun meanwhile"
@@ -122,11 +118,32 @@ def require_done(targets: Sequence[Target], confirmed: Confirmed, *, terminate: 
         raise TaskFailed(f"{what} {goes}: no signal was sent.", hint="it can be ended with its worker")
     lost = [each.id for each in targets if each.place == revocable.NONE]
     if lost:
-        more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
-        sentence = (
-            f"There is no trace of {', '.join(map(shown, lost[:3]))}{more}. The workers have taken note all the same."
-        )
+        sentence = f"There is no trace of {listed(lost, 3)}. The workers have taken note all the same."
         raise NoTrace(sentence, hint="the id may be mistyped; manage.py taskresult shows what became of a task")
+
+
+def _unconfirmed(confirmed: Confirmed) -> Unreachable:
+    """Return the error if no worker has taken note: workers may be there, and say nothing or something else."""
+    there = _there(confirmed)
+    if there:
+        hint = "one that is busy (a solo pool that runs a task) or stopped takes note when it goes on; repeat this then"
+        return Unreachable(f"No worker has confirmed: {there}.", hint=hint)
+    if confirmed.failed:
+        return Unreachable("No worker has confirmed.", hint="the logs of the workers say more")
+    hint = "start one with manage.py runworker and repeat this; what waits in a queue can be removed with purgequeue"
+    return Unreachable("No worker has confirmed: nobody keeps these tasks from running.", hint=hint)
+
+
+def _there(confirmed: Confirmed) -> str:
+    """Return who is there and does not answer, as far as the broker says; "" if nobody is."""
+    others = confirmed.others or Presence(silent=[], unknown=[])
+    silent = max(confirmed.silent or 0, len(others.silent))
+    if silent:
+        who = listed([*others.silent, *(f"{each}?" for each in others.unknown)])
+        does = "listens and does" if silent == 1 else "listen and do"
+        return f"{counted(silent, 'worker')} {does} not answer{f' ({who})' if who else ''}"
+    queues = listed([f'"{each}"' for each in others.consumers or {}])
+    return f"no worker answers, and there are consumers of {queues}" if queues else ""
 
 
 def _named(target: Target) -> str:

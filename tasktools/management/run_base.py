@@ -21,9 +21,10 @@ from tasktools.exceptions import (
     Unreachable,
     project_code,
 )
+from tasktools.health.answer import Limits
 from tasktools.management import become_supervisor
 from tasktools.management.base import TasktoolsCommand
-from tasktools.management.first_lines import doubts, doubts_of_backend
+from tasktools.management.first_lines import doubts, doubts_of_backend, doubts_of_record
 from tasktools.project import current_project
 from tasktools.registry.registry import finalize
 from tasktools.supervisor import reports
@@ -38,6 +39,8 @@ class RunCommand(TasktoolsCommand):
 
     prints_data = False
     requires_system_checks = "__all__"
+    #: How long something may last before the process counts as not alive.
+    health_limits = Limits()
     #: The line to the supervisor, if there is one.
     line: Line | None = None
     #: The celery subcommand.
@@ -101,6 +104,8 @@ class RunCommand(TasktoolsCommand):
         from tasktools.management.celery_cli import options_of, words_of
 
         found = self.find_app(options["app"])
+        again = self.line is not None and self.line.before
+        current_project().told_jobs = bool(again) or not options["skip_checks"]  # the process before this one has
         errors = startup.load_tasks(found)
         if errors:
             raise errors[0]
@@ -110,7 +115,6 @@ class RunCommand(TasktoolsCommand):
         startup.require_timezone(found.app)
         self.begin(found, options)
         words = words_of(options_of(self.celery_command, found.app), _with_level(options))
-        again = self.line is not None and self.line.before
         if not again:
             self.introduce(found, options)
         before = _global_words(options, quiet=bool(again))
@@ -137,7 +141,7 @@ class RunCommand(TasktoolsCommand):
         if not reports.is_part():  # rundev has printed those of the whole site
             self.warn(*doubts(found.app, self.celery_command))
         if self.celery_command == "worker":
-            self.warn(*doubts_of_backend(found.app))
+            self.warn(*doubts_of_backend(found.app), *doubts_of_record())
         try:
             check_broker(found.app, BROKER_LIMIT)
         except PrivateServerError:
@@ -151,6 +155,7 @@ class RunCommand(TasktoolsCommand):
 
     def start(self, found: celery_app.Found, words: Sequence[str], options: dict[str, Any]) -> int:
         from tasktools.management.celery_cli import run_celery
+        from tasktools.management.security_warning import in_plain_words
         from tasktools.management.site_logging import keep_logging
         from tasktools.worker.banner import show_stock_urls
 
@@ -160,7 +165,9 @@ class RunCommand(TasktoolsCommand):
             keep_logging(found.app, keep_levels="loglevel" not in options)
         if self.line is not None:
             words = self.obey(self.line, words)
-        return run_celery(found.app, words, program="celery", hint=f"manage.py run{self.celery_command} --help")
+        is_first = self.line is None or not self.line.before
+        with in_plain_words(lambda error: self.warn(*[error] * is_first)):
+            return run_celery(found.app, words, program="celery", hint=f"manage.py run{self.celery_command} --help")
 
     def obey(self, line: Line, words: Sequence[str]) -> Sequence[str]:
         """Make the process obey the supervisor; return its command line."""

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from tasktools import render
 from tasktools.exceptions import TasktoolsError
-from tasktools.management.awaiting import Awaiting
+from tasktools.management.bars import steps_of
 from tasktools.management.base import TasktoolsCommand
+from tasktools.management.failed_hint import note_failed
 from tasktools.management.result_output import find, verdict
+from tasktools.management.tree_growing import Growing
 from tasktools.results.locate import Located
 from tasktools.results.tree import MOST, Node, Tree, tree_of
 from tasktools.results.wait import wait
@@ -28,26 +30,34 @@ MOST_SENTENCES = 5
 
 
 def show_tree(
-    command: TasktoolsCommand, app: Celery, ids: Sequence[str], timeout: float, interval: float, options: dict[str, Any]
+    command: TasktoolsCommand,
+    app: Celery,
+    ids: Sequence[str],
+    groups: Mapping[str, Sequence[str]],
+    timeout: float,
+    interval: float,
+    options: dict[str, Any],
 ) -> None:
-    """Print the trees of these tasks; with --wait as soon as all tasks in them are finished, or time is up.
+    """Print the trees of these tasks and groups; with --wait as soon as all tasks in them are finished, or time is up.
 
     Raises TaskFailed, Unreadable, NoTrace, NotFinished, Unreachable.
     """
     deadline = time.monotonic() + timeout if options["wait"] else 0.0
-    tree, left = tree_of(app, ids), list(ids)
-    while left := [each.id for each in tree.outcomes() if not each.finished]:
-        limit = deadline - time.monotonic()
-        if limit <= 0:
-            break
-        with Awaiting(command, app, "", limit, total=len(left)) as watch:
-            for outcome in wait(app, left, timeout=limit, interval=interval, on_look=watch):
-                watch.finished(outcome.id)
-        tree = tree_of(app, ids)  # what has finished may have called others
+    with Growing(command, lambda: tree_of(app, ids, groups), _line) as growing:
+        tree = growing.look()
+        while left := [each.id for each in tree.outcomes() if not each.finished]:
+            limit = deadline - time.monotonic()
+            if limit <= 0:
+                break
+            growing.show(tree)
+            with growing.waiting(app, limit, len(left)) as on_look:
+                list(wait(app, left, timeout=limit, interval=interval, on_look=on_look))
+            tree = growing.look()  # what has finished may have called others
     located = _located(command, app, tree, options)
     for level, node in tree.lines():
         _show(command, level, node, options)
     _sum_up(command, tree, ids, options)
+    note_failed(command, tree.outcomes())
     _judge(command, located, timeout if options["wait"] else None, options)
 
 
@@ -65,7 +75,11 @@ def _show(command: TasktoolsCommand, level: int, node: Node, options: dict[str, 
             error["message"] = command.hide(error["message"])
         command.print_json({**about, **(outcome or {}), "error": error}, indent=None)
         return
-    command.print_line(command.hide(f"{'  ' * min(level, _DEEPEST)}{_text(node)}"))
+    command.print_line(command.hide(_line(level, node)))
+
+
+def _line(level: int, node: Node) -> str:
+    return f"{'  ' * min(level, _DEEPEST)}{_text(node)}{' <- asked for' if node.is_asked else ''}"
 
 
 def _text(node: Node) -> str:
@@ -77,7 +91,9 @@ def _text(node: Node) -> str:
     error = ""
     if outcome.error is not None:
         error = f": {': '.join(part for part in (outcome.error.type, outcome.error.message) if part)}"
-    return f"{outcome.state} {node.id}{task}{error}{' <- asked for' if node.is_asked else ''}"
+    steps = None if outcome.finished else steps_of(outcome.result)
+    far = "" if steps is None else f": {steps[0]:,.12g} of {steps[1]:,.12g}"
+    return f"{outcome.state} {node.id}{task}{error}{far}"
 
 
 def _counted(states: Counter[str]) -> str:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from tasktools import render
 from tasktools.exceptions import Unreachable
-from tasktools.management.printing import Table, console_of
+from tasktools.management.layout import Cropped, Table, drawn
+from tasktools.management.printing import console_of, left_out_note
 
 if TYPE_CHECKING:
     from tasktools.management.base import TasktoolsCommand
@@ -83,16 +84,25 @@ def _live(command: TasktoolsCommand, watched: Watched[T], *, no_color: bool) -> 
 
 
 def _page(command: TasktoolsCommand, watched: Watched[T], seen: T | Unreachable, console: Any) -> Any:
-    """Return what to draw: the tables without the columns for which the terminal is too narrow, or what is wrong."""
-    from rich.console import Group
+    """Return what to draw: the tables, what is not in them, or what is wrong. What a low terminal has no room for is counted."""
     from rich.text import Text
 
-    head = Text(f"{time.strftime('%H:%M:%S')}  every {watched.interval or PERIOD:g} s  Ctrl+C ends", style="dim")
+    head = Text(_head(f"every {watched.interval or PERIOD:g} s", console.width), style="dim")
     if isinstance(seen, Unreachable):
-        return Group(head, *(Text(command.cleaned(each), style="yellow") for each in render.error_lines(seen)))
+        return Cropped([head, *(Text(command.cleaned(each), style="yellow") for each in render.error_lines(seen))])
     parts: list[Any] = [head]
     for table in watched.tables(seen):
-        kept = render.that_fit(table.columns, table.rows, console.width, table.spare)
-        rows = [[row[place] for place in kept] for row in table.rows]
-        parts.append(render.rich_table([table.columns[place] for place in kept], rows))
-    return Group(*parts, *(Text(command.cleaned(each)) for each in watched.notes(seen)))
+        made = drawn(table, console.width)
+        parts.append(made.rich if made.lines is None else Text("\n".join(made.lines), overflow="fold"))
+        if made.left_out:
+            parts.append(Text(left_out_note(made.left_out, console.width), style="dim"))
+    return Cropped([*parts, *(Text(command.cleaned(each)) for each in watched.notes(seen))])
+
+
+def _head(period: str, width: int) -> str:
+    """Return the line above a page, as far as it has room."""
+    head = time.strftime("%H:%M:%S")
+    for part in (period, "Ctrl+C ends"):
+        if len(head) + 2 + len(part) <= width:
+            head = f"{head}  {part}"
+    return head

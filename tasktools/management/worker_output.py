@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta, timezone, tzinfo
 from typing import TYPE_CHECKING
 
-from tasktools.arguments.names import shown
+from tasktools.arguments.names import listed, shown
 from tasktools.beat.words import span
 from tasktools.control.workers import ONLINE, SILENT, UNKNOWN, Look, RunningTask, Worker
 from tasktools.exceptions import ConfigurationError, Unreachable
 from tasktools.management import watching
-from tasktools.management.printing import Table
+from tasktools.management.layout import Table
 from tasktools.render import counted
 
 if TYPE_CHECKING:
@@ -26,7 +26,9 @@ COLUMNS = (
 SPARE = ("CODE", "CELERY", "UP SINCE", "BEGUN", "MEMORY", "LATER", "RESERVED", "POOL", "QUEUES")
 
 TASK_COLUMNS = ("WORKER", "TASK", "RUNNING FOR", "ARGUMENTS", "ID")
-TASK_SPARE = ("ID",)
+
+#: What a narrow terminal has below each task.
+TASK_SPARE = ("ID", "ARGUMENTS")
 
 _STATES = {ONLINE: "online", SILENT: "silent", UNKNOWN: "gone?"}
 
@@ -39,9 +41,6 @@ _LONGEST = 60
 #: How many characters of the names of its queues a cell shows.
 _WIDE = 24
 
-#: How many names one sentence lists.
-_MOST = 5
-
 
 def require_any(seen: Look, limit: float) -> None:
     """Raise Unreachable if there is no worker."""
@@ -49,7 +48,7 @@ def require_any(seen: Look, limit: float) -> None:
         return
     hint = "manage.py runworker; if one runs, give it the CELERY_BROKER_URL of this process"
     gone = [each.name for each in seen.workers]
-    more = [f"Of {_listed(gone)} only the name is left: killed, or stopped in another place."] if gone else []
+    more = [f"Of {listed(gone)} only the name is left: killed, or stopped in another place."] if gone else []
     raise Unreachable(f"No worker answers within {limit:g} s.", hint=hint, more=more)
 
 
@@ -61,7 +60,7 @@ def show(command: TasktoolsCommand, seen: Look, *, tasks: bool, no_color: bool) 
     for place, table in enumerate(tables(seen, command.find_app(None).app.timezone, tasks=tasks)):
         if place:
             command.print_line("")
-        command.print_table(table.columns, table.rows, spare=table.spare, no_color=no_color)
+        command.print_table(table.columns, table.rows, spare=table.spare, is_whole=table.is_whole, no_color=no_color)
     if tasks and not any(each.tasks for each in seen.workers):
         command.note("No worker that answers runs a task.")
 
@@ -74,7 +73,7 @@ def tables(seen: Look, zone: tzinfo, *, tasks: bool) -> Iterator[Table]:
     running = [(each.name, task) for each in seen.workers for task in each.tasks or () if tasks]
     running.sort(key=lambda each: -(each[1].seconds or 0))  # what has run longest is what is looked for
     if running:
-        yield Table(TASK_COLUMNS, [_task_row(*each) for each in running], TASK_SPARE)
+        yield Table(TASK_COLUMNS, [_task_row(*each) for each in running], TASK_SPARE, is_whole=True)
 
 
 def watch(command: TasktoolsCommand, look: Callable[[], Look], *, tasks: bool, no_color: bool) -> None:
@@ -95,11 +94,11 @@ def report(command: TasktoolsCommand, seen: Look) -> None:
     for line in () if command.as_json else _others(seen):
         command.note(line)
     for names, lacks in _grouped((each.name, each.lacks) for each in seen.workers):
-        sentence = f"{_subject(names)} not know {_listed(lacks)}, and {_verb(names, 'throw')} such messages away."
+        sentence = f"{_subject(names)} not know {listed(lacks)}, and {_verb(names, 'throw')} such messages away."
         hint = "start it again with the code of this process, or import them there"
         command.warn(ConfigurationError(sentence, hint=hint))
     for names, more in _grouped((each.name, each.has_more) for each in seen.workers):
-        sentence = f"{_listed(names)} {_verb(names, 'know')} tasks that this process does not: {_listed(more)}."
+        sentence = f"{listed(names)} {_verb(names, 'know')} tasks that this process does not: {listed(more)}."
         hint = "give both the same code; if it is a worker of another site, give that another broker or queue"
         command.warn(ConfigurationError(sentence, hint=hint))
 
@@ -129,16 +128,11 @@ def _grouped(found: Iterable[tuple[str, list[str] | None]]) -> Iterator[tuple[li
 
 
 def _subject(names: list[str]) -> str:
-    return f"{_listed(names)} {'does' if len(names) == 1 else 'do'}"
+    return f"{listed(names)} {'does' if len(names) == 1 else 'do'}"
 
 
 def _verb(names: list[str], verb: str) -> str:
     return f"{verb}s" if len(names) == 1 else verb
-
-
-def _listed(names: list[str]) -> str:
-    more = len(names) - _MOST
-    return ", ".join(map(shown, names[:_MOST])) + (f" and {more} more" if more > 0 else "")
 
 
 def _row(worker: Worker, now: datetime, zone: tzinfo) -> tuple[str, ...]:
@@ -149,13 +143,20 @@ def _row(worker: Worker, now: datetime, zone: tzinfo) -> tuple[str, ...]:
         shown(worker.name),
         _STATES[worker.state],
         shown(pool) or _UNKNOWN,
-        _UNKNOWN if worker.queues is None else _queues(worker.queues) or "none",
+        _UNKNOWN if worker.queues is None else _queues(_marked(worker)) or "none",
         *(running, reserved, later, begun),
         _memory(worker),
-        _UNKNOWN if worker.up_since is None else _moment(worker.up_since.astimezone(zone), now),
+        _UNKNOWN if worker.up_since is None else _moment(worker, worker.up_since.astimezone(zone), now),
         shown(worker.celery or _UNKNOWN),
         shown(worker.code or _UNKNOWN),
     )
+
+
+def _marked(worker: Worker) -> list[str]:
+    """Return the names of a worker's queues, those first that it takes from."""
+    paused = set(worker.paused or ())
+    names = worker.queues or []
+    return [each for each in names if each not in paused] + [f"{each} (paused)" for each in names if each in paused]
 
 
 def _queues(names: list[str]) -> str:
@@ -173,12 +174,14 @@ def _memory(worker: Worker) -> str:
     return _UNKNOWN if worker.peak_memory is None else f"{worker.peak_memory / 1e6:,.0f} MB peak"
 
 
-def _moment(time: datetime, now: datetime) -> str:
+def _moment(worker: Worker, time: datetime, now: datetime) -> str:
+    """Return the time to the second only if the worker knows it so well: else each look would show another one."""
     today = now.astimezone(time.tzinfo).date() == time.date()
-    return f"{time:%H:%M:%S}" if today else f"{time:%Y-%m-%d %H:%M}"
+    return f"{time:%Y-%m-%d %H:%M}" if not today else f"{time:%H:%M:%S}" if worker.is_exact else f"{time:%H:%M}"
 
 
 def _task_row(worker: str, task: RunningTask) -> tuple[str, ...]:
     seconds = _UNKNOWN if task.seconds is None else span(timedelta(seconds=round(task.seconds)))
     arguments = " ".join(each for each in (task.args, task.kwargs) if each not in ("", "()", "[]", "{}"))
-    return shown(worker), shown(task.name), seconds, shown(arguments, _LONGEST), shown(task.id)
+    name, task_id = (_UNKNOWN if each is None else shown(each) for each in (task.name, task.id))
+    return shown(worker), name, seconds, shown(arguments, _LONGEST), task_id

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from celery import Celery, Task, current_task
@@ -11,6 +11,7 @@ from django.db import connections
 from django.db.models import Model, QuerySet
 
 from tasktools import conf
+from tasktools.arguments.call import FRAMEWORK_HEADER
 from tasktools.exceptions import ModelArgumentWarning, TransactionWarning
 from tasktools.misuse.caller import warn
 
@@ -20,7 +21,7 @@ MOST_ELEMENTS = 10
 
 def _applied(apply_async: Callable[..., Any]) -> Callable[..., Any]:
     def watched(task: Any, args: Any = None, kwargs: Any = None, *rest: Any, **options: Any) -> Any:
-        look_at(task.name, args, kwargs, options.get("task_id"))
+        look_at(task.name, args, kwargs, options)
         return apply_async(task, args, kwargs, *rest, **options)
 
     return watched
@@ -31,7 +32,7 @@ def _sent(send_task: Callable[..., Any]) -> Callable[..., Any]:
 
     def watched(app: Any, name: Any, args: Any = None, kwargs: Any = None, *rest: Any, **options: Any) -> Any:
         if options.get("task_type") is None:
-            look_at(name, args, kwargs, options.get("task_id"))
+            look_at(name, args, kwargs, options)
         return send_task(app, name, args, kwargs, *rest, **options)
 
     return watched
@@ -41,19 +42,25 @@ def _sent(send_task: Callable[..., Any]) -> Callable[..., Any]:
 METHODS = ((Task, "apply_async", _applied), (Celery, "send_task", _sent))
 
 
-def look_at(name: str, args: Any, kwargs: Any, task_id: str | None) -> None:
-    """Warn of a call of the task `name` that is likely to go wrong."""
+def look_at(name: str, args: Any, kwargs: Any, options: Mapping[str, Any]) -> None:
+    """Warn of a call of the task `name` that is likely to go wrong; `options` are those of apply_async."""
     if (found := _model_among(args, kwargs)) and conf.warns(ModelArgumentWarning):  # the settings are slower
         sentence = (
             f"{found} is among the arguments of {name}: its row may be another one when the task runs. Pass its key."
         )
         warn(ModelArgumentWarning, sentence)
-    if (alias := _open_transaction()) and conf.warns(TransactionWarning) and not _is_retry(task_id):
+    if (alias := _open_transaction()) and conf.warns(TransactionWarning) and not _is_retry(options.get("task_id")):
         sentence = (
             f'{name} is sent inside a transaction of the database "{alias}": it may run before the rows are there, or '
-            "although they are rolled back. Use delay_on_commit(), or transaction.on_commit()."
+            f"although they are rolled back. {_remedy(options)}"
         )
         warn(TransactionWarning, sentence)
+
+
+def _remedy(options: Mapping[str, Any]) -> str:
+    if FRAMEWORK_HEADER in (options.get("headers") or ()):
+        return 'Set "OPTIONS": {"enqueue_on_commit": True} in TASKS.'
+    return "Use delay_on_commit(), or transaction.on_commit()."
 
 
 def _model_among(args: Any, kwargs: Any) -> str:

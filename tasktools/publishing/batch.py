@@ -15,25 +15,21 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from celery.result import denied_join_result
-from kombu.exceptions import EncodeError, KombuError
-from redis.backoff import NoBackoff
+from kombu.exceptions import EncodeError
 from redis.exceptions import ResponseError
-from redis.retry import Retry
 
 from tasktools.arguments.call import Call
 from tasktools.arguments.names import shown
-from tasktools.brokers import broker_of
 from tasktools.brokers.keys import Keys
-from tasktools.brokers.packing import pack_whole
 from tasktools.brokers.portable import queue_length
-from tasktools.brokers.reach import HINT, chain, connect, reason, remedy
-from tasktools.brokers.recording import Outgoing, Recorder
+from tasktools.brokers.reach import HINT, chain, reason_at_end, remedy
+from tasktools.brokers.recording import Outgoing, Stored
 from tasktools.brokers.transactions import Mark, NotBegun, SentInPart, announce, read_mark, transact
-from tasktools.celery_compat import PROXIED
 from tasktools.exceptions import InDoubt, TasktoolsError, Unreachable
 from tasktools.publishing.message_maker import MessageMaker
 from tasktools.publishing.message_template import random_ids
 from tasktools.publishing.one_by_one import Applier, Tally, require_fit
+from tasktools.publishing.session import Session
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -76,7 +72,7 @@ def enqueue_many(app: Celery, calls: Iterable[Call], *, batch_size: int = BATCH_
             yield publisher.send(some)
 
 
-class Publisher:
+class Publisher(Session):
     """Sends batch after batch over one connection. Use it as a context manager."""
 
     def __init__(self, app: Celery, *, listen: bool = True, is_run: bool = True) -> None:
@@ -84,26 +80,11 @@ class Publisher:
 
         With `is_run`, errors say what of a run of batches was not sent.
         """
-        self.app = app = PROXIED.of(app)() if PROXIED.exists(app) else app
-        self.broker = broker_of(app)
+        super().__init__(app)
         self.listen = listen
         self._is_run = is_run
         #: How many calls the tasks' own apply_async has declined: the ids of these calls belong to no message.
         self.declined: Counter[str] = Counter()
-        self._stack = contextlib.ExitStack()
-        self._connection: Any = None
-
-    def __enter__(self) -> Publisher:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(Exception):
-            self._stack.close()
-
-    @property
-    def is_atomic(self) -> bool:
-        """Whether a batch, and a mark with it, is sent as a whole or not at all."""
-        return self.broker.supports_transactions
 
     def open(self) -> Any:
         """Return the connection, which the first call makes.
@@ -111,24 +92,13 @@ class Publisher:
         Raises Unreachable when there is none within LIMIT.
         """
         if self._connection is None:
-            self.broker.prepare()
-            self._connection = connect(self.broker, LIMIT, consequence=self._of_run("Nothing more was sent."))
-            self._stack.callback(self._connection.release)
-            connection = self._connection
-            self._errors = (*connection.connection_errors, *connection.channel_errors, KombuError, OSError)
+            connection = self._connect(LIMIT, self._of_run("Nothing more was sent."))
             producer = self.app.amqp.Producer(connection, auto_declare=False)
             self._applier = Applier(self.app, producer, self._errors, self.declined)
-            recorder = None
             if self.broker.supports_confirms:
                 confirms = self.broker.confirms(connection.default_channel, LIMIT)
                 self._applier.batch = lambda max_size: confirms
-            if self.is_atomic:
-                self._keys = Keys(self._connection.default_channel)
-                pack_whole(self._keys.channel.pool)
-                recorder = Recorder(self._keys, self.app.conf.event_exchange)
-                # If an answer is lost, redis-py would send the transaction again, and so twice.
-                self._keys.client.set_retry(Retry(NoBackoff(), 0))
-            self._maker = MessageMaker(self.app, self._applier, recorder)
+            self._maker = MessageMaker(self.app, self._applier, self._recorder)
         return self._connection
 
     @staticmethod
@@ -144,8 +114,11 @@ class Publisher:
         ids: list[str] | None = None,
         tally: Tally | None = None,
         skip: Callable[[int, Exception], bool] | None = None,
+        stored: Stored | None = None,
     ) -> Batch:
         """Send one batch, and the mark with it. The ids are new ones unless given (`new_ids`).
+
+        `stored` is stored in the same transaction, where batches are transactions.
 
         Raises Unreachable, InDoubt, ProjectError when the project's own code fails during that, and EncodeError. `tally` then
         says how many of the calls have been sent nevertheless: none, if batches are sent as a whole. There, `skip` gets the
@@ -161,6 +134,7 @@ class Publisher:
             try:
                 outgoing = self._maker.make(calls, ids, tally, skip)
                 mark = mark() if callable(mark) else mark
+                outgoing.stored.update(stored or {})
             except (EncodeError, TasktoolsError):
                 raise
             except self._errors as error:
@@ -202,7 +176,7 @@ class Publisher:
 
     def _broke_off(self, error: BaseException) -> str:
         refuses = any(isinstance(each, ResponseError) for each in chain(error))  # kombu wraps some errors
-        return f"{self.broker.name} {'refuses' if refuses else 'broke off'}: {reason(error)}."
+        return f"{self.broker.name} {'refuses' if refuses else 'broke off'}: {reason_at_end(error)}"
 
     @property
     def keys(self) -> Keys:

@@ -86,17 +86,23 @@ class Plans:
 
     def of(self, call: Call) -> Plan:
         """Return the plan of a call."""
-        key = (call.task, _hashable({k: v for k, v in sorted(call.options.items()) if k != "task_id"}))
+        options = {k: v for k, v in sorted(call.options.items()) if k != "task_id"}
+        key = (call.task, self._is_sent_by_a_task(), _hashable(options))
         return self._plans.get(key, lambda: Plan(self.app, call))
 
     def kind_of(self, name: str, options: Mapping[str, Any]) -> Kind:
         """Return the kind of a message that is handed to `send_task`."""
         headers, shadow = options.get("headers"), options.get("shadow")
         own = {key: value for key, value in options.items() if key not in _OF_MESSAGE}
-        kind = self._kinds.get((name, not headers, shadow is None, _hashable(own)), lambda: self._new(name, options))
+        key = (name, self._is_sent_by_a_task(), not headers, shadow is None, _hashable(own))
+        kind = self._kinds.get(key, lambda: self._new(name, options))
         if kind.is_timed and not kind.is_known:
             self._timed.append(kind)
         return kind
+
+    def _is_sent_by_a_task(self) -> bool:
+        """Whether the messages have a parent: the same publisher may send for a task, and then for none."""
+        return self.app.current_worker_task is not None
 
     def _new(self, name: str, options: Mapping[str, Any]) -> Kind:
         task = self.app.tasks.get(name)

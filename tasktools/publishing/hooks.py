@@ -58,7 +58,6 @@ class Hooks:
         changed = {"headers", "declare", "retry_policy", *seen.shown_properties}
         self._options = {key: value for key, value in published.items() if key not in changed}
         self._before, self._after = signals.before_task_publish.send, signals.after_task_publish.send
-        self._has_after = signals.after_task_publish.has_listeners(name)
 
     def show(self, args: Any, kwargs: Any, fields: Mapping[str, Any], more: Mapping[str, Any] | None) -> Shown:
         """Make the message of a call with these headers, `more` behind the others, and call before_task_publish."""
@@ -99,7 +98,7 @@ class Hooks:
 
     def finish(self, shown: Shown) -> None:
         """Call after_task_publish, which sees the message after it was made."""
-        if self._has_after:
+        if signals.after_task_publish.has_listeners(self._name):  # one may be connected at any time
             self._after(sender=self._name, body=shown.body, headers=shown.headers, **self._place)
 
     def added(self, shown: Shown) -> str | None:

@@ -12,9 +12,10 @@ from kombu.exceptions import EncodeError
 
 from tasktools.arguments import nesting
 from tasktools.arguments.call import Call
-from tasktools.brokers.reach import came_from_broker, sent_all_the_same, unsent
+from tasktools.brokers.reach import came_from_broker
 from tasktools.celery_compat import PUBLISH
 from tasktools.exceptions import ProjectError, TasktoolsError, project_code
+from tasktools.publishing.faults import sent_all_the_same, unsent
 
 if TYPE_CHECKING:
     from celery import Celery

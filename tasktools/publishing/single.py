@@ -31,12 +31,11 @@ from tasktools.brokers.reach import (
     is_disk_full,
     is_misuse,
     is_refused,
-    reason,
+    reason_at_end,
     remedy,
-    sent_all_the_same,
-    unsent,
 )
 from tasktools.exceptions import Declined, ProjectError, TaskFailed, TasktoolsError, Unreachable, project_code
+from tasktools.publishing.faults import sent_all_the_same, unsent
 from tasktools.publishing.producer import Sending, listening
 from tasktools.registry import routes, serialization
 from tasktools.registry.registry import finalize, has_own, names, signature_of, unregistered, why_idle
@@ -171,7 +170,7 @@ def publish(app: Celery, call: Call, *, listen: bool = True) -> Sent:
     finally:
         sending.close()
     if sending.silent and not sending.done:  # the task's own apply_async has caught that error
-        raise _in_doubt(broker, "does not answer", call)
+        raise _in_doubt(broker, "does not answer.", call)
     task_id = _id_of(result, call)
     return Sent(id=task_id, task=call.task, result=result, eager=False, queue=sending.queues.get(task_id, ""))
 
@@ -183,19 +182,19 @@ def _failed(app: Celery, broker: Broker, sending: Sending, call: Call, error: Ba
     of a signal or the apply_async of a task may raise too.
     """
     if sending.silent:
-        return _in_doubt(broker, "does not answer", call)
+        return _in_doubt(broker, "does not answer.", call)
     if sending.done:
         return sent_all_the_same(call.task, error)
     from_broker = came_from_broker(error)
     if is_disk_full(error) or (from_broker and is_refused(error)):
         return Unreachable(
-            f"{broker.name} refuses: {reason(error)}. Nothing was sent.", hint=remedy(broker.name, error)
+            f"{broker.name} refuses: {reason_at_end(error)} Nothing was sent.", hint=remedy(broker.name, error)
         )
     if from_broker and isinstance(error, sending.errors):
-        return _in_doubt(broker, f"broke off: {reason(error)}", call)
+        return _in_doubt(broker, f"broke off: {reason_at_end(error)}", call)
     if came_through(error, "celery.backends") and not any(map(_is_setting, chain(error))):
-        why = f"{type(error).__name__}: {reason(error)}"
-        sentence = f"The result backend cannot be asked for the result: {why}. Nothing was sent."
+        why = f"{type(error).__name__}: {reason_at_end(error)}"
+        sentence = f"The result backend cannot be asked for the result: {why} Nothing was sent."
         return Unreachable(sentence, hint=remedy("", error))
     if came_through(error, "celery.app.routes"):
         unroutable = routes.unroutable(app, call, error)
@@ -239,4 +238,4 @@ def _send(app: Celery, call: Call, producer: Any, listen: bool) -> Any:
 
 def _in_doubt(broker: Broker, what: str, call: Call) -> Unreachable:
     known = f" Ask later: manage.py taskresult {call.options['task_id']}" if call.options.get("task_id") else ""
-    return Unreachable(f"{broker.name} {what}. Whether {call.task} was sent cannot be known.", hint=f"{HINT}.{known}")
+    return Unreachable(f"{broker.name} {what} Whether {call.task} was sent cannot be known.", hint=f"{HINT}.{known}")

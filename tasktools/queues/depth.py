@@ -47,7 +47,10 @@ def read(connection: Any, queues: Collection[str], into: dict[str, Depth]) -> No
         _declared(connection, queues, into)
     else:
         for queue in sorted(queues):
-            into[queue] = Depth(waiting=queue_length(connection, queue))
+            try:
+                into[queue] = Depth(waiting=queue_length(connection, queue))
+            except connection.channel_errors:
+                into[queue] = Depth()
 
 
 def _declared(connection: Any, queues: Collection[str], into: dict[str, Depth]) -> None:

@@ -71,10 +71,13 @@ def finding(app: Celery, keys: Keys | None, *, deep: bool = False) -> Iterator[F
     if keys is None:
         return
     try:
-        found.bindings = [each for each in keys.bindings() if not _OWN.match(each.exchange)]
-        found.bound = {each.queue for each in found.bindings if not _OWN_QUEUE.match(each.queue)}
+        most = None if deep else MOST_SCANS
+        for some in keys.bindings(most):
+            found.bindings += [each for each in some if not _OWN.match(each.exchange)]
+            found.bound = {each.queue for each in found.bindings if not _OWN_QUEUE.match(each.queue)}
+            yield found
         lists = _Lists(keys)
-        for queues in lists.queues(None if deep else MOST_SCANS, found.names):
+        for queues in lists.queues(most, found.names):
             found.stray |= queues
             yield found
         found.is_complete = lists.is_complete

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,9 @@ from tasktools.queues import depth
 from tasktools.queues.consumers import Readers, consumers, listeners
 from tasktools.queues.depth import Depth
 from tasktools.queues.found import Found, finding
+from tasktools.queues.kept import paused_now
 from tasktools.queues.messages import Message, read
+from tasktools.queues.pauses import QUEUE, Pause
 from tasktools.queues.unacked import Taken, Unacked, unacked
 
 if TYPE_CHECKING:
@@ -59,6 +61,8 @@ class QueueInfo:
     tasks: list[TaskCount] | None = None
     others: int | None = None
     unread: int | None = None
+    #: Since when, by whom and why it is paused; None if it is not.
+    paused: Pause | None = None
     #: The next messages.
     messages: list[Message] | None = None
 
@@ -115,6 +119,9 @@ def looking(
         ages |= oldest(Keys(connection.default_channel), filled[start : start + _AT_ONCE])
         yield None
     queues = [_info(name, depths[name], taken_by[name], ages.get(name), held, found) for name in chosen]
+    paused = {each.name: each for each in paused_now(connection) if each.what == QUEUE}
+    queues = [replace(each, paused=paused.get(each.name)) for each in queues]
+    yield None
     unknown = [each.name for each in queues if each.name not in known and not each.ready and each.exists is not True]
     yield Look(
         queues=queues,

@@ -14,6 +14,9 @@ from typing import Any
 #: backslash in front, so these bytes are always the beginning of the headers.
 _BEGIN = b'"headers": {"lang": "py", "task": "'
 
+#: How the last part of a message begins.
+_PROPERTIES = b'"properties": '
+
 #: Longest text of a message that is kept, in characters: anybody may write anything into a list.
 _LONGEST = 1_000
 
@@ -83,6 +86,12 @@ def read(raw: bytes) -> Message:
         priority=_number(properties.get("priority")),
         sent=_sent(properties),
     )
+
+
+def sent_of(end: bytes) -> datetime | None:
+    """Return when a message was sent, from its end: kombu writes the properties there."""
+    place = end.rfind(_PROPERTIES)
+    return None if place < 0 else _sent(parsed(end[place + len(_PROPERTIES) : -1]))
 
 
 def parsed(raw: bytes) -> Mapping[str, Any]:

@@ -16,8 +16,10 @@ from typing import Any
 import redis
 
 from tasktools.brokers.base import Broker, Trace
-from tasktools.brokers.keys import Keys, is_other_type
+from tasktools.brokers.keys import MOST_SCANS, Keys, is_other_type
 from tasktools.brokers.reach import reach
+from tasktools.exceptions import TasktoolsError
+from tasktools.queues.aside import aside_queues
 from tasktools.queues.slices import Pace
 
 #: How many messages of a list are read if not all of them are wanted: half of them are its newest, half its oldest.
@@ -82,13 +84,11 @@ class Found:
     is_listed: bool = True
 
 
-def find(broker: Broker, task_ids: Collection[str], *, deep: bool = False) -> Found:
+def find(broker: Broker, task_ids: Collection[str], *, deep: bool = False, first: Collection[str] = ()) -> Found:
     """Return where the messages of these tasks are; a task without a message is left out. `deep` reads all messages.
 
-    It reads the queues of the app and of any producer, and then what workers have taken: a message on its way from the one
-    to the other is not missed.
-
-    Raises Unreachable when the broker does not answer.
+    It reads the queues in `first`, those of the app and of any producer, and then what workers have taken: a message on its way
+    from the one to the other is not missed. Raises Unreachable when the broker does not answer.
     """
     wanted, found = set(task_ids), Found()
     if not wanted:
@@ -96,19 +96,12 @@ def find(broker: Broker, task_ids: Collection[str], *, deep: bool = False) -> Fo
     ask: Callable[..., Any] = lambda *call: reach(broker.name, LIMIT, *call)  # noqa: E731
     with contextlib.closing(ask(broker.publishing_connection, LIMIT)) as connection:
         search = _Search(Keys(connection.default_channel), wanted, found, ask, deep=deep)
-        names = ask(_names, search.keys)
-        found.is_listed = names is not None
-        for queue in sorted(set(broker.app.amqp.queues).union(names or ())):
+        for queue in first:  # ahead of the names: with very many queues, time is up before the last of them
+            search.look(queue)
+        for queue in sorted({*broker.app.amqp.queues, *search.names()}.difference(first)):
             search.look(queue)
         search.look_into_reserved()
     return found
-
-
-def _names(keys: Keys) -> list[str] | None:
-    """Return the names of the queues that producers have made; None if the user may not look: SCAN is often forbidden."""
-    with contextlib.suppress(redis.exceptions.NoPermissionError):
-        return list(keys.queues())
-    return None
 
 
 @dataclass
@@ -122,6 +115,19 @@ class _Search:
     pace: Pace = field(init=False)
     began: float = field(default_factory=time.monotonic)
 
+    def names(self) -> set[str]:
+        """Return the names of the queues that producers have made, as far as the user may look: SCAN is often forbidden."""
+        found, steps = set[str](), self.keys.bindings(None if self.deep else MOST_SCANS)
+        try:
+            while (some := self.ask(next, steps, None)) is not None:
+                found.update(binding.queue for binding in some)
+            found.update(self.ask(aside_queues, self.keys))
+        except TasktoolsError as error:
+            if not isinstance(error.__cause__, redis.exceptions.NoPermissionError):
+                raise
+            self.found.is_listed = False
+        return found
+
     def look(self, queue: str) -> None:
         before: list[str] = []
         for key in self.keys.lists(queue):
@@ -129,9 +135,11 @@ class _Search:
             if length is None:
                 continue
             self.pace = Pace(keys=self.keys, key=key)
-            for first, stop in self._spans(length):
+            # The first slice may change this: it says who may run scripts.
+            half = max(1, self._most // 2)
+            for first, stop in self._spans(length, half):
                 self._note(queue, self._read(queue, [key, *before], first, stop, length))
-            self._note(queue, 0 if self.deep else max(0, length - self._most))
+            self._note(queue, 0 if self.deep else length - 2 * half)
             before.append(key)
 
     def _length(self, key: str) -> int | None:
@@ -166,16 +174,13 @@ class _Search:
     def _most(self) -> int:
         return MOST_READ if self.by_script else MOST_FETCHED
 
-    def _spans(self, length: int) -> Iterator[tuple[int, int | None]]:
+    def _spans(self, length: int, half: int) -> Iterator[tuple[int, int | None]]:
         """Yield what is to be read: the newest messages, the oldest, then the rest.
 
         Each is read towards the front, where messages leave: one that moves while it is read is never passed over.
         """
-        if not length:
-            return
-        half = max(1, self._most // 2)
         if length <= 2 * half:
-            yield 0, None
+            yield from [(0, None)] if length else []
             return
         yield 0, half
         yield length - half, None

@@ -18,6 +18,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from tasktools.brokers.keys import Keys, is_other_type
+from tasktools.brokers.transactions import broken
 from tasktools.queues.found import holds_messages
 from tasktools.queues.messages import task_of
 from tasktools.queues.purge import Purger
@@ -201,7 +202,9 @@ class RedisPurger(Purger):
             pipeline.lrem(key, direction * len(places), mark)
             try:
                 return int(pipeline.execute()[-1])
-            except redis.exceptions.WatchError:
+            except redis.exceptions.WatchError as error:
+                if lost := broken(error):
+                    raise lost from None
                 return None
 
 

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from tasktools import render
 from tasktools.arguments import signatures
 from tasktools.arguments.names import matches, short_names
 from tasktools.arguments.signatures import TaskSignature, task_signature
@@ -67,7 +68,7 @@ def unregistered(name: str, error: BaseException) -> ProjectError:
     """Return the error for a task that Celery cannot make; if `name` is "", for an unknown task of the app."""
     sentence = f'The task "{name}" cannot be registered' if name else "The tasks cannot be registered"
     hint = "the same command with --traceback shows where"
-    return ProjectError(f"{sentence}: {described(error)}.", hint=hint)
+    return ProjectError(f"{sentence}: {render.ended(described(error))}", hint=hint)
 
 
 def _in_the_making(trace: TracebackType | None) -> str:

@@ -11,7 +11,7 @@ from celery.utils.time import maybe_make_aware
 from kombu.utils.functional import maybe_list
 
 from tasktools.arguments.call import Call
-from tasktools.brokers.reach import came_through, reason
+from tasktools.brokers.reach import came_through, reason_at_end
 from tasktools.celery_compat import EXEC_OPTIONS
 from tasktools.exceptions import ProjectError, project_code
 from tasktools.registry.routes import unroutable
@@ -74,7 +74,7 @@ def request_of(app: Celery, call: Call, *, hostname: str) -> dict[str, Any]:
 def _unmade(app: Celery, call: Call, error: BaseException) -> ProjectError:
     if came_through(error, "celery.app.routes"):
         return unroutable(app, call, error)
-    sentence = f"The message of {call.task} cannot be made: {type(error).__name__}: {reason(error)}."
+    sentence = f"The message of {call.task} cannot be made: {type(error).__name__}: {reason_at_end(error)}"
     return ProjectError(sentence, hint="the same command with --traceback shows where")
 
 

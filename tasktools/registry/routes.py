@@ -136,7 +136,7 @@ def unroutable(app: Celery, call: Call, error: BaseException) -> ProjectError:
     elif route is not None and not _is_route(route):
         why = f"its route in CELERY_TASK_ROUTES is {shown(render.repr_of(route))}, which is no queue and no options"
         hint = 'write the name of a queue, or options such as {"queue": "mails", "priority": 5}'
-    return ProjectError(f"{_NO_QUEUE.format(call.task)}: {why}.", hint=hint)
+    return ProjectError(f"{_NO_QUEUE.format(call.task)}: {render.ended(why)}", hint=hint)
 
 
 def _route_in_settings(app: Celery, name: str) -> Any:

@@ -11,9 +11,10 @@ from kombu.utils.functional import maybe_list
 
 from tasktools.arguments import nesting
 from tasktools.arguments.names import shown
-from tasktools.brokers.reach import reason
+from tasktools.brokers.reach import reason, reason_at_end
 from tasktools.celery_compat import ENCODERS, SERIALIZERS
 from tasktools.exceptions import ArgumentError
+from tasktools.render import ended
 
 if TYPE_CHECKING:
     from celery import Celery, Task
@@ -51,7 +52,7 @@ def require_read(app: Celery, task: Task[..., object] | None, name: str) -> None
     why = "" if app.conf.task_always_eager else why_unread(serializer, app.conf.accept_content)
     if why:
         raise ArgumentError(
-            f"No worker of this project reads {shown(name)}: {why}.",
+            f"No worker of this project reads {shown(name)}: {ended(why)}",
             hint=how_to_read(serializer, "CELERY_ACCEPT_CONTENT"),
         )
 
@@ -83,7 +84,7 @@ def write_arguments(
         return dumps((args, kwargs), serializer=serializer)
     except Exception as error:
         raise ArgumentError(
-            f'The arguments of {shown(name)} cannot be sent by the serializer "{serializer}": {reason(error)}.',
+            f'The arguments of {shown(name)} cannot be sent by the serializer "{serializer}": {reason_at_end(error)}',
             hint="give plain values (numbers, text, lists, dictionaries), or set another CELERY_TASK_SERIALIZER",
         ) from error
 
@@ -100,7 +101,7 @@ def arguments_through(
         read = loads(data, content_type, encoding, accept=prepare_accept_content(app.conf.accept_content))
     except Exception as error:
         raise ArgumentError(
-            f"A worker would not read the arguments of {shown(name)} ({content_type}): {reason(error)}.",
+            f"A worker would not read the arguments of {shown(name)} ({content_type}): {reason_at_end(error)}",
             hint="name the serializer in CELERY_ACCEPT_CONTENT",
         ) from error
     return list(read[0]), dict(read[1])

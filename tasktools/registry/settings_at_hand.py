@@ -11,12 +11,14 @@ from typing import Any
 def at_hand(app: Any) -> Iterator[None]:
     """Keep the settings of tasks at hand inside the block (`Task.from_config`), which creates the tasks of `app`.
 
-    Nothing is kept if code of the project runs in the block that could change them (receivers of on_after_finalize).
+    Nothing is kept if code of the project runs in the block that could change them (receivers of on_after_finalize). A receiver
+    that surely leaves them alone says so by its attribute `leaves_tasks_alone`.
     """
     from celery import Task  # which takes long to import, and is here when tasks are made
 
     conf = app.conf
-    if app.finalized or app.on_after_finalize.receivers:
+    receivers = (each for _, each in app.on_after_finalize.receivers)
+    if app.finalized or any(not getattr(each, "leaves_tasks_alone", False) for each in receivers):
         yield
         return
     kept: dict[str, Any] = {}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from tasktools.brokers.masking import masked
-from tasktools.brokers.reach import reach, reason
+from tasktools.brokers.reach import reach, reason, reason_at_end
 from tasktools.brokers.timeouts import TimedOut
 from tasktools.brokers.urls import port_hint
 from tasktools.environment.shadowing import explained
@@ -32,7 +32,7 @@ def check_backend(app: Celery) -> None:
         backend = app.backend
     except Exception as error:
         raise explained(error) or ConfigurationError(
-            f'The result backend "{masked(app.conf.result_backend)}" cannot be used: {reason(error)}.',
+            f'The result backend "{masked(app.conf.result_backend)}" cannot be used: {reason_at_end(error)}',
             hint=port_hint(error) or "fix CELERY_RESULT_BACKEND, or install its library",
         ) from error
     if isinstance(backend, DisabledBackend):

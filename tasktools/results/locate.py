@@ -18,6 +18,7 @@ from tasktools.exceptions import Unreachable
 from tasktools.queues import position
 from tasktools.results import backend
 from tasktools.results.outcome import Outcome
+from tasktools.results.paused import marked
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -66,7 +67,7 @@ def locate(app: Celery, outcomes: Sequence[Outcome], *, deep: bool = False) -> L
     For tasks that are nowhere it looks for a result once more. Raises Unreachable.
     """
     found = places(app, outcomes, deep=deep, needs_workers=False)
-    return replace(found, outcomes=[_again(app, each) for each in found.outcomes])
+    return replace(found, outcomes=marked(app, [again(app, each) for each in found.outcomes]))
 
 
 def places(
@@ -77,12 +78,10 @@ def places(
     limit: float = ANSWER_LIMIT,
     needs_workers: bool = True,
 ) -> Located:
-    """Do the same without a look at the results; workers have `limit` seconds to answer.
+    """Do the same without a look at the results; workers have `limit` seconds to answer. A queue of an outcome is read first.
 
     It reads the queues first, then what workers have taken, then asks the workers: a task that moves on meanwhile is found
-    farther on.
-
-    Raises Unreachable; if the user of the broker may not ask the workers, only with `needs_workers`.
+    farther on. Raises Unreachable; if the user of the broker may not ask the workers, only with `needs_workers`.
     """
     unfinished = [outcome for outcome in outcomes if not outcome.finished]
     if not unfinished:
@@ -90,7 +89,8 @@ def places(
     broker = broker_of(app)
     broker.prepare()
     ids = [outcome.id for outcome in unfinished]
-    found = position.find(broker, ids, deep=deep) if broker.supports_find else position.Found()
+    first = {each.queue for each in unfinished if each.queue}
+    found = position.find(broker, ids, deep=deep, first=first) if broker.supports_find else position.Found()
     said, refusal = _asked(app, ids, limit, needs_workers=needs_workers)
     claims, revoked = _held(app, ids, limit, said)
     silent = said.silent if broker.supports_find else None
@@ -226,7 +226,7 @@ def _nowhere(can_find: bool, silent: int | None, refusal: str) -> str:
     return "silent" if silent else "none"
 
 
-def _again(app: Celery, outcome: Outcome) -> Outcome:
+def again(app: Celery, outcome: Outcome) -> Outcome:
     """Look again for the result of a task that is nowhere: it may have come meanwhile."""
     if outcome.finished or outcome.place not in NOWHERE:
         return outcome

@@ -54,6 +54,8 @@ class Outcome:
     #: For a task that waits in a queue: the queue, and its position there; 1 is taken next.
     queue: str | None = None
     position: int | None = None
+    #: Whether that queue is paused, or the task itself.
+    paused: bool = False
     #: Since when a worker runs it, by the clock of the worker.
     started: datetime | None = None
     #: When a waiting task is to run, if that is known.

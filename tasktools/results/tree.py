@@ -7,8 +7,8 @@ A result keeps what its task has called (`children`) and by which task it was ca
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from tasktools.results.looking import look_at_all
@@ -58,16 +58,38 @@ class Tree:
         return Counter(outcome.state for outcome in self.outcomes())
 
 
-def tree_of(app: Celery, task_ids: Sequence[str]) -> Tree:
+def tree_of(app: Celery, ids: Sequence[str], groups: Mapping[str, Sequence[str]] | None = None) -> Tree:
     """Return the trees in which these tasks are, from their roots on. A task that is in it twice is shown once.
+
+    `groups` has the tasks of those of `ids` that are groups.
 
     Raises Unreachable when the result backend does not answer.
     """
+    groups = groups or {}
+    task_ids = list(dict.fromkeys(task_id for each in ids for task_id in groups.get(each, [each])))
     for _ in range(MOST_TRIES):
         tree, seen = _tree(app, task_ids)
         if all(_has_caller(root, seen) for root in tree.roots):
             break  # else a result has come between the look for the roots and the look at them: it names its caller
+    tree = replace(tree, roots=_grouped(tree.roots, groups))
+    for _, node in tree.lines():
+        node.is_asked = node.id in ids
     return tree
+
+
+def _grouped(roots: Sequence[Node], groups: Mapping[str, Sequence[str]]) -> list[Node]:
+    """Return the roots, those that are of a group under a node of that group, unless a task names the group as its child."""
+    known = {node.id for _, node in Tree(roots=roots).lines()}
+    of = {member: group for group, members in groups.items() if group not in known for member in members}
+    made = {group: Node(group) for group in groups if group not in known}
+    found: dict[str, Node] = {}
+    for root in roots:
+        group = of.get(root.id)
+        if group is not None:
+            made[group].children.append(root)
+        node = root if group is None else made[group]
+        found[node.id] = node
+    return [*found.values(), *(node for group, node in made.items() if group not in found)]
 
 
 def _has_caller(root: Node, seen: Collection[str]) -> bool:
@@ -84,18 +106,17 @@ def _tree(app: Celery, task_ids: Sequence[str]) -> tuple[Tree, set[str]]:
         if each not in seen:
             seen.add(each)
             roots.append(Node(each))
-            is_cut = _fill(app, roots[-1:], set(task_ids), seen) or is_cut
+            is_cut = _fill(app, roots[-1:], seen) or is_cut
     return Tree(roots=roots, is_cut=is_cut), seen
 
 
-def _fill(app: Celery, level: list[Node], asked: Collection[str], seen: set[str]) -> bool:
+def _fill(app: Celery, level: list[Node], seen: set[str]) -> bool:
     """Fill nodes and all below them, a level in one look; return whether something was left out."""
     for _ in range(MOST_STEPS):
         found = {each.id: each for each in look_at_all(app, [node.id for node in level])}
         below: list[Node] = []
         for node in level:
             outcome = node.outcome = found[node.id]
-            node.is_asked = node.id in asked
             node.children = _nodes(outcome.children, seen, below)
         level = below
         if not level:
@@ -120,25 +141,22 @@ def _roots(app: Celery, task_ids: Sequence[str]) -> list[str]:
 def _nodes(children: Any, seen: set[str], below: list[Node]) -> list[Node]:
     """Return the nodes of what a result keeps as its children, and add its tasks to `below`, the next level to look at."""
     made: list[Node] = []
-    left = [(made, entry, 0) for entry in reversed(_list(children))]
+    left = [(made, entry, 0, True) for entry in reversed(_list(children))]
     while left and len(seen) < MOST:
-        into, entry, depth = left.pop()
+        into, entry, depth, is_first = left.pop()
         (task_id, parent), members = _entry(entry)
-        if depth > MOST_STEPS:
+        before = _entry(parent)[0][0]
+        if is_first and before and before not in seen:  # a chord's body: its header comes before
+            left += [(into, entry, depth, False), (into, parent, depth, True)]
             continue
-        if parent is not None and _entry(parent)[0][0] not in seen:  # a chord's body: its header comes before
-            left += [(into, entry, depth + 1), (into, parent, depth + 1)]
-            if _entry(parent)[0][0]:
-                continue
-            left.pop()
-        if not task_id or task_id in seen:
+        if not task_id or task_id in seen or depth > MOST_STEPS:
             continue
         seen.add(task_id)
         node = Node(task_id)
         into.append(node)
         if members is None:
             below.append(node)
-        left += [(node.children, each, depth + 1) for each in reversed(members or [])]
+        left += [(node.children, each, depth + 1, True) for each in reversed(members or [])]
     return made
 
 

@@ -16,24 +16,19 @@ from celery import bootsteps
 from celery.worker import state
 
 from tasktools import celery_compat
-from tasktools.brokers.portable import queue_length
 from tasktools.worker import remote_control
 from tasktools.worker.delivery import Asked, Pushed
 from tasktools.worker.loop_waker import Waker, look_again_soon
-from tasktools.worker.requests import rate_limited
 from tasktools.worker.system_exit import fail_on_exit
+from tasktools.worker.waiting import Waiting
 
 if TYPE_CHECKING:
     from celery import Celery
-    from kombu import Connection
 
     from tasktools.worker.protocols import Consumer, Entry, Message, Request
 
 #: Seconds between two checks whether a limited worker has reached its limit.
 PERIOD = 0.2
-
-#: How long an exchange with the broker over a separate connection may take, in seconds.
-LIMIT = 2.0
 
 
 @dataclass(kw_only=True)
@@ -61,6 +56,8 @@ class Intake:
         #: Called for each message before it becomes a task: whether to give it back. If so, it also pauses the intake.
         self.refuses: Callable[[], bool] = lambda: False
         self.paused = False
+        #: Whether it takes nothing for a moment, to see whether a message was under way when its queues looked empty.
+        self.closing = False
         #: How many tasks have begun.
         self.taken = 0
         self.began = time.monotonic()
@@ -96,7 +93,7 @@ class Intake:
     @property
     def is_shut(self) -> bool:
         """Whether no task may be taken now, even if there is room."""
-        return self.paused or self.is_full
+        return self.paused or self.closing or self.is_full
 
     @property
     def is_full(self) -> bool:
@@ -128,7 +125,7 @@ class _IntakeStep(bootsteps.StartStopStep):
         self.consumer = consumer
         self._delivery: Asked | Pushed | None = None
         self._timer: Entry | None = None
-        self._beside: Connection | None = None
+        self._waiting = Waiting(consumer)
         #: Wakes the loop to look again, if the pool's threads do not.
         self._waker: Waker | None = None
         # This must come before the strategies of the tasks are made, because they keep references to both.
@@ -139,7 +136,7 @@ class _IntakeStep(bootsteps.StartStopStep):
     def start(self, consumer: Consumer) -> None:
         if consumer.connection.transport.driver_type == "redis":
             # A supervised worker runs without mingle, which would leave a BRPOP that answers instead of ours.
-            self._delivery = Asked(consumer, self._admits, self._connection if self.intake.supervised else None)
+            self._delivery = Asked(consumer, self._admits, self._waiting.connection if self.intake.supervised else None)
             if consumer.pool.is_green:
                 look_again_soon(consumer.connection, self._admits)
         else:
@@ -153,13 +150,12 @@ class _IntakeStep(bootsteps.StartStopStep):
             self._look_soon()
 
     def stop(self, consumer: Consumer) -> None:
-        self.intake._step = None
+        self.intake._step, self.intake.closing = None, False
         if self._timer:
             self._timer.cancel()
         if self._delivery:
             self._delivery.close()
-        if self._beside:
-            self._beside.release()
+        self._waiting.close()
         if self._waker:
             self._waker.close()
             self._waker = None
@@ -212,31 +208,14 @@ class _IntakeStep(bootsteps.StartStopStep):
         self._timer = self.consumer.timer.call_after(PERIOD, self._look)
 
     def _look(self) -> None:
-        if self.intake.has_done_enough(self._queued):
+        done = self.intake.has_done_enough(self._waiting.count)
+        if done and (self.intake.closing or not self.intake.limits.drain):
             celery_compat.SHOULD_STOP.put(state, 0)
         elif self.intake._step is self:  # it has not stopped since then
+            if done != self.intake.closing:  # an empty queue may have messages under way: they go back, and count then
+                self.intake.closing = done
+                (self.shut if done else self.reopen)()
             self._look_soon()
-
-    def _queued(self) -> int:
-        """Return how many messages wait in this worker's queues, and with it for a rate limit; a new queue may not exist yet.
-
-        It uses a separate connection: with some pools, another thread reads from the worker's connection. Return 1 without an
-        answer, because something may wait.
-        """
-        try:
-            names = [queue.name for queue in self.consumer.task_consumer.queues]
-            self._beside = self._beside or self._connection()
-            return len(rate_limited(self.consumer)) + sum(queue_length(self._beside, name) for name in names)
-        except Exception:  # noqa: BLE001 - after any error of the transport, it asks again in a moment
-            self._beside = None
-            return 1
-
-    def _connection(self) -> Connection:
-        app = self.consumer.app
-        options = dict(app.conf.broker_transport_options or {})
-        if self.consumer.connection.transport.driver_type == "redis":
-            options |= {"socket_timeout": LIMIT, "socket_connect_timeout": LIMIT}
-        return app.connection_for_read(connect_timeout=LIMIT, transport_options=options)
 
 
 def _guarded(

@@ -38,7 +38,8 @@ def _taken(app: Celery, queues: str | None, excluded: str | None) -> list[str]:
         own.deselect(excluded.split(",") if excluded else None)
     except KeyError:  # a queue that is not declared: the worker refuses it
         return queues.split(",") if queues else []
-    return [*map(str, own.consume_from)]
+    # Its keys are what was typed, which Celery before 5.7 leaves as an alias.
+    return [str(each.name) for each in own.consume_from.values()]
 
 
 def show_stock_urls(app: Celery, command: str) -> None:

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from kombu.common import ignore_errors
+from kombu.transport.virtual import QoS as VirtualQoS
 
-from tasktools.celery_compat import CAN_CONSUME
+from tasktools.celery_compat import CAN_CONSUME, DELIVERED, MESSAGE_STATE, RESTORE, RESTORE_ALL
 
 if TYPE_CHECKING:
     from kombu import Connection
 
     from tasktools.worker.protocols import Channel, Consumer, Message
+
+_SHUT = "tasktools_is_shut"
 
 
 class Asked:
@@ -48,7 +51,7 @@ class Asked:
 
     def refuse(self, message: Message) -> None:
         """Put a message back to the front of its queue; called in the loop that receives messages."""
-        message.requeue()
+        put_to_front(message)
 
     def close(self) -> None:
         """Clean up: the worker stops, or its connection is lost."""
@@ -85,9 +88,43 @@ class Pushed:
     def _adjust(self) -> None:
         # If the connection is lost, the loop notices that itself, and the broker has everything back.
         with ignore_errors(cast("Connection", self._consumer)):  # it has the attributes that are needed
-            (self._tasks.cancel if self._is_shut() else self._tasks.consume)()
-            while self._held:
-                self._held.pop().requeue()
+            is_shut = self._is_shut()
+            setattr(self._tasks, _SHUT, is_shut)
+            (self._tasks.cancel if is_shut else self._tasks.consume)()
+            while self._held:  # the oldest one first: a broker that does not know their places puts them at the end
+                self._held.pop(0).requeue()
+
+
+def put_to_front(message: Message) -> None:
+    """Put a message of Redis or Valkey back where BRPOP takes the next one. kombu's `requeue` puts it behind all that wait."""
+    channel: Any = message.channel
+    RESTORE.of(channel.qos)(message.delivery_tag)
+    VirtualQoS.ack(channel.qos, message.delivery_tag)
+    MESSAGE_STATE.put(message, "REQUEUED")
+
+
+def give_back_in_order(channel: Channel) -> None:
+    """Have what kombu gives back when a channel of Redis or Valkey closes be the next messages again, in their order.
+
+    kombu puts each one ahead of all, and begins with the oldest one.
+    """
+
+    def wrap(restore: Callable[..., object]) -> Callable[..., object]:
+        def restore_unacked(*args: object, **options: object) -> object:
+            delivered: dict[str, Message] = DELIVERED.of(channel.qos)
+            newest_first = dict(reversed(delivered.items()))
+            delivered.clear()
+            delivered.update(newest_first)
+            return restore(*args, **options)
+
+        return restore_unacked
+
+    RESTORE_ALL.wrap(channel.qos, wrap)
+
+
+def is_shut(tasks: object) -> bool:
+    """Whether all queues of this consumer (kombu's) of a broker that pushes are cancelled for a while."""
+    return bool(getattr(tasks, _SHUT, False))
 
 
 def _client_id(channel: Channel) -> int | None:

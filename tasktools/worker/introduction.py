@@ -52,11 +52,19 @@ def _adding(stats: Callable[..., Any], said: dict[str, Any]) -> Callable[..., An
         with contextlib.suppress(Exception):  # whatever happens, Celery's own answer is sent
             pool = answer.get("pool") or {}
             children = pool.get("processes") or ()
-            answer = {**answer, ADDED: {**said, "memory": memory({os.getpid(), *children}), **_counts(state)}}
+            more = {"memory": memory({os.getpid(), *children}), **_start(state), **_counts(state)}
+            answer = {**answer, ADDED: {**said, **more}}
         return answer
 
     with_more.__name__, with_more.__doc__ = "stats", stats.__doc__
     return with_more
+
+
+def _start(state: Any) -> dict[str, float]:
+    """Return when the worker started, in seconds since 1970; {} if it is not known. Celery says it in whole seconds of uptime."""
+    with contextlib.suppress(Exception):
+        return {"since": state.consumer.controller.startup_time.timestamp()}
+    return {}
 
 
 def _counts(state: Any) -> dict[str, int]:

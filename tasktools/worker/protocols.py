@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -17,6 +17,9 @@ class Message(Protocol):
     #: The broker's name for it.
     delivery_tag: str
     headers: dict[str, object]
+    properties: dict[str, object] | None
+    #: The queue from which it came (pausing.py).
+    tasktools_queue: str
 
     @property
     def acknowledged(self) -> bool: ...
@@ -56,6 +59,8 @@ class Request(Protocol):
 
     @property
     def on_ack(self) -> OnAck: ...
+
+    def send_event(self, type: str, **fields: object) -> None: ...
 
 
 class QoS(Protocol):
@@ -104,6 +109,9 @@ class Entry(Protocol):
 class Timer(Protocol):
     """kombu.asynchronous.timer.Timer and those of the green pools."""
 
+    #: Its `queue` has the calls that wait.
+    schedule: Any
+
     def call_after(self, seconds: float, call: Callable[..., object], args: tuple[object, ...] = ...) -> Entry: ...
 
 
@@ -121,6 +129,8 @@ class Pool(Protocol):
     uses_semaphore: bool
     is_green: bool
     num_processes: int
+    #: What `stats` shows of it.
+    info: Mapping[str, Any]
 
     def stop(self) -> None: ...
 
@@ -143,6 +153,8 @@ class Consumer(Protocol):
 
     app: Celery
     connection: Connection
+    connection_errors: tuple[type[Exception], ...]
+    channel_errors: tuple[type[Exception], ...]
     controller: Controller
     #: None with a loop that blocks.
     hub: Hub | None
@@ -151,5 +163,7 @@ class Consumer(Protocol):
     task_buckets: Mapping[str, Bucket | None]
     task_consumer: TaskConsumer
     timer: Timer
+    #: The step that pauses queues (pausing.py).
+    tasktools_pausing: object
 
     def call_soon(self, call: Callable[..., object], *args: object) -> None: ...

@@ -16,6 +16,7 @@ from celery.worker import state
 from kombu.common import ignore_errors
 
 from tasktools import celery_compat
+from tasktools.worker.delivery import put_to_front
 from tasktools.worker.requests import snapshot
 
 if TYPE_CHECKING:
@@ -134,13 +135,13 @@ class Rescue(bootsteps.StartStopStep):
 
     def _give_back(self) -> None:
         with ignore_errors(cast("Connection", self._consumer)):  # lost once more: the loop notices that
-            for tag, message in self._kept.items():
+            for tag, message in reversed(self._kept.items()):  # each goes ahead of the one before
                 if message.acknowledged:
                     continue
                 if tag in self._unheard:
                     message.ack()
                 elif not self._is_here(tag):
-                    message.requeue()
+                    put_to_front(message)
         self._kept.clear()
         self._forget_acknowledged()
 

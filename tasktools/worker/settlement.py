@@ -103,7 +103,7 @@ class Settlement:
             consumer.connection.close()
             return
         delivered: dict[str, Message] = celery_compat.DELIVERED.of(qos)
-        for tag in list(delivered):
+        for tag in list(reversed(delivered)):  # each goes ahead of the one before
             celery_compat.RESTORE.of(qos)(tag)  # the server forgets a message after it has been restored
             delivered.pop(tag, None)
 

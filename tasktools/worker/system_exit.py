@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+#: The attribute of a pool whose tasks fail: others wrap its apply_async too.
+_MARK = "tasktools_fails_on_exit"
+
 
 def fail_on_exit(pool: Pool) -> None:
     """Make tasks that raise SystemExit fail in the pools threads, gevent and eventlet.
@@ -24,8 +27,10 @@ def fail_on_exit(pool: Pool) -> None:
     Celery (celery.concurrency.base.apply_target) does not handle it there: the task counts as running forever, and keeps its
     place in a worker that reserves none ahead. Celery's requests keep a reference to `apply_async`: call this before.
     """
-    if not (pool.is_green or type(pool).__module__ == "celery.concurrency.thread") or POOL_APPLY.name in vars(pool):
+    is_meant = pool.is_green or type(pool).__module__ == "celery.concurrency.thread"
+    if not is_meant or _MARK in vars(pool):
         return
+    vars(pool)[_MARK] = True
 
     def wrapper(apply_async: Callable[..., object]) -> Callable[..., object]:
         def apply_failing(target: Callable[..., object], *args: object, **options: object) -> object:

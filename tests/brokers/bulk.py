@@ -59,12 +59,12 @@ def events(client: redis.Redis) -> Iterator[Callable[[], list[tuple[str, dict[st
     """Return, when called, what was published since the last time: channel and message."""
     listener = client.pubsub(ignore_subscribe_messages=True)
     listener.psubscribe("*celeryev*")
-    listener.get_message(timeout=5)
+    listener.get_message(timeout=60)
 
     def taken() -> list[tuple[str, dict[str, Any]]]:
         client.publish("celeryev-end", "")
         found = []
-        while (message := listener.get_message(timeout=5))["channel"] != b"celeryev-end":  # type: ignore[index]
+        while (message := listener.get_message(timeout=60))["channel"] != b"celeryev-end":  # type: ignore[index]
             channel = message["channel"].decode()  # type: ignore[index]
             if "/worker." not in channel:  # a worker of other tests says that it lives
                 found.append((channel, json.loads(message["data"])))  # type: ignore[index]

@@ -6,7 +6,6 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,8 +45,8 @@ ASKED = {"ping": {}, "echo": {"word": "x"}}
 def test_ask__all_that_listen_answer_everything(app: Any) -> None:
     with node(app, "a@h", HANDLERS), node(app, "b@h", HANDLERS):
         began = time.monotonic()
-        found = ask(app, ASKED, limit=20)
-    assert time.monotonic() - began < 5  # it ends when the last one has answered
+        found = ask(app, ASKED, limit=60)
+    assert time.monotonic() - began < 30  # it ends when the last one has answered
     each = {"ping": {"ok": "pong"}, "echo": ["x"]}
     assert (found.said, found.failed) == ({"a@h": each, "b@h": each}, {})
     assert (found.listening, found.silent, found.absent, found.workers) == (2, 0, frozenset(), ["a@h", "b@h"])
@@ -59,7 +58,7 @@ def test_ask__one_that_is_stopped_is_counted_and_named(app: Any) -> None:
     with node(app, "a@h", HANDLERS), node(app, "b@h", HANDLERS, answers=False):
         began = time.monotonic()
         found = ask(app, ASKED)
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 20
     assert found.workers == ["a@h"]
     assert (found.listening, found.silent, found.absent) == (2, 1, frozenset({"b@h"}))
 
@@ -70,30 +69,30 @@ def test_ask__with_more_time_all_that_listen_are_waited_for(app: Any) -> None:
         return {"ok": "pong"}
 
     with node(app, "a@h", HANDLERS), node(app, "b@h", {"ping": late}):
-        found = ask(app, {"ping": {}}, limit=15)
+        found = ask(app, {"ping": {}}, limit=60)
         assert (found.workers, found.silent) == (["a@h", "b@h"], 0)
         found = ask(app, {"ping": {}})
         assert (found.workers, found.silent, found.absent) == (["a@h"], 1, frozenset({"b@h"}))
 
 
 def test_ask__a_dead_one_is_not_counted(app: Any, server: Redis) -> None:
-    binding = b"\x06\x16\x06\x16dead@h.celery.pidbox"
-    server.client().sadd("_kombu.binding.celery.pidbox", binding)
+    for name in (b"dead@h.celery.pidbox", b"dead\xff@h.celery.pidbox", b"a queue of another kind"):
+        server.client().sadd("_kombu.binding.celery.pidbox", b"\x06\x16\x06\x16" + name)
     with node(app, "a@h", HANDLERS):
-        found = ask(app, ASKED, limit=20)
-    assert (found.listening, found.silent, found.absent) == (1, 0, frozenset({"dead@h"}))
+        found = ask(app, ASKED, limit=60)
+    assert (found.listening, found.silent, found.absent) == (1, 0, frozenset({"dead@h", "dead\ufffd@h"}))
 
 
 def test_ask__nobody_listens_and_nobody_is_waited_for(app: Any) -> None:
     began = time.monotonic()
-    found = ask(app, ASKED, limit=20)
-    assert time.monotonic() - began < 5
+    found = ask(app, ASKED, limit=60)
+    assert time.monotonic() - began < 30
     assert (found.workers, found.listening, found.silent) == ([], 0, 0)
 
 
 def test_ask__what_fails_there_is_apart(app: Any) -> None:
     with node(app, "a@h", HANDLERS):
-        found = ask(app, {"ping": {}, "fails": {}, "nosuch": {}}, limit=20)
+        found = ask(app, {"ping": {}, "fails": {}, "nosuch": {}}, limit=60)
     assert found.said == {"a@h": {"ping": {"ok": "pong"}}}
     assert found.failed == {"a@h": {"fails": "ValueError('broken')", "nosuch": "KeyError('nosuch')"}}
 
@@ -102,7 +101,7 @@ def test_ask__two_with_one_name_are_both_heard(app: Any) -> None:
     """While one worker takes the place of the other."""
     other = {"ping": lambda: {"old": 1}, "echo": lambda word: [word, "more"]}
     with node(app, "a@h", HANDLERS), node(app, "a@h", other):
-        found = ask(app, ASKED, limit=20)
+        found = ask(app, ASKED, limit=60)
     assert found.said == {"a@h": {"ping": {"ok": "pong", "old": 1}, "echo": found.said["a@h"]["echo"]}}
     assert sorted(found.said["a@h"]["echo"]) == ["more", "x"]
     assert (found.listening, found.silent) == (2, 0)
@@ -110,7 +109,7 @@ def test_ask__two_with_one_name_are_both_heard(app: Any) -> None:
 
 def test_ask__only_those_named(app: Any) -> None:
     with node(app, "a@h", HANDLERS), node(app, "b@h", HANDLERS):
-        found = ask(app, ASKED, limit=20, destination=["b@h"])
+        found = ask(app, ASKED, limit=60, destination=["b@h"])
         other = ask(app, ASKED, destination=["b@h", "nosuch@h"])
     assert (found.workers, found.silent) == (["b@h"], 0)
     assert (other.workers, other.silent) == (["b@h"], 0)
@@ -119,7 +118,7 @@ def test_ask__only_those_named(app: Any) -> None:
 def test_ask__leaves_nothing_on_the_server(app: Any, server: Redis) -> None:
     with node(app, "a@h", HANDLERS):
         before = set(server.client().keys())
-        ask(app, ASKED, limit=20)
+        ask(app, ASKED, limit=60)
         after = set(server.client().keys())
         assert (after - before, [key for key in after if b"reply" in key]) == (set(), [])
 
@@ -129,7 +128,7 @@ def test_ask__a_silent_broker_is_unreachable() -> None:
         began = time.monotonic()
         with pytest.raises(Unreachable):
             ask(app, ASKED)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 def test_ask__a_broker_that_freezes_later_is_unreachable(app: Any, server: Redis, monkeypatch: Any) -> None:
@@ -145,19 +144,18 @@ def test_ask__a_broker_that_freezes_later_is_unreachable(app: Any, server: Redis
     try:
         with pytest.raises(Unreachable):
             ask(app, ASKED)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
     finally:
         server.resume()
 
 
-def test_ask__on_rabbitmq_nobody_knows_who_is_silent(tmp_path: Path) -> None:
+def test_ask__on_rabbitmq_nobody_knows_who_is_silent(rabbitmq: RabbitMQ) -> None:
     with contextlib.ExitStack() as stack:
-        url = stack.enter_context(started(RabbitMQ, tmp_path)).url
-        app = stack.enter_context(Celery("shop", broker=url, set_as_current=False))
+        app = stack.enter_context(Celery("shop", broker=rabbitmq.url, set_as_current=False))
         stack.enter_context(node(app, "a@h", HANDLERS))
         stack.enter_context(node(app, "b@h", HANDLERS, answers=False))
         began = time.monotonic()
         found = ask(app, ASKED)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 20
     assert found.said == {"a@h": {"ping": {"ok": "pong"}, "echo": ["x"]}}
     assert (found.listening, found.silent, found.absent) == (None, None, frozenset())

@@ -25,7 +25,7 @@ from tasktools.publishing.single import publish
 from tasktools.queues import position
 from tests.support import refusing_port, silent_port
 
-LIMIT = 5.0
+LIMIT = 30.0
 
 Make = Callable[..., Any]
 
@@ -167,7 +167,7 @@ def test_ping__a_port_that_accepts_and_is_silent(make: Make, scheme: str) -> Non
         started = time.monotonic()
         with pytest.raises(Unreachable) as caught:
             check_broker(app, 0.5)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
     assert caught.value.sentence.startswith(f'The broker "{scheme}://user:**@127.0.0.1:{port}/0" ')
     assert "secret" not in str(caught.value)
 

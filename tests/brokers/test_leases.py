@@ -18,14 +18,14 @@ from celery import Celery
 from redis.exceptions import NoPermissionError, ResponseError
 
 from tasktools import conf
-from tasktools.brokers import broker_of, redis_lease
+from tasktools.brokers import broker_of, file_lease, redis_lease
 from tasktools.brokers.file_lease import MARK, FileLease
 from tasktools.brokers.keys import Keys
 from tasktools.brokers.lease import Holder
 from tasktools.brokers.redis_lease import LONGEST_WAIT, RedisLease, holder_of, standing_by
 from tasktools.exceptions import Unreachable
 from tests.brokers.lease_contract import *  # noqa: F403 - the tests of every lease
-from tests.brokers.lease_contract import LATE, SECONDS, Place, start
+from tests.brokers.lease_contract import SECONDS, Place, start
 from tests.brokers.lease_process import open_lease
 from tests.support import Site, refusing_port, silent_port, wait_for
 
@@ -181,7 +181,7 @@ def test_redis__the_time_is_the_server_s(client: Any, lease: RedisLease, monkeyp
         asked()
         ended = time.monotonic()
         assert lease.server_time is not None
-        assert 0 <= lease.server_time.unix - (before[0] + before[1] / 1e6) < 1
+        assert 0 <= lease.server_time.unix - (before[0] + before[1] / 1e6) < 60
         assert began <= lease.server_time.monotonic <= ended
         assert 0 < lease.server_time.within <= (ended - began) / 2
 
@@ -251,12 +251,12 @@ def test_redis__what_is_no_lease_is_moved_aside(
 def test_redis__a_text_in_place_of_its_own_lease_is_somebody_s_until_that_would_end(
     client: Any, lease: RedisLease, name: str
 ) -> None:
-    lease.hold("one", 0.3)
+    lease.hold("one", 1.5)
     client.set(name, "a text of somebody")
-    held = lease.hold("one", 0.3)
+    held = lease.hold("one", 1.5)
     assert held is not None
     assert held.text == "text of somebody"
-    wait_for(lambda: lease.hold("one", 0.3) is None, LATE)
+    wait_for(lambda: lease.hold("one", 1.5) is None)
     assert lease.terms == 2
 
 
@@ -317,12 +317,12 @@ def test_redis__what_another_holder_says_is_recognized(keys: Keys, lease: RedisL
 
 
 def test_redis__what_expires_is_held_by_somebody_until_then(client: Any, lease: RedisLease, name: str) -> None:
-    client.set(name, b"\xff\xfe garb\xffage", px=300)
+    client.set(name, b"\xff\xfe garb\xffage", px=1500)
     held = lease.hold("one", 5)
     assert held is not None
     assert held.text == "garb\ufffdage"
     assert lease.foreign == ""
-    wait_for(lambda: lease.hold("one", 5) is None, LATE)
+    wait_for(lambda: lease.hold("one", 5) is None)
 
 
 def test_redis__another_process_has_moved_it_aside(
@@ -390,13 +390,16 @@ def test_redis__a_user_who_may_not_move_what_is_no_lease(restricted: Any, client
 
 
 @pytest.mark.parametrize("command", ["blpop", "zadd"])
-def test_redis__a_user_who_may_not_wait_looks_again_soon(restricted: Any, keys: Keys, name: str, command: str) -> None:
+def test_redis__a_user_who_may_not_wait_looks_again_soon(
+    restricted: Any, keys: Keys, name: str, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     RedisLease(keys, name, "other").hold("one", 30)
     lease = RedisLease(Keys(Channel(restricted("~*", "&*", "+@all", f"-{command}"))), name, "me")
-    for seconds, low, high in ((5, 0.15, 1.0), (0.05, 0.04, 0.15)):
-        began = time.monotonic()
+    slept: list[float] = []
+    monkeypatch.setattr(redis_lease.time, "sleep", slept.append)
+    for seconds in (5, 0.05):
         lease.wait("two", seconds)
-        assert low < time.monotonic() - began < high
+    assert slept == [0.2, 0.05]
 
 
 # --- Redis: those that wait, and who looks
@@ -412,15 +415,22 @@ def test_redis__wait_is_shorter_than_the_limit_for_an_answer(
     assert asked == [0.01, 1, LONGEST_WAIT]
 
 
-def test_redis__wait_ends_when_the_lease_is_given_up(client: Any, keys: Keys, lease: RedisLease, name: str) -> None:
+def test_redis__wait_ends_when_the_lease_is_given_up(
+    client: Any, keys: Keys, lease: RedisLease, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert redis_lease.GIVEN_UP == 1.0
+    monkeypatch.setattr(redis_lease, "GIVEN_UP", SECONDS)  # the machine may be busy
     other = RedisLease(keys, name, "other")
     other.hold("one", 30)
     other.give_up("one")
     assert not client.exists(name)
-    assert 0 < client.pttl(f"{name}:given-up") <= 1000
-    began = time.monotonic()
+    assert ends_within(client, f"{name}:given-up", SECONDS / 2, SECONDS)
+    heard: list[Any] = []
+    wait = lease.keys.client.blpop
+    monkeypatch.setattr(lease.keys.client, "blpop", lambda *args, **options: heard.append(wait(*args, **options)))
     lease.wait("two", 3)
-    assert time.monotonic() - began < 0.5
+    assert len(heard) == 1
+    assert heard[0]  # it has not waited to the end of the time
     assert not client.exists(f"{name}:given-up")
 
 
@@ -468,7 +478,7 @@ def test_look__who_holds_it_and_who_waits(keys: Keys, client: Any, name: str) ->
     assert found.text == "the holder"
     assert 25 < found.seconds <= 30
     assert [each.text for each in standing] == ["standing by: b", "standing by: c"]
-    assert all(1 < each.seconds < 4 for each in standing)
+    assert all(0 < each.seconds < 4 for each in standing)
     assert 0 < client.pttl(f"{name}:standing-by") <= 5000
 
 
@@ -720,10 +730,10 @@ def test_file__on_a_file_system_without_locks(lock: Path, monkeypatch: pytest.Mo
     assert len(os.listdir("/dev/fd")) == open_files
 
 
-def test_file__wait_is_a_moment(lock: Path) -> None:
-    for seconds, low, high in ((60.0, 0.15, 0.6), (0.05, 0.04, 0.15)):
-        began = time.monotonic()
+def test_file__wait_is_a_moment(lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(file_lease.time, "sleep", slept.append)
+    for seconds in (60.0, 0.05, -1):
         FileLease(str(lock)).wait("one", seconds)
-        assert low < time.monotonic() - began < high
-    FileLease(str(lock)).wait("one", -1)
+    assert slept == [file_lease.POLL, 0.05, 0.01]
     assert not lock.exists()

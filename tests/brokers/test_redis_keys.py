@@ -209,9 +209,9 @@ def test_publish__reaches_subscribers_of_a_fanout_exchange(place: Place, made: C
     made.conf.task_queues = [Queue("copies", fan)]
     with place.client.pubsub() as listener:
         listener.psubscribe("*" if "*" in place.prefix else f"{place.prefix}*")
-        assert listener.get_message(timeout=5)["type"] == "psubscribe"
+        assert listener.get_message(timeout=60)["type"] == "psubscribe"
         list(enqueue_many(made, [Call(task="shop.add", args=(1,), options={"queue": "copies"})]))
-        message = listener.get_message(timeout=5)
+        message = listener.get_message(timeout=60)
     assert message is not None
     assert message["channel"].decode().startswith(f"{place.prefix}/")
     assert ".fan" in message["channel"].decode()

@@ -18,7 +18,8 @@ from django.contrib.contenttypes.models import ContentType
 from tasktools import startup
 from tasktools.brokers import broker_of
 from tasktools.brokers.base import Trace
-from tasktools.exceptions import ProjectError
+from tasktools.exceptions import ProjectError, Unreachable
+from tasktools.management import result_output
 from tasktools.publishing import single
 from tasktools.queues import position
 from tests.conftest import Ran
@@ -108,7 +109,7 @@ def test_words_after_two_dashes__are_plain_text(typed: Run, monkeypatch: pytest.
 def test_wait__prints_exactly_the_result(
     worker: Running, run_command: Run, words: tuple[str, ...], printed: str
 ) -> None:
-    done = run_command("enqueue", *words, "--wait", "--timeout", "30s")
+    done = run_command("enqueue", *words, "--wait", "--timeout", "60s")
     assert (done.out, done.code) == (printed, 0), done.err
     assert re.fullmatch(r"[0-9a-f-]{36} (tests\.site\.tasks|elsewhere)\.\w+\n", done.err)
 
@@ -116,7 +117,7 @@ def test_wait__prints_exactly_the_result(
 def test_wait__every_type_arrives_as_it_was_meant(worker: Running, run_command: Run) -> None:
     key, at = "00000000-0000-0000-0000-000000000001", "2030-01-31T18:00+01:00"
     words = ["007", "7", "yes", "1.10", key, "2030-01-31", at, "colour=BLUE", "size=3", "items=[1, 2]"]
-    done = run_command("enqueue", "typed", *words, "--wait", "--timeout", "30s")
+    done = run_command("enqueue", "typed", *words, "--wait", "--timeout", "60s")
     zone = "datetime.timezone(datetime.timedelta(seconds=3600))"
     assert done.out == (
         f"('007', 7, True, Decimal('1.10'), UUID('{key}'), datetime.date(2030, 1, 31), "
@@ -125,12 +126,12 @@ def test_wait__every_type_arrives_as_it_was_meant(worker: Running, run_command: 
 
 
 def test_wait__options_may_stand_anywhere(worker: Running, run_command: Run) -> None:
-    done = run_command("enqueue", "--wait", "tasks.total", "1", "--timeout", "30s", "5")
+    done = run_command("enqueue", "--wait", "tasks.total", "1", "--timeout", "60s", "5")
     assert (done.out, done.code) == ("6.0\n", 0), done.err
 
 
 def test_wait__json_tells_the_whole_outcome(worker: Running, run_command: Run) -> None:
-    done = run_command("enqueue", "tasks.total", "1", "--wait", "--timeout", "30s", "--json", "--task-id", "as json")
+    done = run_command("enqueue", "tasks.total", "1", "--wait", "--timeout", "60s", "--json", "--task-id", "as json")
     outcome = json.loads(done.out)
     assert datetime.fromisoformat(outcome.pop("date_done")).utcoffset() is not None
     assert outcome.pop("worker").startswith("celery@")
@@ -145,6 +146,7 @@ def test_wait__json_tells_the_whole_outcome(worker: Running, run_command: Run) -
         "place": None,
         "queue": None,
         "position": None,
+        "paused": False,
         "started": None,
         "eta": None,
         "parent": None,
@@ -152,7 +154,7 @@ def test_wait__json_tells_the_whole_outcome(worker: Running, run_command: Run) -
 
 
 def test_wait__a_task_that_fails(worker: Running, run_command: Run) -> None:
-    done = run_command("enqueue", "fail", "all is lost", "--wait", "--timeout", "30s", "--task-id", "fails")
+    done = run_command("enqueue", "fail", "all is lost", "--wait", "--timeout", "60s", "--task-id", "fails")
     assert (done.out, done.code) == ("", 1)
     assert done.err.splitlines() == [
         "fails tests.site.tasks.fail",
@@ -162,7 +164,7 @@ def test_wait__a_task_that_fails(worker: Running, run_command: Run) -> None:
 
 
 def test_wait__a_task_that_fails_with_its_remote_traceback(worker: Running, run_command: Run) -> None:
-    done = run_command("enqueue", "fail", "--wait", "--timeout", "30s", "--task-id", "traced", traceback=True)
+    done = run_command("enqueue", "fail", "--wait", "--timeout", "60s", "--task-id", "traced", traceback=True)
     lines = done.err.splitlines()
     assert (done.out, done.code) == ("", 1)
     assert lines[:2] == ["traced tests.site.tasks.fail", "Traceback (most recent call last):"]
@@ -174,7 +176,7 @@ def test_wait__a_task_that_fails_with_its_remote_traceback(worker: Running, run_
 
 
 def test_wait__a_task_that_fails_as_json(worker: Running, typed: Run) -> None:
-    done = typed("enqueue", "fail", "--wait", "--timeout", "30s", "--json", "--task-id", "fails as json")
+    done = typed("enqueue", "fail", "--wait", "--timeout", "60s", "--json", "--task-id", "fails as json")
     outcome = json.loads(done.out)
     assert (outcome["state"], outcome["result"]) == ("FAILURE", None)
     assert outcome["error"] == {"type": "ValueError", "message": "broken"}
@@ -187,7 +189,7 @@ def test_wait__a_task_that_fails_as_json(worker: Running, typed: Run) -> None:
 
 
 def test_wait__a_result_that_json_cannot_carry(worker: Running, run_command: Run) -> None:
-    done = run_command("enqueue", "unsendable", "--wait", "--timeout", "30s", "--task-id", "unsendable")
+    done = run_command("enqueue", "unsendable", "--wait", "--timeout", "60s", "--task-id", "unsendable")
     assert (done.out, done.code) == ("", 1)
     sentence, hint = done.err.splitlines()[1:]
     assert sentence.startswith("unsendable (tests.site.tasks.unsendable) failed: EncodeError: ")
@@ -199,7 +201,7 @@ def test_wait__a_result_that_json_cannot_carry(worker: Running, run_command: Run
 
 def test_wait__a_task_that_was_revoked(worker: Running, run_command: Run, app: Any) -> None:
     assert app.control.revoke("revoked at once", reply=True, timeout=30, limit=1)
-    done = run_command("enqueue", "echo", "1", "--wait", "--timeout", "30s", "--task-id", "revoked at once")
+    done = run_command("enqueue", "echo", "1", "--wait", "--timeout", "60s", "--task-id", "revoked at once")
     assert (done.out, done.code) == ("", 1)
     (sentence,) = done.err.splitlines()[1:]
     # The worker notes it once as told, and once more, with the task's name, when the message comes.
@@ -223,6 +225,21 @@ def test_wait__as_json_not_finished_in_time(typed: Run, queue: str) -> None:
     assert (json.loads(done.out)["state"], done.code) == ("PENDING", 3)
     place = f'it waits at position 1 of the queue "{queue}"'
     assert json.loads(done.err.splitlines()[-1])["error"] == f"{sent} is PENDING after 0 s: {place}."
+
+
+def test_wait__as_json_whose_broker_is_away_meanwhile_names_no_queue(
+    typed: Run, queue: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It knows where it has sent the task. Nobody has found it there."""
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise Unreachable("The broker is away.")
+
+    monkeypatch.setattr(result_output, "locate", fail)
+    done = typed("enqueue", "add", "2", "2", "--queue", queue, "--wait", "--timeout", "0.1s", "--json")
+    found = json.loads(done.out)
+    assert (found["state"], found["place"], found["queue"]) == ("PENDING", None, None)
+    assert "The broker is away." in done.err
 
 
 def test_wait__says_after_a_moment_what_it_waits_for(worker: Running, run_command: Run, queue: str, app: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -12,11 +13,14 @@ from typing import Any
 
 import pytest
 import redis
+from amqp.exceptions import AccessRefused
 from celery import Celery
 from kombu import Queue
 
 from tasktools.brokers import broker_of
 from tasktools.brokers.keys import Keys
+from tasktools.environment import interrupts
+from tasktools.exceptions import Declined
 from tasktools.management import purge_steps
 from tasktools.queues.purge_redis import RedisPurger
 from tests.conftest import Ran
@@ -248,7 +252,7 @@ def test_broker__that_does_not_answer(elsewhere: Any, typed: Run, words: list[st
             began = time.monotonic()
             done = typed("purgequeue", "celery", "-A", app, *words)
             assert (done.out, done.code) == ("", 69)
-            assert time.monotonic() - began < 5.5
+            assert time.monotonic() - began < 30
             assert f"127.0.0.1:{port}" in done.err
 
 
@@ -269,6 +273,22 @@ def test_broker__that_is_lost_in_the_middle(
     done = typed("purgequeue", queue, "--task", TOTAL, "--noinput")
     assert (done.out, done.code, len(left(keys, queue))) == ("", 69, 16)
     assert "\nBefore that, 4 messages have been removed.\nWhat the last step has removed is not known.\n" in done.err
+
+
+def test_purge__a_second_signal_ends_a_step(send: Any, queue: str, typed: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interrupts, "_AT_ONCE", 0)
+
+    def blocked(self: Any, *_: Any) -> Iterator[int]:
+        yield 1
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
+        pytest.fail("It goes on.")
+
+    send(TOTAL, TOTAL)
+    monkeypatch.setattr(RedisPurger, "remove", blocked)
+    done = typed("purgequeue", queue, "--task", TOTAL, "--noinput")
+    said = "1 message has been removed. What the last step has removed is not known."
+    assert (done.out, done.err.splitlines()[-1], done.code) == ("", said, 130)
 
 
 def test_purge__that_others_disturb_all_the_time_says_so(
@@ -378,3 +398,24 @@ def test_other_transport__refuses_one_task(filed: tuple[str, Celery], typed: Run
     assert (done.out, done.code) == ("", 2)
     assert done.err.startswith('This kind of broker ("filesystem") can only empty a whole queue, ')
     assert "1" in typed("purgequeue", "filed", "--dry-run", "-A", name).out
+
+
+@pytest.mark.parametrize(
+    "error",
+    [Declined("Another purge has held the messages."), AccessRefused("ACCESS_REFUSED - read access is denied")],
+)
+def test_remove__that_is_refused_has_removed_nothing(
+    send: Any, queue: str, typed: Run, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Nothing is in doubt then, so nothing is said of it."""
+    send(TOTAL)
+
+    def refuse(*_: Any) -> Iterator[int]:
+        raise error
+        yield 0
+
+    monkeypatch.setattr(RedisPurger, "remove", refuse)
+    done = typed("purgequeue", queue, "--task", TOTAL, "--noinput")
+    assert done.code in (1, 69)
+    assert "Another purge" in done.err or "read access is denied" in done.err
+    assert "not known" not in done.err

@@ -60,5 +60,5 @@ def test_enqueue_wait__reads_it_in_the_process_that_sends(typed: Run, elsewhere:
         return 2 * number
 
     with start_worker(app, perform_ping_check=False, pool="solo", shutdown_timeout=30):
-        done = typed("enqueue", "-A", name, "twice", "21", "--wait", "--timeout", "20s")
+        done = typed("enqueue", "-A", name, "twice", "21", "--wait", "--timeout", "60s")
     assert (done.out, done.code) == ("42\n", 0)

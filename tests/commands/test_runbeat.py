@@ -11,8 +11,8 @@ from tasktools.beat import shutdown
 from tasktools.beat.choice import GUARDED, OURS
 from tasktools.beat.scheduler import Scheduler as OurScheduler
 from tasktools.exceptions import ConfigurationError
-from tasktools.management import first_lines
 from tasktools.management.run_base import RunCommand
+from tasktools.overview import tables
 from tasktools.project import BeatPlan, current_project
 
 
@@ -20,18 +20,34 @@ class Stored(Scheduler):
     """A scheduler of an installed app."""
 
 
-def test_scheduler__whose_tables_are_missing(run_command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It was a traceback of a thousand lines, a token each."""
-    monkeypatch.setattr(
-        first_lines, "app_of", lambda kind: SimpleNamespace(label="beat_app") if kind is Stored else None
-    )
-    monkeypatch.setattr(first_lines, "lacks_tables", lambda app: True)
+@pytest.mark.parametrize("before", [None, 0, 1])
+def test_scheduler__whose_tables_are_missing(
+    run_command: Any, monkeypatch: pytest.MonkeyPatch, before: int | None
+) -> None:
+    """It was a traceback of a thousand lines, a token each. A reload, with other processes `before` it, says it too."""
+    line = None if before is None else SimpleNamespace(before=before, say=lambda *_: None, listen=lambda: None)
+    monkeypatch.setattr(RunCommand, "line", line)
+    monkeypatch.setattr(tables, "app_of", lambda kind: SimpleNamespace(label="beat_app") if kind is Stored else None)
+    monkeypatch.setattr(tables, "lacking", lambda app: "default")
     ran = run_command("runbeat", "--noreload", "-S", f"{__name__}:Stored", skip_checks=True)
     assert ran.err.splitlines()[-2:] == [
         "The scheduler keeps its data in the database, and tables of beat_app are missing there.",
-        "Hint: manage.py migrate beat_app",
+        "Hint: python manage.py migrate beat_app",
     ]
     assert ran.code == 2
+
+
+@pytest.mark.parametrize(("before", "is_told"), [(0, False), (1, True)])
+def test_jobs__that_are_no_tasks_are_not_said_again_at_a_reload(
+    run_command: Any, elsewhere: Any, monkeypatch: pytest.MonkeyPatch, before: int, is_told: bool
+) -> None:
+    """With --skip-checks, the log says it: that of the process which the reload replaces."""
+    line = SimpleNamespace(before=before, say=lambda *_: None, listen=lambda: None)
+    monkeypatch.setattr(RunCommand, "line", line)
+    monkeypatch.setattr(RunCommand, "start", lambda *_: 0)
+    monkeypatch.setattr(shutdown, "end_between_ticks", lambda app: None)
+    run_command("runbeat", "--noreload", "-A", elsewhere(broker_url="redis://127.0.0.1:1/0"), skip_checks=True)
+    assert current_project().told_jobs is is_told
 
 
 @pytest.fixture

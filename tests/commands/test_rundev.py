@@ -21,7 +21,7 @@ from tasktools.management.site_parts import joined
 from tasktools.project import Project
 from tests.commands.conftest import Run
 from tests.conftest import Ran
-from tests.support import refusing_port
+from tests.servers import free_port
 
 
 class Became(BaseException):
@@ -43,7 +43,7 @@ def plans(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     monkeypatch.setattr(
         site_parts, "get_child_arguments", lambda: [sys.executable, "-Xdev", "manage.py", *sys.argv[1:]]
     )
-    monkeypatch.setattr(Runserver, "default_port", str(refusing_port()))
+    monkeypatch.setattr(Runserver, "default_port", str(free_port()))
     return found
 
 
@@ -122,7 +122,7 @@ def test_port__one_that_is_taken_is_named(typed: Run, plans: list[Any], taken: i
 
 def test_port__one_that_has_just_been_left_is_free(taken: int) -> None:
     """The side that closes first keeps the address for a while, in TIME_WAIT."""
-    port = refusing_port()
+    port = free_port()
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", port))
@@ -170,7 +170,7 @@ def test_plan__all_three_as_a_person_would_start_them(plan: Any) -> None:
 
 
 def test_plan__options_reach_their_part(plan: Any) -> None:
-    port = str(refusing_port())
+    port = str(free_port())
     words = (port, "--worker", "-c 2 -l DEBUG", "--beat", "--max-interval=5", "--keep-going", "-v", "2", "--no-color")
     found = plan(*words, "--traceback")
     shared = ["--verbosity", "2", "--no-color", "--traceback"]
@@ -253,7 +253,7 @@ def test_first_line__says_what_runs_and_where(plans: list[Any], capsys: pytest.C
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TasktoolsCommand, "note", lambda self, *lines, **_: notes.extend(lines))
-        port = refusing_port()
+        port = free_port()
         plan(f"127.0.0.1:{port}", "--no-beat")
         plan("--no-worker", "--no-beat")
     first, second = notes
@@ -293,7 +293,7 @@ def test_plus__needs_the_command(monkeypatch: pytest.MonkeyPatch, typed: Run, pl
 
 def test_plus__is_the_web_server(monkeypatch: pytest.MonkeyPatch, plan: Any) -> None:
     monkeypatch.setattr(site_parts, "server_command", lambda plus: "runserver_plus" if plus else "runserver")
-    port = refusing_port()
+    port = free_port()
     assert plan("--plus", str(port))["commands"]["web"] == [*START, "runserver_plus", str(port)]
 
 

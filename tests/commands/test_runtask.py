@@ -133,6 +133,7 @@ def test_result__json(typed: Run) -> None:
         "place": None,
         "queue": None,
         "position": None,
+        "paused": False,
         "started": None,
         "eta": None,
         "parent": None,
@@ -155,7 +156,7 @@ def test_stdout__what_the_task_prints_is_no_data(shop: Any, typed: Run) -> None:
 
 def test_request__holds_what_a_worker_fills_in(worker: Running, run_command: Run) -> None:
     words = ("seen_request", "1", "2", "--task-id")
-    asked = run_command("enqueue", *words, "request sent", "--wait", "--timeout", "30s")
+    asked = run_command("enqueue", *words, "request sent", "--wait", "--timeout", "60s")
     assert asked.code == 0, asked.err
     sent = json.loads(asked.out)
     here = json.loads(run_command("runtask", *words, "request here").out)

@@ -387,7 +387,7 @@ def test_broker__does_not_answer(elsewhere: Any, typed: Run, port: Any) -> None:
         began = time.monotonic()
         done = typed("showqueues", "-A", name, "--json")
     assert done.code == 69
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 30
     assert "127.0.0.1" in json.loads(done.err)["error"]
 
 

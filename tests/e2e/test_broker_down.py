@@ -14,8 +14,8 @@ import pytest
 from tasktools.valkey import server
 from tests.support import Site, refusing_port, silent_port
 
-#: The broker is given 2 s; what remains is the start of a process on a busy machine.
-WITHIN = 12.0
+#: The broker is given 2 s; what remains is the start of a process on a busy machine. The limit of kombu is much longer, or none.
+WITHIN = 40.0
 
 
 def enqueue(site: Site, *words: str) -> tuple[int, str, float]:
@@ -107,7 +107,7 @@ def test_result_backend_down__the_task_is_sent_and_the_wait_says_so(site: Site) 
     assert site.manage("enqueue", "add", "2", "2").returncode == 0
     began = time.monotonic()
     asked = site.manage("taskresult", "some-id")
-    assert time.monotonic() - began < WITHIN + 1
+    assert time.monotonic() - began < WITHIN
     assert asked.returncode == 69
     assert asked.stderr.startswith(f'The result backend "redis://:**@127.0.0.1:{port}/0" ')
 

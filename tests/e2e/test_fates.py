@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import redis
 
-from tests.servers import RabbitMQ, started
+from tests.servers import RabbitMQ
 from tests.support import Site, wait_for
 
 TASKS = """
@@ -146,8 +147,10 @@ class Shop:
         failed = self.send("fail")
         self.worker.wait_for_output(f"[{failed}] raised")
         yield "failed", failed
-        revoked = self.send("add", "1", "4", "--countdown", "1s", "--expires", "1h")
+        revoked = str(uuid.uuid4())
         self.site.manage("celery", "control", "revoke", revoked)
+        self.worker.wait_for_output(f"flagged as revoked: {revoked}")
+        self.send("add", "1", "4", "--task-id", revoked, "--expires", "1h")
         self.worker.wait_for_output(f"Discarding revoked task: shop.tasks.add[{revoked}]")
         yield "revoked", revoked
         if self.pool == "solo":  # it takes no message while it runs a task
@@ -193,12 +196,6 @@ def test_fate__each_is_said_right(site: Site, pool: str) -> None:
         wait_for(lambda: not client.exists(key))
     shop.check({**TABLE, **(SOLO if pool == "solo" else {})}, expired)
     (site.root / "go").touch()
-
-
-@pytest.fixture(scope="module")
-def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
-    with started(RabbitMQ, tmp_path_factory.mktemp("rabbitmq")) as server:
-        yield server
 
 
 def test_fate__on_rabbitmq_as_far_as_it_is_known(site: Site, rabbitmq: RabbitMQ, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def test_task_that_the_running_worker_does_not_know__is_hinted_at_a_restart(site
     site.start_worker()
     tasks = site.root / "shop" / "tasks.py"
     tasks.write_text(tasks.read_text() + "\n@shared_task\ndef later():\n    return 1\n")
-    done = site.manage("enqueue", "later", "--wait", "--timeout", "20s")
+    done = site.manage("enqueue", "later", "--wait", "--timeout", "60s")
     assert done.returncode == 1
     hint = "Hint: the worker that took it does not know this task: restart it (manage.py runworker)"
     assert done.stderr.splitlines()[-1] == hint

@@ -80,4 +80,4 @@ def flooded(site: Site, tmp_path: Path) -> Iterator[Terminal]:
 def test_rundev__whose_terminal_takes_nothing_hears_signals(flooded: Terminal) -> None:
     code, seconds = flooded.end(signal.SIGTERM)
     assert code == 0
-    assert seconds < 20  # the worker finishes its task
+    assert seconds < 50  # the worker finishes its task

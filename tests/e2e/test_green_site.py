@@ -55,7 +55,7 @@ def test_green__a_server_of_gevent_serves_a_view_that_sends(site: Site) -> None:
     site.write("urls.py", _URLS)
     site.write("serve.py", _SERVER)
     server = site.start(sys.executable, "serve.py")
-    port = server.wait_for_output("listens on").rsplit("listens on", 1)[1].split()[0]
+    port = server.wait_for_rest("listens on ")
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/send", timeout=20) as answer:
         task_id = answer.read().decode().partition("sent ")[2]
     found = site.manage("taskresult", task_id)

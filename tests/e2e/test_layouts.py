@@ -127,7 +127,7 @@ def test_layout__delay_in_a_plain_script_reaches_the_worker(site: Site, layout: 
     site.start_worker()
     script = (
         "import django, threading; django.setup(); from shop.tasks import add\n"
-        "def view(): print(add.delay(20, 22).get(timeout=20))\n"
+        "def view(): print(add.delay(20, 22).get(timeout=60))\n"
         "thread = threading.Thread(target=view); thread.start(); thread.join()"
     )
     done = site.run(sys.executable, "-c", script, env={"DJANGO_SETTINGS_MODULE": layout.settings})
@@ -158,7 +158,7 @@ def test_fallback_app__made_by_accident_is_never_used(site: Site) -> None:
     site.minimal()
     site.write("shop/models.py", "from celery import current_app\ncurrent_app.conf.timezone\n")
     site.start_worker()
-    script = "import django; django.setup(); from shop.tasks import add; print(add.app.main, add.delay(1, 1).get(timeout=20))"
+    script = "import django; django.setup(); from shop.tasks import add; print(add.app.main, add.delay(1, 1).get(timeout=60))"
     done = site.run(sys.executable, "-c", script, env={"DJANGO_SETTINGS_MODULE": "mysite.settings"})
     assert done.stdout == "mysite 2\n", done.stderr
 

@@ -55,7 +55,7 @@ def test_database__entries_are_shown_and_sent(site: Site) -> None:
     assert missing.returncode == 2
     assert missing.stderr == (
         "The scheduler keeps its data in the database, and tables of django_celery_beat are missing there.\n"
-        "Hint: manage.py migrate django_celery_beat\n"
+        "Hint: python manage.py migrate django_celery_beat\n"
     )
     assert site.manage("migrate").returncode == 0
     site.write("make.py", MAKE)

@@ -17,7 +17,7 @@ import pytest
 import redis
 
 from tasktools.valkey import server
-from tests.support import Site, wait_for
+from tests.support import Site, stop, wait_for
 
 FILL = """
 import django, sys
@@ -68,7 +68,7 @@ def test_sigkill_of_the_server__under_a_running_worker_is_mended_by_it(site: Sit
     site.minimal()
     worker = site.start_worker()
     os.kill(server_of(site), signal.SIGKILL)
-    done = site.manage("enqueue", "add", "2", "2", "--wait", "--timeout", "20s")
+    done = site.manage("enqueue", "add", "2", "2", "--wait", "--timeout", "60s")
     assert done.stdout == "4\n", done.stderr + worker.output
 
 
@@ -98,10 +98,10 @@ def test_20_processes_at_once__start_one_server(site: Site) -> None:
     data = site.root / "data"
     processes = [site.start(sys.executable, "-c", STARTER, str(site.root)) for _ in range(20)]
     (site.root / "go").touch()
-    assert [each.process.wait(60) for each in processes] == [0] * 20, [each.output for each in processes]
+    assert [each.wait() for each in processes] == [0] * 20, [each.output for each in processes]
     servers = [pid for pid in Path("/proc").glob("[0-9]*") if _serves(pid, data)]
     assert len(servers) == 1
-    wait_for(lambda: not any(_serves(pid, data) for pid in Path("/proc").glob("[0-9]*")), 20, "the server to end")
+    wait_for(lambda: not any(_serves(pid, data) for pid in Path("/proc").glob("[0-9]*")), what="the server to end")
 
 
 def _serves(process: Path, folder: Path) -> bool:
@@ -113,20 +113,18 @@ def _serves(process: Path, folder: Path) -> bool:
 
 
 def test_server__ends_by_itself_and_leaves_only_its_data(site: Site) -> None:
-    site.minimal()
+    site.minimal(settings="TASKTOOLS_LINGER = '1s'")
     assert site.manage("enqueue", "add", "2", "2").returncode == 0
-    began = time.monotonic()
     site.await_server_end()
-    assert time.monotonic() - began < 30
     assert not (site.data / "valkey.sock").exists()
     wait_for(lambda: not (site.data / "valkey.pid").exists(), what="the keeper to end")
 
 
 def test_server__stays_while_a_process_uses_it(site: Site) -> None:
-    site.minimal()
+    site.minimal(settings="TASKTOOLS_LINGER = '1s'")
     site.start_worker()
     pid = site.server_pid()
-    time.sleep(5)  # longer than the linger of the project: what must not happen can only be waited for
+    time.sleep(3)  # several times the linger: what must not happen can only be waited for
     assert site.server_pid() == pid
 
 
@@ -185,11 +183,11 @@ def test_stopped_server__is_named_soon(site: Site) -> None:
     site.minimal()
     assert site.manage("enqueue", "add", "2", "2").returncode == 0
     pid = server_of(site)
-    os.kill(pid, signal.SIGSTOP)
+    stop(pid)
     try:
         began = time.monotonic()
         done = site.manage("enqueue", "add", "2", "2")
-        assert time.monotonic() - began < 12  # it is given 2 s; the rest is the start of a process on a busy machine
+        assert time.monotonic() - began < 40  # it is given 2 s; the rest is the start of a process on a busy machine
     finally:
         os.kill(pid, signal.SIGCONT)
     assert done.returncode == 69

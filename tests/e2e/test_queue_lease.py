@@ -8,7 +8,6 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import amqp
 import pytest
@@ -17,16 +16,10 @@ from tasktools.brokers.lease import Lease
 from tasktools.brokers.queue_lease import HEARTBEAT, QueueLease
 from tasktools.exceptions import ConfigurationError, Unreachable
 from tests.brokers.lease_contract import *  # noqa: F403 - the tests of every lease
-from tests.brokers.lease_contract import LATE, SECONDS, Make, Place, start
+from tests.brokers.lease_contract import SECONDS, SHORT, Make, Place, start
 from tests.brokers.lease_process import open_lease
-from tests.servers import RabbitMQ, started
-from tests.support import Site, refusing_port, wait_for
-
-
-@pytest.fixture(scope="module")
-def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
-    with started(RabbitMQ, tmp_path_factory.mktemp("rabbitmq")) as server:
-        yield server
+from tests.servers import RabbitMQ
+from tests.support import LIMIT, Site, refusing_port, stop, wait_for
 
 
 @pytest.fixture
@@ -70,7 +63,7 @@ def test_wait__leaves_no_error_in_the_log_of_the_server(make_lease: Make, rabbit
         assert second.hold("two", SECONDS) is not None
         second.wait("two", 0.05)
     first.give_up("one")
-    wait_for(lambda: second.hold("two", SECONDS) is None, LATE)
+    wait_for(lambda: second.hold("two", SECONDS) is None)
     assert "error" not in log_of(rabbitmq)[len(before) :]
 
 
@@ -107,7 +100,7 @@ def test_hold__says_what_the_holder_says_also_after_one_that_was_killed(
     killed.wait_for_output(" held")
     killed.end(signal.SIGKILL)
     second, third = make_lease(), make_lease()
-    wait_for(lambda: second.hold("two", SECONDS) is None, LATE)
+    wait_for(lambda: second.hold("two", SECONDS) is None)
     for _ in range(2):
         held = third.hold("three", SECONDS)
         assert held is not None
@@ -124,7 +117,7 @@ def test_hold__after_the_server_has_ended_the_connection(make_lease: Make, rabbi
         first.hold("one", SECONDS)
     began = time.monotonic()
     first.close()
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 20  # without a limit, it would wait for an answer
     assert make_lease().hold("two", SECONDS) is None
 
 
@@ -134,7 +127,7 @@ def test_wait__after_the_server_has_ended_the_connection(make_lease: Make, rabbi
     second.hold("two", SECONDS)
     rabbitmq.control("close_all_connections", "enough")
     with pytest.raises(ConnectionError):
-        second.wait("two", SECONDS)
+        second.wait("two", SHORT)
 
 
 @pytest.mark.parametrize("held", [True, False])
@@ -148,45 +141,43 @@ def test_hold__while_the_server_is_silent(make_lease: Make, rabbitmq: RabbitMQ, 
         began = time.monotonic()
         with pytest.raises(ConnectionError, match="the connection of the lease is lost: "):
             asker.hold("one", SECONDS)
-        assert 0.9 < time.monotonic() - began < 1.5
+        assert 0.9 < time.monotonic() - began < 20
         asker.give_up("one")
         asker.close()
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 40
     finally:
         rabbitmq.resume()
 
 
-def test_hold__after_a_restart_of_the_server(tmp_path: Path, name: str) -> None:
-    with started(RabbitMQ, tmp_path / "rabbitmq") as server:
-        place = {"url": server.url}
-        first = open_lease(place, name, "one")
+def test_hold__after_a_restart_of_the_server(rabbitmq: RabbitMQ, place: Place, name: str) -> None:
+    first = open_lease(place, name, "one")
+    first.hold("one", SECONDS)
+    rabbitmq.kill()
+    with pytest.raises(ConnectionError):
         first.hold("one", SECONDS)
-        server.kill()
-        with pytest.raises(ConnectionError):
-            first.hold("one", SECONDS)
-        with pytest.raises(Unreachable, match=r'The broker "amqp://guest:\*\*@.*" cannot be reached: .*refused'):
-            open_lease(place, name, "two")
-        server.start()
-        second = open_lease(place, name, "two")
-        assert second.hold("two", SECONDS) is None
-        second.give_up("two")
-        first.close()
+    with pytest.raises(Unreachable, match=r'The broker "amqp://guest:\*\*@.*" cannot be reached: .*refused'):
+        open_lease(place, name, "two")
+    rabbitmq.start()
+    second = open_lease(place, name, "two")
+    assert second.hold("two", SECONDS) is None
+    second.give_up("two")
+    first.close()
 
 
 def test_holder__that_is_stopped_loses_it_and_is_told(make_lease: Make, site: Site, place: Place, name: str) -> None:
     first = start(site, place, name, "one")
     first.wait_for_output(" held")
-    first.process.send_signal(signal.SIGSTOP)
+    stop(first.process.pid)
     began = time.monotonic()
     second = make_lease()
     while second.hold("two", SECONDS) is not None:
-        assert time.monotonic() - began < 3 * HEARTBEAT + LATE
-        second.wait("two", SECONDS)
-    assert time.monotonic() - began > 2 * HEARTBEAT - 1
+        assert time.monotonic() - began < LIMIT
+        second.wait("two", SHORT)
+    assert time.monotonic() - began > HEARTBEAT  # the server waits for two; the first may have been late already
     said = first.output
     first.process.send_signal(signal.SIGCONT)
-    assert first.process.wait(10) == 0
-    assert re.search(r"\A\d+\.\d+ lost: the connection of the lease is lost: ", first.output[len(said) :])
+    assert first.wait() == 0
+    assert re.search(r"\A\d+\.\d+ lost: the connection of the lease is lost: ", first.output[len(said) :].lstrip())
     assert second.hold("two", SECONDS) is None
     assert second.terms == 1
 
@@ -199,7 +190,7 @@ def test_queue__of_that_name_that_is_no_lease(make_lease: Make, channel: amqp.Ch
         assert held is not None
         assert held.text == ""
     channel.queue_delete(name)
-    wait_for(lambda: lease.hold("one", SECONDS) is None, LATE)
+    wait_for(lambda: lease.hold("one", SECONDS) is None)
 
 
 def test_queue__of_the_holder_s_name_that_is_another(make_lease: Make, channel: amqp.Channel, name: str) -> None:
@@ -261,7 +252,7 @@ def test_take__two_that_have_both_found_it_free(make_lease: Make, monkeypatch: p
             assert held.text == "one"
     assert second.terms == 0
     first.give_up("one")
-    wait_for(lambda: second.hold("two", SECONDS) is None, LATE)
+    wait_for(lambda: second.hold("two", SECONDS) is None)
 
 
 @pytest.mark.parametrize("rules", [("celery.*", ".*", ".*"), (".*", "celery.*", ".*")])

@@ -17,14 +17,8 @@ from tasktools.arguments.call import Call
 from tasktools.exceptions import InDoubt, Unreachable
 from tasktools.publishing.batch import enqueue_many
 from tests import load, max_tasks
-from tests.servers import RabbitMQ, started
+from tests.servers import RabbitMQ
 from tests.support import Site, wait_for
-
-
-@pytest.fixture(scope="module")
-def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
-    with started(RabbitMQ, tmp_path_factory.mktemp("rabbitmq")) as server:
-        yield server
 
 
 @pytest.fixture
@@ -151,6 +145,6 @@ def test_many_calls__end_when_the_broker_takes_nothing(shop: Any, rabbitmq: Rabb
         began = time.monotonic()
         with pytest.raises((InDoubt, Unreachable)):
             list(enqueue_many(shop, calls))
-        assert time.monotonic() - began < 15
+        assert time.monotonic() - began < 40
     finally:
         rabbitmq.control("set_vm_memory_high_watermark", "0.6")

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests import load
-from tests.support import Running, Site, wait_for
+from tests.support import Running, Site, save, stop, wait_for
 
 TASKS = """
 import os
@@ -55,7 +57,7 @@ def start(site: Site, *words: str, settings: str = "", acks_late: bool = False) 
     return worker
 
 
-def begin_slow(site: Site, seconds: str = "60") -> Path:
+def begin_slow(site: Site, seconds: str = "600") -> Path:
     """Have a worker run a task for so long, or until `end` is called."""
     record = site.root / "record"
     assert site.manage("enqueue", "slow", str(record), seconds).returncode == 0
@@ -66,6 +68,16 @@ def begin_slow(site: Site, seconds: str = "60") -> Path:
 def end(record: Path) -> None:
     """Have the slow task of `record` come to its end."""
     record.with_name(f"{record.name}.end").touch()
+
+
+@contextlib.contextmanager
+def at_once(worker: Running) -> Iterator[None]:
+    """Have the supervisor see several changes at once: it does not look in the middle, on a busy machine too."""
+    stop(worker.process.pid)
+    try:
+        yield
+    finally:
+        worker.process.send_signal(signal.SIGCONT)
 
 
 def children(pid: int) -> list[int]:
@@ -113,14 +125,13 @@ def test_no_prefetch__does_not_hold_short_tasks_up(site: Site, pool: str) -> Non
     code = """
 import django; django.setup()
 from shop.tasks import slow, version
-[version.delay() for _ in range(150)][-1].get(timeout=20)
-slow.delay("record", 8)  # which takes one of the two places
-[version.delay() for _ in range(150)][-1].get(timeout=20)
-"""
-    began = time.monotonic()
+[version.delay() for _ in range(150)][-1].get(timeout=60)
+slow.delay("record", SECONDS)  # which takes one of the two places
+[version.delay() for _ in range(150)][-1].get(timeout=60)
+open("record.end", "w").close()
+""".replace("SECONDS", "1" if pool == "solo" else "600")
     done = site.run(sys.executable, "-c", code, env={"DJANGO_SETTINGS_MODULE": site.settings_module})
     assert done.returncode == 0, done.stderr
-    assert time.monotonic() - began < (25 if pool == "solo" else 20)
 
 
 def test_touched_file__is_no_change(site: Site) -> None:
@@ -196,9 +207,11 @@ def test_folder_that_is_made_again__is_watched(site: Site) -> None:
     worker = start(site)
     folder = site.root / "extra"
     for number in range(3):
-        site.write("extra/part.py", f"VALUE = {number}\n")
+        with at_once(worker):
+            site.write("extra/part.py", f"VALUE = {number}\n")
         wait_for(lambda: worker.output.count("new code runs") == 2 * number + 1)  # noqa: B023
-        shutil.rmtree(folder)
+        with at_once(worker):
+            shutil.rmtree(folder)
         wait_for(lambda: worker.output.count("new code runs") == 2 * number + 2)  # noqa: B023
 
 
@@ -232,7 +245,7 @@ def test_hangup__ends_unless_nohup(site: Site, ignored: bool) -> None:
         assert site.manage("enqueue", "add", "2", "2", "--wait").stdout == "4\n"
         assert worker.end() == 0
     else:
-        assert worker.process.wait(20) == 0
+        assert worker.wait() == 0
 
 
 @pytest.mark.measured
@@ -255,9 +268,10 @@ def test_reload_grace__task_that_takes_longer_is_named_and_stopped(site: Site, a
     record = begin_slow(site)
     write_version(site, 2, acks_late=acks_late)
     worker.wait_for_output("tasks still run after 1 s: they are stopped")
-    end(record)  # when it runs again
     what = "went back to the queue" if acks_late else "cut off and lost"
     worker.wait_for_output(f"{what}: shop.tasks.slow[")
+    wait_for(lambda: len(children(worker.process.pid)) == 1, what="the end of the old worker, and of its thread")
+    end(record)  # when it runs again
     assert running_version(site) == "2"
     if acks_late:
         wait_for(lambda: record.read_text() == "began on 1\nbegan on 2\nended on 2\n")
@@ -282,8 +296,9 @@ def test_storm_of_saves__ends_with_the_last_and_two_workers_at_most(site: Site) 
 @pytest.mark.measured
 def test_burst_of_changes__is_one_reload(site: Site) -> None:
     worker = start(site)
-    for number in range(30):
-        site.write(f"shop/part{number}.py", f"VALUE = {number}\n")
+    with at_once(worker):
+        for number in range(30):
+            site.write(f"shop/part{number}.py", f"VALUE = {number}\n")
     worker.wait_for_output("new code runs")
     wait_for(lambda: len(children(worker.process.pid)) == 1)
     assert worker.output.count("changed, reloading") == 1
@@ -298,7 +313,7 @@ def test_other_files__count_where_they_are_asked_for(site: Site, name: str) -> N
         (site.root / ignored).write_text("x")
     path = site.root / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("VALUE = 1\n")
+    save(path, "VALUE = 1\n")
     worker.wait_for_output("new code runs")
     assert re.findall(r"reload: (.*) changed", worker.output) == [name]
 
@@ -332,13 +347,14 @@ def test_waiting_for_a_change__can_be_ended(site: Site) -> None:
     assert worker.end(signal.SIGINT) == 0
 
 
-def test_supervisor_killed__worker_ends_warmly_and_soon(site: Site) -> None:
+def test_supervisor_killed__worker_ends_warmly(site: Site) -> None:
     worker = start(site)
-    record = begin_slow(site, "2")
+    record = begin_slow(site)
     [child] = children(worker.process.pid)
     pool = children(child)
     worker.process.kill()
-    wait_for(lambda: "Warm shutdown" in worker.output, 2)
+    wait_for(lambda: "Warm shutdown" in worker.output)
+    end(record)
     wait_for(lambda: not any(map(lives, [child, *pool])))
     assert record.read_text() == "began on 1\nended on 1\n"
 
@@ -393,11 +409,13 @@ def test_pool_process_killed__celery_replaces_it(site: Site) -> None:
 
 def test_sigterm_to_the_group__finishes_what_runs(site: Site) -> None:
     worker = start(site)
-    record = begin_slow(site, "2")
+    record = begin_slow(site)
     everybody = family(worker.process.pid)
     assert len(everybody) >= 4
     os.killpg(worker.process.pid, signal.SIGTERM)
-    assert worker.process.wait(30) == 0
+    worker.wait_for_output("Warm shutdown")
+    end(record)
+    assert worker.wait() == 0
     assert record.read_text() == "began on 1\nended on 1\n"
     wait_for(lambda: not any(map(lives, everybody)))
 
@@ -405,13 +423,13 @@ def test_sigterm_to_the_group__finishes_what_runs(site: Site) -> None:
 @pytest.mark.parametrize("count", [3, 4])
 def test_many_signals__kill_at_last(site: Site, count: int) -> None:
     worker = start(site, "-P", "threads")
-    begin_slow(site, "60")
+    begin_slow(site)
     everybody = family(worker.process.pid)
     for _ in range(count):
         before = worker.output
         worker.process.send_signal(signal.SIGINT)
         wait_for(lambda: worker.output != before or not lives(worker.process.pid))  # noqa: B023
-    assert worker.process.wait(20) in (1, 128 + signal.SIGKILL)
+    assert worker.wait() in (1, 128 + signal.SIGKILL)
     wait_for(lambda: not any(map(lives, everybody)))
 
 

@@ -95,9 +95,7 @@ def test_schedule_option__decides(site: Site) -> None:
 def test_detach__goes_to_the_background_and_can_be_ended(site: Site) -> None:
     site.minimal(settings=OFTEN)
     pidfile, log = site.root / "beat.pid", site.root / "beat.log"
-    started = site.manage(
-        "runbeat", "--detach", "-l", "INFO", "--pidfile", str(pidfile), "--logfile", str(log), timeout=20
-    )
+    started = site.manage("runbeat", "--detach", "-l", "INFO", "--pidfile", str(pidfile), "--logfile", str(log))
     assert started.returncode == 0, started.stderr
     wait_for(lambda: log.exists() and "Sending due task often" in log.read_text())
     os.kill(int(Path(pidfile).read_text()), signal.SIGTERM)

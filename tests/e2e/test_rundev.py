@@ -10,14 +10,14 @@ import signal
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import pexpect
 import pytest
 
-from tests.e2e.test_runworker import begin_slow_task, recorded, slow_site
+from tests.e2e.test_runworker import begin_slow_task, end_slow_task, recorded, slow_site
 from tests.e2e.test_web import URLS, get
-from tests.support import LIMIT, Running, Site, refusing_port, wait_for
+from tests.servers import free_port
+from tests.support import LIMIT, Running, Site, save, wait_for
 
 QUICK = "--without-mingle --without-gossip -c 1"
 
@@ -59,7 +59,7 @@ def await_end(pids: list[int]) -> None:
 def begin(site: Site, *words: str, worker: str = QUICK, urls: str = URLS) -> tuple[Running, int]:
     """Start rundev, and return it with its port once the page is served and the worker ready."""
     site.write("urls.py", urls)
-    port = refusing_port()
+    port = free_port()
     rundev = site.start_manage("rundev", str(port), "--worker", worker, *words)
     if "--no-worker" not in words:
         rundev.wait_for_output(" ready.")
@@ -70,7 +70,7 @@ def begin(site: Site, *words: str, worker: str = QUICK, urls: str = URLS) -> tup
 @pytest.mark.smoke
 def test_rundev__serves_works_and_stops_clean(site: Site) -> None:
     rundev, port = begin(site.minimal())
-    done = site.manage("taskresult", str(get(port)), "--wait", "--timeout", "20s")
+    done = site.manage("taskresult", str(get(port)), "--wait", "--timeout", "60s")
     assert (done.stdout, done.returncode) == ("42\n", 0), done.stderr
     rundev.wait_for_output("beat: Starting...")
     pids = family(rundev.process.pid)
@@ -87,18 +87,19 @@ def test_rundev__serves_works_and_stops_clean(site: Site) -> None:
 @pytest.mark.measured
 def test_stop__waits_for_the_running_task_when_web_has_gone(site: Site) -> None:
     rundev, port = begin(slow_site(site), "--no-beat")
-    begin_slow_task(site, "4")
+    begin_slow_task(site)
     rundev.process.send_signal(signal.SIGTERM)
     wait_for(lambda: get(port) is None, what="the web server to end")
     assert recorded(site) == ["began"]
-    assert rundev.process.wait(LIMIT) == 0
+    end_slow_task(site)
+    assert rundev.wait() == 0
     assert recorded(site) == ["began", "ended"]
 
 
 @pytest.mark.parametrize("worker", [QUICK, f"{QUICK} --noreload"], ids=["reload", "noreload"])
 def test_second_ctrl_c__forces(site: Site, worker: str) -> None:
     rundev, _ = begin(slow_site(site), "--no-beat", worker=worker)
-    begin_slow_task(site, "60")
+    begin_slow_task(site)
     pids = family(rundev.process.pid)
     rundev.process.send_signal(signal.SIGINT)
     rundev.wait_for_output("Warm shutdown")
@@ -109,7 +110,7 @@ def test_second_ctrl_c__forces(site: Site, worker: str) -> None:
         return "by force" in rundev.output
 
     wait_for(forced)
-    assert rundev.process.wait(10) == 130
+    assert rundev.wait() == 130
     await_end(pids)
     assert recorded(site) == ["began"]
     assert "rundev: ending worker by force" in rundev.output
@@ -119,7 +120,7 @@ def test_part_that_dies__ends_the_rest(site: Site) -> None:
     rundev, _ = begin(site.minimal())
     pids = family(rundev.process.pid)
     os.kill(part(rundev, "runserver"), signal.SIGKILL)
-    assert rundev.process.wait(LIMIT) == 137
+    assert rundev.wait() == 137
     await_end(pids)
     assert "rundev: web ended by itself with SIGKILL: stopping the rest" in rundev.output
 
@@ -127,8 +128,8 @@ def test_part_that_dies__ends_the_rest(site: Site) -> None:
 @pytest.mark.measured
 def test_worker_that_cannot_start__is_named_with_its_code(site: Site) -> None:
     site.minimal()
-    rundev = site.start_manage("rundev", str(refusing_port()), "--no-beat", "--worker", "--noreload -P nosuch")
-    assert rundev.process.wait(LIMIT) == 2
+    rundev = site.start_manage("rundev", str(free_port()), "--no-beat", "--worker", "--noreload -P nosuch")
+    assert rundev.wait() == 2
     assert "rundev: worker ended by itself with exit code 2: stopping the rest" in rundev.output
     assert re.search(r"^worker \| Hint: ", rundev.output, re.MULTILINE)
 
@@ -136,7 +137,7 @@ def test_worker_that_cannot_start__is_named_with_its_code(site: Site) -> None:
 @pytest.mark.measured
 def test_keep_going__the_others_go_on(site: Site) -> None:
     site.minimal().write("urls.py", URLS)
-    port = refusing_port()
+    port = free_port()
     words = ("--no-beat", "--keep-going", "--worker", "--noreload -P nosuch")
     rundev = site.start_manage("rundev", str(port), *words)
     rundev.wait_for_output("rundev: worker ended by itself with exit code 2: web goes on")
@@ -161,7 +162,7 @@ def test_port__taken_is_told_and_nothing_starts(site: Site) -> None:
 def test_broken_tasks__are_told_and_the_site_comes_up_once_they_are_mended(site: Site) -> None:
     site.minimal().write("urls.py", URLS)
     broken = site.write("shop/tasks.py", "def broken(:\n")
-    port = refusing_port()
+    port = free_port()
     rundev = site.start_manage("rundev", str(port), "--no-beat", "--worker", QUICK)
     rundev.wait_for_output("waiting for a change")
     rundev.wait_for_output("Quit the server")
@@ -172,18 +173,11 @@ def test_broken_tasks__are_told_and_the_site_comes_up_once_they_are_mended(site:
     assert "Traceback" not in rundev.output
     wait_for(lambda: get(port), what="the page of the error")
     assert "cannot be imported" not in rundev.output.partition("Quit the server")[2]
-    broken.write_text("from celery import shared_task\n\n@shared_task\ndef add(x, y):\n    return x + y\n")
+    save(broken, "from celery import shared_task\n\n@shared_task\ndef add(x, y):\n    return x + y\n")
     rundev.wait_for_output(" ready.")
     task_id = wait_for(lambda: get(port), what="the page")
-    assert site.manage("taskresult", task_id, "--wait", "--timeout", "20s").stdout == "42\n"
+    assert site.manage("taskresult", task_id, "--wait", "--timeout", "60s").stdout == "42\n"
     assert rundev.end(signal.SIGINT) == 0
-
-
-def save(file: Path, text: str) -> None:
-    """Change a file at once, as editors do: a process that starts meanwhile must not read one that is empty."""
-    beside = file.with_suffix(".new")
-    beside.write_text(text)
-    beside.replace(file)
 
 
 @pytest.mark.measured
@@ -224,19 +218,19 @@ def test_sigkill__leaves_nothing_running(site: Site) -> None:
 
 def test_reader_that_goes_away__ends_all_of_it(site: Site) -> None:
     site.minimal().write("urls.py", URLS)
-    port = refusing_port()
+    port = free_port()
     words = f"{sys.executable} manage.py rundev {port} --no-beat --worker '{QUICK}'"
     shell = site.start("bash", "-c", f"{words} | head -n 1")
     shell.wait_for_output("rundev: nobody reads the output any more")
     pids = family(shell.process.pid)
-    assert shell.process.wait(LIMIT) == 0
+    assert shell.wait() == 0
     await_end(pids)
 
 
 @pytest.mark.measured
 def test_terminal__has_colours_and_one_ctrl_c_ends_all(site: Site) -> None:
     site.minimal().write("urls.py", URLS)
-    port = refusing_port()
+    port = free_port()
     environment = {key: value for key, value in site.variables().items() if key != "NO_COLOR"}
     words = ["manage.py", "rundev", str(port), "--worker", QUICK]
     terminal = pexpect.spawn(sys.executable, words, cwd=site.root, env=environment, timeout=LIMIT, encoding="utf-8")

@@ -10,6 +10,9 @@ from tests.support import Site
 
 pytestmark = pytest.mark.fresh
 
+#: The admin comes first in most sites, and so it imports what it finds before tasktools is ready.
+ADMIN = [f"django.contrib.{name}" for name in ("admin", "auth", "contenttypes", "messages", "sessions")]
+
 
 def test_shadowing__the_site_goes_on_and_each_command_names_the_file(site: Site) -> None:
     site.minimal()
@@ -41,3 +44,18 @@ def test_shadowing__a_library_that_is_needed_later(site: Site, path: str) -> Non
     sentence = f'"{site.root / name}" hides the library {name.partition(".")[0]}: Python imports it in its place.'
     assert (done.returncode, done.stderr.splitlines()[0]) == (2, sentence)
     assert "Traceback" not in done.stderr
+
+
+def test_shadowing__a_site_with_the_admin_starts_without_the_pages_of_tasktools(site: Site) -> None:
+    site.minimal()
+    settings = site.root / "mysite/settings.py"
+    settings.write_text(f"{settings.read_text()}\nINSTALLED_APPS = [*{ADMIN!r}, *INSTALLED_APPS]\n")
+    site.write("celery.py", "from celery import Celery\napp = Celery('mysite')\n")
+    asked = "from django.contrib import admin; print(sorted(each.__name__ for each in admin.site._registry))"
+    done = site.manage("shell", "--no-imports", "-c", asked)
+    assert (done.returncode, done.stdout) == (0, "['Group', 'User']\n"), done.stderr
+    assert "Traceback" not in done.stderr
+    (site.root / "celery.py").unlink()
+    assert (
+        site.manage("shell", "--no-imports", "-c", asked).stdout == "['FailedTask', 'Group', 'TaskOverview', 'User']\n"
+    )

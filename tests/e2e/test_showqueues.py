@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pexpect
 import pytest
 
-from tests.servers import RabbitMQ, started
-from tests.support import Site, wait_for
+from tests.servers import RabbitMQ, Redis, started
+from tests.support import LIMIT, Site, wait_for
 
 TASKS = """
 import os, time
@@ -26,12 +27,6 @@ def hold(number=0):
 def late(number=0):
     hold(number)
 """
-
-
-@pytest.fixture(scope="module")
-def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
-    with started(RabbitMQ, tmp_path_factory.mktemp("rabbitmq")) as server:
-        yield server
 
 
 def queues(site: Site, *words: str) -> dict[str, Any]:
@@ -118,10 +113,60 @@ def test_watch__in_a_terminal(site: Site, size: tuple[int, int]) -> None:
     assert site.manage("enqueue", "add", "1", "2", "--queue", "mails").returncode == 0
     words = ["manage.py", "showqueues", "--watch"]
     environment = {**site.variables(), "TERM": "xterm-256color"}
-    terminal = pexpect.spawn(sys.executable, words, cwd=site.root, env=environment, timeout=30, dimensions=size)
+    terminal = pexpect.spawn(sys.executable, words, cwd=site.root, env=environment, timeout=LIMIT, dimensions=size)
     terminal.expect("mails")
     terminal.expect("READY")  # it is drawn again
     terminal.sendintr()
     terminal.expect(pexpect.EOF)
     terminal.close()
     assert terminal.exitstatus == 130
+
+
+@pytest.mark.parametrize("words", [(), ("--interval", "3s")], ids=["every 2 s", "measured"])
+@pytest.mark.parametrize("kind", [Redis, RabbitMQ])
+def test_watch__a_broker_that_freezes_is_reported(
+    site: Site, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest, kind: type[Any], words: Any
+) -> None:
+    """It listens and says nothing; when it is back, the page goes on."""
+    with contextlib.ExitStack() as stack:
+        if kind is RabbitMQ:
+            server = request.getfixturevalue("rabbitmq")
+        else:
+            server = stack.enter_context(started(Redis, tmp_path_factory.mktemp("redis")))
+        site.minimal(settings=f"CELERY_BROKER_URL = {server.url!r}\n")
+        watch = site.start_manage("showqueues", "celery", "--watch", *words)
+        watch.wait_for_output("READY")
+        server.suspend()
+        stack.callback(server.resume)
+        watch.wait_for_output(f'The broker "{kind.__name__.lower().replace("rabbitmq", "amqp")}://')
+        before = watch.output.count("READY")
+        server.resume()
+        wait_for(lambda: watch.output.count("READY") > before)
+
+
+def test_watch__a_broker_that_freezes_while_it_is_measured_is_not_waited_for(site: Site, tmp_path: Path) -> None:
+    with started(Redis, tmp_path / "redis") as server:
+        site.minimal(settings=f"CELERY_BROKER_URL = {server.url!r}\n")
+        watch = site.start_manage("showqueues", "celery", "--watch", "--interval", "10m")
+        client = server.client()
+        wait_for(lambda: client.info("commandstats").get("cmdstat_llen", {}).get("calls", 0) > 20, pause=0.1)
+        server.suspend()
+        try:
+            assert watch.wait() == 69
+            assert "does not answer" in watch.output
+        finally:
+            server.resume()
+
+
+def test_watch__in_a_tiny_terminal(site: Site) -> None:
+    site.minimal()
+    assert site.manage("enqueue", "add", "1", "2", "--queue", "mails").returncode == 0
+    words = ["manage.py", "showqueues", "--watch"]
+    environment = {**site.variables(), "TERM": "xterm-256color"}
+    terminal = pexpect.spawn(sys.executable, words, cwd=site.root, env=environment, timeout=LIMIT, dimensions=(3, 10))
+    for _ in range(2):
+        terminal.expect(r"\d\d:\d\d:\d\d")
+    terminal.sendintr()
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert (terminal.exitstatus, b"Traceback" in terminal.before) == (130, False)

@@ -12,13 +12,13 @@ from tests.support import Site
 
 ENV = {"DJANGO_SETTINGS_MODULE": "mysite.settings"}
 
-SCRIPT = "import django; django.setup(); from shop.tasks import add; print(add.delay(20, 22).get(timeout=20))"
+SCRIPT = "import django; django.setup(); from shop.tasks import add; print(add.delay(20, 22).get(timeout=60))"
 
 STOCK_CLIENT = """
 import sys
 from celery import Celery
 url = "redis+socket://" + sys.argv[1]
-print(Celery(broker=url, backend=url).send_task("shop.tasks.add", (20, 22)).get(timeout=20))
+print(Celery(broker=url, backend=url).send_task("shop.tasks.add", (20, 22)).get(timeout=60))
 """
 
 
@@ -55,7 +55,7 @@ def test_runworker__runs_what_celery_call_a_script_and_a_stock_client_sent(any_s
     words = ("-m", "celery", "-A", name, "call", "shop.tasks.add", "--args", "[20, 22]")
     # `celery call` with an app of the project's own sets Django up never, and must be told of the broker.
     called = site.run(sys.executable, *words, env=ENV if name == "tasktools" else {**ENV, **stock_urls(site)})
-    found = site.manage("taskresult", called.stdout.strip(), "--wait", "--timeout", "20s", "--json")
+    found = site.manage("taskresult", called.stdout.strip(), "--wait", "--timeout", "60s", "--json")
     assert json.loads(found.stdout)["result"] == 42, called.stderr + found.stderr
     client = site.run(sys.executable, "-c", STOCK_CLIENT, str(site.data / "valkey.sock"))
     assert client.stdout == "42\n", client.stderr

@@ -14,16 +14,24 @@ from typing import Any
 import pexpect
 import pytest
 
-from tests.support import Running, Site, wait_for
+from tests.support import LIMIT, Running, Site, wait_for
 
 TASKS = """
+import os
 import time
 from celery import shared_task
 
 @shared_task(acks_late=LATE)
 def slow(seconds: float):
     print("slow has begun")
-    time.sleep(seconds)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and not os.path.exists("end"):
+        time.sleep(0.05)
+
+@shared_task
+def held(path: str):
+    while not os.path.exists(path):
+        time.sleep(0.01)
 
 @shared_task
 def note(path, key):
@@ -44,6 +52,10 @@ def begin(site: Site, worker: Running, *seconds: str) -> None:
     wait_for(lambda: worker.output.count(" received") >= len(seconds) and "slow has begun" in worker.output)
 
 
+def end_slow(site: Site) -> None:
+    (site.root / "end").touch()
+
+
 def queued(site: Site) -> int:
     purged = site.manage("celery", "purge", "-f").stdout
     return int((re.search(r"Purged (\d+)", purged) or ["", "0"])[1])
@@ -51,10 +63,31 @@ def queued(site: Site) -> int:
 
 def test_warm_stop__says_once_what_it_waits_for_and_what_finished(site: Site) -> None:
     worker = make(site).start_worker()
-    begin(site, worker, "2")
-    assert worker.end(signal.SIGTERM) == 0
+    begin(site, worker, "600")
+    worker.process.send_signal(signal.SIGTERM)
+    worker.wait_for_output("waiting for shop.tasks.slow[")
+    end_slow(site)
+    assert worker.wait() == 0
     assert len(re.findall(r"^waiting for shop\.tasks\.slow\[[\w-]{36}\] \(\d+ s\)$", worker.output, re.M)) == 1
     assert re.search(r"^finished: shop\.tasks\.slow\[[\w-]{36}\]$", worker.output, re.M)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGQUIT])
+def test_stop__what_was_fetched_ahead_is_next_in_its_order(site: Site, how: int) -> None:
+    go, noted = site.root / "go", site.root / "noted"
+    worker = make(site).start_worker("-c", "1")
+    assert site.manage("enqueue", "held", str(go)).returncode == 0
+    site.write("lines.jsonl", "".join(f'["{noted}", {n}]\n' for n in range(6)))
+    assert site.manage("enqueue", "note", "--from", "lines.jsonl").returncode == 0
+    wait_for(lambda: worker.output.count(" received") == 5)
+    worker.process.send_signal(how)
+    if how == signal.SIGTERM:
+        worker.wait_for_output("waiting for shop.tasks.held")
+    go.touch()
+    worker.wait()
+    assert not noted.exists()
+    site.start_worker("-c", "1", "--drain").wait()
+    assert noted.read_text().split() == list("012345")
 
 
 def test_idle_worker__stops_without_a_word(site: Site) -> None:
@@ -67,7 +100,7 @@ def test_idle_worker__stops_without_a_word(site: Site) -> None:
 @pytest.mark.parametrize("acks_late", [False, True], ids=["early", "late"])
 def test_cold_stop__says_what_is_lost_and_what_went_back(site: Site, acks_late: bool) -> None:
     worker = make(site, acks_late=acks_late).start_worker()
-    begin(site, worker, "60", "60", "60")
+    begin(site, worker, "600", "600", "600")
     worker.end(signal.SIGQUIT)
     lost = "".join(re.findall(r"^cut off and lost: (.*)$", worker.output, re.M)).count("slow[")
     back = "".join(re.findall(r"^went back to the queue: (.*)$", worker.output, re.M)).count("slow[")
@@ -78,19 +111,20 @@ def test_cold_stop__says_what_is_lost_and_what_went_back(site: Site, acks_late: 
 @pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
 def test_grace__ends_in_time_and_gives_late_acknowledged_tasks_back(site: Site, pool: str) -> None:
     worker = make(site, acks_late=True).start_worker("--grace", "3s", "-P", pool)
-    begin(site, worker, "60")
-    began = time.monotonic()
+    begin(site, worker, "600")
     worker.end(signal.SIGTERM)
-    assert time.monotonic() - began < 4.5
     assert "they have 0.75 s more" in worker.output
     assert "went back to the queue: shop.tasks.slow[" in worker.output
     assert queued(site) == 1
 
 
 def test_grace__task_that_ends_within_it_finishes(site: Site) -> None:
-    worker = make(site).start_worker("--grace", "20s")
-    begin(site, worker, "2")
-    assert worker.end(signal.SIGTERM) == 0
+    worker = make(site).start_worker("--grace", "5m")
+    begin(site, worker, "600")
+    worker.process.send_signal(signal.SIGTERM)
+    worker.wait_for_output("waiting for shop.tasks.slow[")
+    end_slow(site)
+    assert worker.wait() == 0
     assert "finished: shop.tasks.slow[" in worker.output
 
 
@@ -116,9 +150,7 @@ def test_warm_stop__task_that_has_just_begun_runs_once(site: Site) -> None:
     worker = site.start_worker()
     assert site.manage("enqueue", "slow", "1").returncode == 0
     worker.wait_for_output("slow has begun")
-    began = time.monotonic()
     assert worker.end(signal.SIGTERM) == 0
-    assert time.monotonic() - began < 10
     assert re.search(r"^finished: shop\.tasks\.slow\[[\w-]{36}\]$", worker.output, re.M)
     assert queued(site) == 0
 
@@ -133,7 +165,7 @@ def in_a_terminal(site: Site, *words: str) -> Iterator[Any]:
         cwd=str(site.root),
         env={**site.variables(), "TERM": "dumb"},
         encoding="utf-8",
-        timeout=30,
+        timeout=LIMIT,
     )
     try:
         worker.expect(" ready.")
@@ -148,7 +180,7 @@ def in_a_terminal(site: Site, *words: str) -> Iterator[Any]:
 
 @pytest.mark.parametrize("reload", ["--reload", "--noreload"])
 def test_terminal__ctrl_c_tells_each_second_and_twice_is_cold(site: Site, reload: str) -> None:
-    with in_a_terminal(make(site), reload, "--without-mingle", "60") as worker:
+    with in_a_terminal(make(site), reload, "--without-mingle", "600") as worker:
         worker.expect(r"waiting for shop\.tasks\.slow\[[\w-]{36}\] \(\d+ s\)")
         worker.expect(r"waiting for shop\.tasks\.slow\[[\w-]{36}\] \(\d+ s\)")
         worker.sendintr()
@@ -156,7 +188,9 @@ def test_terminal__ctrl_c_tells_each_second_and_twice_is_cold(site: Site, reload
 
 
 def test_terminal__ctrl_c_once_is_warm(site: Site) -> None:
-    with in_a_terminal(make(site), "2") as worker:
+    with in_a_terminal(make(site), "600") as worker:
+        worker.expect(r"waiting for shop\.tasks\.slow\[")
+        end_slow(site)
         worker.expect(r"finished: shop\.tasks\.slow\[")
 
 
@@ -247,21 +281,19 @@ def test_max_tasks__on_a_broker_that_pushes(site: Site) -> None:
 
 def test_grace__holds_for_an_end_by_a_limit_too(site: Site) -> None:
     assert (
-        make(site).manage("enqueue", "slow", "60").returncode == 0
+        make(site).manage("enqueue", "slow", "600").returncode == 0
     )  # ahead: on a busy machine it takes the three seconds
     worker = site.start_worker("--max-time", "3s", "--grace", "2s")
     wait_for(lambda: " received" in worker.output)
-    began = time.monotonic()
-    worker.process.wait(10)
-    assert time.monotonic() - began < 6.5
+    worker.wait()
     assert "cut off and lost: shop.tasks.slow[" in worker.output
 
 
 def test_grace__holds_for_a_shutdown_by_remote_control(site: Site) -> None:
     worker = make(site).start_worker("--grace", "2s")
-    begin(site, worker, "60")
+    begin(site, worker, "600")
     site.manage("celery", "control", "shutdown")
-    worker.process.wait(10)
+    worker.wait()
     assert "cut off and lost: shop.tasks.slow[" in worker.output
 
 
@@ -270,9 +302,9 @@ def test_requeued_task__is_not_told_as_finished(site: Site) -> None:
     """The whole group gets the signal, and the pool's processes with it."""
     make(site, acks_late=True, settings="CELERY_TASK_REJECT_ON_WORKER_LOST = True")
     worker = site.start_worker()
-    begin(site, worker, "60")
+    begin(site, worker, "600")
     os.killpg(worker.process.pid, signal.SIGTERM)
-    worker.process.wait(20)
+    worker.wait()
     assert "went back to the queue: shop.tasks.slow[" in worker.output
     assert "finished" not in worker.output
     assert queued(site) == 1
@@ -281,11 +313,11 @@ def test_requeued_task__is_not_told_as_finished(site: Site) -> None:
 def test_signals_in_a_soft_shutdown__tell_what_went_back(site: Site) -> None:
     make(site, acks_late=True, settings="CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 6")
     worker = site.start_worker()
-    begin(site, worker, "60")
+    begin(site, worker, "600")
     for text in ("initiate cold shutdown", "Initiating Soft Shutdown", "Waiting gracefully for cold shutdown"):
         worker.process.send_signal(signal.SIGINT)
         worker.wait_for_output(text)
-    worker.process.wait(30)
+    worker.wait()
     assert "went back to the queue: shop.tasks.slow[" in worker.output
     assert queued(site) == 1
 

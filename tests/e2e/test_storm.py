@@ -42,6 +42,6 @@ def test_supervisor__keeps_its_exit_code_from_its_first_line_to_its_last() -> No
 def test_ctrl_c__while_the_project_is_imported_says_nothing(site: Site, tmp_path: Path, words: tuple[str, ...]) -> None:
     site.minimal().write("shop/tasks.py", "import time\nprint('importing', flush=True)\ntime.sleep(30)\n")
     command = site.start_manage(*words)
-    command.wait_for_output("importing")
+    command.wait_for_output("importing\n")  # print writes the end of the line by itself
     assert command.end(signal.SIGINT, LIMIT) in (130, -signal.SIGINT)
     assert command.output == "importing\n"

@@ -160,23 +160,22 @@ def test_watchtasks__survives_a_restart_of_worker_and_broker(shop: Site, tmp_pat
         assert watcher.end(signal.SIGTERM) == 130
 
 
-def test_watchtasks__on_rabbitmq(shop: Site, tmp_path: Path) -> None:
-    with started(RabbitMQ, tmp_path / "rabbitmq") as server:
-        settings = f"CELERY_BROKER_URL = {server.url!r}\nCELERY_TASK_IGNORE_RESULT = True\n"
-        shop.minimal(settings=settings).write("shop/tasks.py", TASKS)
-        worker = shop.start_worker()
-        watcher = watch(shop)
-        worker.wait_for_output(ON)
-        shop.manage("enqueue", "add", "1", "2")
-        wait_for(lambda: seen(watcher) == [("shop.tasks.add", "SUCCESS")])
-        server.kill()
-        watcher.wait_for_output("Trying again.")
-        server.start()
-        watcher.wait_for_output("Connected again.")
-        wait_for(lambda: shop.manage("enqueue", "add", "1", "2").returncode == 0)
-        wait_for(lambda: len(seen(watcher)) >= 2)  # the first may be delivered again: its acknowledgement was lost
-        assert watcher.end(signal.SIGINT) == 130
-        worker.wait_for_output(OFF)
+def test_watchtasks__on_rabbitmq(shop: Site, rabbitmq: RabbitMQ) -> None:
+    settings = f"CELERY_BROKER_URL = {rabbitmq.url!r}\nCELERY_TASK_IGNORE_RESULT = True\n"
+    shop.minimal(settings=settings).write("shop/tasks.py", TASKS)
+    worker = shop.start_worker()
+    watcher = watch(shop)
+    worker.wait_for_output(ON)
+    shop.manage("enqueue", "add", "1", "2")
+    wait_for(lambda: seen(watcher) == [("shop.tasks.add", "SUCCESS")])
+    rabbitmq.kill()
+    watcher.wait_for_output("Trying again.")
+    rabbitmq.start()
+    watcher.wait_for_output("Connected again.")
+    wait_for(lambda: shop.manage("enqueue", "add", "1", "2").returncode == 0)
+    wait_for(lambda: len(seen(watcher)) >= 2)  # the first may be delivered again: its acknowledgement was lost
+    assert watcher.end(signal.SIGINT) == 130
+    worker.wait_for_output(OFF)
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ import urllib.request
 
 import pytest
 
-from tests.support import Running, Site, refusing_port, wait_for
+from tests.servers import free_port
+from tests.support import Running, Site, wait_for
 
 URLS = """
 from django.http import HttpResponse
@@ -30,7 +31,7 @@ def serve(site: Site, port: int, *words: str) -> Running:
 
 def get(port: int) -> str | None:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as answer:
             return str(answer.read().decode())
     except urllib.error.HTTPError as error:
         return error.read().decode()
@@ -43,13 +44,13 @@ def get(port: int) -> str | None:
 def test_view__sends_before_there_is_a_worker(site: Site, words: tuple[str, ...]) -> None:
     site.minimal()
     site.write("urls.py", URLS)
-    port = refusing_port()
+    port = free_port()
     serve(site, port, *words)
     task_id = get(port)
     waiting = site.manage("taskresult", str(task_id))
     assert (waiting.returncode, "it waits at position " in waiting.stderr) == (3, True), waiting
     site.start_worker()
-    done = site.manage("taskresult", str(task_id), "--wait", "--timeout", "20s")
+    done = site.manage("taskresult", str(task_id), "--wait", "--timeout", "60s")
     assert (done.stdout, done.returncode) == ("42\n", 0), done.stderr
 
 
@@ -58,7 +59,7 @@ def test_first_request__logs_what_no_check_has_said(site: Site) -> None:
     site.minimal()
     site.write("shop/tasks.py", "raise RuntimeError('not today')\n")
     site.write("urls.py", URLS)
-    port = refusing_port()
+    port = free_port()
     script = f"""
         import os
         from wsgiref.simple_server import make_server

@@ -43,6 +43,8 @@ def test_wheel__a_new_site_by_the_readme(tmp_path: Path, wheel: Path, bare: Path
     with zipfile.ZipFile(wheel) as packed:
         names = packed.namelist()
     assert {"tasktools/py.typed", "tasktools/completions/manage.bash", "tasktools/valkey/keeper.py"} <= set(names)
+    pages = "tasktools/templates/admin/tasktools/failedtask"
+    assert {f"{pages}/detail.html", f"{pages}/confirm.html", "tasktools/static/tasktools/admin.css"} <= set(names)
     assert [name for name in names if name.startswith(("tests/", "project/", "benchmarks/"))] == []
     (tmp_path / "site").mkdir()
     with Site(tmp_path / "site", environment={"PYTHONPATH": ""}) as site:
@@ -57,5 +59,8 @@ def test_wheel__a_new_site_by_the_readme(tmp_path: Path, wheel: Path, bare: Path
         assert where.stdout.startswith(str(tmp_path / "venv"))
         running = site.start(str(bare), "manage.py", "rundev", "127.0.0.1:0")
         running.wait_for_output(" ready.")
+        running.wait_for_output(
+            "beat: in charge."
+        )  # although the site is not migrated: nothing of beat is in the database
         done = site.run(str(bare), "manage.py", "enqueue", "add", "2", "2", "--wait")
         assert (done.stdout, done.returncode) == ("4\n", 0), done.stderr

@@ -98,7 +98,10 @@ def pid() -> int:
 
 @shared_task
 def snooze(seconds: float, path: str = "") -> str:
-    time.sleep(seconds)
+    """Sleep so long, or until there is a file `path`.end."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and not (path and os.path.exists(f"{path}.end")):
+        time.sleep(min(seconds, 0.05))
     if path:
         with open(path, "a") as file:
             file.write("done\n")

@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 from celery import Celery, signals
+from kombu.transport import memory
 
 
 @pytest.fixture
 def shop() -> Iterator[Any]:
-    """An app that is gone after the test: Celery remembers every app that lives."""
+    """An app that is gone after the test: Celery remembers every app that lives. Its broker is empty: all tests share it."""
+    memory.Channel.queues.clear()
     app = Celery("shop", broker="memory://", set_as_current=False)
 
     @app.task(name="shop.pickled", serializer="pickle", shared=False)

@@ -67,7 +67,7 @@ def test_after_start_up__wakes_who_waited_before(event: Any) -> None:
     waiting.start()
     after_start_up(lambda: None)
     apps.ready_event.set()
-    waiting.join(5)
+    waiting.join(60)
     assert not waiting.is_alive()
 
 

@@ -81,6 +81,12 @@ def imports_settings(node: ast.AST) -> bool:
     return isinstance(node, ast.Import) and any(alias.name.startswith("django.conf") for alias in node.names)
 
 
+def test_errors__end_a_sentence_with_one_mark() -> None:
+    """By reason_at_end, or render.ended: some drivers ask whether the server is running."""
+    doubled = re.compile(r"\{[\w.]*(reason|described|brief)\([^)]*\)\}\.(?!\w)")
+    assert [place(file) for file in FILES if doubled.search(file.read_text())] == []
+
+
 def test_settings__are_read_by_few() -> None:
     readers = {place(file) for file in FILES if any(map(imports_settings, ast.walk(ast.parse(file.read_text()))))}
     readers = {reader for reader in readers if not reader.startswith("management/")}

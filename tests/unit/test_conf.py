@@ -162,3 +162,11 @@ def test_names__are_the_settings_that_are_read_and_those_that_the_docstring_expl
     explained = re.findall(r"^ {4}(TASKTOOLS_\w+)", conf.__doc__ or "", re.MULTILINE)
     assert read == set(conf.NAMES)
     assert explained == list(conf.NAMES)
+
+
+def test_with_passwords__leaves_out_what_django_warns_of(settings: Any) -> None:
+    settings.EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"
+    settings.SHOP_BROKER = "redis://:secret@host"
+    found = conf.with_passwords()
+    assert found["SHOP_BROKER"] == "redis://:secret@host"
+    assert "EMAIL_BACKEND" not in found

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
+import textwrap
 from argparse import ArgumentParser
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from django.core.management import BaseCommand, load_command_class
+from django.core.management import BaseCommand, CommandError, load_command_class
 
-from tasktools import conf, exceptions
+from tasktools import conf, exceptions, probe
 from tasktools.checks.run import IDS
 from tasktools.management.epilogs import MEANINGS
 from tests.support import REPOSITORY
@@ -29,6 +32,8 @@ _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ +(.+?) *$", re.MULTILINE)
 #: `tasktools` alone on the package index is another project; only the editable `.` or django-tasktools may be installed.
 _WRONG_INSTALL = re.compile(r"\bpip\d? +install +(?:-\S+ +)*['\"]?tasktools(?![\w.-])")
+#: With what a page begins what a command prints that refuses its words.
+REFUSED = ("Unrecognized arguments:",)
 _BUILT = {"build", "dist", "node_modules", "__pycache__"}
 
 
@@ -37,9 +42,23 @@ def test_setting__has_its_heading(name: str) -> None:
     assert f"`{name}`" in headings(DOCS / "settings.md")
 
 
+def test_variable__has_its_heading() -> None:
+    assert f"`{probe.VARIABLE}`" in headings(DOCS / "settings.md")
+
+
+@pytest.mark.parametrize(
+    ("name", "default"), [("TASKTOOLS_BEAT_LEASE", conf.beat_lease), ("TASKTOOLS_LINGER", conf.linger)]
+)
+def test_setting__its_default_is_that_of_the_code(name: str, default: Callable[[], float], settings: Any) -> None:
+    if hasattr(settings, name):
+        delattr(settings, name)
+    text = (DOCS / "settings.md").read_text().partition(f"### `{name}`")[2]
+    assert text.strip().startswith(f"Default: `{default():g}`.")
+
+
 def test_setting__none_is_documented_that_does_not_exist() -> None:
     named = {name for page in PAGES for name in re.findall(r"TASKTOOLS_[A-Z_]*[A-Z]", page.read_text())}
-    assert named == set(conf.NAMES)
+    assert named == {*conf.NAMES, probe.VARIABLE}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -64,6 +83,13 @@ def test_check__has_its_heading(check_id: str) -> None:
     assert f"`{check_id}`" in headings(DOCS / "checks.md")
 
 
+@pytest.mark.parametrize("check_id", IDS)
+def test_check__the_table_has_its_level(check_id: str) -> None:
+    row = re.search(rf"^\| \[`{check_id}`\][^|]*\| (\w+)", (DOCS / "checks.md").read_text(), re.MULTILINE)
+    assert row is not None
+    assert row[1] == ("error" if ".E" in check_id else "warning")
+
+
 def test_check__none_is_documented_that_does_not_exist() -> None:
     named = {name for page in PAGES for name in re.findall(r"\btasktools\.[EW]\d{3}\b", page.read_text())}
     assert named == set(IDS)
@@ -83,6 +109,12 @@ def test_link__leads_to_a_file_and_a_heading(page: Path) -> None:
 @pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
 def test_link__the_readme_leads_to_every_page(page: Path) -> None:
     assert f"docs/{page.name}" in {link.partition("#")[0] for link in links(README)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_command_line__is_one_that_the_command_takes(page: Path) -> None:
+    refused = [f"{line}: {reason}" for line, reason in map(judged, command_lines(page.read_text())) if reason]
+    assert refused == []
 
 
 def test_install__nobody_is_told_to_install_another_project() -> None:
@@ -145,6 +177,29 @@ def own_options(parser: ArgumentParser) -> set[str]:
     groups = [group for group in parser._action_groups if not str(group.title).startswith("Celery:")]
     options = {option for group in groups for action in group._group_actions for option in action.option_strings}
     return {option for option in options if option.startswith("--")} - set(django)
+
+
+def command_lines(page: str) -> list[str]:
+    """Return what is typed for manage.py in the console blocks of a page, without what the page itself shows as refused."""
+    found = []
+    for block in re.findall(r"```console\n(.*?)```", page, re.DOTALL):
+        lines = re.sub(r"\\\n *", "", textwrap.dedent(block)).splitlines()
+        for line, printed in zip(lines, [*lines[1:], ""], strict=True):
+            if line.startswith("$ ") and "manage.py " in line and not printed.startswith(REFUSED):
+                found.append(line.partition("manage.py ")[2])
+    return found
+
+
+def judged(line: str) -> tuple[str, str]:
+    """Return a line, and why its command does not take its words; "" if it does, or is no command of tasktools."""
+    words = shlex.split(re.split(r" (?:\d?>|\||&|<)|\)\"", line)[0], comments=True)
+    if words[0] not in COMMANDS or words[0] == "celery":  # Celery reads those itself
+        return line, ""
+    try:
+        parser_of(words[0]).parse_args(words[1:])
+    except (CommandError, exceptions.TasktoolsError) as error:
+        return line, str(error)
+    return line, ""
 
 
 def exit_codes() -> set[int]:

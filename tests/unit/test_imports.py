@@ -23,7 +23,7 @@ def imported_by(statement: str, *options: str) -> set[str]:
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=True,
     )
     return set(json.loads(done.stdout))

@@ -201,6 +201,11 @@ def test_plain_table__columns_are_aligned_and_two_spaces_apart() -> None:
     assert table == "NAME    N\na       1\nlonger"
 
 
+def test_plain_table__wide_characters_take_two_cells() -> None:
+    lines = render.plain_table(("NAME", "N"), [("任務", "1"), ("e\u0301", "2")]).splitlines()
+    assert lines == ["NAME  N", "任務  1", "e\u0301     2"]
+
+
 def test_plain_table__without_rows_its_heads_alone() -> None:
     assert render.plain_table(("NAME", "N"), []) == "NAME  N"
 

@@ -74,6 +74,12 @@ def test_described__without_the_passwords_of_the_settings(settings: Any) -> None
     assert unimportable.described(ValueError("login with Sup3rPw77 failed")) == "ValueError: login with ** failed"
 
 
+def test_report__of_a_question_ends_with_its_mark(capsys: pytest.CaptureFixture[str]) -> None:
+    """Some drivers ask whether the server is running."""
+    unimportable.report(OSError("Is the server running?"))
+    assert capsys.readouterr().err.splitlines()[0].endswith("OSError: Is the server running?")
+
+
 def test_report__is_a_sentence_and_a_hint(capsys: pytest.CaptureFixture[str]) -> None:
     unimportable.report(ValueError("a\x1bb"))
     expected = (

@@ -28,7 +28,7 @@ class Command(TasktoolsCommand):
         from tasktools.arguments.names import check_id
         from tasktools.control.revoke import revoke
         from tasktools.management import revoke_output
-        from tasktools.management.worker_options import require_remote, seconds_of
+        from tasktools.management.worker_options import queues_of_tasks, require_remote, seconds_of
         from tasktools.results.revocable import find
 
         ids = [check_id(each) for each in dict.fromkeys(ids)]
@@ -42,6 +42,10 @@ class Command(TasktoolsCommand):
         if asks and not self.ask(revoke_output.question(targets, signal)):
             self.note("Nothing was revoked.")
             self.end_with(1, "Nothing was revoked.")
-        confirmed = revoke(found.app, ids, terminate=terminate, signal=signal, limit=limit)
+
+        def routed() -> set[str]:
+            return {queue for queue in (queues_of_tasks(self, found) or {}).values() if queue}
+
+        confirmed = revoke(found.app, ids, terminate=terminate, signal=signal, limit=limit, routed=routed)
         revoke_output.show(self, targets, confirmed, signal if terminate else None)
         revoke_output.require_done(targets, confirmed, terminate=terminate)

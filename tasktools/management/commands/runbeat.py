@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from tasktools.discovery import celery_app
+from tasktools.management import health
 from tasktools.management.beat_setup import BeatSetup
 from tasktools.management.run_base import RunCommand
 from tasktools.project import current_project
@@ -25,10 +26,15 @@ class Command(RunCommand):
             action="store_true",
             help="exit with 75 if another beat is in charge, instead of standing by",
         )
+        health.add_options(parser, worker=False)
+
+    def prepare(self, options: dict[str, Any]) -> None:
+        health.read(options)
+        super().prepare(options)
 
     def begin(self, found: celery_app.Found, options: dict[str, Any]) -> None:
         self.setup = BeatSetup(self, found, options)
-        self.setup.require_schedule(is_first=self.line is None or not self.line.before)
+        self.setup.require_schedule()
 
     def summary_end(self) -> str:
         return f" | {self.setup.guarantee()}"
@@ -40,7 +46,11 @@ class Command(RunCommand):
         from tasktools.beat.shutdown import end_between_ticks
 
         end_between_ticks(found.app)
-        code = super().start(found, words, options)
+        probed = health.begin_beat(self, options)
+        try:
+            code = super().start(found, words, options)
+        finally:
+            probed.end()
         end = current_project().beat_end
         if end is not None:
             raise end

@@ -10,11 +10,9 @@ from django.core.management.base import CommandParser
 
 from tasktools import conf
 from tasktools.discovery import celery_app
-from tasktools.environment import monkey
 from tasktools.environment.interrupts import signal_warning
-from tasktools.exceptions import UsageError
-from tasktools.management import become_green, become_supervisor, detaching, stop_options, task_lines
-from tasktools.management.run_base import RunCommand, reloads
+from tasktools.management import become_supervisor, detaching, health, stop_options, task_lines, worker_choices
+from tasktools.management.run_base import RunCommand
 from tasktools.supervisor.line import Line
 from tasktools.worker import introduction, reconnect, supervisor_client
 from tasktools.worker.admission import Intake
@@ -32,24 +30,14 @@ class Command(RunCommand):
     def add_own_options(self, parser: CommandParser) -> None:
         super().add_own_options(parser)
         stop_options.add_ending_options(parser)
+        health.add_options(parser, worker=True)
 
     def prepare(self, options: dict[str, Any]) -> None:
         self.limits = stop_options.limits_from(options)
         self.grace = stop_options.seconds(options["grace"])
         stop_options.seconds(options["reload_grace"])
-        alone = next((word for word in ("pidfile", "beat") if options["reload"] and options.get(word)), None)
-        if alone:
-            raise UsageError(
-                f"--reload and --{alone} exclude each other: for a while there are two workers.",
-                hint="run manage.py runbeat beside it" if alone == "beat" else f"leave out --{alone}",
-            )
-        pool = become_green.pool_of_worker(options.get("pool"), lambda: self.find_app(options["app"]).app)
-        if options.get("beat") and pool in monkey.POOLS:
-            raise UsageError(f"--beat does not work with the pool {pool}.", hint="run manage.py runbeat beside it")
-        if not options.get("detach") and become_green.lacks_patches(pool, own_process=self._called_from_command_line):
-            if reloads(options) and not Line.is_there():
-                become_supervisor.become_supervisor(self.celery_command, options, pool=pool)
-            become_green.start_again(pool)
+        health.read(options)
+        worker_choices.settle(self, options)
         super().prepare(options)
 
     def begin(self, found: celery_app.Found, options: dict[str, Any]) -> None:
@@ -79,10 +67,12 @@ class Command(RunCommand):
         if warning := signal_warning():
             self.note(warning, style=self.style.WARNING)
         task_lines.install(self, found.app, options)
+        probed = health.begin_worker(self, found, options)
         try:
             return super().start(found, words, options)
         finally:
             self.stop.finish()
+            probed.end()
 
     def obey(self, line: Line, words: Sequence[str]) -> Sequence[str]:
         """Hand over to other workers when the supervisor says so. Mingle and gossip would cost a second each time."""

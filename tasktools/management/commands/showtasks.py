@@ -11,6 +11,7 @@ from django.core.management.base import CommandParser
 from tasktools.arguments.names import unknown
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.completion import completed_by, task_names
+from tasktools.project import current_project
 
 #: What a narrow terminal does without, the first one first.
 _SPARE = ("FULL NAME", "DEFINED IN", "QUEUE", "WHAT IT DOES")
@@ -43,7 +44,8 @@ class Command(TasktoolsCommand):
             self.print_table(columns, rows, spare=_SPARE, no_color=options["no_color"])
         elif not (pattern or problems):
             self.note(f"No task is registered. {_how_to_register()}.")
-        self.warn(*routes.faults(found.app, {task.name for task in tasks if not task.queue}))
+        faults = routes.faults(found.app, {task.name for task in tasks if not task.queue})
+        self.warn(*current_project().job_problems, *faults)
         if problems:
             raise problems[0]
         if pattern and not tasks:

@@ -23,6 +23,7 @@ class Command(TasktoolsCommand):
         parser.add_argument("--timeout", metavar="DURATION", default=DEFAULT_LIMIT, help=answers)
 
     def run(self, *, tasks: bool, **options: Any) -> None:
+        from tasktools.control.pause import marked
         from tasktools.control.workers import Look, look
         from tasktools.management.worker_options import queues_of_tasks, require_remote, seconds_of
         from tasktools.management.worker_output import report, require_any, show, watch
@@ -33,7 +34,7 @@ class Command(TasktoolsCommand):
         queues = queues_of_tasks(self, found)
 
         def look_at_all() -> Look:
-            seen = look(found.app, queues, limit)
+            seen = marked(found.app, look(found.app, queues, limit))
             require_any(seen, limit)
             return seen
 

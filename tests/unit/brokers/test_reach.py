@@ -8,7 +8,7 @@ import pytest
 import redis.exceptions as redis
 from django.db.utils import OperationalError
 
-from tasktools.brokers.reach import HINT, chain, reach, reason
+from tasktools.brokers.reach import HINT, chain, reach, reason, reason_at_end
 from tasktools.exceptions import ConfigurationError, Unreachable
 
 
@@ -187,6 +187,23 @@ def test_reach__a_server_that_was_reached_is_not_to_be_started(error: Exception,
     assert caught.value.hint.startswith(hint)
 
 
+@pytest.mark.parametrize(
+    ("text", "end"),
+    [("gone", "gone."), ("It is gone.", "It is gone."), ("Is it running?", "Is it running?"), ("No...", "No.")],
+)
+def test_reason_at_end__has_one_mark(text: str, end: str) -> None:
+    assert reason_at_end(OSError(text)) == end
+
+
+def test_reach__ends_a_question_as_one() -> None:
+    def ask() -> None:
+        raise OSError("Is the server running?")
+
+    with pytest.raises(Unreachable) as caught:
+        reach('The broker "redis://x"', 5, ask)
+    assert caught.value.sentence == 'The broker "redis://x" cannot be reached: Is the server running?'
+
+
 def test_reach__silence_of_a_port_that_is_greeted_with_tls() -> None:
     released = threading.Event()
     with pytest.raises(Unreachable) as caught:
@@ -212,7 +229,7 @@ def test_reach__a_database_without_the_tables(text: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         reach('The result backend "django-db"', 5, ask)
     assert caught.value.sentence == f'The result backend "django-db" cannot be used: {text}.'
-    assert caught.value.hint == "manage.py migrate makes its tables"
+    assert caught.value.hint == "python manage.py migrate"
 
 
 def test_reach__a_database_that_does_not_answer() -> None:
@@ -221,3 +238,15 @@ def test_reach__a_database_that_does_not_answer() -> None:
 
     with pytest.raises(Unreachable):
         reach('The result backend "django-db"', 5, ask)
+
+
+def test_reach__a_library_that_notices_the_silence_first() -> None:
+    """redis-py has the same limit."""
+
+    def wait() -> None:
+        raise redis.TimeoutError("Timeout reading from socket")
+
+    with pytest.raises(Unreachable) as caught:
+        reach('The broker "rediss://x"', 30, wait)
+    assert caught.value.sentence == 'The broker "rediss://x" does not answer.'
+    assert caught.value.hint == f"{HINT}; rediss:// is for a port that speaks TLS"

@@ -50,8 +50,8 @@ def test_within_thread__a_call_that_hangs_times_out_and_goes_on_in_a_daemon_thre
 def test_within__a_call_that_hangs_is_interrupted_in_its_own_thread() -> None:
     began = time.monotonic()
     with pytest.raises(TimedOut):
-        within(0.05, time.sleep, 30)
-    assert time.monotonic() - began < 10
+        within(0.05, time.sleep, 60)
+    assert time.monotonic() - began < 30
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 

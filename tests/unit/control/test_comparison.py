@@ -23,6 +23,7 @@ def test_difference__what_it_knows_alone() -> None:
     found = difference({*HERE, "shop.old", "shop.elder"}, ["celery"], HERE)
     assert (found, found.is_none) == (Difference(lacks=[], has_more=["shop.elder", "shop.old"]), False)
     assert difference(HERE, ["celery"], HERE).is_none
+    assert not difference(set(), ["celery"], HERE).is_none
 
 
 def test_task_names__without_their_options() -> None:

@@ -27,6 +27,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any) -> Path
         monkeypatch.setitem(sys.modules, name, module)
     config = AppConfig("lost_shop", sys.modules["lost_shop"])
     monkeypatch.setattr(apps, "app_configs", {"lost_shop": config})
+    settings.TASKTOOLS_JOBS = False
     settings.SETTINGS_MODULE = "lost_site.settings"
     return tmp_path
 
@@ -211,3 +212,44 @@ def test_find__of_many_files_only_the_first_are_read(site: Path, monkeypatch: py
     monkeypatch.setattr(sources, "MOST_FILES", 1)
     assert find("one")
     assert find("two") is None
+
+
+JOB = "from django_extensions.management.jobs import DailyJob\nclass Job(DailyJob):\n    def execute(self): ...\n"
+
+
+def write_job(site: Path, name: str, text: str = JOB) -> None:
+    (site / "lost_shop/jobs/daily").mkdir(parents=True, exist_ok=True)
+    (site / "lost_shop/jobs/daily" / f"{name}.py").write_text(text)
+
+
+@pytest.mark.parametrize(
+    "text", [JOB, "from .other import Other as Job\n", "try:\n    Job = make()\nexcept ValueError: ...\n"]
+)
+def test_find__a_job_of_django_extensions(site: Path, text: str) -> None:
+    write_job(site, "mailing", text)
+    assert hint("mailing").startswith("lost_shop/jobs/daily/mailing.py is a job of django-extensions: TASKTOOLS_JOBS")
+
+
+@pytest.mark.parametrize(
+    "text", ["def helper(): ...\n", "class Jobs: ...\n", "def make():\n    class Job: ...\n", "class (\n"]
+)
+def test_find__a_helper_beside_the_jobs_is_none(site: Path, text: str) -> None:
+    write_job(site, "mailing", text)
+    assert find("mailing") is None
+
+
+def test_find__a_task_in_a_file_of_jobs_that_has_its_name(site: Path) -> None:
+    """Both ended in "mailing": neither was hinted at."""
+    write_job(site, "mailing", JOB + TASK.format(name="mailing"))
+    assert hint("mailing").startswith("lost_shop/jobs/daily/mailing.py defines it, and nothing imports that file")
+    write_job(site, "other", TASK.format(name="mailing"))
+    assert find("mailing") is None
+
+
+def test_find__an_app_that_is_called_jobs_has_modules_of_its_own(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_job(site, "mailing")
+    module = ModuleType("lost_shop.jobs")
+    module.__path__ = [str(site / "lost_shop/jobs")]
+    configs = {**apps.app_configs, "jobs": AppConfig("lost_shop.jobs", module)}
+    monkeypatch.setattr(apps, "app_configs", configs)
+    assert find("mailing") is None

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from types import SimpleNamespace
 from typing import Any
 
@@ -7,8 +8,9 @@ import pytest
 
 from tasktools.brokers import listeners
 from tasktools.doctor import databases, queues
-from tasktools.doctor.queues import lines, oldest_taken
+from tasktools.doctor.queues import lines, oldest_taken, paused_lines
 from tasktools.queues.depth import Depth
+from tasktools.queues.pauses import Pause
 
 
 @pytest.mark.parametrize(
@@ -35,6 +37,21 @@ def test_lines__who_takes_from_a_queue(depth: Depth, consumers: Any, status: str
 def test_lines__of_a_queue_to_which_no_task_goes(waiting: int | None, status: str) -> None:
     (line,) = lines(["celery"], ["mails"], {"celery": Depth(waiting=waiting)}, {"mails": 1})
     assert line.status == status
+
+
+def test_lines__a_paused_queue_has_a_line_of_its_own() -> None:
+    assert list(lines(["mails"], ["mails"], {"mails": Depth(waiting=3)}, {"mails": 0}, {"mails"})) == []
+    since = datetime(2030, 1, 31, 18, tzinfo=timezone.utc)
+    pauses = [
+        Pause(what="queue", name="mails", since=since, by="me@web1", reason="why"),
+        Pause(what="task", name="add", since=since),
+    ]
+    depths = {"mails": Depth(waiting=3), "add": Depth(waiting=5)}
+    queue, task = paused_lines(pauses, depths, timezone.utc)
+    assert (queue.status, task.status) == ("warning", "warning")
+    assert queue.text == 'The queue "mails" is paused since 2030-01-31 18:00:00 by me@web1: why, 3 waiting.'
+    assert task.text == 'The task "add" is paused since 2030-01-31 18:00:00.'
+    assert (queue.remedy, task.remedy) == ("manage.py resumequeue mails", "manage.py resumequeue --task add")
 
 
 def test_lines__each_queue_in_order() -> None:

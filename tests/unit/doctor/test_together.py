@@ -21,8 +21,8 @@ def over() -> Iterator[threading.Event]:
 
 def test_together__a_silent_one_does_not_take_the_time_of_the_others(over: threading.Event) -> None:
     began = time.monotonic()
-    found = together({"silent": lambda: over.wait(30), "mute": lambda: over.wait(30), "quick": lambda: True}, 0.2)
-    assert 0.2 <= time.monotonic() - began < 2
+    found = together({"silent": lambda: over.wait(60), "mute": lambda: over.wait(60), "quick": lambda: True}, 1.0)
+    assert 1 <= time.monotonic() - began < 30
     assert found["quick"] is True
     assert isinstance(found["silent"], TimedOut)
     assert isinstance(found["mute"], TimedOut)

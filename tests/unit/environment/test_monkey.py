@@ -39,7 +39,7 @@ def test_command__patches_before_what_python_runs(words: list[str], first: int) 
 
 def run(folder: Path, *words: str) -> dict[str, object]:
     command = monkey.command("gevent", [sys.executable, "-Wignore::UserWarning", *words])
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout))
 
@@ -80,7 +80,7 @@ def test_patched_by_the_project_itself__is_seen(pool: str) -> None:
     }[pool]
     code += "\nimport sys; from tasktools.environment import monkey; "
     code += f"sys.exit(not (monkey.is_patched({pool!r}) and monkey.switches()))"
-    assert subprocess.run([sys.executable, "-Wignore", "-c", code], timeout=60, check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-Wignore", "-c", code], timeout=180, check=False).returncode == 0
 
 
 @pytest.mark.parametrize("pool", monkey.POOLS)
@@ -91,13 +91,13 @@ import time
 from tasktools.brokers.timeouts import TimedOut, within
 began = time.monotonic()
 try:
-    within(0.1, time.sleep, 20)
+    within(0.1, time.sleep, 60)
 except TimedOut:
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
     print("timed out")
 assert within(30, divmod, 7, 2) == (3, 1)
 """
     (tmp_path / "program.py").write_text(code)
     command = monkey.command(pool, [sys.executable, "-Wignore", "program.py"])
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=180, check=False)
     assert (done.stdout, done.stderr) == ("timed out\n", "")

@@ -73,6 +73,17 @@ def test_attempts__clocks_that_differ_give_no_negative_time(attempts: Attempts) 
     assert (found.waited, found.ran) == (0.0, 0.0)
 
 
+def test_attempts__sent_and_begun_at_the_same_time(attempts: Attempts) -> None:
+    [found] = fed(attempts, event("started", 3), event("sent", 3, name="add"), event("succeeded", 4))
+    assert (found.task, found.waited, found.waited_since) == ("add", 0.0, "sent")
+
+
+@pytest.mark.parametrize("runtime", [0, 0.25])
+def test_attempts__a_short_runtime_is_that_of_the_worker(attempts: Attempts, runtime: float) -> None:
+    [found] = fed(attempts, event("started", 1), event("succeeded", 4, runtime=runtime))
+    assert found.ran == runtime
+
+
 def test_attempts__of_a_task_that_was_received_before(attempts: Attempts) -> None:
     [found] = fed(attempts, event("succeeded", 4, runtime=1.0))
     assert (found.task, found.waited, found.waited_since, found.ran) == (None, None, None, 1.0)
@@ -158,6 +169,7 @@ def test_attempts__are_bounded() -> None:
         event("succeeded", uuid=7),
         event("succeeded", timestamp="now"),
         event("succeeded", timestamp=1e300),
+        event("succeeded", timestamp=1e11),
         event("whatever"),
     ],
 )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tasktools.events.attempts import LONGEST_NAME
 from tasktools.events.nodes import GONE, MOST_WORKERS, Nodes
 
 
@@ -31,6 +32,31 @@ def test_nodes__one_that_runs_tasks_without_events_is_silent() -> None:
     nodes.notice({"type": "task-started", "hostname": "w"}, 0.0)
     nodes.notice(beat(10), 0.0)
     assert nodes.known["w"].silent == 0
+
+
+def test_nodes__one_that_starts_again_begins_anew() -> None:
+    nodes = Nodes()
+    for processed in (5, 6):
+        nodes.notice(beat(processed), 0.0)
+    assert nodes.known["w"].silent == 1
+    nodes.notice(beat(0, kind="worker-online"), 0.0)
+    nodes.notice(beat(9), 0.0)
+    assert (nodes.known["w"].silent, nodes.known["w"].sends) == (0, False)
+    nodes.notice(beat(10), 0.0)
+    assert (nodes.known["w"].silent, nodes.known["w"].active, nodes.known["w"].processed) == (1, 1, 10)
+
+
+def test_nodes__one_that_is_first_heard_when_it_stops_is_not_new() -> None:
+    nodes = Nodes()
+    assert nodes.notice(beat(0, kind="worker-offline"), 0.0) is None
+    assert not nodes.known["w"].is_online
+
+
+def test_nodes__a_name_that_is_too_long_is_none() -> None:
+    nodes = Nodes()
+    names = ["x" * LONGEST_NAME, "x" * (LONGEST_NAME + 1)]
+    assert [nodes.notice(beat(1, name), 0.0) is not None for name in names] == [True, False]
+    assert [*nodes.known] == names[:1]
 
 
 def test_nodes__what_is_gone_is_forgotten() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Iterator
+from queue import SimpleQueue
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,11 +26,49 @@ def test_switch__knows_by_the_answer_who_sent_none(shop: Any) -> None:
     made = Switch(shop)
     made._answered({"celery@off": answer("worker")})
     made._answered({"celery@task": answer("worker", "task"), "celery@E": answer()})
-    made._answered({"celery@odd": {"error": "no such command"}})
+    made._answered({"celery@odd": {"error": "no such command"}, "celery@odder": "text"})
     made._answered("nonsense")
     assert made.turned_on == {"celery@off"}
-    assert made.answers == 4
+    assert made.answers == 5
     assert (made.news(), made.news()) == (["celery@off"], [])
+
+
+def test_switch__turns_on_without_waiting(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[Any] = []
+    monkeypatch.setattr(switch, "_in_thread", lambda *call, **options: called.append((call, options)))
+    made = Switch(shop)
+    made.turn_on()
+    made.turn_on(["a"])
+    options = {"reply": True, "timeout": switch.PATIENCE, "callback": made._answered}
+    assert called == [((made._tell, "enable_events", names), options) for names in (None, ["a"])]
+
+
+def test_switch__tells_those_that_are_named(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[Any] = []
+    connection = contextlib.nullcontext("connection")
+    monkeypatch.setattr(switch, "connect", lambda *_: connection)
+    monkeypatch.setattr(shop.control, "broadcast", lambda *words, **options: said.append((words, options)))
+    Switch(shop)._tell("disable_events", ["a"], reply=True)
+    assert said == [(("disable_events",), {"destination": ["a"], "connection": "connection", "reply": True})]
+
+
+def test_in_thread__of_which_nobody_waits_for_the_end() -> None:
+    found: SimpleQueue[Any] = SimpleQueue()
+
+    def call(word: str, *, number: int) -> None:
+        thread = threading.current_thread()
+        found.put((word, number, thread.name, thread.daemon, thread is threading.main_thread()))
+        raise OSError("The broker has gone.")
+
+    switch._in_thread(call, "a", number=2)
+    assert found.get(timeout=60) == ("a", 2, "call", True, False)
+
+
+@pytest.mark.parametrize("is_of_broker", [True, False])
+def test_forgiven__is_only_what_comes_from_the_broker(monkeypatch: pytest.MonkeyPatch, is_of_broker: bool) -> None:
+    monkeypatch.setattr(switch, "came_from_broker", lambda error: is_of_broker)
+    with contextlib.nullcontext() if is_of_broker else pytest.raises(ValueError, match="a fault"), switch._forgiven():
+        raise ValueError("a fault")
 
 
 @pytest.mark.parametrize(("stays", "told"), [(True, []), (False, [("disable_events", ["a", "b"])])])

@@ -34,11 +34,12 @@ def test_tally__rate_is_that_of_the_last_whole_seconds() -> None:
 
 
 def test_tally__rate_shortly_after_the_begin() -> None:
-    tally = Tally(0.0)
+    tally = Tally(100.0)
     for _ in range(6):
         tally.count(attempt())
-    tally.turn(2.5)
-    assert tally.rows()[0].rate == 3.0
+    for now, rate in ((100.5, 0.0), (101.5, 6.0), (102.5, 3.0)):
+        tally.turn(now)
+        assert tally.rows()[0].rate == rate
 
 
 def test_tally__forgets_what_is_older_than_its_history() -> None:

@@ -12,7 +12,7 @@ from tasktools.events import watch
 from tasktools.events.attempts import Attempt
 from tasktools.events.follow import Connected, Lost, Step, Unreadable
 from tasktools.events.handing_on import LEAVES, STAYS, taken_over
-from tasktools.events.watch import AGAIN, Notice, Watch
+from tasktools.events.watch import AGAIN, PATIENCE, Notice, Watch
 from tasktools.exceptions import Unreachable
 from tests.support import wait_for
 
@@ -24,6 +24,7 @@ class FakeSwitch:
         self.told: list[Any] = []
         self.answers = 0
         self.fresh: list[str] = []
+        self.noticed: list[Any] = []
 
     def turn_on(self, names: list[str] | None = None) -> None:
         self.told.append(names)
@@ -32,7 +33,7 @@ class FakeSwitch:
         self.told.append("off")
 
     def notice(self, event: Any) -> None:
-        return
+        self.noticed.append(event)
 
     def news(self) -> list[str]:
         found, self.fresh = self.fresh, []
@@ -88,7 +89,14 @@ def beat(processed: int, name: str = "w", kind: str = "worker-heartbeat") -> dic
 def test_watch__says_once_that_the_connection_is_lost(made: Made) -> None:
     lost = Lost(why="It refuses.")
     found, switch = made(Connected(again=False), lost, [], lost, [], Connected(again=True), [], lost)
-    assert texts(found) == [
+    notices = [step for step in found if isinstance(step, Notice)]
+    assert [(each.is_trouble, each.stays) for each in notices] == [
+        (False, False),
+        (True, True),
+        (True, False),
+        (True, True),
+    ]
+    assert [each.text for each in notices] == [
         "Watching the events of memory://.",
         "It refuses. Trying again.",
         "Connected again. What happened in between is not shown.",
@@ -113,13 +121,45 @@ def test_watch__tells_workers_again_and_new_ones_at_once(made: Made) -> None:
     assert switch.told[-1] == "off"
 
 
+def test_watch__tells_nobody_again_too_early(made: Made) -> None:
+    found, switch = made(Connected(again=False), AGAIN, [], 0.5, [])
+    list(found)
+    assert switch.told == [None, None]
+    found, switch = made(Connected(again=False), AGAIN, [])
+    list(found)
+    assert switch.told == [None]
+    found, switch = made(Connected(again=False), PATIENCE, [beat(0)])
+    list(found)
+    assert switch.told == [None]  # it was told with all others
+
+
+def test_watch__tells_nobody_while_the_connection_is_lost(made: Made) -> None:
+    found, switch = made(Connected(again=False), Lost(why="It refuses."), AGAIN + 1, [])
+    list(found)
+    assert switch.told == [None]
+
+
+@pytest.mark.parametrize("enables", [True, False])
+def test_watch__another_one_that_leaves_is_noticed_by_one_that_enables(made: Made, enables: bool) -> None:
+    found, switch = made(Connected(again=False), [beat(0)], enables=enables)
+    list(found)
+    assert switch.noticed == ([beat(0)] if enables else [])
+
+
 def test_watch__asks_for_the_names_of_what_was_received_before(made: Made) -> None:
     succeeded = {"type": "task-succeeded", "uuid": "id", "hostname": "w", "timestamp": 1.0, "runtime": 1.0}
-    found, _ = made(Connected(again=False), [], [succeeded], held=lambda: {"id": "shop.add"})
+    asking: list[threading.Thread] = []
+
+    def held() -> dict[str, str]:
+        asking.append(threading.current_thread())
+        return {"id": "shop.add"}
+
+    found, _ = made(Connected(again=False), [], [succeeded], held=held)
     steps = iter(found)
     assert (next(steps), next(steps)) == (Notice(text="Watching the events of memory://."), [])
     wait_for(lambda: len(found._attempts) or not found._names.empty())
     assert [each.task for step in steps if isinstance(step, list) for each in step] == ["shop.add"]
+    assert [(each.daemon, each.name) for each in asking] == [(True, "names of tasks")]
 
 
 def test_watch__goes_on_if_nobody_can_be_asked_for_names(made: Made) -> None:
@@ -131,7 +171,7 @@ def test_watch__goes_on_if_nobody_can_be_asked_for_names(made: Made) -> None:
 
     found, _ = made(Connected(again=False), [], held=held)
     assert len(list(found)) == 2
-    assert asked.wait(5)
+    assert asked.wait(60)
 
 
 def test_watch__that_enables_nothing_tells_nobody(made: Made) -> None:
@@ -145,15 +185,22 @@ def test_watch__names_a_silent_worker_once(made: Made, enables: bool, beats: int
     steps = [[beat(number)] for number in range(beats)]
     found, _ = made(Connected(again=False), *steps[:-1], enables=enables)
     assert len(texts(found)) == 1
-    found, _ = made(Connected(again=False), *steps, [beat(99)], enables=enables)
-    _, told = texts(found)
-    assert told.startswith("w runs tasks and sends no events of them, so they are not shown: start it with -E")
-    assert ("--no-enable" in told) is not enables
+    for more in ([], [[beat(99)]]):
+        found, _ = made(Connected(again=False), *steps, *more, enables=enables)
+        _, told = (step for step in found if isinstance(step, Notice))
+        end = "." if enables else ", or leave out --no-enable."
+        assert told.text == f"w runs tasks and sends no events of them, so they are not shown: start it with -E{end}"
+        assert told.is_trouble
 
 
 def test_watch__says_that_no_worker_answers(made: Made) -> None:
+    found, _ = made(Connected(again=False), [], PATIENCE, [])
+    assert len(texts(found)) == 1
     found, _ = made(Connected(again=False), [], 3.5, [], [])
-    assert texts(found)[1:] == ["No worker answers so far. manage.py runworker starts one."]
+    _, notice = (step for step in found if isinstance(step, Notice))
+    assert notice == Notice(text="No worker answers so far. manage.py runworker starts one.", is_trouble=True)
+    found, _ = made(Connected(again=False), [beat(0)], 3.5, [])
+    assert len(texts(found)) == 1
     found, switch = made(Connected(again=False), [], 3.5, [])
     switch.answers = 1
     assert len(texts(found)) == 1

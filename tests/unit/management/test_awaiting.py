@@ -21,6 +21,8 @@ class Bench:
         self.place: str | None = "queued"
         self.worker: str | None = None
         self.taking: list[str] = []
+        #: What was not read of the queues.
+        self.unread: dict[str, int] = {}
         self.asked = 0
         command: Any = SimpleNamespace(note=self.said.append, stderr=io.StringIO(), as_json=False)
         self.awaiting = Awaiting(command, "app", queue, 60.0)  # type: ignore[arg-type]
@@ -30,7 +32,9 @@ class Bench:
 
     def _locate(self, app: Any, outcomes: Any) -> Located:
         self.asked += 1
-        return Located(outcomes=[Outcome(id="1", state="PENDING", place=self.place, worker=self.worker)])
+        self.queues = [each.queue for each in outcomes]
+        found = Outcome(id="1", state="PENDING", place=self.place, worker=self.worker)
+        return Located(outcomes=[found], unread=self.unread)
 
     def look(self, seconds: float, state: str = "PENDING", result: Any = None) -> None:
         self.awaiting([Outcome(id="1", state=state, result=result)], seconds)
@@ -69,6 +73,13 @@ def test_waiting__where_the_task_is(
     bench.place, bench.worker, bench.taking = place, worker, taking
     bench.look(PATIENCE)
     assert bench.said == [f"Waiting: {said}"]
+
+
+def test_waiting__what_was_not_read_may_hold_the_task(bench: Bench) -> None:
+    bench.place, bench.taking, bench.unread = "none", ["a@h"], {"mails": 5}
+    bench.look(PATIENCE)
+    assert bench.said == ['Waiting: the task was sent to the queue "celery" of redis://h/0; a@h takes from it.']
+    assert bench.queues == ["celery"]  # which is read first
 
 
 def test_waiting__not_long_enough_to_find_out(bench: Bench) -> None:

@@ -9,10 +9,14 @@ import pytest
 from celery import Celery
 from celery.backends.base import DisabledBackend
 from django.core.cache import cache, caches
+from django.db import OperationalError
 
 from tasktools.exceptions import ConfigurationError
+from tasktools.failures import access, storage
 from tasktools.management import first_lines
-from tasktools.management.first_lines import doubts, doubts_of_backend
+from tasktools.management.first_lines import doubts, doubts_of_backend, doubts_of_record
+from tasktools.models import FailedTask
+from tasktools.overview import tables
 from tasktools.results.backend import SET_BACKEND, lost_results
 
 UNSET = "CELERY_BROKER_URL is not set: Celery uses amqp://guest:**@localhost:5672//."
@@ -96,31 +100,70 @@ def test_broker__that_cannot_be_used_is_reported_elsewhere() -> None:
 
 
 def test_backend__whose_tables_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(first_lines, "app_of", lambda kind: SimpleNamespace(label="results") if kind is Kept else None)
-    monkeypatch.setattr(first_lines, "lacks_tables", lambda app: True)
+    monkeypatch.setattr(tables, "app_of", lambda kind: SimpleNamespace(label="results") if kind is Kept else None)
+    monkeypatch.setattr(tables, "lacking", lambda app: "results db")
     assert said(broker_url="redis://h", result_backend=f"{__name__}:Kept") == [
         (
             "The result backend keeps its data in the database, and tables of results are missing there.",
-            "manage.py migrate results",
+            "python manage.py migrate results --database='results db'",
         )
     ]
     with pytest.raises(ConfigurationError) as caught:
-        first_lines.require_tables("The scheduler", Kept)
-    assert caught.value.hint == "manage.py migrate results"
-    first_lines.require_tables("The scheduler", None)
+        tables.require_tables("The scheduler", Kept)
+    assert caught.value.hint == "python manage.py migrate results --database='results db'"
+    tables.require_tables("The scheduler", None)
     assert said("beat", broker_url="redis://h", result_backend=f"{__name__}:Kept") == []  # beat writes no results
 
 
 def test_backend__whose_database_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker starts without a database, and so does not wait for one."""
-    monkeypatch.setattr(first_lines, "LIMIT", 0.05)
+    monkeypatch.setattr(tables, "LIMIT", 0.05)
     released = threading.Event()
-    monkeypatch.setattr(first_lines, "app_of", lambda kind: SimpleNamespace(label="results"))
-    monkeypatch.setattr(first_lines, "lacks_tables", lambda app: released.wait(3) or True)
+    monkeypatch.setattr(tables, "app_of", lambda kind: SimpleNamespace(label="results"))
+    monkeypatch.setattr(tables, "lacking", lambda app: released.wait(3) or "default")
     try:
         assert said(broker_url="redis://h", result_backend=f"{__name__}:Kept") == []
     finally:
         released.set()
+
+
+def test_record__of_a_site_that_is_not_migrated(monkeypatch: pytest.MonkeyPatch, settings: Any, project: Any) -> None:
+    monkeypatch.setattr(access, "is_missing", lambda: False)
+    assert doubts_of_record() == []
+    assert project.told_missing is False
+    monkeypatch.setattr(access, "is_missing", lambda: True)
+    [found] = doubts_of_record()
+    assert project.told_missing is True
+    assert found.sentence == "Failed tasks are not recorded: their table is not in the database."
+    assert found.hint == "python manage.py migrate tasktools"
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "is_configured", lambda: False)
+        assert doubts_of_record() == []
+    settings.TASKTOOLS_FAILED = False
+    assert doubts_of_record() == []
+
+
+@pytest.mark.parametrize("error", [OperationalError("away"), RuntimeError("a driver's own")])
+def test_record__whose_database_is_away_or_slow(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """A worker starts without a database, and so does not wait for one."""
+    released = threading.Event()
+
+    def fail() -> bool:
+        raise error
+
+    monkeypatch.setattr(access, "is_missing", fail)
+    assert doubts_of_record() == []
+    monkeypatch.setattr(first_lines, "LIMIT", 0.05)
+    monkeypatch.setattr(access, "is_missing", lambda: released.wait(30))
+    assert doubts_of_record() == []
+    released.set()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_record__looks_at_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert access.is_missing() is False
+    monkeypatch.setattr(FailedTask._meta, "db_table", "another")
+    assert access.is_missing() is True
 
 
 class Kept(DisabledBackend):

@@ -78,15 +78,15 @@ def test_prepare__a_value_that_the_message_cannot_carry(app: Any) -> None:
 
 
 def test_in_doubt__with_an_id_to_ask_for(shop: Any) -> None:
-    error = _in_doubt(broker_of(shop), "does not answer", Call(task="shop.add", options={"task_id": "i1"}))
+    error = _in_doubt(broker_of(shop), "does not answer.", Call(task="shop.add", options={"task_id": "i1"}))
     assert error.sentence == 'The broker "memory://" does not answer. Whether shop.add was sent cannot be known.'
     assert error.hint == f"{HINT}. Ask later: manage.py taskresult i1"
     assert error.exit_code == 69
 
 
 def test_in_doubt__without_an_id(shop: Any) -> None:
-    error = _in_doubt(broker_of(shop), "broke off: it ended", Call(task="shop.add"))
-    assert error.sentence == 'The broker "memory://" broke off: it ended. Whether shop.add was sent cannot be known.'
+    error = _in_doubt(broker_of(shop), "broke off: Is it there?", Call(task="shop.add"))
+    assert error.sentence == 'The broker "memory://" broke off: Is it there? Whether shop.add was sent cannot be known.'
     assert error.hint == f"{HINT}."
 
 

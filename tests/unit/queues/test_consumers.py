@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tasktools.brokers import listeners
+from tasktools.queues import consumers as room
 from tasktools.queues.consumers import Readers, consumers
 
 BOTH = {"one": ["mails", "celery"], "two": ["celery"]}
@@ -37,3 +39,21 @@ def test_waiting__each_client_that_waits_for_messages() -> None:
     clients = [{"db": "3", "cmd": "brpop"}, {"db": "3", "cmd": "BRPOP"}, {"db": "4", "cmd": "get"}, {"cmd": "bzpopmin"}]
     assert listeners.waiting(clients) == [3, 3, 0]
     assert listeners.waiting(None) is None
+
+
+@pytest.mark.parametrize(("database", "count"), [(3, 2), ("3", 2), (4, 0), (0, 1), (None, 1)])
+def test_listeners__of_this_database_alone(monkeypatch: pytest.MonkeyPatch, database: Any, count: int) -> None:
+    clients: Any = [
+        {"db": "3", "cmd": "brpop"},
+        {"db": "3", "cmd": "brpop"},
+        {"db": "4", "cmd": "get"},
+        {"cmd": "brpop"},
+    ]
+    monkeypatch.setattr(
+        room, "clients", lambda client: clients if client is keys.client else pytest.fail("another one")
+    )
+    pool = SimpleNamespace(connection_kwargs={} if database is None else {"db": database})
+    keys: Any = SimpleNamespace(client=SimpleNamespace(connection_pool=pool))
+    assert room.listeners(keys) == count
+    clients = None  # its user may not ask
+    assert room.listeners(keys) is None

@@ -74,6 +74,14 @@ def test_read__redis_in_one_round_trip(monkeypatch: pytest.MonkeyPatch) -> None:
     assert asked == [["mails", "celery"]]
 
 
+@pytest.mark.parametrize(("name", "waiting"), [("celery", 3), ("missing", 0), ("locked", None), ("refused", None)])
+def test_read__another_kind_of_broker_that_does_not_say_it(name: str, waiting: int | None) -> None:
+    """Only of a queue that does not exist is it known that nothing waits in it."""
+    depths: dict[str, Depth] = {}
+    depth.read(opened("qpid"), [name], depths)
+    assert depths == {name: Depth(waiting=waiting)}
+
+
 def test_read__another_kind_of_broker(monkeypatch: pytest.MonkeyPatch) -> None:
     found, depths = opened("filesystem"), dict[str, Depth]()
     monkeypatch.setattr(depth, "queue_length", lambda asked, name: 7 if asked is found else None)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import groupby
 from types import SimpleNamespace
 from typing import Any
 
@@ -7,13 +8,15 @@ import pytest
 import redis
 
 from tasktools.brokers.keys import Binding
-from tasktools.queues.found import find
+from tasktools.queues import found as room
+from tasktools.queues.found import find, finding, holds_messages, is_internal
 
 MESSAGE = b'{"body": "x", "headers": {}, "properties": {}}'
 
 BINDINGS = (
     Binding("celery", "celery", "", "celery"),
     Binding("shop", "a", "", "mails"),
+    Binding("shop", "b", "", "celeryev.2"),
     Binding("celery.pidbox", "", "", "celery@host.celery.pidbox"),
     Binding("reply.celery.pidbox", "1", "", "1.reply.celery.pidbox"),
     Binding("celeryev", "worker.#", "", "celeryev.1"),
@@ -50,8 +53,9 @@ class Keys:
         self.channel = SimpleNamespace(sep=sep, priority_steps=[0, 3, 6, 9])
         self.client = self
 
-    def bindings(self) -> Any:
-        return iter(BINDINGS)
+    def bindings(self, most: int | None) -> Any:
+        """Each scan finds one."""
+        return iter([[each] for each in BINDINGS[:most]])
 
     def lists(self, queue: str) -> list[str]:
         return [f"{self.prefix}{queue}", *[f"{self.prefix}{queue}{self.channel.sep}{step}" for step in (3, 6, 9)]]
@@ -80,6 +84,33 @@ def test_find__declared_bound_and_stray() -> None:
     found = find(app("celery", "slow"), keys)
     assert (found.declared, found.bound, found.stray) == ({"celery", "slow"}, {"celery", "mails"}, {"old"})
     assert found.is_complete is True
+    assert found.bindings == list(BINDINGS[:3])
+
+
+def test_finding__each_step_is_short() -> None:
+    """Whoever is out of time has what was found so far."""
+    keys: Any = Keys({b"celery": MESSAGE, b"old": MESSAGE, b"older": MESSAGE})
+    steps = [len(each.stray) for each in finding(app("celery"), keys)]
+    assert [number for number, _ in groupby(steps)] == [0, 1, 2]
+    assert len(steps) > 6  # also while the bindings are read
+
+
+def test_find__queues_of_remote_control_and_events_are_none() -> None:
+    names = ("celeryev.1", "a@h.celery.pidbox", "1.reply.celery.pidbox")
+    assert find(app(), Keys({name.encode(): MESSAGE for name in names})).stray == set()  # type: ignore[arg-type]
+    assert [is_internal(each) for each in (*names, "celery", "mails.pidbox.old")] == [True, True, True, False, False]
+
+
+def test_holds_messages__of_one_queue() -> None:
+    keys: Any = Keys({b"old\x06\x169": MESSAGE, b"jobs": b"{}"})
+    assert [holds_messages(keys, each) for each in ("old", "jobs", "none")] == [True, False, False]
+
+
+def test_find__a_huge_message_is_known_by_its_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    other_order = b'{"headers": {}, "properties": {}, "body": "x"}'
+    monkeypatch.setattr(room, "_LONGEST", len(other_order))
+    lists = {b"parsed": other_order, b"longer": other_order + b" ", b"begins": b'{"body": "' + b"x" * 100}
+    assert find(app(), Keys(lists)).stray == {"parsed", "begins"}  # type: ignore[arg-type]
 
 
 def test_find__a_queue_of_which_only_another_priority_holds_anything() -> None:
@@ -98,11 +129,18 @@ def test_find__without_a_separator_of_priorities() -> None:
 
 
 def test_find__in_part_of_a_large_database(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasktools.queues.found.MOST_SCANS", 1)
-    keys: Any = Keys({b"one": MESSAGE, b"two": MESSAGE})
+    monkeypatch.setattr("tasktools.queues.found.MOST_SCANS", 2)
+    keys: Any = Keys({b"one": MESSAGE, b"two": MESSAGE, b"three": MESSAGE})
     found = find(app(), keys)
-    assert (found.stray, found.is_complete) == ({"one"}, False)
-    assert find(app(), keys, deep=True).stray == {"one", "two"}
+    assert (found.stray, found.is_complete) == ({"one", "two"}, False)
+    assert find(app(), keys, deep=True).stray == {"one", "two", "three"}
+
+
+def test_find__bindings_of_the_whole_database_only_if_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasktools.queues.found.MOST_SCANS", 1)
+    keys: Any = Keys({b"celery": MESSAGE})
+    assert find(app(), keys).bound == {"celery"}
+    assert find(app(), keys, deep=True).bound == {"celery", "mails"}
 
 
 def test_find__many_lists_of_another_program(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,10 +89,34 @@ def test_read__arguments_from_the_body_where_the_headers_have_none() -> None:
     assert (found.args, found.kwargs) == ("(1, 'two')", "{'x': 5}")
 
 
+@pytest.mark.parametrize("shown", ["args", "kwargs"])
+def test_read__the_headers_show_only_one_of_them(shown: str) -> None:
+    found = read(task(body=[[1], {"x": 5}, {}], **{f"{shown}repr": "as it is shown"}))
+    expected = {"args": None, "kwargs": None, shown: "as it is shown"}
+    assert {"args": found.args, "kwargs": found.kwargs} == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "args"), [([[1]], None), ([[1], {}], "(1,)"), ({"0": 1, "1": 2}, None), ([["x" * 74_986], {}, {}], "('xx")]
+)
+def test_read__arguments_of_a_body_of_any_form(body: Any, args: str | None) -> None:
+    """The last one is just short enough."""
+    found = read(task(body=body))
+    assert found.args == args or (args and found.args and found.args.startswith(args) and len(found.args) > 100)
+
+
+def test_read__a_body_that_is_no_text_or_compressed() -> None:
+    content = json.loads(task())
+    assert read(json.dumps({**content, "body": None}).encode()).args is None
+    assert read(task(compression="application/x-gzip", body=[[1], {}, {}])).args is None
+
+
 def test_read__a_message_of_protocol_1() -> None:
-    body = {"task": "old.add", "id": "an-id", "args": [1], "kwargs": {}, "retries": 1, "eta": None, "expires": None}
+    times = {"eta": "2030-01-01T00:00:00", "expires": "2031-01-01T00:00:00"}
+    body = {"task": "old.add", "id": "an-id", "args": [1], "kwargs": {}, "retries": 1, **times}
     found = read(message(body))
     assert (found.task, found.id, found.args, found.kwargs, found.retries) == ("old.add", "an-id", "(1,)", "{}", 1)
+    assert (found.eta, found.expires, found.priority) == (times["eta"], times["expires"], 3)
 
 
 def test_read__a_pickle_is_left_alone() -> None:
@@ -105,7 +129,12 @@ def test_read__a_time_of_sending_that_is_none(stamp: Any) -> None:
     assert read(task(properties={"timestamp": stamp})).sent is None
 
 
+def test_name__with_bytes_that_are_no_utf_8() -> None:
+    assert name_of(task("a-b").replace(b"a-b", b"a\xffb")) == "a\ufffdb"
+
+
 def test_read__values_of_other_kinds() -> None:
+    assert read(task(retries=True)).retries is None
     found = read(task(["a"], id=5, retries="many", eta=7))
     assert (found.task, found.id, found.retries, found.eta) == ("['a']", "5", None, "7")
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import redis
 
 from tasktools.brokers import broker_of
 from tasktools.brokers.keys import Keys
@@ -95,3 +96,65 @@ def test_sample__a_long_message_is_not_remembered(
     push(keys, queue, "more")
     sampler.sample()
     assert sampler.flows == {queue: Flow(added=None, taken=None)}
+
+
+@pytest.fixture
+def fetched(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many bytes of messages each round trip has brought."""
+    sizes: list[int] = []
+    execute = redis.client.Pipeline.execute
+
+    def spy(self: Any, *args: Any, **options: Any) -> Any:
+        answers = execute(self, *args, **options)
+        sizes.append(sum(len(each) for each in answers if isinstance(each, bytes)))
+        return answers
+
+    monkeypatch.setattr(redis.client.Pipeline, "execute", spy)
+    return sizes
+
+
+def test_sample__a_message_is_fetched_once(keys: Keys, queue: str, sampler: Sampler, fetched: list[int]) -> None:
+    """Not at each sample: it may be long, and the list too."""
+    push(keys, queue, *(f"{each}" + "x" * 10_000 for each in range(10)))
+    for _ in range(5):
+        sampler.sample()
+    assert sum(fetched) == 10_001
+    push(keys, queue, "new")
+    sampler.sample()
+    assert (sum(fetched), sampler.flows[queue]) == (10_001, Flow(added=1, taken=0))
+
+
+def test_sample__a_newer_message_is_remembered_before_the_old_one_is_taken(
+    keys: Keys, queue: str, sampler: Sampler
+) -> None:
+    push(keys, queue, "0", "1")
+    for number in range(2, 30):
+        sampler.sample()
+        push(keys, queue, str(number))
+        keys.client.rpop(queue)
+    sampler.sample()
+    assert sampler.flows == {queue: Flow(added=28, taken=28)}
+
+
+def test_sample__a_queue_of_which_nothing_is_known_any_more_is_left_alone(
+    keys: Keys, queue: str, sampler: Sampler, fetched: list[int]
+) -> None:
+    push(keys, queue, "1")
+    sampler.sample()
+    push(keys, queue, "2", "3")
+    keys.client.rpop(queue, 2)
+    sampler.sample()
+    assert (sampler.flows, sampler.open) == ({queue: Flow(added=None, taken=None)}, [])
+    before = len(fetched)
+    sampler.sample()
+    assert len(fetched) == before
+
+
+def test_sample__a_long_message_is_not_fetched_again(
+    keys: Keys, queue: str, sampler: Sampler, fetched: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rates, "_LONGEST", 3)
+    push(keys, queue, "long")
+    for _ in range(4):
+        sampler.sample()
+    assert (sum(fetched), sampler.flows) == (4, {queue: Flow(added=0, taken=0)})

@@ -64,6 +64,7 @@ def test_unacked__by_queue() -> None:
     [
         ("shop", "a", "first"),
         ("shop", "b", "second"),
+        ("shop", "c", "c"),
         ("topics", "order.new", "orders"),
         ("topics", "else", "else"),
         ("unknown", "a", "a"),
@@ -83,7 +84,8 @@ def test_unacked__the_queue_of_an_exchange(exchange: str, key: str, queue: str) 
 
 def test_unacked__a_message_that_may_be_of_two_queues() -> None:
     bindings = Binding("shop", "a", "", "first"), Binding("shop", "a", "", "second")
-    assert counted(Keys((1.0, entry("shop", "a"))), *bindings).doubtful == {"first", "second"}
+    found = counted(Keys((1.0, entry("shop", "a"))), *bindings)
+    assert (found.doubtful, found.by_queue) == ({"first", "second"}, {"first": Taken(count=1, since=1.0)})
 
 
 @pytest.mark.parametrize("value", [b"no json", b"{}", b"[]", b"[1]", b'["a", null, 5]'])
@@ -101,6 +103,19 @@ def test_unacked__an_eta_that_is_none(eta: Any) -> None:
     assert counted(Keys((1.0, entry("", "celery", eta)))).by_queue["celery"].later == 0
 
 
+@pytest.mark.parametrize(
+    "eta",
+    [
+        (datetime.now(timezone.utc) + timedelta(hours=1)).replace(tzinfo=None).isoformat(),
+        (datetime.now(timezone.utc) + timedelta(hours=1)).astimezone(timezone(timedelta(hours=-3))).isoformat(),
+        (datetime.now(timezone.utc) + timedelta(hours=1)).replace(tzinfo=None).isoformat(timespec="seconds") + "Z",
+    ],
+    ids=["none", "-03:00", "Z"],
+)
+def test_unacked__an_eta_of_each_zone(eta: str) -> None:
+    assert counted(Keys((1.0, entry("", "celery", eta)))).by_queue["celery"].later == 1
+
+
 def test_unacked__in_slices() -> None:
     keys: Any = Keys(*[(1.0, entry("", "celery"))] * (2 * room.SLICE + 1))
     assert counted(keys).by_queue["celery"].count == 2 * room.SLICE + 1
@@ -112,6 +127,9 @@ def test_unacked__too_many_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(room, "MOST_TAKEN", 1)
     keys: Any = Keys((1.0, entry("", "celery")), (1.0, entry("", "celery")))
     assert list(unacked(keys, ())) == [None]
+    monkeypatch.setattr(room, "MOST_TAKEN", 2)
+    assert None not in list(unacked(keys, ()))
+    monkeypatch.setattr(room, "MOST_TAKEN", 1)
     *_, found = unacked(keys, (), deep=True)
     assert found is not None
     assert found.by_queue["celery"].count == 2

@@ -85,6 +85,21 @@ def test_finalize__with_a_receiver_that_changes_the_settings(site: tuple[Any, So
     assert seen == [60]
 
 
+def test_finalize__with_a_receiver_that_leaves_tasks_alone(site: tuple[Any, Source, str]) -> None:
+    app, source, name = site
+
+    def schedule(sender: Any, **_: Any) -> None:
+        sender.conf.beat_schedule = {"one": {}}
+
+    schedule.leaves_tasks_alone = True  # type: ignore[attr-defined]
+    app.on_after_finalize.connect(schedule, weak=False)
+    app.conf.task_always_eager  # noqa: B018 - the app reads its settings
+    source.read.clear()
+    finalize(app)
+    assert source.read.count(name) == 1
+    assert app.conf.beat_schedule == {"one": {}}
+
+
 def test_at_hand__reads_nothing_for_an_app_that_has_its_tasks(site: tuple[Any, Source, str]) -> None:
     app, source, _ = site
     finalize(app)

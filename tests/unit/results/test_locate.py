@@ -24,21 +24,28 @@ class Bench:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, traces: dict[str, Trace] | None, **workers: Any) -> None:
         self.asked: list[Any] = []
+        self.prepared = 0
         self.said = workers
+        #: What they say in the second round, if that differs.
+        self.later: dict[str, Any] | None = None
         self.silent: int | None = 0
         self.unread: dict[str, int] = {}
         self.is_listed = True
         self.error: Exception | None = None
         self.traces = traces
         self.latest = Outcome(id="1", state="PENDING")
-        broker = SimpleNamespace(name="The broker", prepare=lambda: None, supports_find=traces is not None)
+        broker = SimpleNamespace(name="The broker", prepare=self._prepare, supports_find=traces is not None)
         monkeypatch.setattr(module, "broker_of", lambda app: broker)
         monkeypatch.setattr(module.position, "find", self._find)
         monkeypatch.setattr(module.answers, "ask", self._ask)
         monkeypatch.setattr(module.backend, "look", lambda app, task_id: self.latest)
 
-    def _find(self, broker: Any, ids: Any, *, deep: bool) -> Found:
+    def _prepare(self) -> None:
+        self.prepared += 1
+
+    def _find(self, broker: Any, ids: Any, *, deep: bool, first: Any) -> Found:
         self.asked.append(("find", list(ids), deep))
+        self.first = first
         return Found(
             {each: trace for each, trace in (self.traces or {}).items() if each in ids}, self.unread, self.is_listed
         )
@@ -47,7 +54,8 @@ class Bench:
         self.asked.append(("ask", commands["query_task"]["ids"], *sorted(commands)))
         if self.error is not None:
             raise self.error
-        said = {name: {key: said[key] for key in commands if key in said} for name, said in self.said.items()}
+        answers = self.later if destination is not None and self.later is not None else self.said
+        said = {name: {key: said[key] for key in commands if key in said} for name, said in answers.items()}
         return Answers(said=said, failed={}, listening=1, silent=self.silent, absent=frozenset({"c@h"}))
 
     def locate(self, state: str = "PENDING", **known: Any) -> Located:
@@ -68,6 +76,7 @@ def test_queued__name_time_and_position_come_from_the_message(monkeypatch: pytes
         id="1", state="PENDING", place="queued", queue="q", position=3, task="shop.add", eta=TIME
     )
     assert bench.asked == [("find", ["1"], False), ("ask", ["1"], "query_task")]
+    assert bench.prepared == 1
 
 
 @pytest.mark.parametrize("place", ["active", "reserved", "scheduled", "ready"])
@@ -89,12 +98,22 @@ def test_held__since_when_only_if_it_runs(monkeypatch: pytest.MonkeyPatch) -> No
     assert Bench(monkeypatch, {}, **held("reserved", time_start=TIME.timestamp())).find().started is None
 
 
-@pytest.mark.parametrize("first", ["a@h", "b@h"])
-def test_held__by_two_the_one_that_runs_it_counts(monkeypatch: pytest.MonkeyPatch, first: str) -> None:
-    places = {first: "active", "z@h": "reserved", "0@h": "scheduled"}
-    workers = {name: {"query_task": {"1": [place, {}]}} for name, place in places.items()}
+@pytest.mark.parametrize("order", ["abc", "bca", "cba"])
+def test_held__by_two_the_one_that_runs_it_counts(monkeypatch: pytest.MonkeyPatch, order: str) -> None:
+    places = {"a": "active", "b": "reserved", "c": "scheduled"}
+    workers = {name: {"query_task": {"1": [places[name], {}]}} for name in order}
     found = Bench(monkeypatch, {}, **workers).find()
-    assert (found.place, found.worker) == ("active", first)
+    assert (found.place, found.worker) == ("active", "a")
+
+
+def test_held__by_two_until_a_time_that_one_of_them_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a worker takes the place of another; of two that have it, the first counts."""
+    entries = [{"eta": eta, "request": {"id": "1"}} for eta in (ETA, None)]
+    second = {"query_task": {"1": ["scheduled", {}]}, "scheduled": entries[1:]}
+    bench = Bench(monkeypatch, {}, **{**held("scheduled"), "b@h": second})
+    bench.said["a@h"]["scheduled"] = entries[:1]
+    found = bench.find()
+    assert (found.worker, found.task, found.eta) == ("a@h", "shop.add", TIME)
 
 
 @pytest.mark.parametrize(
@@ -119,6 +138,11 @@ def test_held__until_a_time_that_the_message_has(monkeypatch: pytest.MonkeyPatch
     [
         {"query_task": {"1": "active"}},
         {"query_task": {"1": ["asleep", {}]}},
+        {"query_task": {"1": ["active"]}},
+        {"query_task": {"1": ["active", {}, {}]}},
+        {"query_task": {"1": 5}},
+        {"query_task": {"1": {"a": 1, "b": 2}}},
+        {"scheduled": [{"request": {"id": []}}]},
         {"query_task": ["1"]},
         {"scheduled": ["1", {"request": 5}, {"request": {"id": 1}}]},
         {"revoked": "1"},
@@ -143,6 +167,20 @@ REVOKED = {"revoked": ["2", "1"]}
 def test_revoked__wherever_it_waits(monkeypatch: pytest.MonkeyPatch, traces: Any, held_there: Any) -> None:
     found = Bench(monkeypatch, traces, **{"a@h": {**held_there, **REVOKED}}).find()
     assert (found.place, found.worker) == ("revoked", "a@h")
+    assert found.task == ("shop.add" if held_there else None)
+
+
+def test_revoked__one_that_has_begun_is_not_said_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(monkeypatch, {}, **{"a@h": REVOKED})
+    bench.latest = Outcome(id="1", state="STARTED")
+    assert bench.find("STARTED").place == "none"
+
+
+def test_revoked__one_that_begins_meanwhile_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(monkeypatch, {}, **held("reserved"))
+    bench.later = {"a@h": {**held("active")["a@h"], **REVOKED}}
+    found = bench.find()
+    assert (found.place, found.worker) == ("active", "a@h")
 
 
 def test_revoked__one_that_runs_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,7 +207,9 @@ def test_listeners__are_those_that_take_from_the_queue(monkeypatch: pytest.Monke
     answers = Answers(
         said={name: {"active_queues": each} for name, each in said.items()}, failed={}, listening=5, silent=0
     )
-    monkeypatch.setattr(module.answers, "ask", lambda app, commands, limit: answers)
+    monkeypatch.setattr(
+        module.answers, "ask", lambda app, commands, limit: answers if "active_queues" in commands else None
+    )
     assert module.listeners("app", "q") == ["a@h", "b@h"]  # type: ignore[arg-type]
 
 
@@ -185,8 +225,12 @@ def test_nowhere__is_known_only_of_queues_and_workers_that_say_it(
     assert found.unread == ({"q": 5} if traces is not None else {})
 
 
-def test_nowhere__its_result_has_come_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = Bench(monkeypatch, {})
+@pytest.mark.parametrize(("traces", "silent", "error"), [({}, 0, ""), ({}, 2, ""), (None, 0, ""), ({}, 0, "refused")])
+def test_nowhere__its_result_has_come_meanwhile(
+    monkeypatch: pytest.MonkeyPatch, traces: Any, silent: int, error: str
+) -> None:
+    bench = Bench(monkeypatch, traces)
+    bench.silent, bench.error = silent, refused() if error else None
     bench.latest = Outcome(id="1", state="SUCCESS", result=4)
     assert bench.find() == Outcome(id="1", state="SUCCESS", result=4)
 
@@ -261,3 +305,9 @@ def test_workers__cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
     bench.error = Unreachable("The broker does not answer.")
     with pytest.raises(Unreachable):
         bench.locate()
+
+
+def test_find__the_queue_to_which_it_was_sent_is_read_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(monkeypatch, {})
+    assert bench.find(queue="mails").queue is None
+    assert bench.first == {"mails"}

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 import redis
 from celery.backends.base import KeyValueStoreBackend
+from celery.exceptions import TimeoutError as NotYet
 
-from tasktools.exceptions import Unreachable
+from tasktools.brokers.timeouts import TimedOut
+from tasktools.exceptions import ConfigurationError, Unreachable
 from tasktools.results import looking
 from tasktools.results.looking import Polling, Subscribed, look_at_all, watcher_of
 from tasktools.results.outcome import UNREADABLE, Outcome
@@ -23,6 +25,8 @@ class Store(KeyValueStoreBackend):
         self.answers = answers
         self.values = {f"meta-{key}": json.dumps(value).encode() for key, value in metas.items()}
         self.asked: list[list[str]] = []
+        #: Those that were looked at alone.
+        self.alone: list[str] = []
         self.error: Exception | None = None
 
     def get_key_for_task(self, task_id: str, key: str = "") -> str:
@@ -36,12 +40,15 @@ class Store(KeyValueStoreBackend):
             raise NotImplementedError
         if self.answers == "mapping":
             return {key.encode(): self.values[key] for key in reversed(keys) if key in self.values}
-        return (self.values.get(key) for key in keys)
+        return (self.values.get(key) for key in keys[self.answers == "short" :])
 
     def decode_result(self, value: bytes) -> Any:
+        if value == b"interrupted":
+            raise KeyboardInterrupt
         return json.loads(value)
 
     def get_task_meta(self, task_id: str, cache: bool = True) -> Any:
+        self.alone.append(task_id)
         return json.loads(self.values.get(f"meta-{task_id}", b'{"status": "PENDING"}'))
 
     def as_uri(self, include_password: bool = True) -> str:
@@ -66,6 +73,7 @@ def test_look_at_all__so_many_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store("list", a=DONE, b=STEP, c=DONE)
     assert [state for state, _ in looked(store, "a", "b", "c")] == ["SUCCESS", "STEP", "SUCCESS"]
     assert store.asked == [["meta-a", "meta-b"], ["meta-c"]]
+    assert store.alone == []
 
 
 def test_look_at_all__one_alone_is_asked_for_alone() -> None:
@@ -77,6 +85,20 @@ def test_look_at_all__one_that_cannot_be_read_hides_no_other() -> None:
     store = Store("list", a=DONE)
     store.values["meta-b"] = b"no JSON"
     assert looked(store, "a", "b") == [("SUCCESS", 4), (UNREADABLE, None)]
+
+
+def test_look_at_all__an_interruption_is_no_result() -> None:
+    store = Store("list", b=DONE)
+    store.values["meta-a"] = b"interrupted"
+    with pytest.raises(KeyboardInterrupt):
+        looked(store, "a", "b")
+
+
+def test_look_at_all__a_store_that_answers_too_little() -> None:
+    """Nobody knows to which task each of its values belongs."""
+    store = Store("short", a=DONE, b=STEP)
+    with pytest.raises(ConfigurationError):
+        looked(store, "a", "b")
 
 
 def test_look_at_all__a_store_that_fails() -> None:
@@ -136,15 +158,23 @@ def test_wait__what_is_heard_twice_or_of_others_counts_once(monkeypatch: pytest.
 def test_wait__what_is_heard_and_not_final_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
     step = Outcome(id="a", state="STEP", result=1)
-    watcher = Watcher(["PENDING"], [[step], [done("a")]])
-    waited(
-        monkeypatch,
-        watcher,
-        "a",
-        timeout=None,
-        on_look=lambda some, seconds: seen.append([each.state for each in some]),
-    )
-    assert seen == [["PENDING"], ["STEP"]]
+    watcher = Watcher(["PENDING"], [[], [step], [done("a")]])
+    watcher.now = 100.0
+
+    def note(some: Any, seconds: float) -> None:
+        seen.append((round(seconds, 3), [each.state for each in some]))
+
+    waited(monkeypatch, watcher, "a", timeout=None, on_look=note)
+    assert seen == [(0.0, ["PENDING"]), (0.01, ["PENDING"]), (0.01, ["STEP"])]
+
+
+def test_wait__what_is_final_is_no_news(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+    watcher = Watcher([], [])
+    looks = [[done("a"), Outcome(id="b", state="PENDING")], [done("b")]]
+    monkeypatch.setattr(watcher, "look", lambda task_ids: looks.pop(0))
+    waited(monkeypatch, watcher, "a", "b", timeout=None, on_look=lambda some, seconds: seen.append(some))
+    assert [[each.id for each in some] for some in seen] == [["b"]]
 
 
 def test_wait__a_backend_that_is_restarted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,9 +184,18 @@ def test_wait__a_backend_that_is_restarted(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_wait__a_backend_that_stays_away(monkeypatch: pytest.MonkeyPatch) -> None:
     watcher = Watcher(["PENDING", Unreachable("gone")], [])
+    watcher.now = 100.0
     with pytest.raises(Unreachable):
         waited(monkeypatch, watcher, "a", timeout=None)
-    assert PATIENCE <= watcher.now <= PATIENCE + 1
+    assert PATIENCE <= watcher.now - 100 <= PATIENCE + 1
+
+
+def test_wait__a_backend_is_not_asked_again_when_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    watcher = Watcher(["PENDING", *[Unreachable("gone")] * 2, "SUCCESS"], [])
+    monkeypatch.setattr(watcher, "sleep", lambda seconds: setattr(watcher, "now", watcher.paused * 0.01 + PATIENCE))
+    monkeypatch.setattr(watcher, "pause", lambda seconds, task_ids: [])
+    with pytest.raises(Unreachable):
+        waited(monkeypatch, watcher, "a", timeout=None)
 
 
 def test_wait__a_backend_that_was_never_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,14 +211,19 @@ class Channel:
     def __init__(self, *messages: Any) -> None:
         self.messages = list(messages)
         self.keys: list[bytes] = []
+        self.timeouts: list[float] = []
         self.closed = False
+        self.error: BaseException | None = None
 
     def subscribe(self, *keys: bytes) -> None:
+        if self.error is not None:
+            raise self.error
         self.keys += keys
 
     def get_message(self, timeout: float) -> Any:
+        self.timeouts.append(timeout)
         message = self.messages.pop(0) if self.messages else None
-        if isinstance(message, Exception):
+        if isinstance(message, BaseException):
             raise message
         return message
 
@@ -198,6 +242,7 @@ def subscribed() -> Iterator[Any]:
     channels = [Channel(), Channel()]
 
     def pubsub(ignore_subscribe_messages: bool) -> Channel:
+        assert ignore_subscribe_messages
         store.made.append(channels[len(store.made)])
         return store.made[-1]  # type: ignore[no-any-return]
 
@@ -207,18 +252,46 @@ def subscribed() -> Iterator[Any]:
     with Subscribed(SimpleNamespace(backend=store), store.slept.append) as watcher:  # type: ignore[arg-type]
         watcher.store = store  # type: ignore[attr-defined]
         yield watcher
+    assert all(each.closed for each in store.made)
 
 
 def test_subscribed__before_it_looks_and_to_all_at_once(subscribed: Any) -> None:
     assert [each.state for each in subscribed.look(["a", "b"])] == ["PENDING", "PENDING"]
     assert [each.keys for each in subscribed.store.made] == [[b"meta-a", b"meta-b"]]
+    subscribed.look(["b"])
+    assert len(subscribed.store.made) == 1
+
+
+def test_subscribed__a_server_that_fails_then_is_unreachable(subscribed: Any) -> None:
+    subscribed.store.channels[0].error = redis.exceptions.ConnectionError("gone")
+    with pytest.raises(Unreachable, match="gone"):
+        subscribed.look(["a"])
+    assert subscribed.store.made[0].closed
 
 
 def test_subscribed__hears_all_that_is_there(subscribed: Any) -> None:
     subscribed.look(["a", "b"])
     other = {"type": "subscribe", "channel": b"meta-a", "data": 1}
-    subscribed.store.made[0].messages = [None, other, message("a", DONE), message("x", DONE), message("b", STEP)]
-    assert [(each.id, each.state) for each in subscribed.pause(5.0, {"a", "b"})] == [("a", "SUCCESS"), ("b", "STEP")]
+    [channel] = subscribed.store.made
+    channel.messages = [None, other, message("a", DONE), message("x", DONE), message("b", STEP)]
+    assert [(each.id, each.state) for each in subscribed.pause(0.9, {"a", "b"})] == [("a", "SUCCESS"), ("b", "STEP")]
+    assert len(channel.timeouts) == 6
+    assert all(0 < each <= 0.9 for each in channel.timeouts[:3])
+    assert channel.timeouts[3:] == [0.0] * 3  # it waits for one alone
+
+
+def test_subscribed__hears_of_those_that_are_waited_for(subscribed: Any) -> None:
+    subscribed.look(["a", "b"])
+    subscribed.store.made[0].messages = [message("b", DONE), message("a", DONE)]
+    assert [each.id for each in subscribed.pause(5.0, {"a"})] == ["a"]
+
+
+@pytest.mark.parametrize("error", [TimedOut("late"), KeyboardInterrupt()])
+def test_subscribed__who_ends_the_pause_is_heard(subscribed: Any, error: BaseException) -> None:
+    subscribed.look(["a"])
+    subscribed.store.made[0].messages = [error]
+    with pytest.raises(type(error)):
+        subscribed.pause(5.0, {"a"})
 
 
 def test_subscribed__ends_when_time_is_up(subscribed: Any) -> None:
@@ -243,6 +316,41 @@ def test_subscribed__a_user_that_may_not_only_looks(subscribed: Any) -> None:
     subscribed.pause(3.0, {"a"})
     assert len(subscribed.store.made) == 1
     assert subscribed.store.slept == [looking.BREATH, 3.0]
+
+
+def test_polling__only_waits() -> None:
+    slept: list[float] = []
+    with Polling(None, slept.append) as watcher:  # type: ignore[arg-type]
+        assert watcher.pause(3.0, {"a"}) == []
+    assert slept == [3.0]
+
+
+@pytest.mark.parametrize("ends", ["in time", "too late"])
+def test_replies__are_heard_of_those_that_are_waited_for(monkeypatch: pytest.MonkeyPatch, ends: str) -> None:
+    """Celery hands on whatever has come to the queue of this process."""
+    limits: list[float] = []
+    reach = looking.reach
+
+    class Result:
+        def __init__(self, task_id: str) -> None:
+            assert task_id == "a"
+
+        def get(self, seconds: float, *, on_message: Any, **options: Any) -> None:
+            assert (seconds, options) == (7.0, {"propagate": False, "disable_sync_subtasks": False})
+            for task_id in ("x", None, "a"):
+                on_message({"task_id": task_id, **DONE} if task_id else {})
+            if ends == "too late":
+                raise NotYet
+
+    def spy(name: str, limit: float, *call: Any) -> Any:
+        limits.append(limit)
+        return reach(name, limit, *call)
+
+    monkeypatch.setattr(looking, "reach", spy)
+    app: Any = SimpleNamespace(AsyncResult=Result, backend=Store("list"))
+    found = looking.Replies(app).pause(7.0, {"a": None})
+    assert [(each.id, each.state, each.result) for each in found] == [("a", "SUCCESS", 4)]
+    assert limits == [7.0 + looking.backend.LOOK_LIMIT]
 
 
 @pytest.mark.parametrize(

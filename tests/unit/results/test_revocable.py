@@ -23,9 +23,12 @@ from tasktools.results.revocable import Target, find
         ("none", None, "none"),
         ("silent", None, "silent"),
         ("unknown", None, "unknown"),
+        (None, None, "none"),
     ],
 )
-def test_find__where_a_task_is(monkeypatch: pytest.MonkeyPatch, place: str, worker: str | None, shown: str) -> None:
+def test_find__where_a_task_is(
+    monkeypatch: pytest.MonkeyPatch, place: str | None, worker: str | None, shown: str
+) -> None:
     def places(app: Any, outcomes: Any, *, limit: float) -> Located:
         assert limit == 0.5
         return Located(outcomes=[replace(each, place=place, worker=worker, queue="q", task="t") for each in outcomes])

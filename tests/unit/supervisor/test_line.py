@@ -38,7 +38,7 @@ def test_line__an_answer_that_fails_does_not_end_it(
 def test_began__is_when_the_process_began() -> None:
     code = "import time; time.sleep(0.3); from tasktools.supervisor.age import began; print(time.time() - began())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert 0.26 < float(done.stdout) < 10  # it says rather too late: both clocks have steps of 0.01 s
+    assert 0.26 < float(done.stdout) < 60  # it says rather too late: both clocks have steps of 0.01 s
 
 
 def test_line__is_not_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,7 +70,7 @@ def test_line__calls_what_answers_a_word(monkeypatch: pytest.MonkeyPatch) -> Non
     waiting = threading.Thread(target=line.wait_for_go)
     waiting.start()
     child.say("go")
-    waiting.join(10)
+    waiting.join(60)
     assert not waiting.is_alive()
     assert not ended
     ours.close()

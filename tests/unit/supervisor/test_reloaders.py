@@ -85,7 +85,7 @@ class Bench:
             self.reloader.tick()
             return bool(done())  # type: ignore[operator]
 
-        wait_for(turn, 10)
+        wait_for(turn)
 
     def heard(self, number: int) -> str:
         path = self.folder / f"heard-{number}"

@@ -155,7 +155,7 @@ class Start(Bench):
 @pytest.mark.parametrize("supervised", [False, True])
 def test_start__on_redis(monkeypatch: pytest.MonkeyPatch, supervised: bool) -> None:
     bench = Start(monkeypatch, "redis", Intake(Limits(), supervised=supervised))
-    beside = bench.step._connection if supervised else None
+    beside = bench.step._waiting.connection if supervised else None
     assert bench.made == [["Asked", bench.consumer, bench.step._admits, beside]]
     assert bench.step._delivery is bench.delivery
     assert bench.intake._step is bench.step
@@ -189,6 +189,12 @@ def test_start__pool_without_a_semaphore_has_its_loop_woken(monkeypatch: pytest.
     bench.step._waker.close = lambda: bench.made.append("closed")
     bench.step.stop(bench.consumer)
     assert (bench.made[-1], bench.step._waker) == ("closed", None)
+
+
+@pytest.fixture
+def memory() -> Iterator[Celery]:
+    with Celery("shop", broker="memory://", set_as_current=False) as app:
+        yield app
 
 
 @pytest.mark.parametrize("supervised", [False, True])
@@ -250,7 +256,7 @@ def test_pause_and_resume__reach_the_broker(bench: Bench) -> None:
 def test_stop__leaves_nothing_open(bench: Bench) -> None:
     closed: list[str] = []
     bench.step._timer = SimpleNamespace(cancel=lambda: closed.append("timer"))
-    bench.step._beside = SimpleNamespace(release=lambda: closed.append("connection"))
+    bench.step._waiting._beside = SimpleNamespace(release=lambda: closed.append("connection"))
     bench.step._waker = SimpleNamespace(close=lambda: closed.append("waker"))
     bench.step.stop(bench.consumer)
     assert closed == ["timer", "connection", "waker"]
@@ -308,37 +314,29 @@ def test_look__a_step_that_has_stopped_looks_no_more(bench: Bench) -> None:
     assert state.should_stop is None
 
 
-@pytest.fixture
-def memory() -> Iterator[Celery]:
-    with Celery("shop", broker="memory://", set_as_current=False) as app:
-        yield app
+def test_look__drained_only_if_nothing_was_under_way_when_its_queues_were_empty() -> None:
+    """A broker that pushes counts a message no longer that it has sent and the worker has not read."""
+    bench = Bench(Intake(Limits(drain=True)))
+    bench.consumer.timer = SimpleNamespace(call_after=lambda seconds, call: None)
+    waiting = bench.step._waiting = SimpleNamespace(count=lambda: 0)
+    bench.step._look()
+    assert (bench.delivery.heard, state.should_stop) == (["shut"], None)
+    assert bench.step._refuses("under way")  # it goes back to its queue
+    assert not bench.step._admits()
+    waiting.count = lambda: 1
+    bench.step._look()
+    assert (bench.delivery.heard, state.should_stop) == (["shut", "under way", "reopen"], None)
+    assert bench.step._admits()
+    bench.step._look()
+    assert bench.delivery.heard == ["shut", "under way", "reopen"]
+    waiting.count = lambda: 0
+    bench.step._look()
+    assert (bench.delivery.heard[3:], state.should_stop) == (["shut"], None)
+    bench.step._look()
+    assert state.should_stop == 0
 
 
-def test_queued__counts_each_queue_and_a_broker_that_fails_may_hold_something(
-    memory: Celery, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    queues = [SimpleNamespace(name="one"), SimpleNamespace(name="two")]
-    buckets: dict[str, Any] = {"shop.free": None}
-    bench = Bench(
-        Intake(Limits(drain=True)), app=memory, task_consumer=SimpleNamespace(queues=queues), task_buckets=buckets
-    )
-    bench.consumer.connection = SimpleNamespace(transport=SimpleNamespace(driver_type="memory"))
-    monkeypatch.setattr(admission, "queue_length", lambda connection, name: {"one": 2, "two": 3}[name])
-    assert bench.step._queued() == 5
-    beside = bench.step._beside
-    assert bench.step._queued() == 5
-    assert bench.step._beside is beside
-    buckets["shop.limited"] = SimpleNamespace(contents=[("held", 1)])
-    assert bench.step._queued() == 6
-    queues.append(SimpleNamespace(name="gone"))
-    assert bench.step._queued() == 1
-    assert bench.step._beside is None
-
-
-def test_connection__to_redis_has_limits(memory: Celery) -> None:
-    bench = Bench(Intake(Limits()), app=memory)
-    bench.consumer.connection = SimpleNamespace(transport=SimpleNamespace(driver_type="redis"))
-    options = bench.step._connection().transport_options
-    assert options == {"socket_timeout": admission.LIMIT, "socket_connect_timeout": admission.LIMIT}
-    bench.consumer.connection.transport.driver_type = "amqp"
-    assert bench.step._connection().transport_options == {}
+def test_stop__of_a_step_that_looks_twice_lets_the_next_one_take(bench: Bench) -> None:
+    bench.intake.closing = True
+    bench.step.stop(bench.consumer)
+    assert not bench.intake.is_shut

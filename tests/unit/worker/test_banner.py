@@ -3,11 +3,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import celery
 import pytest
 from celery import Celery
 from kombu import Queue
 
 from tasktools.worker.banner import backend_uri, show_stock_urls, summary
+
+#: Earlier versions take an alias in -Q alone; a worker started with it in -X takes from the queue all the same.
+EXCLUDES_ALIASES = celery.VERSION >= (5, 7)
 
 
 @pytest.fixture
@@ -57,7 +61,7 @@ def test_summary__an_app_without_names_and_backend(make: Callable[..., Any]) -> 
         ("a,b", "b", "a"),
         ("a,the other b", None, "a, b"),
         (None, "b", "a, c"),
-        (None, "the other b", "a, c"),
+        (None, "the other b", "a, c" if EXCLUDES_ALIASES else "a, b, c"),
         ("a,a,c", None, "a, c"),
         ("a", "a", "none"),
         (None, "nosuch", "a, b, c"),

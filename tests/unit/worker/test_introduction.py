@@ -66,7 +66,7 @@ def test_code__that_cannot_be_read_is_not_known(stats: Any, monkeypatch: pytest.
     with Celery(set_as_current=False) as app:
         install(app, tmp_path)
     signals.worker_ready.send(None)
-    assert tried.wait(10)
+    assert tried.wait(60)
     assert "code" not in control.Panel.data["stats"](None)["tasktools"]
 
 

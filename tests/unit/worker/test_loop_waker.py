@@ -52,8 +52,8 @@ def test_wake_soon__wakes_the_loop_once_and_then_again(hub: Hub, waker: Waker) -
         waker.wake_soon()
         assert waker.asked
         waker.wake_soon()  # it is on its way
-        assert hub.turn(5)
-        assert WAKE / 2 < time.monotonic() - began < 2
+        assert hub.turn(60)
+        assert WAKE / 2 < time.monotonic() - began < 60
         assert not waker.asked
         assert not hub.turn(3 * WAKE)
 

@@ -22,10 +22,6 @@ class Message:
         self.delivery_tag = tag
         self.channel: Any = None
 
-    def requeue(self) -> None:
-        self.acknowledged = True
-        self.channel.requeued.append(self.delivery_tag)
-
     def ack(self) -> None:
         self.acknowledged = True
         self.channel.acknowledged.append(self.delivery_tag)
@@ -34,7 +30,6 @@ class Message:
 class Qos(dict[str, Any]):
     """Of it, kombu's QoS: `_delivered` is what was taken and not acknowledged, `restore_by_tag` is Redis' alone."""
 
-    restore_by_tag = None
     unacked_key = "unacked"
     visibility_timeout = 3600
 
@@ -42,6 +37,14 @@ class Qos(dict[str, Any]):
         #: The tags that the server knows.
         self.held = held
         self.asked: list[str] = []
+        #: What went back to the front of its queue.
+        self.requeued: list[str] = []
+
+    def restore_by_tag(self, tag: str) -> None:
+        self.requeued.append(tag)
+
+    def _quick_ack(self, tag: str) -> None:
+        pass
 
     @contextlib.contextmanager
     def pipe_or_acquire(self) -> Iterator[Qos]:
@@ -102,7 +105,8 @@ class Consumer:
         self.left_at_the_close = list(self.task_consumer.channel.qos)
 
     def connect(self) -> Any:
-        channel = SimpleNamespace(qos=Qos(self.held), requeued=[], acknowledged=[])
+        qos = Qos(self.held)
+        channel = SimpleNamespace(qos=qos, requeued=qos.requeued, acknowledged=[])
         self.task_consumer = SimpleNamespace(channel=channel)
         return channel
 
@@ -231,7 +235,7 @@ def test_lost_connection__what_another_worker_has_is_not_put_back(
     assert list(channel.qos) == requeued
     assert all(message.channel is channel for message in consumer.messages)
     consumer.wait()
-    assert channel.requeued == requeued
+    assert channel.requeued == requeued[::-1]  # each goes ahead of the one before
 
 
 def test_lost_connection__twice_in_a_moment() -> None:
@@ -264,12 +268,12 @@ def test_lost_connection__one_that_is_acknowledged_does_not_hold_up_the_others()
 
 
 def test_lost_connection__once_more_while_the_messages_are_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(message: Message) -> None:
+    def fail(qos: Qos, tag: str) -> None:
         raise ConnectionError
 
     consumer = Consumer("reserved")
     consumer.lose()
-    monkeypatch.setattr(Message, "requeue", fail)
+    monkeypatch.setattr(Qos, "restore_by_tag", fail)
     consumer.wait()  # the loop notices
     assert consumer.rescue._kept == {}
 

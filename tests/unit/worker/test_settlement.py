@@ -104,7 +104,7 @@ def test_give_back__restores_what_redis_holds_and_forgets_it(settlement: Settlem
     channel = remembering("1", "2")
     channel.qos.restore_by_tag = restored.append
     settlement.give_back(SimpleNamespace(task_consumer=SimpleNamespace(channel=channel)), 5)
-    assert restored == ["1", "2"]
+    assert restored == ["2", "1"]  # each goes ahead of the one before
     assert channel.qos._delivered == {}
 
 

@@ -64,7 +64,7 @@ def test_silent__the_wait_of_the_main_thread_ends_as_celery_ends_it(worker: Work
     worker.silence.arm()
     threading.Thread(target=worker.silence.watch, daemon=True).start()
     ours, theirs = socket.socketpair()
-    ours.settimeout(20)
+    ours.settimeout(60)
     with ours, theirs, pytest.raises(WorkerShutdown):
         ours.recv(1)
     assert worker.said == [
@@ -86,7 +86,7 @@ def test_silent__at_the_close_what_runs_is_waited_for(worker: Worker) -> None:
     """Celery closes the connection before it waits for its pool."""
     state.active_requests.append(SimpleNamespace(id="a"))
     ours, theirs = socket.socketpair()
-    ours.settimeout(20)
+    ours.settimeout(60)
 
     def finish() -> None:
         assert worker.silence.waits

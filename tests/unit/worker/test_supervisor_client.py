@@ -51,7 +51,7 @@ def bench(receivers: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     made = Bench()
     yield made
     made.supervisor.close()
-    is_ended = ended.wait(10)
+    is_ended = ended.wait(60)
     made.line._socket.close()
     assert is_ended  # a worker whose supervisor has gone ends
 

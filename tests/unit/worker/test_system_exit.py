@@ -23,7 +23,7 @@ def result_of(name: str, target: Any) -> list[Any]:
     try:
         fail_on_exit(pool)
         pool.apply_async(target, (), {}, callback=heard.append, accept_callback=lambda *_: None)
-        wait_for(lambda: heard, 10)
+        wait_for(lambda: heard)
     finally:
         pool.stop()
     return heard

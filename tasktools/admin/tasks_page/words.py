@@ -1,0 +1,71 @@
+"""Values -> short words of the page. What comes from strangers is cut first: it may be megabytes."""
+
+from __future__ import annotations
+
+import functools
+from datetime import datetime
+
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
+
+from tasktools.admin import texts
+
+#: Characters of a name on the page.
+MOST = 120
+
+
+def name(value: object, longest: int = MOST) -> SafeString:
+    """Return a name as HTML: one line, cut, in its own direction, and nothing that a browser might obey."""
+    return _word(str(value)[: longest + 1], longest)
+
+
+@functools.lru_cache(4_096)  # the same names come with each look
+def _word(text: str, longest: int) -> SafeString:
+    return texts.word(text, longest)
+
+
+def plain(value: object, longest: int = MOST) -> str:
+    """Return a name for a title or a message: one line, and cut."""
+    from tasktools import terminal
+
+    text = str(value)
+    shown = terminal.line(text[: longest + 1])
+    return shown if len(shown) <= longest else f"{shown[:longest]}…"
+
+
+def duration(seconds: float | None) -> str:
+    """Return a time as a person says it: "0.12 s", "12 s", "3 min 5 s", "2 h 10 min", "5 d 3 h"."""
+    if seconds is None:
+        return "–"
+    if seconds < 10:
+        return f"{seconds:.2f}".rstrip("0").rstrip(".") + " s"
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    for size, unit, small, less in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            rest = whole % size // small
+            return f"{whole // size} {unit}" + (f" {rest} {less}" if rest else "")
+    return f"{whole} s"
+
+
+def size(number: int | None) -> str:
+    """Return a number of bytes: "45 MB"."""
+    return "–" if number is None else f"{number / 1e6:,.0f} MB"
+
+
+def until(at: datetime, now: datetime) -> str:
+    """Return when something happens, seen from now: "in 5 min"."""
+    seconds = (at - now).total_seconds()
+    if seconds < 0:
+        return gettext("now")
+    return gettext("in %s") % duration(int(seconds))
+
+
+def ago(at: datetime, now: datetime) -> str:
+    """Return how long ago something was: "5 min ago"."""
+    return gettext("%s ago") % duration(max(0, int((now - at).total_seconds())))
+
+
+def workers(number: int) -> str:
+    return str(ngettext("%d worker", "%d workers", number) % number)

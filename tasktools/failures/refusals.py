@@ -1,0 +1,54 @@
+"""What becomes of items that the database refuses: it takes no writes now, or it is an item's own fault."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from tasktools.failures.failure import Failure, Mended
+from tasktools.failures.insertion import Refused, called
+
+logger = logging.getLogger("tasktools.failures")
+
+#: How often the database may refuse the first item before that one goes to the end of the queue.
+REFUSALS = 5
+
+Items = list[Failure | Mended]
+
+
+class Refusals:
+    """Knows what was refused since a batch was last written."""
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Note that a batch was written."""
+        self._number = 0
+        #: The key of what was refused while others went in.
+        self._suspect: Any = None
+
+    def sort_out(self, batch: Sequence[Failure | Mended], error: Refused) -> tuple[Items, Items]:
+        """Return what of a batch stays at the front of the queue, and what goes to its end. The rest is done with.
+
+        After some attempts the others go first. What is refused twice while others go in is not recorded.
+        """
+        kept = [each for each in batch if _key(each) is None or _key(each) not in error.done]
+        refused = [each for each in kept if _key(each) is not None and _key(each) == error.key] or kept[:1]
+        others = [each for each in kept if each not in refused]
+        if error.works and error.key == self._suspect:
+            self.forget()
+            logger.error("A failed task is not recorded: %s: %s", called(refused[0]), error)
+            return others, []
+        if error.works:
+            self._number, self._suspect = 0, error.key
+        self._number += 1
+        if self._number < REFUSALS:
+            return kept, []
+        self._number = 0
+        return others, refused
+
+
+def _key(item: Failure | Mended) -> Any:
+    return getattr(item, "key", None)

@@ -1,0 +1,113 @@
+"""What the page "Tasks" sends again and what it keeps: only parts that have changed, and rows with all that is known."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.utils import translation
+
+from tasktools.admin.tasks_page import source
+from tasktools.admin.tasks_page.kept import Part
+from tasktools.admin.tasks_page.rows import EntryRows, moment
+from tasktools.admin.tasks_page.source import Entries
+from tasktools.beat.outlook import EntryInfo
+from tasktools.beat.times import Time
+from tasktools.overview.snapshot import Queue, Snapshot
+
+PAGE = "/admin/tasktools/taskoverview/"
+NOON = datetime(2026, 5, 4, 12, 0, tzinfo=timezone.utc)
+
+
+@pytest.fixture
+def client(db: None) -> Client:
+    client = Client()
+    client.force_login(User.objects.create_superuser(f"user-{uuid.uuid4()}", "a@example.com", "x"))
+    return client
+
+
+@pytest.fixture
+def shows(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    entries = Entries()
+
+    def show(**fields: Any) -> None:
+        seen = Snapshot(**{"at": datetime.now(timezone.utc), **fields})
+        monkeypatch.setattr(source, "snapshot", lambda wait: seen)
+        monkeypatch.setattr(source, "entries", lambda wait: entries)
+
+    return show
+
+
+def test_live__leaves_out_the_parts_that_the_page_has(client: Client, shows: Callable[..., None]) -> None:
+    shows(queues=[Queue(name="mail", ready=7)])
+    page = client.get(PAGE).content.decode()
+    first = client.get(f"{PAGE}live/").json()
+    have = first["digests"]
+    assert all(f'data-digest="{each}"' in page for each in have.values())
+    shows(queues=[Queue(name="mail", ready=8)])
+    again = client.get(f"{PAGE}live/", {"have": ",".join(have.values())}).json()
+    assert set(again["parts"]) == set(again["digests"]) == {"queues"}
+    assert again["digests"]["queues"] == Part(again["parts"]["queues"]).digest != have["queues"]
+
+
+@pytest.mark.parametrize("have", ["\0", "x" * 4_000, ",,,", "<script>"])
+def test_live__of_digests_that_nobody_has_made(client: Client, shows: Callable[..., None], have: str) -> None:
+    shows()
+    assert len(client.get(f"{PAGE}live/", {"have": have}).json()["parts"]) == 6
+
+
+def test_page__says_when_it_was_seen(client: Client, shows: Callable[..., None], settings: Any) -> None:
+    settings.USE_TZ, settings.TIME_ZONE = True, "UTC"
+    shows(at=NOON)
+    assert '<span class="tt-at">12:00:00</span>' in client.get(PAGE).content.decode()
+    assert client.get(f"{PAGE}live/").json()["at"] == "12:00:00"
+
+
+def test_page__stops_where_each_request_prolongs_the_session(
+    client: Client, shows: Callable[..., None], settings: Any
+) -> None:
+    shows()
+    assert 'data-unused="0"' in client.get(PAGE).content.decode()
+    settings.SESSION_SAVE_EVERY_REQUEST = True
+    assert 'data-unused="3600"' in client.get(PAGE).content.decode()
+
+
+def entry(**fields: Any) -> EntryInfo:
+    known: dict[str, Any] = dict.fromkeys(EntryInfo.__dataclass_fields__) | {"next": (), "fault": "", "doubt": ""}
+    return EntryInfo(**known | {"name": "<b>", "task": "shop.report", "when": "every 60 s", "enabled": True} | fields)
+
+
+def row(may_run: bool = True, **fields: Any) -> str:
+    rows = EntryRows(NOON, may_run=may_run, run=lambda name: f"/run?{name}&", task=lambda task_id: f"/task?{task_id}")
+    return rows.row(entry(**fields))
+
+
+def test_row__escapes_what_strangers_write() -> None:
+    assert "<b>" not in row()
+    assert 'href="/run?&lt;b&gt;&amp;"' in row()
+    assert 'data-key="e:&lt;b&gt;"' in row()
+    assert "/run?" not in row(may_run=False)
+    assert "/run?" not in row(fault="<i>no such task</i>")
+    assert "&lt;i&gt;no such task&lt;/i&gt;" in row(fault="<i>no such task</i>")
+
+
+def test_row__has_its_times() -> None:
+    upcoming = Time(at=NOON + timedelta(minutes=5))
+    shown = row(next=(upcoming,), last_run=NOON - timedelta(seconds=30), last_id="abc", overdue_since=NOON)
+    assert "in 5 min" in shown
+    assert moment(upcoming.at) in shown
+    assert '<a href="/task?abc" data-key="le:&lt;b&gt;">30 s ago</a>' in shown
+    assert "overdue" in shown
+    assert "switched off" in row(enabled=False)
+
+
+def test_moment__is_in_the_readers_language() -> None:
+    with translation.override("en"):
+        english = moment(NOON)
+    with translation.override("de"):
+        assert moment(NOON) != english

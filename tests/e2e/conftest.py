@@ -1,0 +1,3 @@
+"""Fixtures of other rooms that stories need."""
+
+from tests.admin.conftest import failed as failed
