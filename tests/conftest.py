@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
 import shutil
 import signal
 import sys
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,6 +22,8 @@ from django.core.management.base import CommandError
 
 from tasktools.project import Project
 from tests.fork_server import ForkServer
+from tests.order import dealt
+from tests.servers import RabbitMQ, listens, started
 from tests.support import Running, Site, wait_for
 
 #: A moment, in seconds since 1970.
@@ -27,6 +32,14 @@ SENT = 1_700_000_000
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what goes to the background so, and the processes that tests start would never see a Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the tests for the processes that share them."""
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if processes > 1:
+        items[:] = dealt(items, processes)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -67,6 +80,14 @@ def run_command() -> Callable[..., Ran]:
     return run
 
 
+@pytest.fixture(autouse=True)
+def memory_broker_is_empty() -> None:
+    """Forget what an earlier test left at memory://: kombu keeps one such broker for a whole process."""
+    made = sys.modules.get("kombu.transport.memory")
+    if made is not None:
+        made.Channel.queues.clear()
+
+
 @pytest.fixture(scope="session")
 def fork_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer | None]:
     """What starts manage.py quickly, for this test process; None where the system has no such sockets (macOS)."""
@@ -84,7 +105,7 @@ def site(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Site]:
     """A Django project on disk; what a test starts in it is ended, and its private Valkey has gone when the test is over."""
     measured, *fresh = (request.node.get_closest_marker(name) is not None for name in ("measured", "smoke", "fresh"))
     server = None if measured or any(fresh) else request.getfixturevalue("fork_server")
-    with Site(tmp_path, measured=measured, fork_server=server) as made:
+    with Site(tmp_path, measured=measured, fork_server=server, short_waits=not any(fresh)) as made:
         yield made
 
 
@@ -96,6 +117,26 @@ def app() -> Any:
     found = current_project().found
     assert found is not None
     return found.app
+
+
+@pytest.fixture
+def broker_queue(app: Any) -> Iterator[Callable[[], list[Any]]]:
+    """Take the messages of the queue "failed-tests" from the broker."""
+    with app.connection_for_write() as opened:
+        queue = opened.SimpleQueue("failed-tests")
+
+        def take() -> list[Any]:
+            found = []
+            with contextlib.suppress(Empty):
+                while True:
+                    found.append(queue.get(block=False))
+                    found[-1].ack()
+            return found
+
+        take()
+        yield take
+        take()
+        queue.close()
 
 
 @pytest.fixture
@@ -118,13 +159,31 @@ def suite_site() -> Iterator[Site]:
     shutil.rmtree(base, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
-def worker(suite_site: Site) -> Running:
-    """A worker of the suite's app: a real process."""
+@pytest.fixture(scope="module")
+def worker(suite_site: Site) -> Iterator[Running]:
+    """A worker of the suite's app: a real process. It ends with its module: others look at what waits in its queues."""
     words = ("-l", "INFO", "--without-mingle", "--without-gossip", "-c", "2", "-Q", "celery,slow")
     started = suite_site.start(sys.executable, "-m", "django", "runworker", "--noreload", *words)
     started.wait_for_output(" ready.")
-    return started
+    yield started
+    started.end()
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
+    """The RabbitMQ of this test process: a start costs six seconds of a processor."""
+    with started(RabbitMQ, tmp_path_factory.mktemp("rabbitmq")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def rabbitmq(rabbitmq_server: RabbitMQ) -> RabbitMQ:
+    """A running RabbitMQ, without the queues that other modules have filled. The tests of a module share it."""
+    if listens(rabbitmq_server.port):
+        rabbitmq_server.clear()
+    else:  # a test that had killed it has failed
+        rabbitmq_server.start()
+    return rabbitmq_server
 
 
 __all__ = ["wait_for"]
