@@ -81,11 +81,14 @@ def run_command() -> Callable[..., Ran]:
 
 
 @pytest.fixture(autouse=True)
-def memory_broker_is_empty() -> None:
-    """Forget what an earlier test left at memory://: kombu keeps one such broker for a whole process."""
+def memory_is_empty() -> None:
+    """Forget what an earlier test left at memory:// and cache+memory://: there is one of each for a whole process."""
     made = sys.modules.get("kombu.transport.memory")
     if made is not None:
         made.Channel.queues.clear()
+    results = sys.modules.get("celery.backends.cache")
+    if results is not None:
+        results._DUMMY_CLIENT_CACHE.clear()
 
 
 @pytest.fixture(scope="session")

@@ -114,6 +114,7 @@ def test_entries__of_a_scheduler_that_raises_are_read_once(monkeypatch: pytest.M
 def test_task__its_threads_close_the_database(monkeypatch: pytest.MonkeyPatch, app: Any) -> None:
     threads: list[str] = []
     close = connections.close_all
+    monkeypatch.setattr(one_task, "LIMIT", 60.0)
     monkeypatch.setattr(connections, "close_all", lambda: (threads.append(threading.current_thread().name), close()))
     one_task.look(str(uuid.uuid4()))
     assert len(threads) == 3  # the result, its place, and the result once more

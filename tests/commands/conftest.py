@@ -15,6 +15,7 @@ from django.core.management import load_command_class
 
 from tasktools.discovery import django_fixup
 from tasktools.project import Project, current_project
+from tasktools.queues import position
 from tests.conftest import Ran
 from tests.nodes import node
 from tests.servers import Redis, started
@@ -71,6 +72,12 @@ def rest() -> None:
     found = current_project().found
     assert found is not None
     django_fixup.load_rest(found)
+
+
+@pytest.fixture(autouse=True)
+def queues_are_read_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a command find where a task is also on a machine that is busy with other things."""
+    monkeypatch.setattr(position, "BUDGET", 60.0)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from tasktools import startup
 from tasktools.brokers import broker_of
 from tasktools.brokers.base import Trace
 from tasktools.exceptions import ProjectError, Unreachable
-from tasktools.management import result_output
+from tasktools.management import awaiting, result_output
 from tasktools.publishing import single
 from tasktools.queues import position
 from tests.conftest import Ran
@@ -242,9 +242,13 @@ def test_wait__as_json_whose_broker_is_away_meanwhile_names_no_queue(
     assert "The broker is away." in done.err
 
 
-def test_wait__says_after_a_moment_what_it_waits_for(worker: Running, run_command: Run, queue: str, app: Any) -> None:
+def test_wait__says_after_a_moment_what_it_waits_for(
+    worker: Running, run_command: Run, queue: str, app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It was silent until its limit."""
-    done = run_command("enqueue", "nothing", "--queue", queue, "--wait", "--timeout", "7500ms")
+    monkeypatch.setattr(awaiting, "PATIENCE", 0.0)
+    monkeypatch.setattr(awaiting, "MOST", 0.0)
+    done = run_command("enqueue", "nothing", "--queue", queue, "--wait", "--timeout", "2s")
     [_, waiting, *_] = done.err.splitlines()
     assert waiting == (
         f'Waiting: the task is in the queue "{queue}" of {broker_of(app).uri()}; '

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tasktools.management import progress
 from tasktools.management.input_lines import LONGEST_LINE, Line, Source
 from tests.conftest import Ran
 from tests.support import Site, refusing_port
@@ -23,6 +24,12 @@ Run = Callable[..., Ran]
 ADD = "project.demo.tasks.add"
 
 pytestmark = pytest.mark.usefixtures("server_that_ends_with_the_suite")
+
+
+@pytest.fixture(autouse=True)
+def no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no line of progress among what is printed, however slow the machine is."""
+    monkeypatch.setattr(progress, "PERIOD", 600.0)
 
 
 @pytest.fixture

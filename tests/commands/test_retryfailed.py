@@ -271,13 +271,14 @@ def test_retry__goes_on_with_what_another_process_has_left(
     app: Any, queue: str, failed: Any, run_command: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its id is one that the server does not know from another test."""
-    monkeypatch.setattr(retry, "LEASE", 0.3)
+    monkeypatch.setattr(retry, "LEASE", 60.0)
     left, fresh = failed(), failed()
-    FailedTask.objects.filter(pk=left.pk).update(
-        state=State.SENDING, new_id=queue, sent_by="dead", sent_again_at=timezone.now()
-    )
+    rows = FailedTask.objects.filter(pk=left.pk)
+    rows.update(state=State.SENDING, new_id=queue, sent_by="dead", sent_again_at=timezone.now())
+    long_ago = timezone.now() - timedelta(seconds=61)
+    monkeypatch.setattr(retry_steps, "pause", lambda _: rows.update(sent_again_at=long_ago))
     done = run_command("retryfailed", "--all", "--noinput")
-    assert "Another process has begun to send 1 failed task: waiting for it, 1 s at the most." in done.err
+    assert "Another process has begun to send 1 failed task: waiting for it, 61 s at the most." in done.err
     fresh.refresh_from_db()
     assert {each["headers"]["id"] for each in waiting(app, queue)} == {queue, fresh.new_id}
     assert FailedTask.objects.get(pk=left.pk).state == State.SENT
