@@ -51,7 +51,9 @@ def test_taskresult__in_a_process_that_may_have_sent_it_looks(run_command: Run, 
     assert (done.out, done.code) == ("", 3)
 
 
-def test_enqueue_wait__reads_it_in_the_process_that_sends(typed: Run, elsewhere: Callable[..., str]) -> None:
+def test_enqueue_wait__reads_it_in_the_process_that_sends(
+    typed: Run, elsewhere: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     name = elsewhere(broker_url="memory://", result_backend="rpc://", worker_hijack_root_logger=False)
     app: Any = sys.modules[name.partition(":")[0]].app  # type: ignore[attr-defined]
 
@@ -59,6 +61,7 @@ def test_enqueue_wait__reads_it_in_the_process_that_sends(typed: Run, elsewhere:
     def twice(number: int) -> int:
         return 2 * number
 
+    monkeypatch.setattr(app.log, "setup", lambda **_: True)  # it is for the process, and for all that this starts
     with start_worker(app, perform_ping_check=False, pool="solo", shutdown_timeout=30):
         done = typed("enqueue", "-A", name, "twice", "21", "--wait", "--timeout", "60s")
     assert (done.out, done.code) == ("42\n", 0)
