@@ -145,16 +145,17 @@ def tell(app: Celery, put: Sequence[Pause] = (), removed: Sequence[Pause] = ()) 
 
 
 def marked(app: Celery, seen: Look) -> Look:
-    """Return a look at the workers that says which of their queues are paused, as far as that can be known."""
+    """Return a look at the workers that says what is paused, and which of their queues, as far as that can be known."""
     try:
-        names = _kept(app, lambda kept: {each.name for each in kept.read(utc_now()) if each.what == QUEUE})
+        paused = read(app, utc_now())
     except TasktoolsError:  # a site need not have a place for it
         return seen
+    names = {each.name for each in paused if each.what == QUEUE}
     workers = [
         each if each.queues is None else replace(each, paused=[name for name in each.queues if name in names])
         for each in seen.workers
     ]
-    return replace(seen, workers=workers)
+    return replace(seen, workers=workers, paused=paused)
 
 
 def _ahead(said: Mapping[str, Mapping[str, Any]], asked: datetime, heard: datetime) -> dict[str, float]:
