@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tasktools.brokers import broker_of
 from tasktools.brokers.reach import connect, reach
-from tasktools.control.answers import CONNECTING, ask, leaving
+from tasktools.control.answers import CONNECTING, Answers, ask, leaving
 from tasktools.control.names import LOOK_AT_PAUSES
-from tasktools.control.presence import presence
+from tasktools.control.presence import Presence, presence
 from tasktools.control.workers import Look
 from tasktools.exceptions import ConfigurationError, TasktoolsError
 from tasktools.queues.kept import pauses_of
@@ -24,6 +26,9 @@ T = TypeVar("T")
 
 #: How long the place where the pauses are kept may take to answer, and how long workers have to confirm, in seconds.
 LIMIT, CONFIRM = 4.5, 2.0
+
+#: How long lies between two counts of the consumers of paused queues, in seconds.
+_AGAIN = 0.1
 
 #: How far the clock of a worker may be off before it is said, in seconds.
 _NEARLY = 5.0
@@ -113,7 +118,7 @@ def resume(app: Celery, pauses: Sequence[Pause]) -> Heard:
 def tell(app: Celery, put: Sequence[Pause] = (), removed: Sequence[Pause] = ()) -> Heard:
     """Tell all workers, and wait for those that answer."""
     command = {"put": [each.plain() for each in put], "removed": [each.plain() for each in removed]}
-    asked_at = utc_now()
+    asked_at, begun = utc_now(), time.monotonic()
     try:
         answers = ask(app, {LOOK_AT_PAUSES: command, "active_queues": {}}, CONFIRM)
     except TasktoolsError:  # this transport has no remote control, or its user may not use it
@@ -131,8 +136,10 @@ def tell(app: Celery, put: Sequence[Pause] = (), removed: Sequence[Pause] = ()) 
     caretakers = frozenset(queue for name in said for queue in taken.get(name, ()))
     heard = Heard(confirmed=confirmed, failed=failed, clocks=clocks, over=over, caretakers=caretakers)
     every = [queue for queues in taken.values() for queue in queues]
+    paused = {each.name for each in put if each.what == QUEUE}
+    left = [queue for name, queues in taken.items() for queue in queues if not (queue in paused and name in confirmed)]
     try:
-        other = presence(app, answers, every)
+        other = _others(app, answers, left, paused, begun + CONFIRM)
     except TasktoolsError:  # nobody knows
         return replace(heard, queues=frozenset(every))
     return replace(
@@ -144,17 +151,31 @@ def tell(app: Celery, put: Sequence[Pause] = (), removed: Sequence[Pause] = ()) 
     )
 
 
+def _others(app: Celery, answers: Answers, left: Sequence[str], paused: AbstractSet[str], until: float) -> Presence:
+    """Return who else is there. `left` has the queues of the workers that answer, but not those that these have left.
+
+    A worker leaves a paused queue a moment after it has confirmed the pause. So consumers that are too many are counted again,
+    up to the time `until`.
+    """
+    other = presence(app, answers, left, paused)
+    while not paused.isdisjoint(other.consumers or ()) and time.monotonic() < until:
+        time.sleep(_AGAIN)
+        other = presence(app, answers, left, paused)
+    return other
+
+
 def marked(app: Celery, seen: Look) -> Look:
-    """Return a look at the workers that says which of their queues are paused, as far as that can be known."""
+    """Return a look at the workers that says what is paused, and which of their queues, as far as that can be known."""
     try:
-        names = _kept(app, lambda kept: {each.name for each in kept.read(utc_now()) if each.what == QUEUE})
+        paused = read(app, utc_now())
     except TasktoolsError:  # a site need not have a place for it
         return seen
+    names = {each.name for each in paused if each.what == QUEUE}
     workers = [
         each if each.queues is None else replace(each, paused=[name for name in each.queues if name in names])
         for each in seen.workers
     ]
-    return replace(seen, workers=workers)
+    return replace(seen, workers=workers, paused=paused)
 
 
 def _ahead(said: Mapping[str, Mapping[str, Any]], asked: datetime, heard: datetime) -> dict[str, float]:

@@ -13,6 +13,7 @@ from tasktools.control.comparison import Difference, difference, task_names
 from tasktools.control.names import ADDED
 from tasktools.control.numbers import moment, number, whole
 from tasktools.control.presence import Presence, presence
+from tasktools.queues.pauses import Pause
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -105,6 +106,8 @@ class Look:
     more_silent: int | None = None
     #: By queue, how many more consumers there are than workers that answer; None if the broker does not say.
     more_consumers: Mapping[str, int] | None = None
+    #: The queues and tasks that are paused; None if that cannot be known.
+    paused: list[Pause] | None = None
 
     @property
     def is_empty(self) -> bool:

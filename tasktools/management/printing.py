@@ -48,6 +48,8 @@ class PrintingCommand(StreamCommand):
 
     def note(self, *lines: str, style: Callable[[str], str] = str) -> None:
         """Write lines for a person to stderr. Each stays one line, whatever is in it. With --json, each is an object."""
+        if not lines:  # Django would write an empty line
+            return
         if self.as_json:
             lines, style = tuple(render.as_json({"note": self.hide(each)}) for each in lines), str
         self.stderr.write("".join(f"{style(self.cleaned(each))}\n" for each in lines), str)

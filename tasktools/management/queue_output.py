@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from tasktools.arguments.names import shown
@@ -14,7 +14,7 @@ from tasktools.management.queue_options import Asked
 from tasktools.queues.aside import PREFIX
 from tasktools.queues.look import Look, QueueInfo
 from tasktools.queues.messages import Message, cut
-from tasktools.queues.pauses import Pause
+from tasktools.queues.pauses import Pause, sentence
 
 if TYPE_CHECKING:
     from tasktools.management.base import TasktoolsCommand
@@ -41,7 +41,14 @@ def show(command: TasktoolsCommand, seen: Look, asked: Asked, *, no_color: bool)
 
 def document(seen: Look) -> dict[str, Any]:
     """Return what --json prints."""
-    return {"queues": [replace(each, name=cut(each.name)) for each in seen.queues], "is_complete": seen.is_complete}
+    queues = [replace(each, name=cut(each.name)) for each in seen.queues]
+    return {"queues": queues, "is_complete": seen.is_complete, "paused_tasks": seen.paused_tasks}
+
+
+def pause_notes(seen: Look, asked: Asked, zone: tzinfo) -> Iterator[str]:
+    """Yield since when, by whom and why each of the queues is paused, if the table does not say it, and each task."""
+    queues = [] if asked.detailed else [each.paused for each in seen.queues if each.paused]
+    yield from (sentence(each, zone) for each in [*queues, *seen.paused_tasks])
 
 
 def tables(seen: Look, asked: Asked) -> Iterator[Table]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tasktools.management import watching
 from tasktools.management.queue_options import Asked
-from tasktools.management.queue_output import document, show, tables
+from tasktools.management.queue_output import document, pause_notes, show, tables
 from tasktools.management.queue_reading import Reading
 from tasktools.queues.look import Look
 
@@ -21,6 +21,7 @@ def watch(command: TasktoolsCommand, reading: Reading, asked: Asked, *, no_color
     def notes(seen: Look) -> list[str]:
         """Return what belongs to the page; where none is drawn, it is said once."""
         found = [f"{each.sentence} {each.hint}" for each in reading.notes(seen)]
+        found += pause_notes(seen, asked, reading.app.timezone)
         new = [each for each in found if each not in said]
         if not command.stdout.isatty():
             said.extend(new)

@@ -12,6 +12,7 @@ from tasktools.control.workers import ONLINE, SILENT, UNKNOWN, Look, RunningTask
 from tasktools.exceptions import ConfigurationError, Unreachable
 from tasktools.management import watching
 from tasktools.management.layout import Table
+from tasktools.queues.pauses import sentence
 from tasktools.render import counted
 
 if TYPE_CHECKING:
@@ -84,14 +85,14 @@ def watch(command: TasktoolsCommand, look: Callable[[], Look], *, tasks: bool, n
         show=lambda seen: show(command, seen, tasks=tasks, no_color=no_color),
         document=lambda seen: seen,
         tables=lambda seen: tables(seen, command.find_app(None).app.timezone, tasks=tasks),
-        notes=_others,
+        notes=lambda seen: _notes(seen, command.find_app(None).app.timezone),
     )
     watching.watch(command, watched, no_color=no_color)
 
 
 def report(command: TasktoolsCommand, seen: Look) -> None:
     """Report on stderr who else is there, and whose tasks are not those of this process."""
-    for line in () if command.as_json else _others(seen):
+    for line in () if command.as_json else _notes(seen, command.find_app(None).app.timezone):
         command.note(line)
     for names, lacks in _grouped((each.name, each.lacks) for each in seen.workers):
         sentence = f"{_subject(names)} not know {listed(lacks)}, and {_verb(names, 'throw')} such messages away."
@@ -101,6 +102,12 @@ def report(command: TasktoolsCommand, seen: Look) -> None:
         sentence = f"{listed(names)} {_verb(names, 'know')} tasks that this process does not: {listed(more)}."
         hint = "give both the same code; if it is a worker of another site, give that another broker or queue"
         command.warn(ConfigurationError(sentence, hint=hint))
+
+
+def _notes(seen: Look, zone: tzinfo) -> Iterator[str]:
+    """Yield who else is there, and what is paused, since when, by whom and why."""
+    yield from _others(seen)
+    yield from (sentence(each, zone) for each in seen.paused or ())
 
 
 def _others(seen: Look) -> Iterator[str]:

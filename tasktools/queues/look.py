@@ -14,7 +14,7 @@ from tasktools.queues.depth import Depth
 from tasktools.queues.found import Found, finding
 from tasktools.queues.kept import paused_now
 from tasktools.queues.messages import Message, read
-from tasktools.queues.pauses import QUEUE, Pause
+from tasktools.queues.pauses import QUEUE, TASK, Pause
 from tasktools.queues.unacked import Taken, Unacked, unacked
 
 if TYPE_CHECKING:
@@ -74,6 +74,8 @@ class Look:
     unknown: list[str] = field(default_factory=list)
     #: Whether all queues of the broker were found; None where it cannot list them.
     is_complete: bool | None = None
+    #: The tasks that are paused.
+    paused_tasks: list[Pause] = field(default_factory=list)
     #: Other keys of kombu's that hold something else than it puts there: what they would say is not known.
     other_type: list[str] = field(default_factory=list)
 
@@ -119,7 +121,8 @@ def looking(
         ages |= oldest(Keys(connection.default_channel), filled[start : start + _AT_ONCE])
         yield None
     queues = [_info(name, depths[name], taken_by[name], ages.get(name), held, found) for name in chosen]
-    paused = {each.name: each for each in paused_now(connection) if each.what == QUEUE}
+    pauses = paused_now(connection)
+    paused = {each.name: each for each in pauses if each.what == QUEUE}
     queues = [replace(each, paused=paused.get(each.name)) for each in queues]
     yield None
     unknown = [each.name for each in queues if each.name not in known and not each.ready and each.exists is not True]
@@ -127,6 +130,7 @@ def looking(
         queues=queues,
         unknown=unknown,
         is_complete=found.is_complete,
+        paused_tasks=[each for each in pauses if each.what == TASK],
         other_type=[] if keys is None else sorted(keys.other_type),
     )
 

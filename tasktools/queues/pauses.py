@@ -145,6 +145,11 @@ def words(pause: Pause, zone: tzinfo) -> str:
     return f"since {_time(pause.since, zone)}{until}{by}{why}"
 
 
+def sentence(pause: Pause, zone: tzinfo) -> str:
+    """Return that it is paused, since when, by whom and why, and until when."""
+    return f'The {pause.what} "{shown(pause.name)}" is paused {words(pause, zone)}.'
+
+
 def _time(time: datetime, zone: tzinfo) -> str:
     return f"{time.astimezone(zone):%Y-%m-%d %H:%M:%S}"
 

@@ -10,6 +10,7 @@ import types
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -252,6 +253,15 @@ def test_page__shows_queues_workers_and_the_hour(staff: Staff, shows: Callable[.
     ):  # fmt: skip
         assert part in page, part
     assert "secret" not in page  # arguments may be anything, and the hook that masks them does not see these
+
+
+def test_page__says_since_when_a_queue_and_a_task_are_paused(staff: Staff, shows: Callable[..., None]) -> None:
+    began = datetime(2020, 5, 17, 12, tzinfo=timezone.utc)
+    queue = Queue(name="mail", ready=0, paused=replace(paused("mail"), since=began))
+    shows(queues=[queue], paused_tasks=[replace(paused("shop.tasks.pay", TASK), since=began.replace(year=2021))])
+    page = text(staff("view"))
+    for year in (2020, 2021):
+        assert f"since May 17, {year}, " in page
 
 
 def test_page__shows_failed_tasks_to_those_who_may_see_them(

@@ -364,6 +364,33 @@ def test_marked__the_queues_of_workers(fleet: Fleet, typed: Run) -> None:
     assert "paused 0 s ago by " in re.sub(r"paused \d+", "paused 0", typed("showqueues", "-A", app, "-v", "2").out)
 
 
+@pytest.mark.parametrize("command", ["showqueues", "showworkers"])
+def test_looks__say_who_has_paused_what_when_and_why(command: str, fleet: Fleet, typed: Run) -> None:
+    app = fleet(one=Answering("mails").functions)
+    typed("pausequeue", "-A", app, "mails", "--for", "30m", "--reason", "new database")
+    typed("pausequeue", "-A", app, "--task", "tests.site.tasks.total", "--reason", "service is down")
+    time = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
+    told = typed(command, "-A", app).err
+    assert re.search(
+        rf'^The queue "mails" is paused since {time} until {time} by \S+: new database\.$', told, re.MULTILINE
+    )
+    task = rf'^The task "tests\.site\.tasks\.total" is paused since {time} by \S+: service is down\.$'
+    assert re.search(task, told, re.MULTILINE)
+    ran = typed(command, "-A", app, "--json")
+    assert "is paused" not in ran.err
+    document = json.loads(ran.out)
+    tasks = document["paused_tasks"] if command == "showqueues" else document["paused"]
+    assert [each["reason"] for each in tasks if each["what"] == "task"] == ["service is down"]
+
+
+def test_looks__say_of_a_queue_once_by_whom_it_is_paused(fleet: Fleet, typed: Run) -> None:
+    app = fleet(one=Answering("mails").functions)
+    typed("pausequeue", "-A", app, "mails")
+    ran = typed("showqueues", "-A", app, "-v", "2")
+    assert re.search(r"^mails .* paused \d+ s ago by ", ran.out, re.MULTILINE)
+    assert "is paused" not in ran.err
+
+
 def test_marked__not_where_it_cannot_be_known(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise Unreachable("away")

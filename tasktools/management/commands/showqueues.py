@@ -28,7 +28,7 @@ class Command(TasktoolsCommand):
 
     def run(self, **options: Any) -> None:
         from tasktools.management.queue_options import asked_of
-        from tasktools.management.queue_output import show
+        from tasktools.management.queue_output import pause_notes, show
         from tasktools.management.queue_reading import Reading
         from tasktools.management.queue_verdict import verdict
         from tasktools.management.queue_watch import watch
@@ -42,4 +42,6 @@ class Command(TasktoolsCommand):
                 return
             seen = reading.look()
         show(self, seen, asked, no_color=options["no_color"])
+        if not self.as_json:
+            self.note(*pause_notes(seen, asked, found.app.timezone))
         verdict(self, seen, asked)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -74,6 +75,29 @@ def test_tell__knows_the_queues_of_the_workers_that_know_pauses(monkeypatch: pyt
     taken: list[Any] = []
     monkeypatch.setattr(module, "ask", lambda *_: answers)
     nobody = Presence(silent=[], unknown=[])
-    monkeypatch.setattr(module, "presence", lambda app, answers, names: taken.extend(names) or nobody)
+    monkeypatch.setattr(module, "presence", lambda app, answers, names, routed: taken.extend(names) or nobody)
     heard = tell("app", removed=[PAUSED])  # type: ignore[arg-type]
     assert (heard.caretakers, heard.queues, taken) == ({"mails"}, {"mails", "bills"}, ["mails", "bills"])
+
+
+@pytest.mark.parametrize(("after", "found"), [(0, {}), (1, {}), (1000, {"mails": 1})])
+def test_tell__counts_again_what_confirmed_workers_leave(
+    after: int, found: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that has confirmed leaves the queue a moment later; only one that stays has not confirmed."""
+    now = {"now": datetime.now(timezone.utc).isoformat()}
+    said = {"one": {LOOK_AT_PAUSES: now, "active_queues": [{"name": "mails"}, {"name": "bills"}]}}
+    counts: list[Any] = []
+    clock = iter(range(10_000))
+
+    def look(app: Any, answers: Any, taken: Any, routed: Any) -> Presence:
+        counts.append((sorted(taken), sorted(routed)))
+        return Presence(silent=[], unknown=[], consumers={"mails": 1} if len(counts) <= after else {})
+
+    monkeypatch.setattr(module, "ask", lambda *_: Answers(said=said, failed={}, listening=None, silent=None))
+    monkeypatch.setattr(module, "presence", look)
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: next(clock) / 2, sleep=lambda _: None))
+    heard = tell("app", put=[Pause(what=QUEUE, name="mails", since=PAUSED.since)])  # type: ignore[arg-type]
+    assert heard.more_consumers == found
+    assert set(map(str, counts)) == {"(['bills'], ['mails'])"}
+    assert len(counts) == min(after + 1, 4)  # up to CONFIRM

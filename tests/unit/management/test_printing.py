@@ -24,6 +24,15 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
     return Screen()
 
 
+@pytest.mark.parametrize("as_json", [False, True])
+def test_note__of_nothing_writes_nothing(as_json: bool) -> None:
+    err = io.StringIO()
+    command = Command(stderr=err, no_color=True)
+    command.as_json = as_json
+    command.note()
+    assert err.getvalue() == ""
+
+
 def test_note_prose__breaks_between_words_in_a_terminal(screen: Screen) -> None:
     Command(stderr=screen, no_color=True).note_prose(f"{TEXT}\x1b[2J")
     lines = screen.getvalue().splitlines()
