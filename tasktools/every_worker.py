@@ -105,7 +105,7 @@ def _record(app: Any) -> None:
     form = Form(accept=app.conf.accept_content, hook=watched)
     table = Table(form=form, limit=_or(limit, LIMIT), age=_or(age, AGE))
     writer = Writer(table.write, close=table.close, told_missing=current_project().told_missing)
-    recorder = failures.install(app, writer.put)
+    recorder = failures.install(app, writer)
 
     def end() -> None:
         recorder.cut_off()

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 
 from tasktools.failures.absence import Absence
 from tasktools.failures.failure import Failure, Mended
-from tasktools.failures.insertion import Away, Missing, Refused, called
+from tasktools.failures.insertion import Away, Missing, Refused
+from tasktools.failures.notes import Make, Notes, first, fitting
 from tasktools.failures.own_connection import Uses
 from tasktools.failures.refusals import Refusals
 from tasktools.failures.statement import BATCH
@@ -49,13 +50,15 @@ LEAST_WAIT = 0.5
 
 
 class Writer:
-    """The queue and its thread. `put` may be called by any thread, and never waits for the database."""
+    """The queue and its thread. `note` and `put` may be called by any thread, and never wait for the database."""
 
     def __init__(self, write: Write, *, close: Callable[[], None], told_missing: bool = False) -> None:
         """`close` ends the connection on which `write` writes."""
         self._write = write
         self._uses = Uses(close)
         self._process = os.getpid()
+        #: What is not in the queue yet.
+        self._notes = Notes()
         self._items: deque[Failure | Mended] = deque()
         self._bytes = 0
         self._changed = threading.Condition()
@@ -70,32 +73,48 @@ class Writer:
         self._told_lost = False
         self._refusals = Refusals()
 
+    def note(self, make: Make, size: int) -> None:
+        """Have the failure that `make` returns written soon. Until it is made, it takes about `size` bytes."""
+        if os.getpid() != self._process:
+            return
+        with self._changed:
+            if self._notes.add(make, size):
+                self._make_noted()
+            self._stir()
+
     def put(self, item: Failure | Mended) -> None:
         """Have an item written soon. What does not fit is dropped and counted; one that never would is kept in part."""
         if os.getpid() != self._process:
             return
-        if isinstance(item, Failure) and item.size > MOST_BYTES:
-            logger.error(
-                "A failed task is recorded without its message: %s: it is too big, with about %s bytes",
-                called(item),
-                f"{item.size:,}",
-            )
-            item = item.lighter(MOST_BYTES)
         with self._changed:
-            self._absence.hear()
-            self._changed.notify_all()
-            most, most_bytes = self._absence.most(MOST, MOST_BYTES)
-            if len(self._items) >= most or self._bytes + item.size > most_bytes:
-                self._drop(1)
-                return
-            self._items.append(item)
-            self._bytes += item.size
-            if self._thread is None:
-                self._start()
+            self._put(item)
+            self._stir()
+
+    def _put(self, item: Failure | Mended) -> None:
+        item = fitting(item, MOST_BYTES)
+        most, most_bytes = self._absence.most(MOST, MOST_BYTES)
+        if len(self._items) >= most or self._bytes + item.size > most_bytes:
+            self._drop(1)
+            return
+        self._items.append(item)
+        self._bytes += item.size
+
+    def _make_noted(self) -> None:
+        """Make failures of the notes. The lock is held for one at a time, so that the worker's loop does not wait for all."""
+        while self._notes:
+            with self._changed:
+                if self._notes and (item := self._notes.made()):
+                    self._put(item)
+
+    def _stir(self) -> None:
+        self._absence.hear()
+        self._changed.notify_all()
+        if self._thread is None and self.waiting():
+            self._start()
 
     def waiting(self) -> int:
         """Return how many wait."""
-        return len(self._items)
+        return len(self._items) + len(self._notes)
 
     def finish(self) -> None:
         """Wait until all is written, at most LAST_WAIT in all; count in the log what is not. Called at the worker's end."""
@@ -107,12 +126,13 @@ class Writer:
                 self._ending.set()
                 self._changed.notify_all()
             until = max(self._until, time.monotonic() + LEAST_WAIT)
+            self._make_noted()
             while self._thread is None and self._items and time.monotonic() < until:
                 if self._attempt(self._next()):
                     time.sleep(FIRST_PAUSE)
-            while self._items and (left := until - time.monotonic()) > 0:
+            while self.waiting() and (left := until - time.monotonic()) > 0:
                 self._changed.wait(left)
-            lost, self._dropped = len(self._items) + self._dropped, 0
+            lost, self._dropped = self.waiting() + self._dropped, 0
         self._uses.end()
         if lost and not self._told_lost:
             self._told_lost = True
@@ -141,22 +161,18 @@ class Writer:
                 self._wait(pause)
             else:
                 self._ending.wait(GATHER)
-                if not self._items:
+                if not self.waiting():
                     self._uses.end()
 
     def _next(self) -> list[Failure | Mended]:
         """Wait for items; return the first ones, which stay in the queue."""
-        with self._changed:
-            while not self._items:
-                self._changed.wait()
-            batch: list[Failure | Mended] = []
-            size = 0
-            for each in self._items:
-                size += each.size
-                if batch and (len(batch) == BATCH or size > BATCH_BYTES):
-                    break
-                batch.append(each)
-            return batch
+        while True:
+            self._make_noted()
+            with self._changed:
+                if self._items:
+                    return first(self._items, BATCH, BATCH_BYTES)
+                if not self._notes:
+                    self._changed.wait()
 
     def _wait(self, pause: float) -> None:
         """Wait for the database, at the worker's end in short steps: it has little time left. What comes meanwhile gathers."""
@@ -206,7 +222,8 @@ class Writer:
     def _give_up(self) -> None:
         """Drop what waits: nobody makes the table while the worker ends."""
         with self._changed:
-            self._dropped += len(self._items)
+            self._dropped += self.waiting()
+            self._notes = Notes()
             self._items.clear()
             self._bytes = 0
             self._changed.notify_all()

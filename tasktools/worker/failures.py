@@ -10,8 +10,10 @@ import contextlib
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
 
 from celery import bootsteps, signals
 from celery.worker import state, strategy
@@ -27,17 +29,25 @@ from tasktools.worker.requests import snapshot
 if TYPE_CHECKING:
     from celery import Celery
 
+    from tasktools.failures.notes import Make
     from tasktools.worker.protocols import Consumer
 
 logger = logging.getLogger("tasktools.failures")
 
-#: What takes a failure; it neither raises nor waits.
-Put = Callable[[Failure | Mended], None]
+NOT_RECORDED = "A failed task could not be recorded."
 
 
-def install(app: Celery, put: Put) -> Recorder:
-    """Have the worker that is about to start in this process give `put` each task that fails."""
-    recorder = Recorder(put)
+class Writer(Protocol):
+    """What takes failures (tasktools.failures.writer.Writer). It neither raises nor waits."""
+
+    def note(self, make: Make, size: int) -> None: ...
+
+    def put(self, item: Failure | Mended) -> None: ...
+
+
+def install(app: Celery, writer: Writer) -> Recorder:
+    """Have the worker that is about to start in this process give `writer` each task that fails."""
+    recorder = Recorder(writer)
     signals.task_failure.connect(recorder.hear, weak=False, dispatch_uid="tasktools.failures")
     signals.worker_shutting_down.connect(recorder.hold, weak=False, dispatch_uid="tasktools.failures")
     celery_compat.CREATE_REQUEST.put(strategy, request_outcome.creating(celery_compat.CREATE_REQUEST.here(), recorder))
@@ -63,8 +73,8 @@ class _FailureStep(bootsteps.Step):
 class Recorder:
     """Makes failures of what Celery reports. Nothing that it does can harm a task or the worker's loop."""
 
-    def __init__(self, put: Put) -> None:
-        self._put = put
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
         #: What Celery has said in this thread about the request that it is at: the exception, and its traceback's text.
         self._heard = threading.local()
         self._consumer: Any = None
@@ -93,42 +103,51 @@ class Recorder:
         if getattr(self._heard, "process", None) == os.getpid():
             self._heard.last = (exception, einfo)
 
-    @contextlib.contextmanager
-    def listening(self) -> Any:
-        """Return a function that returns what `hear` got within the context; None if it got nothing."""
+    def listen(self) -> None:
+        """Begin to keep what `hear` gets in this thread."""
         self._heard.last, self._heard.process = None, os.getpid()
-        try:
-            yield lambda: self._heard.last
-        finally:
-            self._heard.last = self._heard.process = None
+
+    def heard(self) -> Any:
+        """Return what `hear` got since `listen`, the last of it, and keep nothing more; None if it got nothing."""
+        last = self._heard.last
+        self._heard.last = self._heard.process = None
+        return last
 
     def failed(self, request: Any, kind: Kind | None, exc: Any, einfo: Any, *, reason: str | None = None) -> None:
-        """Note the failure of a request, once. Without a kind, what the exception says is decisive."""
+        """Note the failure of a request, once. Without a kind, what the exception says is decisive.
+
+        The exception is read here: it may have frames, which are not to be kept. The message does not change any more.
+        """
         if request.is_noted:
             return
         request.is_noted = True
-        with _harmless():
-            headers = request.request_dict
-            self._put(
-                Failure(
-                    kind=kind or words.kind_of(exc, einfo, headers, request.task),
-                    message=kept(request.message),
-                    task_id=str(request.id),
-                    task=str(request.type),
-                    exception=words.name_of(exc),
-                    reason=words.reason_of(exc) if reason is None else reason,
-                    traceback=words.traceback_of(exc, einfo),
-                    queue=self._queue_of(request.message),
-                    worker=str(request.hostname),
-                    started_at=request.time_start,
-                    retries=words.count(headers.get("retries")),
-                )
+        try:
+            headers, message = request.request_dict, request.message
+            reason = words.reason_of(exc) if reason is None else reason
+            traceback = words.traceback_of(exc, einfo)
+            make = partial(
+                _failure,
+                message,
+                getattr(self._consumer, "task_consumer", None),
+                kind=kind or words.kind_of(exc, einfo, headers, request.task),
+                task_id=str(request.id),
+                task=str(request.type),
+                exception=words.name_of(exc),
+                reason=reason,
+                traceback=traceback,
+                worker=str(request.hostname),
+                started_at=request.time_start,
+                failed_at=time.time(),
+                retries=words.count(headers.get("retries")),
             )
+            self._writer.note(make, len(message.body or b"") + len(reason) + len(traceback))
+        except Exception:
+            logger.exception(NOT_RECORDED)
 
     def succeeded(self, request: Any) -> None:
         """Note that a task has succeeded that `retryfailed` had sent again."""
         with _harmless():
-            self._put(Mended(task_id=str(request.id)))
+            self._writer.put(Mended(task_id=str(request.id)))
 
     def hold(self, **_: Any) -> None:
         """Keep the requests that run now or may soon, for `cut_off`. A receiver of worker_shutting_down."""
@@ -160,23 +179,24 @@ class Recorder:
         self._dropped(Kind.UNDECODABLE, message, words.identity(message), words.name_of(exc), reason)
 
     def _dropped(self, kind: Kind, message: Any, whose: tuple[str, str], exception: str, reason: str) -> None:
-        self._put(
-            Failure(
+        self._writer.put(
+            _failure(
+                message,
+                getattr(self._consumer, "task_consumer", None),
                 kind=kind,
-                message=kept(message),
                 task_id=whose[0],
                 task=whose[1],
                 exception=exception,
                 reason=reason,
-                queue=self._queue_of(message),
                 worker=str(self._consumer.hostname),
                 retries=words.count((message.headers or {}).get("retries")),
             )
         )
 
-    def _queue_of(self, message: Any) -> str:
-        consumer = getattr(self._consumer, "task_consumer", None)
-        return words.queue_of(message, getattr(consumer, "queues", ()))
+
+def _failure(message: Any, consumer: Any, **known: Any) -> Failure:
+    """Return the failure of a message that this consumer of kombu's has got."""
+    return Failure(message=kept(message), queue=words.queue_of(message, getattr(consumer, "queues", ())), **known)
 
 
 @contextlib.contextmanager
@@ -184,7 +204,7 @@ def _harmless() -> Any:
     try:
         yield
     except Exception:
-        logger.exception("A failed task could not be recorded.")
+        logger.exception(NOT_RECORDED)
 
 
 def _after(noted: Callable[..., None]) -> Callable[[Callable[..., object]], Callable[..., object]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from billiard.exceptions import SoftTimeLimitExceeded, Terminated, TimeLimitExceeded, WorkerLostError
@@ -27,7 +26,9 @@ _KINDS = (
 class Recorder(Protocol):
     """What is told (tasktools.worker.failures.Recorder)."""
 
-    def listening(self) -> AbstractContextManager[Callable[[], Any]]: ...
+    def listen(self) -> None: ...
+
+    def heard(self) -> Any: ...
 
     def failed(self, request: Any, kind: Kind | None, exc: Any, einfo: Any, *, reason: str | None = None) -> None: ...
 
@@ -53,13 +54,13 @@ def _noting(base: Any, recorder: Recorder) -> type:
         def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
             self.is_over = True
             certain = True  # if Celery fails itself
-            with recorder.listening() as said:
-                try:
-                    answer = super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
-                    certain = return_ok
-                    return answer
-                finally:
-                    _judge(self, recorder, exc_info, said(), certain=certain)
+            recorder.listen()
+            try:
+                answer = super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
+                certain = return_ok
+                return answer
+            finally:
+                _judge(self, recorder, exc_info, recorder.heard(), certain=certain)
 
         def on_timeout(self, soft: bool, timeout: Any) -> Any:
             try:

@@ -22,7 +22,7 @@ from tasktools.worker import failures
 def installed(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What was installed in a worker that starts: the table behind the writer."""
     made: list[Any] = []
-    monkeypatch.setattr(failures, "install", lambda app, put: made.append(put.__self__._write.__self__))
+    monkeypatch.setattr(failures, "install", lambda app, writer: made.append(writer._write.__self__))
     monkeypatch.setattr(every_worker.atexit, "register", lambda *_: None)
     monkeypatch.setattr(signals.worker_shutdown, "connect", lambda *_, **__: None)
     return made
@@ -100,11 +100,11 @@ def test_worker__starts_although_the_module_of_its_hook_ends_the_process(
 def test_worker__does_not_say_again_that_the_table_is_missing(
     monkeypatch: pytest.MonkeyPatch, project: Any, installed: list[Any], told: bool
 ) -> None:
-    puts: list[Any] = []
-    monkeypatch.setattr(failures, "install", lambda app, put: puts.append(put))
+    writers: list[Any] = []
+    monkeypatch.setattr(failures, "install", lambda app, writer: writers.append(writer))
     project.told_missing = told
     every_worker.record_failures(worker())
-    assert puts[0].__self__._absence.told is told
+    assert writers[0]._absence.told is told
 
 
 @pytest.mark.django_db(transaction=True)
@@ -112,7 +112,7 @@ def test_worker__leaves_no_open_connection_to_its_children(
     monkeypatch: pytest.MonkeyPatch, installed: list[Any], tmp_path: Path
 ) -> None:
     """The connection is one to a file, as a site has it."""
-    puts: list[Any] = []
+    writers: list[Any] = []
     hooks: list[dict[str, Any]] = []
     create = connections.create_connection
 
@@ -122,10 +122,10 @@ def test_worker__leaves_no_open_connection_to_its_children(
         return made
 
     monkeypatch.setattr(connections, "create_connection", of_file)
-    monkeypatch.setattr(failures, "install", lambda app, put: puts.append(put))
+    monkeypatch.setattr(failures, "install", lambda app, writer: writers.append(writer))
     monkeypatch.setattr(os, "register_at_fork", lambda **given: hooks.append(given))
     every_worker.record_failures(worker())
-    writer = puts[0].__self__
+    writer = writers[0]
     own = writer._write.__self__._connection
     monkeypatch.setattr(threading.Thread, "start", lambda thread: None)  # this test is what writes
     writer.put(Mended(task_id="1"))
@@ -141,11 +141,11 @@ def test_worker__leaves_no_open_connection_to_its_children(
 def test_worker__says_how_many_wait_for_its_hook(
     monkeypatch: pytest.MonkeyPatch, settings: Any, caplog: pytest.LogCaptureFixture, installed: list[Any]
 ) -> None:
-    puts: list[Any] = []
-    monkeypatch.setattr(failures, "install", lambda app, put: puts.append(put))
+    writers: list[Any] = []
+    monkeypatch.setattr(failures, "install", lambda app, writer: writers.append(writer))
     settings.TASKTOOLS_FAILED_ARGUMENTS = "operator.add"
     every_worker.record_failures(worker())
-    writer = puts[0].__self__
+    writer = writers[0]
     writer._items.extend(range(7))
     assert writer._write.__self__.form.hook._waiting() == 7
 

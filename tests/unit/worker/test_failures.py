@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
+import time
+import weakref
 from types import SimpleNamespace
 from typing import Any
 
@@ -59,8 +62,14 @@ class Request:
 class Records:
     def __init__(self) -> None:
         self.noted: list[Any] = []
-        self.recorder = Recorder(self.noted.append)
+        self.recorder = Recorder(self)
         self.kind: Any = creating(lambda: Request, self.recorder)()
+
+    def note(self, make: Any, size: int) -> None:
+        self.put(make())
+
+    def put(self, item: Any) -> None:
+        self.noted.append(item)
 
     @property
     def kinds(self) -> list[str]:
@@ -241,11 +250,38 @@ def test_failure__has_what_is_known(records: Records) -> None:
     assert noted.message.body == b"[[], {}, {}]"
 
 
-def test_put__that_fails_harms_nothing(records: Records, caplog: pytest.LogCaptureFixture) -> None:
-    def fail(item: Any) -> None:
+class Held(Exception):
+    """An exception that can be seen to end."""
+
+
+def test_note__keeps_the_message_and_not_the_exception(records: Records, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has frames in the pools whose tasks run in this process, with all that the task has at hand."""
+    made: list[Any] = []
+    monkeypatch.setattr(records, "note", lambda *note: made.append(note))
+
+    def fail() -> Any:
+        error = Held("no")
+        records.kind().on_failure(raised(error), return_ok=True)
+        return weakref.ref(error)
+
+    ended = fail()
+    gc.collect()
+    assert ended() is None
+    before = time.time()
+    ((make, size),) = made
+    noted = make()
+    assert (noted.reason, noted.queue, noted.message.body) == ("no", "celery", b"[[], {}, {}]")
+    assert noted.failed_at <= before
+    assert size == len(noted.reason) + len(noted.traceback) + len(noted.message.body)
+
+
+def test_note__that_fails_harms_nothing(
+    records: Records, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(make: Any, size: int) -> None:
         raise OSError("no")
 
-    records.recorder._put = fail
+    monkeypatch.setattr(records, "note", fail)
     with caplog.at_level(logging.ERROR):
         assert records.kind().on_failure(raised(ValueError("no")), return_ok=True) == "answered"
     assert "A failed task could not be recorded." in caplog.text
@@ -256,15 +292,15 @@ def test_hear__keeps_nothing_where_nobody_listens(records: Records, monkeypatch:
     recorder = records.recorder
     recorder.hear(ValueError("in a thread of the pool"), None)
     assert getattr(recorder._heard, "last", None) is None
-    with recorder.listening() as said:
-        recorder.hear(ValueError("here"), None)
-        assert str(said()[0]) == "here"
+    recorder.listen()
+    recorder.hear(ValueError("here"), None)
+    assert str(recorder.heard()[0]) == "here"
     recorder.hear(ValueError("after it"), None)
     assert recorder._heard.last is None
-    with recorder.listening() as said:
-        monkeypatch.setattr(os, "getpid", lambda: -1)
-        recorder.hear(ValueError("in a child process, forked from this thread"), None)
-        assert said() is None
+    recorder.listen()
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    recorder.hear(ValueError("in a child process, forked from this thread"), None)
+    assert recorder.heard() is None
 
 
 class Mute(Exception):
