@@ -325,6 +325,22 @@ def test_page__says_that_the_broker_is_away_and_shows_the_rest(
     assert 'id="tt-h-queues"' not in page
 
 
+@pytest.mark.usefixtures("real")
+def test_page__of_a_broker_that_cannot_be_used(staff: Staff, project: Project) -> None:
+    """It was an error 500."""
+    with Celery("site", broker="nosuch://u:hidden99@h", set_as_current=False) as other:
+        project.found = Found(app=other)
+        page = text(staff("view"))
+        live = staff("view").get(f"{PAGE}live/")
+        entries = source.entries(30)
+    assert "The broker &quot;nosuch://u:**@h&quot; is of no kind that kombu knows" in page
+    assert "set CELERY_BROKER_URL to a URL" in page
+    assert "hidden99" not in page
+    assert live.status_code == 200
+    assert entries is not None
+    assert entries.trouble is None  # the schedule is shown all the same
+
+
 def test_page__says_why_there_is_no_broker(staff: Staff, shows: Callable[..., None]) -> None:
     shows(error=ConfigurationError("CELERY_BROKER_URL is not set.", hint="set it"))
     assert "CELERY_BROKER_URL is not set. Hint: set it" in text(staff("view"))
