@@ -23,10 +23,7 @@ PostgreSQL is started in a folder of its own if its programs and psycopg are ins
 from __future__ import annotations
 
 import contextlib
-import os
-import pwd
 import resource
-import shutil
 import sqlite3
 import statistics
 import subprocess
@@ -35,6 +32,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import redis
@@ -42,6 +40,7 @@ import redis
 from benchmarks.common import PYTHON, finished, folder, make_project, server, started, timed
 from benchmarks.drain import LOOKS, copies, left, moment
 from benchmarks.report import Side, Target, interleave, parser, report_ratio
+from tests.servers import PostgreSQL
 
 TARGET = Target(limit=0.95, at_least=True)
 
@@ -80,7 +79,15 @@ TASKTOOLS_FAILED_LIMIT = None
 """
 
 POSTGRESQL = """
-DATABASES = {{"default": {{"ENGINE": "django.db.backends.postgresql", "NAME": "postgres", "HOST": {host!r}, "USER": {user!r}}}}}
+DATABASES = {{
+    "default": {{
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": "postgres",
+        "HOST": {host!r},
+        "PORT": {port},
+        "USER": {user!r},
+    }}
+}}
 """
 
 COUNT = "from tasktools.models import FailedTask; print(FailedTask.objects.count())"
@@ -195,9 +202,10 @@ def shop(database: str, tasks: int, share: float) -> Iterator[Shop]:
     with folder() as base, contextlib.ExitStack() as stack:
         settings, outage = SETTINGS, lambda: lock(base / "shop/db.sqlite3")
         if database == "postgresql":
-            cluster = stack.enter_context(postgresql(base / "postgresql"))
-            settings += POSTGRESQL.format(host=str(cluster.folder), user=cluster.user)
-            outage = cluster.go_and_come
+            base.chmod(0o755)  # root runs it as another user
+            cluster = stack.enter_context(PostgreSQL(base / "postgresql", durable=True))
+            settings += POSTGRESQL.format(host=str(cluster.folder), port=cluster.port, user=cluster.user)
+            outage = partial(go_and_come, cluster)
         root = make_project(base / "shop", ["django_extensions", "tasktools", "shop"], settings)
         (root / "shop/tasks.py").write_text(TASKS)
         client = redis.Redis(unix_socket_path=str(stack.enter_context(server(root))))
@@ -226,45 +234,10 @@ def lock(file: Path) -> None:
         connection.execute("ROLLBACK")
 
 
-@dataclass(frozen=True)
-class Cluster:
-    """A PostgreSQL server of our own, on a socket in its folder."""
-
-    folder: Path
-    user: str
-
-    def go_and_come(self) -> None:
-        self.run("pg_ctl", "-D", str(self.folder / "data"), "-m", "immediate", "-w", "stop")
-        time.sleep(OUTAGE)
-        self.begin()
-
-    def begin(self) -> None:
-        where = f"-k {self.folder} -c listen_addresses="
-        log = str(self.folder / "log")
-        self.run("pg_ctl", "-D", str(self.folder / "data"), "-o", where, "-l", log, "-w", "start")
-
-    def run(self, name: str, *words: str) -> None:
-        found = shutil.which(name) or str(max(Path("/usr/lib/postgresql").glob(f"*/bin/{name}")))
-        account = pwd.getpwnam(self.user)
-        as_user = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []} if os.geteuid() == 0 else {}
-        subprocess.run([found, *words], check=True, stdout=subprocess.DEVNULL, cwd=self.folder, **as_user)  # type: ignore[call-overload]
-
-
-@contextlib.contextmanager
-def postgresql(root: Path) -> Iterator[Cluster]:
-    """Start a server; root cannot run one, and runs it as the user `postgres`."""
-    user = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
-    root.mkdir()
-    if os.geteuid() == 0:
-        root.parent.chmod(0o755)
-        shutil.chown(root, user)
-    cluster = Cluster(root, user)
-    cluster.run("initdb", "-D", str(root / "data"), "-A", "trust", "-U", user)
-    cluster.begin()
-    try:
-        yield cluster
-    finally:
-        cluster.run("pg_ctl", "-D", str(root / "data"), "-m", "immediate", "stop")
+def go_and_come(server: PostgreSQL) -> None:
+    server.stop()
+    time.sleep(OUTAGE)
+    server.start()
 
 
 def require(found: int, expected: int, what: str) -> None:

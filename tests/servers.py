@@ -338,12 +338,16 @@ class RabbitMQ(Server):
 
 
 class PostgreSQL(Server):
-    """A PostgreSQL that keeps nothing safe, so that it starts in a second. Root cannot run one: it runs as `postgres` then."""
+    """A PostgreSQL that keeps nothing safe, so that it starts in a second. Root cannot run one: it runs as `postgres` then.
+
+    With `durable` it writes as one in production does, and is at a socket in its folder too: for measurements.
+    """
 
     name = "postgres"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, durable: bool = False) -> None:
         super().__init__(folder)
+        self.durable = durable
         places = [str(each) for each in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
         self.program = require("postgres", "postgresql", *places)
         self.port = free_port()
@@ -358,9 +362,11 @@ class PostgreSQL(Server):
         data = self.folder / "data"
         if not data.exists():
             initdb = str(Path(self.program).with_name("initdb"))
-            words = ("--no-sync", "--auth=trust", "--locale=C", "--encoding=UTF8", f"--username={self.user}", str(data))
+            words = ["--auth=trust", "--locale=C", "--encoding=UTF8", f"--username={self.user}", str(data)]
+            words += [] if self.durable else ["--no-sync"]
             subprocess.run([initdb, *words], check=True, capture_output=True, cwd=self.folder, **self._as_user)
-        chosen = ("fsync=off", "listen_addresses=127.0.0.1", "unix_socket_directories=", "shared_buffers=16MB")
+        chosen = ["listen_addresses=127.0.0.1", f"unix_socket_directories={self.folder if self.durable else ''}"]
+        chosen += [] if self.durable else ["fsync=off", "shared_buffers=16MB"]
         options = [word for each in chosen for word in ("-c", each)]
         process = self._spawn(self.program, "-D", str(data), "-p", str(self.port), *options, **self._as_user)
         self._await(process, self._answers)

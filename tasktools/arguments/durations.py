@@ -22,7 +22,9 @@ def parse_duration(word: str | float | timedelta) -> timedelta:
     Raises ArgumentError for anything else, a negative span included.
     """
     if isinstance(word, timedelta):
-        return word
+        if word >= timedelta():
+            return word
+        raise ArgumentError(f'"{word}" is negative.', hint="write seconds, or 90s, 5m, 1h30m, 2d")
     word = str(word)
     try:
         if _NUMBER.fullmatch(word):

@@ -16,6 +16,7 @@ from tasktools.beat.choice import class_of, is_redbeat, load
 from tasktools.beat.records import titles
 from tasktools.beat.schedule import faults
 from tasktools.brokers.reach import chain, reason_at_end
+from tasktools.brokers.result_backend import require_for
 from tasktools.exceptions import ConfigurationError, ProjectError, TasktoolsError, Unreachable, project_code, tried
 from tasktools.project import current_project
 from tasktools.registry.registry import finalize
@@ -77,6 +78,7 @@ def find(entries: Collection[Planned], typed: str) -> Planned:
 
 
 def _read(app: Celery, scheduler: str, in_settings: Collection[Any]) -> Iterator[Planned]:
+    require_for(app, "beat")
     kind: Any = class_of(scheduler) or load(scheduler)
     if is_redbeat(scheduler):
         yield from _of_redbeat(app)

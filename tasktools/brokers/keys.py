@@ -56,6 +56,8 @@ class Keys:
         self.client: Any = redis.Redis(connection_pool=channel.pool)
         #: The keys, in full, that were found to hold something else than what kombu puts there.
         self.other_type: set[str] = set()
+        #: Whether the last look for bindings went through all keys of the database.
+        self.saw_all_bindings = False
 
     def full(self, name: str) -> str:
         """Return the key or the pub/sub channel as the server knows it."""
@@ -110,6 +112,7 @@ class Keys:
         begin = self.full(self.channel.keyprefix_queue % "")
         pattern = _SPECIAL.sub(r"\\\1", begin) + "*"
         cursor, scans, seen = 0, 0, set[bytes]()
+        self.saw_all_bindings = False
         while most is None or scans < most:
             cursor, some = self.client.scan(cursor, match=pattern, count=1000)
             scans += 1
@@ -117,6 +120,7 @@ class Keys:
             seen.update(tables)
             yield [binding for table in tables for binding in self._bindings(table, begin)]
             if not cursor:
+                self.saw_all_bindings = True
                 return
 
     def _bindings(self, table: bytes, begin: str) -> Iterator[Binding]:

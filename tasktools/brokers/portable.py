@@ -20,14 +20,16 @@ class PortableBroker(Broker):
     """What works with every transport of kombu."""
 
     @staticmethod
-    def connection(app: Celery, **options: Any) -> Any:
-        """Return an unconnected kombu Connection, after a look-up of its transport.
+    def connection(app: Celery, *, reads: bool = False, **options: Any) -> Any:
+        """Return an unconnected kombu Connection, after a look-up of its transport. With `reads`, it is that of a worker.
 
         Raises ConfigurationError when the transport is unknown, its library is missing, or the URL cannot be used.
         """
-        url = app.conf.broker_write_url or app.conf.broker_url
+        special = "broker_read_url" if reads else "broker_write_url"
+        setting = special if app.conf[special] else "broker_url"
+        url = app.conf[setting]
         try:
-            connection = app.connection_for_write(**options)
+            connection = (app.connection_for_read if reads else app.connection_for_write)(**options)
             connection.transport  # noqa: B018 - looks the transport up
         except TasktoolsError:
             raise
@@ -37,7 +39,7 @@ class PortableBroker(Broker):
                 hint="install it; Celery names it as an extra: pip install 'celery[redis]', 'celery[sqs]', ...",
             ) from error
         except Exception as error:  # a transport without its library may also raise NameError or RuntimeError
-            why, hint = flaw(url, error)
+            why, hint = flaw(url, error, f"CELERY_{setting.upper()}")
             raise ConfigurationError(f'The broker "{masked(url)}" {why}.', hint=hint) from error
         return connection
 

@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 QUOTE = (
     "write what a URL does not take in a password in its other form: / is %2F, ? is %3F, # is %23, @ is %40, : is %3A"
 )
 
-_FIX = "fix CELERY_BROKER_URL, or install its library; --traceback shows where it fails"
+#: What helps against a port that is none, in a URL without a password in which a character is not quoted.
+PORT = "write the port as a number up to 65535, as in redis://localhost:6379/0"
 
 _PARAMETER = re.compile(r"(unexpected|multiple values for) keyword argument '(\w+)'")
 
 
-def flaw(url: Any, error: Exception) -> tuple[str, str]:
-    """Return the rest of a sentence that begins with the broker, and a hint, for an error in its URL."""
-    if isinstance(error, KeyError) and str(error.args[0] if error.args else "").startswith("No such transport"):
-        hint = "set CELERY_BROKER_URL to a URL such as redis://localhost:6379/0 or amqp://localhost"
-        return f"is of no kind that kombu knows: {error.args[0]}", hint
-    hint = port_hint(error)
+#: How kombu begins what it says of a scheme that it does not know.
+_UNKNOWN = ("No such transport", "Invalid transport scheme")
+
+
+def flaw(url: Any, error: Exception, setting: str = "CELERY_BROKER_URL") -> tuple[str, str]:
+    """Return the rest of a sentence that begins with the broker, and a hint, for an error in its URL.
+
+    `setting` is where the URL is.
+    """
+    said = str(error.args[0]) if error.args else ""
+    if isinstance(error, (KeyError, ValueError)) and said.startswith(_UNKNOWN):
+        hint = f"set {setting} to a URL such as redis://localhost:6379/0 or amqp://localhost"
+        return f"is of no kind that kombu knows: {said}", hint
+    hint = port_hint(url, error)
     if hint:
         return "cannot be used: what stands where its port should be is none", hint
     named = _PARAMETER.search(str(error))
@@ -31,13 +41,35 @@ def flaw(url: Any, error: Exception) -> tuple[str, str]:
         return why, "write the URL as redis://USER:PASSWORD@HOST:PORT/DATABASE, without that parameter"
     if isinstance(error, ValueError):
         return "cannot be used: its URL cannot be taken apart", QUOTE
-    return f"cannot be used ({type(error).__name__})", _FIX
+    hint = f"fix {setting}, or install its library; --traceback shows where it fails"
+    return f"cannot be used ({type(error).__name__})", hint
 
 
-def port_hint(error: BaseException) -> str:
+def port_hint(url: Any, error: BaseException) -> str:
     """Return a hint if Python found no port in a URL, for example because a password has a `/` in it; else ""."""
     text = str(error) if isinstance(error, ValueError) else ""
-    return QUOTE if text.startswith(("Port could not be cast", "Port out of range")) else ""
+    if not text.startswith(("Port could not be cast", "Port out of range")):
+        return ""
+    return QUOTE if any("@" in _after_the_place(each) for each in _urls(url)) else PORT
+
+
+def port_flaw(url: str) -> str:
+    """Return the hint of `port_hint` for a URL that has no port where one should be, else ""."""
+    try:
+        urlsplit(f"http://{url.partition('://')[2]}").port  # noqa: B018 - reads it, as kombu does
+    except ValueError as error:
+        return port_hint(url, error)
+    return ""
+
+
+def _after_the_place(url: str) -> str:
+    """Return what follows the host and the port: with an `@` in it, the host was the beginning of a user and a password."""
+    return "".join(re.split("([/?#])", url.partition("://")[2], maxsplit=1)[1:])
+
+
+def _urls(url: Any) -> list[str]:
+    listed = url if isinstance(url, (list, tuple)) else [url]
+    return [part for each in listed for part in str(each).split(";")]
 
 
 def _is_parameter(url: Any, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""W078, W079: the broker's URL is a URL, and Celery knows the kind of the result backend."""
+"""W078, W079: the broker's URL is a URL, its port is one, and Celery knows the kind of the result backend."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from django.core.checks import Warning as CheckWarning
 from tasktools.arguments.names import close_matches, shown
 from tasktools.brokers.addresses import servers
 from tasktools.brokers.masking import masked
+from tasktools.brokers.urls import port_flaw
+from tasktools.checks.urls import TAKEN_APART, unquoted
 from tasktools.discovery.celery_app import Found
 
 #: The ids that this module can give.
@@ -26,7 +28,7 @@ _DISTRIBUTIONS = {"django-db": "django-celery-results", "django-cache": "django-
 
 def check(found: Found) -> list[CheckMessage]:
     """Check what stands in the URLs. No server is asked."""
-    return [*_broker(found.app.conf), *_database(found), *_backend(found.app.conf.result_backend)]
+    return [*_broker(found.app.conf), *_database(found), *_port(found), *_backend(found.app.conf.result_backend)]
 
 
 def _broker(conf: Any) -> Iterator[CheckMessage]:
@@ -49,6 +51,16 @@ def _database(found: Found) -> Iterator[CheckMessage]:
         sentence = f'{server.setting} is "{shown(masked(server.url))}", and the databases of a Redis are numbers.'
         url = "redis+socket:///PATH?virtual_host=0" if place.socket else "redis://localhost:6379/0"
         yield CheckWarning(sentence, hint=f"{url}, for example", id="tasktools.W078")
+
+
+def _port(found: Found) -> Iterator[CheckMessage]:
+    for server in servers(found.app):
+        hint = port_flaw(server.url) if server.url.partition("://")[0] in TAKEN_APART else ""
+        if hint and not unquoted(server.url):  # of a password, W071 says more
+            sentence = (
+                f'{server.setting} is "{shown(masked(server.url))}", and what stands where its port should be is none.'
+            )
+            yield CheckWarning(sentence, hint=hint, id="tasktools.W078")
 
 
 def _backend(url: Any) -> Iterator[CheckMessage]:

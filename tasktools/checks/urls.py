@@ -43,7 +43,7 @@ _LIBRARIES = {
 }
 
 #: The schemes whose URL is taken apart by the rules of a web address.
-_TAKEN_APART = frozenset({"redis", "rediss", "sentinel", "amqp", "amqps", "pyamqp", "librabbitmq", "sqs", "SQS"})
+TAKEN_APART = frozenset({"redis", "rediss", "sentinel", "amqp", "amqps", "pyamqp", "librabbitmq", "sqs", "SQS"})
 
 #: A variable of the environment that Celery reads, and the settings that it hides (celery.app.utils.Settings).
 _VARIABLES = {
@@ -93,7 +93,7 @@ def unquoted(url: str) -> str:
     An `@` does no harm: the last one counts.
     """
     scheme, _, rest = url.partition("://")
-    if scheme not in _TAKEN_APART:
+    if scheme not in TAKEN_APART:
         return ""
     netloc = re.split("[/?#]", rest)[0]
     tail = rest[len(netloc) :]

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tasktools.brokers import broker_of
+from tasktools.brokers.portable import PortableBroker
 from tasktools.brokers.reach import connect, reach
 from tasktools.control.answers import CONNECTING, Answers, ask, leaving
 from tasktools.control.names import LOOK_AT_PAUSES
@@ -200,7 +201,7 @@ def _is_queue(value: Any) -> bool:
 def _kept(app: Celery, call: Callable[[Pauses], T]) -> T:
     broker = broker_of(app)
     broker.prepare()
-    connection = app.connection_for_read()
+    connection = PortableBroker.connection(app, reads=True)
     if connection.transport.driver_type != "redis":  # it need not be opened
         return reach(_DATABASE, LIMIT, lambda: call(pauses_of(connection)))
     with leaving(opened := connect(broker, CONNECTING)):

@@ -60,6 +60,7 @@ class BackendMixin:
             super().validate_task(task)  # type: ignore[misc]
         finally:
             _is_usual.reset(token)
+        record.require_time(self.library, task.run_after)
         registration.register(self.library, task)
 
     def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:

@@ -128,6 +128,19 @@ def _like(value: Any, usual: Any) -> Any:
     return value if type(value) is type(usual) else usual
 
 
+def require_time(library: Library, after: datetime | None) -> None:
+    """Raise the library's InvalidTask for a `run_after` that has no equivalent in UTC, or here: the calendar ends in 9999."""
+    try:
+        is_there = after is None or _time(_text(after)) is not None
+    except OverflowError:
+        is_there = False
+    if not is_there:
+        sentence = (
+            f"run_after is {after}, and in UTC or in the time zone of the site that is not in the years 1 to 9999."
+        )
+        raise library.InvalidTask(sentence)
+
+
 def _text(time: datetime | None) -> str | None:
     """Return a time as text in UTC. Without USE_TZ, Django's times are naive, and local."""
     if time is None:
@@ -136,9 +149,10 @@ def _text(time: datetime | None) -> str | None:
 
 
 def _time(text: Any) -> datetime | None:
+    """Return the time of a record; None for what is none here. Anybody may have written it, also in another time zone."""
     try:
         return as_django(datetime.fromisoformat(text)) if isinstance(text, str) else None
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

@@ -10,7 +10,7 @@ from celery.states import RETRY
 from tasktools import render
 from tasktools.arguments.names import listed
 from tasktools.beat.words import span
-from tasktools.queues.aside import PREFIX
+from tasktools.queues.pauses import TASK
 from tasktools.results.locate import NOWHERE, Located
 from tasktools.results.outcome import Outcome
 
@@ -59,12 +59,8 @@ _LOST = {
 def _queued(outcome: Outcome) -> str:
     if outcome.position is None:
         return "it waits in a queue, no worker has taken it"
-    paused = "" if not outcome.paused else ", which is paused" if not _is_aside(outcome) else ": its task is paused"
+    paused = "" if not outcome.paused else ": its task is paused" if outcome.pause == TASK else ", which is paused"
     return f'it waits at position {outcome.position:,} of the queue "{outcome.queue}"{paused}'
-
-
-def _is_aside(outcome: Outcome) -> bool:
-    return (outcome.queue or "").startswith(PREFIX)
 
 
 def _due(outcome: Outcome) -> str:
@@ -97,7 +93,7 @@ def waiting_hint(outcome: Outcome, timeout: float | None, located: Located | Non
             else f"{render.counted((located and located.silent) or 1, 'worker')} silent"
         )
         return f"{who}: a busy worker of the solo pool does not answer, nor does one that was killed; {again}"
-    if located is not None and outcome.place in NOWHERE and (hint := _forbidden_hint(located)):
+    if located is not None and outcome.place in NOWHERE and (hint := _unread_hint(located)):
         return hint
     if outcome.paused:
         return "manage.py pausequeue shows since when, by whom and why; manage.py resumequeue goes on with it"
@@ -116,8 +112,10 @@ def waiting_hint(outcome: Outcome, timeout: float | None, located: Located | Non
     return "--wait waits for the result"
 
 
-def _forbidden_hint(located: Located) -> str:
-    """Return what the user of the broker would have to be allowed to find more tasks; "" if that is not the reason."""
+def _unread_hint(located: Located) -> str:
+    """Return how more tasks would be found; "" if all was looked at that this broker shows."""
     if located.refusal:
         return f"allow the user of the broker to ask workers (ACL SETUSER): {located.refusal}"
-    return "" if located.is_listed else "its user may not list the queues: allow it SCAN (ACL SETUSER), or check the id"
+    if not located.is_listed:
+        return "its user may not list the queues: allow it SCAN (ACL SETUSER), or check the id"
+    return "" if located.is_complete else "not all keys of the database were looked at for queues: --deep looks at all"

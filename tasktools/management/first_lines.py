@@ -6,7 +6,8 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from tasktools import conf, startup
-from tasktools.brokers import broker_of, private
+from tasktools.brokers import broker_of, private, result_backend
+from tasktools.brokers.portable import PortableBroker
 from tasktools.brokers.timeouts import TimedOut, within_thread
 from tasktools.checks.broker import unset
 from tasktools.checks.eager import EAGER
@@ -42,6 +43,13 @@ def require_broker(command: TasktoolsCommand, found: Found) -> None:
     startup.require_broker(found)
     if command.is_own_process and not found.app.conf.task_always_eager:
         command.warn(*_lonely_broker(found.app))
+
+
+def require_servers(app: Celery, command: str) -> None:
+    """Raise ConfigurationError if Celery's "worker" or "beat" would end with a traceback: of a broker, or of a result backend."""
+    if command == "worker":
+        PortableBroker.connection(app, reads=True)
+    result_backend.require_for(app, command)
 
 
 def doubts(app: Celery, command: str) -> list[ConfigurationError]:

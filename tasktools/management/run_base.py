@@ -24,7 +24,7 @@ from tasktools.exceptions import (
 from tasktools.health.answer import Limits
 from tasktools.management import become_supervisor
 from tasktools.management.base import TasktoolsCommand
-from tasktools.management.first_lines import doubts, doubts_of_backend, doubts_of_record
+from tasktools.management.first_lines import doubts, doubts_of_backend, doubts_of_record, require_servers
 from tasktools.project import current_project
 from tasktools.registry.registry import finalize
 from tasktools.supervisor import reports
@@ -113,6 +113,7 @@ class RunCommand(TasktoolsCommand):
         if options["skip_checks"]:
             self.warn(*django_fixup.load_rest(found))
         startup.require_timezone(found.app)
+        require_servers(found.app, self.celery_command)
         self.begin(found, options)
         words = words_of(options_of(self.celery_command, found.app), _with_level(options))
         if not again:

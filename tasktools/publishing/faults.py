@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from tasktools.brokers.reach import reason_at_end
+from typing import TYPE_CHECKING
+
+from tasktools.brokers import result_backend
+from tasktools.brokers.reach import came_through, reason_at_end
 from tasktools.exceptions import ProjectError, TasktoolsError
 
+if TYPE_CHECKING:
+    from celery import Celery
 
-def unsent(task: str, error: BaseException, *, consequence: str = "") -> ProjectError:
-    """Return the error for a call that was not sent because of code or settings of the project."""
+
+def unsent(task: str, error: BaseException, *, app: Celery | None = None, consequence: str = "") -> ProjectError:
+    """Return the error for a call of `app` that was not sent because of code or settings of the project."""
+    flaw = result_backend.flaw(app) if app is not None and came_through(error, "celery.app.base") else None
+    if flaw is not None:  # a call looks at the backend if its result is to be kept
+        return ProjectError(f"{flaw.sentence}{consequence}", hint=flaw.hint)
     sentence = f"{task} could not be sent: {type(error).__name__}: {reason_at_end(error)}{consequence}"
     return ProjectError(sentence, hint="the same command with --traceback shows where")
 

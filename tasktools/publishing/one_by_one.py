@@ -111,7 +111,7 @@ class Applier:
         """Raise an error of a call of this task: as it is, or as ProjectError if code of the project has raised it."""
         if isinstance(error, (EncodeError, TasktoolsError, KeyboardInterrupt)) or self._is_the_brokers(error):
             raise error
-        with project_code(lambda each: unsent(task, each)):
+        with project_code(lambda each: unsent(task, each, app=self.app)):
             raise error
 
     def _is_the_brokers(self, error: BaseException) -> bool:

@@ -199,7 +199,7 @@ def _failed(app: Celery, broker: Broker, sending: Sending, call: Call, error: Ba
     if came_through(error, "celery.app.routes"):
         unroutable = routes.unroutable(app, call, error)
         return ProjectError(f"{unroutable.sentence} Nothing was sent.", hint=unroutable.hint)
-    return unsent(call.task, error, consequence=" Nothing was sent.")
+    return unsent(call.task, error, app=app, consequence=" Nothing was sent.")
 
 
 def _is_setting(error: BaseException) -> bool:

@@ -80,8 +80,9 @@ class Found:
     traces: dict[str, Trace] = field(default_factory=dict)
     #: By the name of the queue: how many of its messages were not read.
     unread: dict[str, int] = field(default_factory=dict)
-    #: Whether the user of the broker may list the queues. If not, those that only a producer has made are missed.
+    #: Whether its user may list the queues, and whether all keys were looked at: those that only a producer has made are missed.
     is_listed: bool = True
+    is_complete: bool = True
 
 
 def find(broker: Broker, task_ids: Collection[str], *, deep: bool = False, first: Collection[str] = ()) -> Found:
@@ -121,6 +122,7 @@ class _Search:
         try:
             while (some := self.ask(next, steps, None)) is not None:
                 found.update(binding.queue for binding in some)
+            self.found.is_complete = self.keys.saw_all_bindings
             found.update(self.ask(aside_queues, self.keys))
         except TasktoolsError as error:
             if not isinstance(error.__cause__, redis.exceptions.NoPermissionError):
@@ -135,8 +137,7 @@ class _Search:
             if length is None:
                 continue
             self.pace = Pace(keys=self.keys, key=key)
-            # The first slice may change this: it says who may run scripts.
-            half = max(1, self._most // 2)
+            half = max(1, self._most // 2)  # the first slice may change it, which says who may run scripts
             for first, stop in self._spans(length, half):
                 self._note(queue, self._read(queue, [key, *before], first, stop, length))
             self._note(queue, 0 if self.deep else length - 2 * half)

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from tasktools.brokers.masking import masked
-from tasktools.brokers.reach import reach, reason, reason_at_end
+from tasktools.brokers.reach import reach, reason
+from tasktools.brokers.result_backend import backend_of
 from tasktools.brokers.timeouts import TimedOut
-from tasktools.brokers.urls import port_hint
-from tasktools.environment.shadowing import explained
 from tasktools.exceptions import ConfigurationError, TasktoolsError
 from tasktools.results.outcome import UNREADABLE, Failure, Outcome, outcome_of
 
@@ -28,14 +27,7 @@ def check_backend(app: Celery) -> None:
     """Raise ConfigurationError when no result backend is configured, or it cannot be used."""
     from celery.backends.base import DisabledBackend
 
-    try:
-        backend = app.backend
-    except Exception as error:
-        raise explained(error) or ConfigurationError(
-            f'The result backend "{masked(app.conf.result_backend)}" cannot be used: {reason_at_end(error)}',
-            hint=port_hint(error) or "fix CELERY_RESULT_BACKEND, or install its library",
-        ) from error
-    if isinstance(backend, DisabledBackend):
+    if isinstance(backend_of(app), DisabledBackend):
         raise ConfigurationError(
             "No result backend is configured, so results are not kept.",
             hint=SET_BACKEND,

@@ -57,6 +57,8 @@ class Located:
     absent: Collection[str] = ()
     #: Whether the user of the broker may list its queues.
     is_listed: bool = True
+    #: Whether all its keys were looked at for queues.
+    is_complete: bool = True
     #: Why the broker does not let the workers be asked; "" if they were.
     refusal: str = ""
 
@@ -94,7 +96,7 @@ def places(
     said, refusal = _asked(app, ids, limit, needs_workers=needs_workers)
     claims, revoked = _held(app, ids, limit, said)
     silent = said.silent if broker.supports_find else None
-    nowhere = _nowhere(broker.supports_find and found.is_listed, silent, refusal)
+    nowhere = _nowhere(broker.supports_find and found.is_listed and found.is_complete, silent, refusal)
     placed = [
         each
         if each.finished
@@ -107,6 +109,7 @@ def places(
         silent=silent,
         absent=said.absent,
         is_listed=found.is_listed,
+        is_complete=found.is_complete,
         refusal=refusal,
     )
 

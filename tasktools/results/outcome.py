@@ -56,6 +56,8 @@ class Outcome:
     position: int | None = None
     #: Whether that queue is paused, or the task itself.
     paused: bool = False
+    #: Which of the two: QUEUE or TASK of queues.pauses, "" for none. JSON leaves it out.
+    pause: str = field(default="", metadata={"json": False})
     #: Since when a worker runs it, by the clock of the worker.
     started: datetime | None = None
     #: When a waiting task is to run, if that is known.

@@ -11,7 +11,7 @@ from tasktools.brokers.reach import connect, reach
 from tasktools.control.answers import CONNECTING, leaving
 from tasktools.queues.aside import PREFIX
 from tasktools.queues.kept import paused_now
-from tasktools.queues.pauses import QUEUE
+from tasktools.queues.pauses import QUEUE, TASK
 from tasktools.results.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -31,9 +31,14 @@ def marked(app: Celery, outcomes: Sequence[Outcome]) -> list[Outcome]:
             pauses = reach(broker.name, LIMIT, paused_now, connection)
     except Exception:  # noqa: BLE001 - where they wait is known all the same
         return list(outcomes)
-    names = {each.name for each in pauses if each.what == QUEUE}
-    return [replace(each, paused=_is_paused(each.queue, names)) for each in outcomes]
+    paused = {each.key for each in pauses}
+    return [replace(each, pause=pause, paused=bool(pause)) for each in outcomes for pause in [_pause_of(each, paused)]]
 
 
-def _is_paused(queue: str | None, names: set[str]) -> bool:
-    return queue is not None and (queue in names or queue.startswith(PREFIX))
+def _pause_of(outcome: Outcome, paused: set[tuple[str, str]]) -> str:
+    """Return what keeps a task waiting: QUEUE, or TASK also before a worker has put it aside; "" for neither."""
+    if outcome.queue is None:
+        return ""
+    if (QUEUE, outcome.queue) in paused:
+        return QUEUE
+    return TASK if outcome.queue.startswith(PREFIX) or (TASK, outcome.task) in paused else ""

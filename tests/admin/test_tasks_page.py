@@ -28,11 +28,12 @@ from tasktools.admin.tasks_page.page import TaskOverviewAdmin
 from tasktools.admin.tasks_page.source import Entries
 from tasktools.beat.outlook import EntryInfo
 from tasktools.beat.state import State
+from tasktools.control import pause
 from tasktools.control.pause import Heard
 from tasktools.control.revoke import Confirmed
 from tasktools.control.workers import ONLINE, SILENT, RunningTask, Worker
 from tasktools.discovery.celery_app import Found
-from tasktools.exceptions import ConfigurationError
+from tasktools.exceptions import ConfigurationError, Unreachable
 from tasktools.health.minutes import Minute
 from tasktools.models import FailedTask, TaskOverview
 from tasktools.overview.schedule import Schedule
@@ -335,6 +336,22 @@ def test_page__says_that_the_broker_is_away_and_shows_the_rest(
     assert 'id="tt-h-queues"' not in page
 
 
+@pytest.mark.usefixtures("real")
+def test_page__of_a_broker_that_cannot_be_used(staff: Staff, project: Project) -> None:
+    """It was an error 500."""
+    with Celery("site", broker="nosuch://u:hidden99@h", set_as_current=False) as other:
+        project.found = Found(app=other)
+        page = text(staff("view"))
+        live = staff("view").get(f"{PAGE}live/")
+        entries = source.entries(30)
+    assert "The broker &quot;nosuch://u:**@h&quot; is of no kind that kombu knows" in page
+    assert "set CELERY_BROKER_URL to a URL" in page
+    assert "hidden99" not in page
+    assert live.status_code == 200
+    assert entries is not None
+    assert entries.trouble is None  # the schedule is shown all the same
+
+
 def test_page__says_why_there_is_no_broker(staff: Staff, shows: Callable[..., None]) -> None:
     shows(error=ConfigurationError("CELERY_BROKER_URL is not set.", hint="set it"))
     assert "CELERY_BROKER_URL is not set. Hint: set it" in text(staff("view"))
@@ -525,6 +542,40 @@ def test_task__offers_to_revoke_what_there_may_be(
     assert ("do/revoke/" in page) is is_offered
     assert ("There is nothing to revoke" in page) is (state == "PENDING" and not is_offered)
     assert "revoke" not in text(staff("view"), "task/", id="b4f")
+
+
+@pytest.mark.usefixtures("real")
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [(QUEUE, "It waits in a queue that is paused."), (TASK, "It waits in a queue, and the task is paused.")],
+)
+def test_task__that_waits_because_of_a_pause(staff: Staff, app: Any, what: str, said: str) -> None:
+    queue = f"unread-{uuid.uuid4()}"
+    name = queue if what == QUEUE else f"a.{queue}"
+    task_id = app.send_task(f"a.{queue}", queue=queue).id
+    assert "It waits in a queue." in text(staff("view"), "task/", id=task_id)
+    pause.pause(app, [Pause(what=what, name=name, since=datetime.now(timezone.utc))])
+    try:
+        assert said in text(staff("view"), "task/", id=task_id)
+    finally:
+        pause.resume(app, [Pause(what=what, name=name, since=datetime.now(timezone.utc))])
+
+
+@pytest.mark.parametrize("place", NOWHERE)
+def test_task__whose_result_nobody_can_look_up(staff: Staff, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    """Beside the error it said that there is no trace of the task."""
+
+    def look(*_: Any) -> Any:
+        raise Unreachable('The result backend "redis://h" does not answer.')
+
+    monkeypatch.setattr(one_task.backend, "look", look)
+    placed = Outcome(id="b4f", state="PENDING", place=place)
+    monkeypatch.setattr(one_task.locate, "places", lambda *_, **__: Located(outcomes=[placed]))
+    page = text(staff("view", "revoke"), "task/", id="b4f")
+    assert "The result backend &quot;redis://h&quot; does not answer." in page
+    assert "Its result could not be looked up: it may have ended." in page
+    assert "no trace" not in page
+    assert "nobody sent it" not in page
 
 
 @pytest.mark.parametrize("place", NOWHERE)

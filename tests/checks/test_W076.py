@@ -57,7 +57,7 @@ def test_W076__fires_for_other_options_of_tls(shop: Any, told: Any) -> None:
 def test_W076__is_silent_for_a_result_backend_that_celery_takes(shop: Any, url: str, told: Any) -> None:
     shop.conf.result_backend = url
     shop.conf.redis_backend_use_ssl = told
-    assert ids() == []
+    assert ids("W078") == []
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def test_W077__is_for_deployment_alone(site: Any) -> None:
 )
 def test_W077__is_silent_for_other_brokers(site: Any, url: str) -> None:
     site.conf.broker_url = url
-    assert ids(deploy=True) == []
+    assert ids("W078", deploy=True) == []
 
 
 def test_W077__is_silent_for_a_result_backend(site: Any) -> None:

@@ -36,10 +36,26 @@ def test_W078__fires_for_such_a_database_behind_a_socket(shop: Any) -> None:
         shop.connection().channel()
 
 
-def test_W078__is_silent_for_a_url_that_cannot_be_read(shop: Any) -> None:
-    """What is wrong there is another thing."""
-    shop.conf.result_backend = "redis://localhost:port"
-    assert ids() == []
+@pytest.mark.parametrize(
+    ("setting", "url"),
+    [
+        ("broker_url", "redis://u:pw12345@localhost:port/0"),
+        ("broker_url", "amqp://u:pw12345@localhost:-5//"),
+        ("broker_read_url", "redis://localhost:99999"),
+        ("result_backend", "redis://u:pw12345@localhost:nope/1"),
+    ],
+)
+def test_W078__fires_for_a_port_that_is_none(shop: Any, setting: str, url: str) -> None:
+    shop.conf[setting] = url
+    shown = url.replace("pw12345", "**")
+    sentence = f'CELERY_{setting.upper()} is "{shown}", and what stands where its port should be is none.'
+    hint = "write the port as a number up to 65535, as in redis://localhost:6379/0"
+    assert found() == [("tasktools.W078", sentence, hint)]
+
+
+def test_W078__leaves_a_password_that_looks_like_a_port_to_W071(shop: Any) -> None:
+    shop.conf.broker_url = "redis://:verysecret/long@localhost:6379/0"
+    assert ids() == ["W071"]
 
 
 @pytest.mark.parametrize(
@@ -54,6 +70,7 @@ def test_W078__is_silent_for_a_url_that_cannot_be_read(shop: Any) -> None:
         "amqp://localhost/shop",
         "sentinel://localhost:26379/0",
         "sentinel://localhost:26379/mine",
+        "redis://[::1]:6379/0",
         ["redis://localhost", "redis://redis"],
         "",
         None,

@@ -508,3 +508,18 @@ def test_backend__that_is_silent(
         done = run_command("taskresult", "-A", name, task_id)
     assert (done.out, done.code) == ("", 69)
     assert done.err.splitlines()[0] == f'The result backend "redis://:**@127.0.0.1:{port}/0" does not answer.'
+
+
+def test_place__a_queue_that_was_not_seen_in_a_large_database(
+    run_command: Run, app: Any, unread: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It said that there is no trace of the task, with exit code 4."""
+    monkeypatch.delitem(app.amqp.queues, f"unread-{unread}")  # which only this process knows
+    monkeypatch.setattr("tasktools.queues.position.MOST_SCANS", 0)
+    ran = run_command("taskresult", unread)
+    assert (ran.code, ran.err) == (
+        3,
+        f"{unread} is PENDING: no worker that answers has it, and not all queues of this broker can be read.\n"
+        "Hint: not all keys of the database were looked at for queues: --deep looks at all",
+    )
+    assert run_command("taskresult", unread, "--deep").err.startswith(queued(unread))

@@ -6,6 +6,7 @@ import os
 import pwd
 import re
 import sysconfig
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,7 @@ def test_linger__ten_seconds_unless_set(settings: Any) -> None:
         ("soon", 'TASKTOOLS_LINGER: "soon" is no duration.', "write seconds, or 90s, 5m, 1h30m, 2d"),
         (None, 'TASKTOOLS_LINGER: "None" is no duration.', "write seconds, or 90s, 5m, 1h30m, 2d"),
         (-1, 'TASKTOOLS_LINGER: "-1" is negative.', "write seconds, or 90s, 5m, 1h30m, 2d"),
+        (timedelta(-1), 'TASKTOOLS_LINGER: "-1 day, 0:00:00" is negative.', "write seconds, or 90s, 5m, 1h30m, 2d"),
         ("26s", 'TASKTOOLS_LINGER is "26s", which is too long.', "set it to at most 25 s"),
         (3600, 'TASKTOOLS_LINGER is "3600", which is too long.', "set it to at most 25 s"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,6 +11,7 @@ from celery.states import PENDING, RETRY, STARTED
 from django.db import connections
 from django.db.models import Q
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from tasktools import render, terminal
 from tasktools.admin.confirming import error_text
@@ -18,7 +20,8 @@ from tasktools.arguments.names import check_id
 from tasktools.brokers.timeouts import TimedOut, within_thread
 from tasktools.exceptions import TasktoolsError, Unreachable
 from tasktools.failures import access
-from tasktools.results import backend, locate
+from tasktools.queues.pauses import QUEUE, TASK
+from tasktools.results import backend, locate, paused
 from tasktools.results.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -41,6 +44,8 @@ class Known:
     outcome: Outcome
     #: Whether there are messages in long queues that were not read.
     is_partial: bool = False
+    #: Whether the result backend has been asked after all else: else nobody knows whether the task has ended.
+    is_asked: bool = True
     #: What could not be asked, and what to do about it.
     troubles: list[TasktoolsError]
 
@@ -54,10 +59,10 @@ def look(task_id: str) -> Known:
     if kept is not None and kept.finished:
         return Known(outcome=kept, troubles=troubles)
     placed, is_partial = _placed(app, kept or Outcome(id=task_id, state=PENDING), troubles)
-    latest = None
     if kept is not None and placed.place in locate.NOWHERE:  # it may have ended meanwhile
-        latest = _kept(app, lambda: locate.again(app, placed), troubles)
-    return Known(outcome=latest or placed, is_partial=is_partial, troubles=troubles)
+        kept = latest = _kept(app, lambda: locate.again(app, placed), troubles)
+        placed = latest or placed
+    return Known(outcome=_marked(app, placed), is_partial=is_partial, is_asked=kept is not None, troubles=troubles)
 
 
 def _kept(app: Celery, look: Callable[[], Outcome], troubles: list[TasktoolsError]) -> Outcome | None:
@@ -98,6 +103,14 @@ def _placed(app: Celery, outcome: Outcome, troubles: list[TasktoolsError]) -> tu
     return replace(outcome, place=None), False
 
 
+def _marked(app: Celery, outcome: Outcome) -> Outcome:
+    """Return the outcome; that of a task that waits in a queue says whether that or the task is paused, if that is known."""
+    if outcome.place == "queued":
+        with contextlib.suppress(TimedOut):
+            [outcome] = within_thread(LIMIT, _closing, lambda: paused.marked(app, [outcome]))
+    return outcome
+
+
 def failures(task_id: str) -> list[Any]:
     """Return the failures of a task, and what it was sent again as. Raises TasktoolsError."""
     with access.reading():
@@ -105,8 +118,9 @@ def failures(task_id: str) -> list[Any]:
         return list(rows.only("task", "task_id", "state", "failed_at", "exception", "kind", "new_id")[:MOST_FAILURES])
 
 
-def state_of(outcome: Outcome, is_partial: bool = False) -> str:
-    """Return the state as a sentence: Celery's PENDING says nothing. `is_partial` is that of Known."""
+def state_of(known: Known) -> str:
+    """Return the state as a sentence: Celery's PENDING says nothing."""
+    outcome = known.outcome
     if outcome.state == "SUCCESS":
         return _("It has succeeded.")
     if outcome.state == "FAILURE":
@@ -115,14 +129,33 @@ def state_of(outcome: Outcome, is_partial: bool = False) -> str:
         return _("It was revoked.")
     if outcome.unreadable:
         return _("It has ended, and its result cannot be read.")
+    found = _places(known).get(outcome.place or "", _("It is not known where it is."))
+    if outcome.place == "queued" and outcome.waits:
+        return str(_PAUSED.get(outcome.pause, found))
+    if outcome.place in locate.NOWHERE and not known.is_asked:
+        return f"{found} {_('Its result could not be looked up: it may have ended.')}"
+    return found
+
+
+def _places(known: Known) -> dict[str, str]:
+    """Return the sentences for the places of a task that has not ended, as far as that is known."""
     places = _places_of_any()
-    if not outcome.waits:
+    if not known.outcome.waits:
         places |= _places_of_begun()
-    elif is_partial:
+    elif known.is_partial:
         places |= _places_of_partial()
-    elif outcome.state == RETRY:
+    elif not known.is_asked:
+        places |= {"none": _("Neither a queue nor a worker has it."), "unknown": _("No worker that answers has it.")}
+    elif known.outcome.state == RETRY:
         places |= _places_of_retried()
-    return places.get(outcome.place or "", _("It is not known where it is."))
+    return places
+
+
+#: What is said of a task that waits, by its `pause`.
+_PAUSED: dict[str, Any] = {
+    QUEUE: gettext_lazy("It waits in a queue that is paused."),
+    TASK: gettext_lazy("It waits in a queue, and the task is paused."),
+}
 
 
 def _places_of_any() -> dict[str, str]:
@@ -205,7 +238,7 @@ def told(task_id: str, revoke: str) -> dict[str, Any]:
     ]
     return {
         "outcome": outcome,
-        "state": state_of(outcome, known.is_partial),
+        "state": state_of(known),
         "task_name": words.name(outcome.task or "", 255),
         "worker": words.name(outcome.worker or "", 255),
         "queue": words.name(outcome.queue or "", 255),

@@ -14,6 +14,7 @@ from django.core.cache.backends.locmem import LocMemCache
 
 from tasktools import __version__, conf, startup
 from tasktools.admin import project_app
+from tasktools.brokers.portable import PortableBroker
 from tasktools.brokers.reach import reason_at_end
 from tasktools.exceptions import ConfigurationError, ProjectError, TasktoolsError, project_code
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from celery import Celery
 
     from tasktools.beat.outlook import EntryInfo
+    from tasktools.beat.state import State
     from tasktools.discovery.celery_app import Found
     from tasktools.overview.eye import Eye
     from tasktools.overview.shared import Shared
@@ -100,8 +102,11 @@ def _looks(app: Celery) -> Shared[Snapshot]:
 
 
 def cache_key(app: Celery) -> str:
-    """Return where the look is in a cache: sites may share one, and during a deployment two versions of tasktools do."""
-    url = app.connection_for_write().as_uri()  # without its password
+    """Return where the look is in a cache: sites may share one, and during a deployment two versions of tasktools do.
+
+    Raises ConfigurationError if the broker cannot be used.
+    """
+    url = PortableBroker.connection(app).as_uri()  # without its password
     options = app.conf.broker_transport_options or {}
     prefixes = [options.get(name) for name in ("global_keyprefix", "queue_name_prefix")]
     named = repr((__version__, app.main, app.conf.task_default_queue, url, prefixes))
@@ -164,12 +169,23 @@ def _entries(found: Found) -> Entries:
             startup.load_tasks(found)
             schedule = Schedule(found.app)
             planned = schedule.planned()
-            seen = None if found.app.conf.task_always_eager else _looks(found.app).get(_STATE)
-            state = State(is_known=False) if seen is None else seen.beat
+            state = _state(found.app) or State(is_known=False)
             view = View(now=datetime.now(timezone.utc), with_queues=False)
             return Entries(entries=schedule.outlook(planned, state, view), at=view.now)
     except TasktoolsError as error:
         return Entries(trouble=error)
+
+
+def _state(app: Celery) -> State | None:
+    """Return what beat has left in the broker; None if that is not known, or the broker cannot be used."""
+    if app.conf.task_always_eager:
+        return None
+    try:
+        looks = _looks(app)
+    except TasktoolsError:  # the page reports it once
+        return None
+    seen = looks.get(_STATE)
+    return None if seen is None else seen.beat
 
 
 def _unseen(error: BaseException) -> ProjectError:

@@ -37,7 +37,9 @@ class Command(TasktoolsCommand):
         parser.add_argument(
             "--interval", metavar="DURATION", default="500ms", help="longest pause between two looks (500ms)"
         )
-        parser.add_argument("--deep", action="store_true", help="look for it in the whole of each long queue")
+        parser.add_argument(
+            "--deep", action="store_true", help="look for it in all queues, and in the whole of each long one"
+        )
         parser.add_argument("--tree", action="store_true", help="show the tasks that called it and that it has called")
 
     def prepare(self, options: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ import pytest
 from celery import Celery
 
 from tasktools.brokers import broker_of
-from tasktools.brokers.urls import QUOTE
+from tasktools.brokers.urls import PORT, QUOTE
 from tasktools.exceptions import ConfigurationError
 
 TAKEN = "write the URL as redis://USER:PASSWORD@HOST:PORT/DATABASE, without that parameter"
@@ -22,6 +22,16 @@ TAKEN = "write the URL as redis://USER:PASSWORD@HOST:PORT/DATABASE, without that
             "redis://:verysecretlong/xyz@127.0.0.1:17010/0",
             'The broker "redis://:**@127.0.0.1:17010/0" cannot be used: what stands where its port should be is none.',
             QUOTE,
+        ),
+        (
+            "redis://user:pw12345@host:port/0",
+            'The broker "redis://user:**@host:port/0" cannot be used: what stands where its port should be is none.',
+            PORT,
+        ),
+        (
+            "redis://127.0.0.1:99999/0",
+            'The broker "redis://127.0.0.1:99999/0" cannot be used: what stands where its port should be is none.',
+            PORT,
         ),
         (
             "redis://127.0.0.1:1/0?password=x",
@@ -47,6 +57,12 @@ TAKEN = "write the URL as redis://USER:PASSWORD@HOST:PORT/DATABASE, without that
         (
             "nosuch://host",
             'The broker "nosuch://host" is of no kind that kombu knows: No such transport: nosuch.',
+            "set CELERY_BROKER_URL to a URL such as redis://localhost:6379/0 or amqp://localhost",
+        ),
+        (
+            "shop.nosuch.Transport://host",
+            'The broker "shop.nosuch.Transport://host" is of no kind that kombu knows: '
+            "Invalid transport scheme: 'shop.nosuch.transport'.",
             "set CELERY_BROKER_URL to a URL such as redis://localhost:6379/0 or amqp://localhost",
         ),
     ],

@@ -104,6 +104,32 @@ def test_enqueue__run_after_is_an_eta(app: Any, tasks: ModuleType) -> None:
     assert datetime.fromisoformat(message["headers"]["eta"]) == NOW
 
 
+EAST, WEST = timezone(timedelta(hours=9)), timezone(timedelta(hours=-5))
+
+
+@pytest.mark.parametrize("after", [datetime.max.replace(tzinfo=WEST), datetime.min.replace(tzinfo=EAST)])
+def test_using__run_after_that_has_no_time_in_utc(tasks: ModuleType, lib: Library, after: datetime) -> None:
+    """It was an OverflowError of the call that is sent."""
+    with pytest.raises(lib.InvalidTask, match="that is not in the years 1 to 9999"):
+        tasks.add.using(run_after=after)
+
+
+@pytest.mark.parametrize("after", [datetime.max.replace(tzinfo=timezone.utc), datetime(9999, 12, 31, 23)])  # noqa: DTZ001
+def test_using__run_after_that_has_no_time_on_the_site(
+    tasks: ModuleType, lib: Library, settings: Any, after: datetime
+) -> None:
+    """Without USE_TZ, Django has local times: the call was sent, and an error for whoever asked for it."""
+    settings.USE_TZ, settings.TIME_ZONE = False, "Asia/Tokyo" if after.tzinfo else "America/New_York"
+    with pytest.raises(lib.InvalidTask, match="that is not in the years 1 to 9999"):
+        tasks.add.using(run_after=after)
+
+
+def test_using__run_after_at_the_end_of_the_calendar(app: Any, tasks: ModuleType) -> None:
+    last = datetime.max.replace(tzinfo=timezone.utc)
+    result = tasks.add.using(run_after=last).enqueue(1)
+    assert tasks.add.get_result(result.id).task.run_after == last
+
+
 def test_enqueue__run_after_keeps_the_record_for_longer(app: Any, tasks: ModuleType) -> None:
     after = django_timezone.now() + timedelta(days=10)
     result = tasks.add.using(run_after=after).enqueue(1)

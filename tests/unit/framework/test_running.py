@@ -245,7 +245,14 @@ def test_run__without_a_record_it_is_made_of_the_message(app: Any, tasks: Module
 
 
 @pytest.mark.parametrize(
-    "header", [None, 7, {"priority": "x", "run_after": 3, "enqueued_at": "soon"}, {"backend": "gone"}]
+    "header",
+    [
+        None,
+        7,
+        {"priority": "x", "run_after": 3, "enqueued_at": "soon"},
+        {"enqueued_at": "0001-01-01T00:00:00+09:00"},
+        {"backend": "gone"},
+    ],
 )
 def test_run__a_header_that_is_wrong_harms_nothing(app: Any, tasks: ModuleType, run: Any, header: Any) -> None:
     result = tasks.add.enqueue(1)

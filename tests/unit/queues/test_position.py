@@ -38,12 +38,13 @@ class Bench:
         connection = SimpleNamespace(default_channel=None, close=lambda: None)
         app = SimpleNamespace(amqp=SimpleNamespace(queues={"celery": None}))
         self.broker: Any = SimpleNamespace(name="It", app=app, publishing_connection=lambda limit: connection)
-        keys = SimpleNamespace(
+        keys = self.keys = SimpleNamespace(
             client=self,
             channel=self.channel,
             full=str,
             lists=self.keys_of,
             bindings=self.bindings,
+            saw_all_bindings=True,
             reserved_slices=self.slices,
         )
         monkeypatch.setattr(position, "Keys", lambda channel: keys)
@@ -149,6 +150,12 @@ def test_find__a_user_that_may_not_list_the_queues(bench: Bench) -> None:
     [task_id] = bench.fill(1)
     found = find(bench.broker, [task_id, "mails-0"])
     assert (found.is_listed, found.traces.keys()) == (False, {task_id})
+
+
+def test_find__a_database_with_too_many_keys(bench: Bench) -> None:
+    assert find(bench.broker, ["mails-0"]).is_complete
+    bench.keys.saw_all_bindings = False
+    assert not find(bench.broker, ["mails-0"]).is_complete
 
 
 def test_find__a_key_of_another_program_is_passed_over(bench: Bench) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timezone
 from types import SimpleNamespace
 from typing import Any
@@ -42,6 +43,13 @@ def broker(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_marked__those_of_a_paused_queue_and_those_put_aside(broker: list[str]) -> None:
     found = marked("app", [waiting("mails"), waiting("celery"), waiting(ASIDE), waiting(None)])  # type: ignore[arg-type]
     assert [each.paused for each in found] == [True, False, True, False]
+
+
+def test_marked__a_paused_task_that_no_worker_has_put_aside(broker: list[str]) -> None:
+    """It said nothing of the pause: the task waits in its own queue until a worker takes it."""
+    [found] = marked("app", [replace(waiting("fast"), task="celery")])  # type: ignore[arg-type]
+    assert (found.paused, found.pause) == (True, TASK)
+    assert place_of(found) == 'it waits at position 3 of the queue "fast": its task is paused'
 
 
 def test_marked__nobody_is_asked_for_what_waits_in_no_queue(broker: list[str]) -> None:
