@@ -15,6 +15,7 @@ from typing import Any
 from django.db import InterfaceError, InternalError, OperationalError, connections, transaction
 
 from tasktools import terminal
+from tasktools.failures.message import NOTHING
 from tasktools.failures.text import clean
 from tasktools.models import FailedTask
 from tasktools.render import text_of
@@ -155,4 +156,5 @@ def _in_ascii(refused: FailedTask) -> None:
 
 def _without_message(refused: FailedTask) -> None:
     refused.reason = f"{refused.reason[:1000]}\nThe database has refused the rest: the message is not kept."
-    refused.traceback, refused.arguments, refused.message, refused.body = refused.traceback[:1000], "", "{}", None
+    refused.traceback, refused.arguments = refused.traceback[:1000], ""
+    refused.message, refused.body = NOTHING.text(), None

@@ -170,6 +170,7 @@ def test_refused__the_message_is_left_out(monkeypatch: pytest.MonkeyPatch) -> No
     row = FailedTask.objects.get()
     assert (row.body, row.arguments) == (None, "")
     assert row.reason == "why\nThe database has refused the rest: the message is not kept."
+    assert Kept.read(row.message, row.body).body is None  # `retryfailed` says so, and not that it cannot be read
 
 
 def test_refused__altogether_is_a_line_in_the_log(
