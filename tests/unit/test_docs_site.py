@@ -311,6 +311,4 @@ def test_main__a_folder_that_cannot_be_written_is_a_sentence(
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "80")
     assert main() == 1
-    assert capsys.readouterr().err == (
-        "The site is not built: [Errno 30] Read-only file system: 'build/docs-source'\n"
-    )
+    assert capsys.readouterr().err == ("The site is not built: [Errno 30] Read-only file system: 'build/docs-source'\n")

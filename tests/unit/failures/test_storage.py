@@ -288,7 +288,9 @@ def test_refused__by_a_full_disk_that_has_room_for_less_loses_no_message(
             Table().write(items)
     assert (caught.value.key, caught.value.done) == (items[0].key, [])
     Table().write(items)
-    assert [bytes(each or b"") for each in FailedTask.objects.values_list("body", flat=True)] == [items[0].message.body] * 2
+    assert [bytes(each or b"") for each in FailedTask.objects.values_list("body", flat=True)] == [
+        items[0].message.body
+    ] * 2
 
 
 def test_away__a_mark_that_fails_is_tried_again_and_its_rows_are_there_once(monkeypatch: pytest.MonkeyPatch) -> None:

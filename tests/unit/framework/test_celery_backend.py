@@ -378,7 +378,10 @@ def test_comparison__with_a_worker_knows_the_tasks_of_other_backends_too(
     from tasktools.management import doctor_live, worker_options
 
     library = tasks.task.__module__.removesuffix(".base")
-    settings.TASKS = {"default": {"BACKEND": f"{library}.backends.dummy.DummyBackend"}, "own": settings.TASKS["default"]}
+    settings.TASKS = {
+        "default": {"BACKEND": f"{library}.backends.dummy.DummyBackend"},
+        "own": settings.TASKS["default"],
+    }
     registration._registered.clear()
     app.tasks.pop(f"{tasks.__name__}.later", None)
     other = ModuleType("gone.tasks")
