@@ -34,7 +34,7 @@ def main() -> int:
     try:
         django.setup()
         count = build(options.output, with_pictures=not options.without_pictures)
-    except Fault as fault:
+    except (Fault, OSError) as fault:  # OSError: a folder that cannot be written, a full disk
         sys.stderr.write(f"The site is not built: {fault}\n")
         return 1
     say(f"{options.output / 'index.html'}: {count} pages, all links checked. {time.monotonic() - began:.0f} s.")
@@ -45,6 +45,7 @@ def build(output: Path, *, with_pictures: bool) -> int:
     """Build the site in a folder, and return how many pages it has."""
     from docs.site import check, pages, pictures
 
+    require_replaceable(output)
     source = BUILD / "docs-source"
     shutil.rmtree(source, ignore_errors=True)
     names = pictures.make(source / "pictures", say) if with_pictures else set()
@@ -58,6 +59,14 @@ def build(output: Path, *, with_pictures: bool) -> int:
     if faults:
         raise Fault("\n".join(faults))
     return len(collected.texts)
+
+
+def require_replaceable(output: Path) -> None:
+    """Raise Fault for a folder with files that are no site of Sphinx: the folder is emptied, and they would be lost."""
+    if output.resolve() == BUILD / "docs" or not output.exists() or (output / ".buildinfo").is_file():
+        return
+    if not output.is_dir() or any(output.iterdir()):
+        raise Fault(f'"{output}" has files that are no site of Sphinx. Name a new folder: it is emptied first.')
 
 
 def run_sphinx(source: Path, output: Path) -> None:

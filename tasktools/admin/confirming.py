@@ -100,7 +100,6 @@ class ConfirmingMixin(Base):
             **self.admin_site.each_context(request),
             "title": verb.title,
             "subtitle": None,
-            "original": str(verb.title),
             "opts": self.opts,
             "media": self.media,
             "has_view_permission": True,

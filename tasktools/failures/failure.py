@@ -60,9 +60,13 @@ class Failure:
         for each, value in {**cuts, "size": _OVERHEAD + len(message.body or b"") + _measure(parts)}.items():
             object.__setattr__(self, each, value)
 
-    def lighter(self, most: int) -> Failure:
-        """Return it without the body of its message; if it is still bigger than `most`, without all but what links it."""
-        reason = f"{self.reason}\nIts message is not kept: it is too big, with about {self.size:,} bytes.".lstrip()
+    def lighter(self, most: int, why: str = "") -> Failure:
+        """Return it without the body of its message; if it is still bigger than `most`, without all but what links it.
+
+        `why` is the end of a sentence; by default it is too big.
+        """
+        why = why or f"it is too big, with about {self.size:,} bytes"
+        reason = f"{self.reason}\nIts message is not kept: {why}.".lstrip()
         found = replace(self, reason=reason, message=replace(self.message, body=None))
         if found.size <= most:
             return found

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from django.db import InterfaceError, InternalError, OperationalError, connections, transaction
 
 from tasktools import terminal
+from tasktools.failures.message import NOTHING
 from tasktools.failures.text import clean
 from tasktools.models import FailedTask
 from tasktools.render import text_of
@@ -22,6 +24,9 @@ logger = logging.getLogger("tasktools.failures")
 
 #: PostgreSQL's code for what an account has no right to (insufficient_privilege), by the SQL standard's numbers.
 _FORBIDDEN = "42501"
+
+#: What SQLite, PostgreSQL and MySQL say of a disk that is full. It may have room again, and then the whole row is written.
+_FULL = re.compile(r"disk (?:is )?full|no space left|table '.*' is full", re.IGNORECASE)
 
 
 class Away(Exception):
@@ -58,7 +63,7 @@ def insert_each(rows: Sequence[FailedTask], alias: str) -> None:
         except Exception as error:
             if not answers(alias):
                 raise Away(told(error)) from error
-            if not _insert_part(each, error, alias):
+            if lacks_room(error) or not _insert_part(each, error, alias):
                 if is_of_database(error):
                     raise Refused(told(error), key=each.key, done=done, works=works) from error
                 logger.error("A failed task is not recorded: %s: %s", called(each), told(error))
@@ -95,6 +100,11 @@ def is_of_database(error: Exception) -> bool:
     if isinstance(error, (OperationalError, InterfaceError, InternalError, OSError)):
         return True  # PostgreSQL's is an InternalError while it is a standby, or read-only
     return getattr(error.__cause__, "sqlstate", getattr(error.__cause__, "pgcode", None)) == _FORBIDDEN
+
+
+def lacks_room(error: Exception) -> bool:
+    """Whether an error is that of a full disk."""
+    return is_of_database(error) and _FULL.search(str(error)) is not None
 
 
 def told(error: Exception) -> str:
@@ -146,4 +156,5 @@ def _in_ascii(refused: FailedTask) -> None:
 
 def _without_message(refused: FailedTask) -> None:
     refused.reason = f"{refused.reason[:1000]}\nThe database has refused the rest: the message is not kept."
-    refused.traceback, refused.arguments, refused.message, refused.body = refused.traceback[:1000], "", "{}", None
+    refused.traceback, refused.arguments = refused.traceback[:1000], ""
+    refused.message, refused.body = NOTHING.text(), None

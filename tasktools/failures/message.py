@@ -67,6 +67,10 @@ class Kept:
         return cls(**parts, body=None if body is None else bytes(body), original=original)
 
 
+#: What is in the place of a message that is not kept at all.
+NOTHING = Kept(headers={}, properties={}, delivery_info={}, content_type=None, content_encoding=None, body=None)
+
+
 def kept(message: Any) -> Kept:
     """Return a message of kombu as it came; for one that kombu could not decompress, its body as it was sent."""
     body = message.body

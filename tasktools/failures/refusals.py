@@ -14,6 +14,9 @@ logger = logging.getLogger("tasktools.failures")
 #: How often the database may refuse the first item before that one goes to the end of the queue.
 REFUSALS = 5
 
+#: How big it may be then, in bytes.
+LIGHT = 20_000
+
 Items = list[Failure | Mended]
 
 
@@ -32,14 +35,19 @@ class Refusals:
     def sort_out(self, batch: Sequence[Failure | Mended], error: Refused) -> tuple[Items, Items]:
         """Return what of a batch stays at the front of the queue, and what goes to its end. The rest is done with.
 
-        After some attempts the others go first. What is refused twice while others go in is not recorded.
+        After some attempts the others go first. What is refused twice while others go in is tried without its message: a disk
+        has little room left. It is not recorded if it is refused twice again.
         """
         kept = [each for each in batch if _key(each) is None or _key(each) not in error.done]
         refused = [each for each in kept if _key(each) is not None and _key(each) == error.key] or kept[:1]
         others = [each for each in kept if each not in refused]
         if error.works and error.key == self._suspect:
             self.forget()
-            logger.error("A failed task is not recorded: %s: %s", called(refused[0]), error)
+            item = refused[0]
+            if isinstance(item, Failure) and item.message.body is not None:
+                logger.warning("A failed task is recorded without its message: %s: %s", called(item), error)
+                return [item.lighter(LIGHT, "the database has refused it"), *others], []
+            logger.error("A failed task is not recorded: %s: %s", called(item), error)
             return others, []
         if error.works:
             self._number, self._suspect = 0, error.key

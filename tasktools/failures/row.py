@@ -12,7 +12,7 @@ from django.utils import timezone as django_timezone
 
 from tasktools.failures import arguments
 from tasktools.failures.failure import Failure
-from tasktools.failures.message import FAILURES, RETRY_OF, Kept
+from tasktools.failures.message import FAILURES, NOTHING, RETRY_OF, Kept
 from tasktools.failures.text import REASON, clean, cut, name
 from tasktools.models import State
 
@@ -59,8 +59,7 @@ def row(failure: Failure, form: Form) -> Row:
 
 def bare_row(failure: Failure) -> Row:
     """Return a row without the message, for a failure of which `row` makes none."""
-    nothing = Kept(headers={}, properties={}, delivery_info={}, content_type=None, content_encoding=None, body=None)
-    return _row(failure, nothing, f"{failure.reason}\nIts message cannot be recorded.".lstrip(), "")
+    return _row(failure, NOTHING, f"{failure.reason}\nIts message cannot be recorded.".lstrip(), "")
 
 
 def _row(failure: Failure, message: Kept, reason: str, shown: str) -> Row:

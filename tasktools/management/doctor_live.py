@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from django.db import connections
 
+from tasktools import every_worker
 from tasktools.beat.outlook import View
 from tasktools.brokers.reach import is_forbidden
 from tasktools.doctor import rounds
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 def live_sections(command: TasktoolsCommand, found: Found) -> list[Section]:
     """Return the sections about broker, backend, workers, queues and beat."""
     command.found = found  # its tasks are loaded
+    every_worker.know_framework()
 
     def beat() -> list[Line]:
         try:

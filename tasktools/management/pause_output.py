@@ -168,7 +168,7 @@ def _note(command: TasktoolsCommand, heard: Heard, later: str) -> None:
     if heard.confirmed:
         names = _listed(heard.confirmed)
         command.note(f"Confirmed by {counted(len(heard.confirmed), 'worker')}: {names}.", *filter(None, [later]))
-    elif heard.is_asked and not heard.failed:
+    elif heard.is_asked and not (heard.failed or heard.over):
         command.note("No worker answers.", *filter(None, [later]))
 
 

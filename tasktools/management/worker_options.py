@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from tasktools import startup
+from tasktools import every_worker, startup
 from tasktools.arguments.durations import parse_duration
 from tasktools.brokers.timeouts import TimedOut, within_thread
 from tasktools.discovery import django_fixup
@@ -51,6 +51,7 @@ def queues_of_tasks(command: TasktoolsCommand, found: Found) -> Mapping[str, str
     with contextlib.redirect_stdout(sys.stderr):  # what the modules print is not data
         command.load_tasks(found)
         problems = django_fixup.load_rest(found)
+    every_worker.know_framework()
     command.warn(*problems)
     if command.is_broken or problems:
         return None

@@ -317,6 +317,17 @@ def test_question__names_some_of_many(failed: Make, log_in: LogIn) -> None:
     assert "and 3 more" in question
 
 
+@pytest.mark.parametrize("slug", SLUGS)
+def test_question__is_no_form_of_an_object(failed: Make, log_in: LogIn, slug: str) -> None:
+    """django-unfold and Grappelli have a change form of their own, which needs what only ModelAdmin gives to it."""
+    row = failed()
+    answer = log_in(*ALL).get(f"{LIST}{row.pk}/{slug}/")
+    assert "admin/change_form.html" not in [each.name for each in answer.templates]
+    page = answer.content.decode()
+    assert "tasktools/admin.css" in page
+    assert f'<a href="{LIST}">Failed tasks</a>' in page
+
+
 @pytest.mark.parametrize("ids", ["", "x", "-1", "1e3", "٧", "9" * 30, ",,,", "1;2", "\0"])
 @pytest.mark.parametrize("slug", SLUGS)
 def test_forged_ids__do_nothing(failed: Make, log_in: LogIn, slug: str, ids: str) -> None:

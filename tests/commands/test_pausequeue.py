@@ -149,6 +149,13 @@ def test_clocks__a_worker_for_which_the_pause_is_over_has_not_confirmed(fleet: F
     assert (ran.code, "clock" in ran.err) == (0, False)
 
 
+def test_clocks__a_worker_for_which_the_pause_is_over_has_answered(fleet: Fleet, typed: Run) -> None:
+    app = fleet(fast=Answering("celery", ahead=3600).functions)
+    ran = typed("pausequeue", "-A", app, "celery", "--for", "30m")
+    assert "fast@h does not pause" in ran.err
+    assert "No worker answers" not in ran.err
+
+
 @pytest.mark.parametrize(
     ("ahead", "words"),
     [

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from docs.site import check, pages, pictures, processes, reference, terminal
+from docs.site.__main__ import main, require_replaceable
 from docs.site.pages import Fault
 from tasktools import conf
 from tasktools.checks.run import IDS
@@ -277,3 +278,37 @@ def test_walk__sees_the_steps_of_a_page() -> None:
 )
 def test_walk__compares_what_is_printed_with_the_page(page: str, printed: str, same: bool) -> None:
     assert matches(page, printed) is same
+
+
+def test_output__a_folder_with_other_files_is_not_emptied(tmp_path: Path) -> None:
+    kept = tmp_path / "thesis.txt"
+    kept.write_text("x")
+    words = [sys.executable, "-m", "docs.site", "--without-pictures", "--output", str(tmp_path)]
+    done = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f'The site is not built: "{tmp_path}" has files that are no site of Sphinx. Name a new folder: it is emptied first.\n'
+    )
+    assert kept.exists()
+
+
+def test_output__a_new_folder_or_a_site_is_replaced(tmp_path: Path) -> None:
+    require_replaceable(tmp_path / "new")
+    require_replaceable(tmp_path)
+    (tmp_path / ".buildinfo").write_text("# Sphinx build info version 1")
+    (tmp_path / "index.html").write_text("x")
+    require_replaceable(tmp_path)
+
+
+def test_main__a_folder_that_cannot_be_written_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(output: Path, *, with_pictures: bool) -> int:
+        raise OSError(30, "Read-only file system", "build/docs-source")
+
+    monkeypatch.setattr("docs.site.__main__.build", full)
+    monkeypatch.setattr(sys, "argv", ["docs.site"])
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main() == 1
+    assert capsys.readouterr().err == ("The site is not built: [Errno 30] Read-only file system: 'build/docs-source'\n")

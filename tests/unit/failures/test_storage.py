@@ -170,6 +170,7 @@ def test_refused__the_message_is_left_out(monkeypatch: pytest.MonkeyPatch) -> No
     row = FailedTask.objects.get()
     assert (row.body, row.arguments) == (None, "")
     assert row.reason == "why\nThe database has refused the rest: the message is not kept."
+    assert Kept.read(row.message, row.body).body is None  # `retryfailed` says so, and not that it cannot be read
 
 
 def test_refused__altogether_is_a_line_in_the_log(
@@ -266,6 +267,30 @@ def test_refused__in_the_middle_names_what_was_written(monkeypatch: pytest.Monke
     assert (caught.value.key, caught.value.done, caught.value.works) == (items[1].key, [items[0].key], True)
     Table().write(items)
     assert sorted(FailedTask.objects.values_list("task_id", flat=True)) == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OperationalError("database or disk is full"),
+        OperationalError('could not extend file "base/1/2": No space left on device'),
+        OperationalError(1114, "The table 'tasktools_failedtask' is full"),
+        OperationalError(1021, "Disk full (/tmp/#sql); waiting for someone to free some space..."),
+    ],
+)
+def test_refused__by_a_full_disk_that_has_room_for_less_loses_no_message(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    items = [failure("1"), failure("2")]
+    with monkeypatch.context() as patch:
+        refusing(patch, lambda row: error if row.body else None)
+        with pytest.raises(Refused) as caught:
+            Table().write(items)
+    assert (caught.value.key, caught.value.done) == (items[0].key, [])
+    Table().write(items)
+    assert [bytes(each or b"") for each in FailedTask.objects.values_list("body", flat=True)] == [
+        items[0].message.body
+    ] * 2
 
 
 def test_away__a_mark_that_fails_is_tried_again_and_its_rows_are_there_once(monkeypatch: pytest.MonkeyPatch) -> None:

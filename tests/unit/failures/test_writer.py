@@ -278,8 +278,15 @@ def test_refused__twice_while_others_go_in_is_a_line_in_the_log(caplog: pytest.L
     assert refusals.sort_out([mended, bad, last], alone) == ([mended, last], [bad])
     assert lines(caplog) == []
     at_the_end = Refused("a trigger", key=bad.key, done=[last.key], works=True)
-    assert refusals.sort_out([mended, last, bad], at_the_end) == ([mended], [])
-    assert lines(caplog) == ["A failed task is not recorded: [bad]: a trigger"]
+    (light, *others), back = refusals.sort_out([mended, last, bad], at_the_end)
+    assert isinstance(light, Failure)
+    assert (light.key, light.message.body, others, back) == (bad.key, None, [mended], [])
+    assert light.reason == "Its message is not kept: the database has refused it."
+    again = Refused("a trigger", key=bad.key, done=[last.key], works=True)
+    assert refusals.sort_out([light, mended], again) == ([light, mended], [])
+    assert refusals.sort_out([light, mended], again) == ([mended], [])
+    told = ["A failed task is recorded without its message", "A failed task is not recorded"]
+    assert lines(caplog) == [f"{each}: [bad]: a trigger" for each in told]
 
 
 def test_away__changes_no_order(database: Database, make: Any) -> None:

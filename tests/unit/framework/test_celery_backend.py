@@ -5,7 +5,7 @@ import functools
 import json
 import sys
 from datetime import datetime, timedelta, timezone
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -393,6 +393,36 @@ def test_worker__knows_the_tasks_of_other_backends(tasks: ModuleType, settings: 
     settings.TASKS = {**settings.TASKS, "other": {"BACKEND": "shop.Backend"}}
     every_worker.know_framework()
     assert f"{tasks.__name__}.later" in registration._registered
+
+
+@pytest.mark.parametrize("command", ["showworkers", "taskdoctor"])
+def test_comparison__with_a_worker_knows_the_tasks_of_other_backends_too(
+    app: Any, tasks: ModuleType, settings: Any, monkeypatch: Any, command: str
+) -> None:
+    """Both warned of a worker of the same code that it "knows tasks that this process does not"."""
+    from tasktools import every_worker
+    from tasktools.management import doctor_live, worker_options
+
+    library = tasks.task.__module__.removesuffix(".base")
+    settings.TASKS = {
+        "default": {"BACKEND": f"{library}.backends.dummy.DummyBackend"},
+        "own": settings.TASKS["default"],
+    }
+    registration._registered.clear()
+    app.tasks.pop(f"{tasks.__name__}.later", None)
+    other = ModuleType("gone.tasks")
+    vars(other)["later"] = tasks.task(tasks.later.func)
+    assert f"{tasks.__name__}.later" not in app.tasks
+    monkeypatch.setitem(sys.modules, "gone.tasks", other)
+    monkeypatch.setattr(every_worker.apps, "get_app_configs", lambda: [SimpleNamespace(name="gone")])
+    monkeypatch.setattr(worker_options.django_fixup, "load_rest", lambda found: [])
+    monkeypatch.setattr(doctor_live, "require_broker", lambda found: None)
+    monkeypatch.setattr(doctor_live.Examination, "sections", lambda self: [])
+    typed: Any = SimpleNamespace(load_tasks=lambda found: None, warn=lambda *_: None, is_broken=False)
+    {"showworkers": worker_options.queues_of_tasks, "taskdoctor": doctor_live.live_sections}[command](
+        typed, SimpleNamespace(app=app)
+    )
+    assert f"{tasks.__name__}.later" in app.tasks
 
 
 def test_connect__is_the_project_s_own_broker(app: Any) -> None:
