@@ -91,7 +91,7 @@ class SiteLogging(OnceLogging):
         return logger
 
     def _is_unseen(self, record: logging.LogRecord) -> bool:
-        """Whether a record of Celery has passed no handler of the site. Those of others are printed again if no terminal got them."""
+        """Whether a record of Celery has passed no handler of the site. For others it is enough that no terminal got them."""
         path = _path(record)
         return base_logger not in path or not self._said.intersection(path)
 

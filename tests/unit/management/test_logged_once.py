@@ -95,9 +95,7 @@ def test_record__below_the_level_of_the_handler(printed: Printed, settings: Any)
     assert "INFO/MainProcess] of a task\n" in printed(quiet)
 
 
-def test_record__that_was_sent_by_mail_alone(
-    printed: Printed, settings: Any, no_mail: list[logging.LogRecord]
-) -> None:
+def test_record__that_was_sent_by_mail_alone(printed: Printed, settings: Any, no_mail: list[logging.LogRecord]) -> None:
     settings.DEBUG = False
     assert "ERROR/MainProcess] of a task\n" in printed(level=logging.ERROR)
     assert len(no_mail) == 1
@@ -153,4 +151,5 @@ def test_record__has_nothing_that_a_formatter_would_print(printed: Printed, sett
     finally:
         logging.getLogger("django").removeHandler(last)
     plain = set(vars(logging.makeLogRecord({}))) | {"message"}
-    assert shown and shown[0] <= plain
+    assert shown
+    assert shown[0] <= plain
