@@ -6,7 +6,7 @@ import contextlib
 import math
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -18,6 +18,7 @@ from tasktools.brokers.reach import connect, reach
 from tasktools.brokers.timeouts import within_thread
 from tasktools.celery_compat import MAILBOX
 from tasktools.control import broadcast
+from tasktools.control.names import leaves
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -52,6 +53,8 @@ class Answers:
     silent: int | None
     #: The names of those that have not answered, as far as the broker has them. A worker that was killed may be among them.
     absent: frozenset[str] = frozenset()
+    #: By the name and the command, all answers with this name, errors too: several workers may have one.
+    each: Mapping[str, Mapping[str, Sequence[Any]]] = field(default_factory=dict)
 
     @property
     def workers(self) -> list[str]:
@@ -69,8 +72,12 @@ def ask(
     commands: Mapping[str, Mapping[str, Any]],
     limit: float = LIMIT,
     destination: Collection[str] | None = None,
+    *,
+    only_bound: bool = False,
 ) -> Answers:
     """Ask the workers, or those named by `destination`, for all `commands` (each with its arguments) in one round.
+
+    With `only_bound`, nobody is waited for whose name the broker does not have, if it says which ones it has.
 
     It ends as soon as everybody who listens has answered, and after `limit` seconds at the latest. Only Redis and Valkey know
     how many listen: elsewhere, and with a limit of LIMIT at the most, it also ends when the replies cease.
@@ -81,7 +88,7 @@ def ask(
     broker.prepare()
     connection = connect(broker, CONNECTING)
     with leaving(connection):
-        asked = _Round(MAILBOX.of(app.control)(connection), commands, destination)
+        asked = _Round(MAILBOX.of(app.control)(connection), commands, destination, only_bound=only_bound)
         return reach(broker.name, limit + BEYOND, asked.run, limit)
 
 
@@ -115,6 +122,8 @@ class _Round:
     destination: Collection[str] | None
     #: Where the replies come to, if not to a queue that is made for this round: the broker is asked less often then.
     own: Replies | None = None
+    only_bound: bool = False
+    each: dict[str, dict[str, list[Any]]] = field(default_factory=dict)
     said: dict[str, dict[str, Any]] = field(default_factory=dict)
     failed: dict[str, dict[str, str]] = field(default_factory=dict)
     replies: Counter[str] = field(default_factory=Counter)
@@ -125,19 +134,22 @@ class _Round:
         sent = broadcast.send(self.mailbox, tickets, self.commands, self.destination, limit, self.own)
         patience = math.inf if sent.listening is not None and limit > LIMIT else QUIET
         if self.own is not None:
-            self._collect_own(self.own, tickets, self._expected(sent.listening), limit)
+            self._collect_own(self.own, tickets, self._expected(sent), limit)
             return self._answers(sent)
         queue = self.mailbox.reply_queue(channel)
         try:
-            self._collect(queue, tickets, self._expected(sent.listening), limit, patience)
+            self._collect(queue, tickets, self._expected(sent), limit, patience)
         finally:
             channel.after_reply_message_received(queue.name)
         return self._answers(sent)
 
-    def _expected(self, listening: int | None) -> int | None:
+    def _expected(self, sent: broadcast.Sent) -> int | None:
         if self.destination is None:
-            return listening
-        return len(self.destination) if listening is None else min(listening, len(self.destination))
+            return sent.listening
+        if sent.listening is None:
+            return len(self.destination)
+        named = {*self.destination} & sent.bound if self.only_bound else self.destination
+        return min(sent.listening, len(named))
 
     def _collect_own(self, own: Replies, tickets: Mapping[str, str], expected: int | None, limit: float) -> None:
         """Take the replies at a few times until everybody has answered everything, or the limit has come."""
@@ -188,6 +200,7 @@ class _Round:
         except (ContentDisallowed, DecodeError):
             return
         for name, answer in reply.items() if isinstance(reply, Mapping) else ():
+            self.each.setdefault(str(name), {}).setdefault(command, []).append(answer)
             if isinstance(answer, Mapping) and set(answer) == {"error"}:
                 self.failed.setdefault(str(name), {})[command] = str(answer["error"])
             else:
@@ -203,12 +216,19 @@ class _Round:
             most = max(self.replies.values(), default=0)
             silent = None if sent.listening is None else max(0, sent.listening - most)
         return Answers(
-            said=self.said, failed=self.failed, listening=sent.listening, silent=silent, absent=absent - answered
+            said=self.said,
+            failed=self.failed,
+            listening=sent.listening,
+            silent=silent,
+            absent=absent - answered,
+            each=self.each,
         )
 
 
 def _merged(first: Any, second: Any) -> Any:
     """Return one answer for those of two workers with one name: while one takes the place of the other, both answer."""
+    if leaves(first) or leaves(second):
+        return second if leaves(first) else first
     if isinstance(first, list) and isinstance(second, list):
         return [*first, *(each for each in second if each not in first)]
     if isinstance(first, Mapping) and isinstance(second, Mapping):

@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from tasktools.control.answers import Answers
+from tasktools.control.namesakes import number_of, queues_of_all
 from tasktools.control.presence import presence
 from tasktools.control.workers import COMMANDS, SILENT, UNKNOWN, Look, Worker, looked, online
 
@@ -25,8 +26,8 @@ def look_over(
     `count` returns how many consumers queues have, if who looks at the queues knows it.
     """
     now = datetime.now(timezone.utc)
-    found = [online(name, answers.said.get(name, {}), None, now) for name in answers.workers]
-    taken = [queue for worker in found for queue in worker.queues or ()]
+    found = [online(name, answers.said.get(name, {}), None, now, number_of(answers, name)) for name in answers.workers]
+    taken = [queue for queues in queues_of_all(answers) for queue in queues or ()]
     other = presence(app, answers, taken, (), connection, count)
     found += [Worker(name=name, state=SILENT) for name in other.silent]
     found += [Worker(name=name, state=UNKNOWN) for name in other.unknown]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from urllib.parse import quote, unquote
 
 #: How the name begins that such a worker gives to a connection to Redis.
@@ -10,6 +11,9 @@ MARK = "tasktools-worker:"
 #: The key under which it adds to its `stats`.
 ADDED = "tasktools"
 
+#: What it adds there if it takes no more tasks, because another one replaces it.
+LEAVES = "leaves"
+
 #: The remote-control command by which workers learn of paused queues.
 LOOK_AT_PAUSES = "tasktools_look_at_pauses"
 
@@ -17,6 +21,12 @@ LOOK_AT_PAUSES = "tasktools_look_at_pauses"
 def connection_name(worker: str) -> str:
     """Return the name that a worker gives to its connection: Redis takes no spaces there."""
     return f"{MARK}{quote(worker, safe='@')}"
+
+
+def leaves(stats: object) -> bool:
+    """Whether these are the `stats` of a worker that another one replaces. Anybody may answer anything."""
+    added = stats.get(ADDED) if isinstance(stats, Mapping) else None
+    return isinstance(added, Mapping) and added.get(LEAVES) is True
 
 
 def worker_of(name: str) -> str | None:

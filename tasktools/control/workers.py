@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tasktools.control.answers import LIMIT, Answers, ask
 from tasktools.control.comparison import Difference, difference, task_names
 from tasktools.control.names import ADDED
+from tasktools.control.namesakes import number_of, queues_of, queues_of_all
 from tasktools.control.numbers import moment, number, whole
 from tasktools.control.presence import Presence, presence
 from tasktools.queues.pauses import Pause
@@ -62,6 +63,8 @@ class Worker:
     name: str
     #: ONLINE, SILENT or UNKNOWN.
     state: str
+    #: How many workers that answer have this name. They are shown as one, and more than one is a mistake.
+    same_name: int | None = None
     pid: int | None = None
     #: "prefork", "threads", "solo", "gevent", "eventlet", or the module of another class.
     pool: str | None = None
@@ -124,8 +127,8 @@ def look(app: Celery, here: Mapping[str, str] | None, limit: float = LIMIT) -> L
     answers = ask(app, COMMANDS, limit)
     said = _with_lists(app, answers, limit)
     now = datetime.now(timezone.utc)
-    found = [online(name, said.get(name, {}), here, now) for name in answers.workers]
-    taken = [queue for worker in found for queue in worker.queues or ()]
+    found = [online(name, said.get(name, {}), here, now, number_of(answers, name)) for name in answers.workers]
+    taken = [queue for queues in queues_of_all(answers) for queue in queues or ()]
     other = presence(app, answers, taken, [queue for queue in (here or {}).values() if queue])
     found += [Worker(name=name, state=SILENT) for name in other.silent]
     found += [Worker(name=name, state=UNKNOWN) for name in other.unknown]
@@ -148,8 +151,10 @@ def _with_lists(app: Celery, answers: Answers, limit: float) -> Mapping[str, Map
     return {name: {**said, **more.get(name, {})} for name, said in answers.said.items()}
 
 
-def online(name: str, said: Mapping[str, Any], here: Mapping[str, str] | None, now: datetime) -> Worker:
-    """Return a worker as it says itself."""
+def online(
+    name: str, said: Mapping[str, Any], here: Mapping[str, str] | None, now: datetime, same_name: int = 1
+) -> Worker:
+    """Return a worker as it says itself, or the `same_name` workers of this name as one."""
     stats = _mapping(said.get("stats"))
     pool, usage, added = (_mapping(stats.get(key)) for key in ("pool", "rusage", ADDED))
     queues = queues_of(said.get("active_queues"))
@@ -160,6 +165,7 @@ def online(name: str, said: Mapping[str, Any], here: Mapping[str, str] | None, n
     return Worker(
         name=name,
         state=ONLINE,
+        same_name=same_name,
         pid=whole(stats.get("pid")),
         pool=_pool(pool.get("implementation")),
         concurrency=whole(pool.get("max-concurrency")),
@@ -208,14 +214,6 @@ def _running(active: Any, now: datetime) -> Iterator[RunningTask]:
 
 def _arguments(value: Any) -> str:
     return value if isinstance(value, str) else "" if value is None else repr(value)
-
-
-def queues_of(answer: Any) -> list[str] | None:
-    """Return the names in what a worker answers to `active_queues`; None if that is no list. Anybody may answer anything."""
-    if not isinstance(answer, list):
-        return None
-    names = (each.get("name") for each in answer if isinstance(each, Mapping))
-    return [name for name in names if isinstance(name, str)]
 
 
 def _pool(implementation: Any) -> str | None:

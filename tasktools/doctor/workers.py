@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tasktools.brokers.base import with_stock_urls
 from tasktools.control.answers import ask as ask_all
 from tasktools.control.comparison import difference, task_names
+from tasktools.control.namesakes import REMEDY, number_of, sentence
 from tasktools.doctor.findings import Line, error, listed, ok, warning
 from tasktools.doctor.settings import without_secrets
 
@@ -34,6 +35,8 @@ class Worker:
     tasks: set[str] | None = None
     queues: list[str] | None = None
     processes: int | None = None
+    #: How many workers have answered with this name.
+    same_name: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +52,7 @@ class Here:
 def ask(app: Celery, into: dict[str, Worker]) -> None:
     """Ask all workers, and put what they answer into `into`. Raises Unreachable."""
     answers = ask_all(app, _COMMANDS, PATIENCE)
-    into.update({name: Worker(name=name) for name in answers.workers})
+    into.update({name: Worker(name=name, same_name=number_of(answers, name)) for name in answers.workers})
     for name, queues in answers.of("active_queues", list).items():
         into[name].queues = [str(each.get("name")) for each in queues if isinstance(each, Mapping)]
     for name, tasks in answers.of("registered", list).items():
@@ -69,6 +72,8 @@ def lines(workers: Collection[Worker], here: Here) -> Iterator[Line]:
     """Yield what there is to say about the workers that have answered."""
     for worker in workers:
         yield ok(worker.name, _introduced(worker))
+        if worker.same_name > 1:
+            yield warning(f"{worker.name} name", sentence(worker.same_name, worker.name), REMEDY)
         yield from _brokers(worker, here)
         yield from _tasks(worker, here)
 

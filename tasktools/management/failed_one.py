@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 #: Headers with Celery's own text of the arguments: it knows nothing of what the hook masks.
 _UNMASKED = ("argsrepr", "kwargsrepr")
 
+#: The title of what is printed as it is.
+_TRACEBACK = "Traceback"
+
 #: How many cells a line has in the narrowest terminal.
 _LEAST_ROOM = 10
 
@@ -40,7 +43,10 @@ def show_one(
         command.print_line("")
         command.print_line(title)
         for line in lines:
-            _print(command, "  ", line)
+            if title == _TRACEBACK:  # with its own lines it can be copied, and found by what reads tracebacks
+                command.print_line(f"  {command.cleaned(line)}".rstrip())
+            else:
+                _print(command, "  ", line)
 
 
 def _put_back(row: FailedTask) -> Kept | None:
@@ -106,7 +112,7 @@ def _blocks(
 ) -> Iterator[tuple[str, Sequence[str]]]:
     yield "Arguments", row.arguments.split("\n") if row.arguments else ["(not kept, or not readable)"]
     if row.traceback:
-        yield "Traceback", row.traceback.rstrip().split("\n")
+        yield _TRACEBACK, row.traceback.rstrip().split("\n")
     message = _message(row, whole=whole)
     if isinstance(message, str):
         yield "Message", [message]

@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from tasktools import conf, startup
+from tasktools.arguments.names import shown
 from tasktools.brokers import broker_of, private, result_backend
 from tasktools.brokers.portable import PortableBroker
 from tasktools.brokers.timeouts import TimedOut, within_thread
@@ -14,6 +15,7 @@ from tasktools.checks.eager import EAGER
 from tasktools.exceptions import ConfigurationError
 from tasktools.overview.tables import LIMIT, require_tables
 from tasktools.project import current_project
+from tasktools.supervisor import reports
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -89,6 +91,21 @@ def doubts_of_record() -> list[ConfigurationError]:
                 sentence = "Failed tasks are not recorded: their table is not in the database."
                 return [ConfigurationError(sentence, hint=access.migrate_hint())]
     return []
+
+
+def doubts_of_name(app: Celery, typed: str | None) -> list[ConfigurationError]:
+    """Return the warning of a worker whose node name, `typed` or Celery's own, another one has that runs."""
+    from celery.utils.nodenames import default_nodename, host_format
+
+    from tasktools.control.namesakes import already_runs
+
+    name = host_format(default_nodename(typed or ""))
+    if app.conf.task_always_eager or not already_runs(app, name):
+        return []
+    other = "worker3@%h" if name.startswith("worker2@") else "worker2@%h"
+    hint = f'manage.py rundev --worker "-n {other}"' if reports.is_part() else f"manage.py runworker -n {other}"
+    sentence = f'A worker with the name "{shown(name)}" already runs: what is sent to one may reach the other, or both.'
+    return [ConfigurationError(sentence, hint=f"give this one another name: {hint}")]
 
 
 def doubts_of_backend(app: Celery) -> list[ConfigurationError]:

@@ -17,7 +17,7 @@ from tasktools.brokers import broker_of
 from tasktools.brokers.keys import Keys
 from tasktools.brokers.reach import connect, is_silence, reach
 from tasktools.control.answers import ask
-from tasktools.control.workers import queues_of
+from tasktools.control.namesakes import queues_of_all
 from tasktools.exceptions import ConfigurationError, NoTrace, TasktoolsError, Unreachable
 from tasktools.management.queue_options import Asked
 from tasktools.queues import depth
@@ -199,8 +199,7 @@ def _readers(app: Celery) -> Readers:
         if isinstance(error, Unreachable) and is_silence(error):  # it answers nothing else either
             raise
         return Readers()
-    queues = {name: queues_of(said) for name, said in answers.of("active_queues", list).items()}
-    return Readers(queues=dict.fromkeys(answers.workers) | queues, silent=answers.silent)
+    return Readers(queues=queues_of_all(answers), silent=answers.silent)
 
 
 def _unknown(names: list[str], app: Celery) -> NoTrace:

@@ -24,7 +24,13 @@ from tasktools.exceptions import (
 from tasktools.health.answer import Limits
 from tasktools.management import become_supervisor
 from tasktools.management.base import TasktoolsCommand
-from tasktools.management.first_lines import doubts, doubts_of_backend, doubts_of_record, require_servers
+from tasktools.management.first_lines import (
+    doubts,
+    doubts_of_backend,
+    doubts_of_name,
+    doubts_of_record,
+    require_servers,
+)
 from tasktools.project import current_project
 from tasktools.registry.registry import finalize
 from tasktools.supervisor import reports
@@ -149,6 +155,9 @@ class RunCommand(TasktoolsCommand):
             raise
         except Unreachable as error:
             self.note(*render.error_lines(error), style=self.style.ERROR)
+            return
+        if self.celery_command == "worker":
+            self.warn(*doubts_of_name(found.app, options.get("hostname")))
 
     def further_words(self, found: celery_app.Found, options: dict[str, Any]) -> list[str]:
         """Return additional words for the command line."""

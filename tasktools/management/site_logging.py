@@ -10,6 +10,7 @@ from celery.utils.log import base_logger, mlevel, task_logger
 from django.conf import settings
 
 from tasktools.environment import loggers
+from tasktools.management.logged_once import OnceLogging
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -18,17 +19,18 @@ _ROOT = logging.getLogger()
 
 
 def keep_logging(app: Celery, *, keep_levels: bool) -> None:
-    """Make Celery respect LOGGING, and its levels too with `keep_levels`. Without LOGGING, change nothing."""
-    if not settings.LOGGING and settings.LOGGING_CONFIG:  # with LOGGING_CONFIG = None the settings may set up logging
-        return
-    app.conf.worker_hijack_root_logger = False
+    """Make Celery respect LOGGING, and its levels too with `keep_levels`. In any case a terminal gets each record once."""
+    own: type[OnceLogging] = SiteLogging if keep_levels else TypedLevels
+    if settings.LOGGING or not settings.LOGGING_CONFIG:  # with LOGGING_CONFIG = None the settings may set up logging
+        app.conf.worker_hijack_root_logger = False
+    else:
+        own = OnceLogging
     if type(app.log) is Logging:  # a class of the project stays
-        own = SiteLogging if keep_levels else TypedLevels
         # Child processes that are not forked make one of that class.
         vars(app).update(log_cls=own, log=own(app))
 
 
-class SiteLogging(Logging):
+class SiteLogging(OnceLogging):
     """Celery's logging for LOGGING.
 
     A record of Celery, or of a task's logger (`get_task_logger`), is printed in Celery's format only if it passes no handler
@@ -89,7 +91,7 @@ class SiteLogging(Logging):
         return logger
 
     def _is_unseen(self, record: logging.LogRecord) -> bool:
-        """Whether a record has passed no handler of the site. Records of others may be printed again, as Celery does it."""
+        """Whether a record of Celery has passed no handler of the site. For others it is enough that no terminal got them."""
         path = _path(record)
         return base_logger not in path or not self._said.intersection(path)
 

@@ -15,6 +15,7 @@ from django.conf import settings
 from django.core.management.color import color_style, no_style
 
 from tasktools.arguments.names import shown
+from tasktools.management.logged_once import OnceLogging
 from tasktools.render import text_of
 from tasktools.supervisor import reports
 
@@ -117,7 +118,7 @@ class TaskLines:
         self.command.note(f"{head}{words}{end}", style=coloured)
 
 
-class DevelopmentLogging(Logging):
+class DevelopmentLogging(OnceLogging):
     """Celery's logging without the lines that TaskLines prints. Handlers of the project get all."""
 
     def setup_handlers(self, logger: logging.Logger, *args: Any, **kwargs: Any) -> logging.Logger:

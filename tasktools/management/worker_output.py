@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tasktools.arguments.names import listed, shown
 from tasktools.beat.words import span
+from tasktools.control import namesakes
 from tasktools.control.workers import ONLINE, SILENT, UNKNOWN, Look, RunningTask, Worker
 from tasktools.exceptions import ConfigurationError, Unreachable
 from tasktools.management import watching
@@ -94,6 +95,10 @@ def report(command: TasktoolsCommand, seen: Look) -> None:
     """Report on stderr who else is there, and whose tasks are not those of this process."""
     for line in () if command.as_json else _notes(seen, command.find_app(None).app.timezone):
         command.note(line)
+    for each in seen.workers:
+        if (each.same_name or 1) > 1:
+            sentence = namesakes.sentence(each.same_name or 1, shown(each.name))
+            command.warn(ConfigurationError(sentence, hint=namesakes.REMEDY))
     for names, lacks in _grouped((each.name, each.lacks) for each in seen.workers):
         sentence = f"{_subject(names)} not know {listed(lacks)}, and {_verb(names, 'throw')} such messages away."
         hint = "start it again with the code of this process, or import them there"
@@ -148,7 +153,7 @@ def _row(worker: Worker, now: datetime, zone: tzinfo) -> tuple[str, ...]:
     running, reserved, later, begun = (_UNKNOWN if each is None else f"{each:,}" for each in numbers)
     return (
         shown(worker.name),
-        _STATES[worker.state],
+        _state(worker),
         shown(pool) or _UNKNOWN,
         _UNKNOWN if worker.queues is None else _queues(_marked(worker)) or "none",
         *(running, reserved, later, begun),
@@ -157,6 +162,11 @@ def _row(worker: Worker, now: datetime, zone: tzinfo) -> tuple[str, ...]:
         shown(worker.celery or _UNKNOWN),
         shown(worker.code or _UNKNOWN),
     )
+
+
+def _state(worker: Worker) -> str:
+    number = worker.same_name or 1
+    return f"{_STATES[worker.state]}: {number} workers have this name" if number > 1 else _STATES[worker.state]
 
 
 def _marked(worker: Worker) -> list[str]:

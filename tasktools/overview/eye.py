@@ -16,6 +16,7 @@ from tasktools.brokers.timeouts import within_thread
 from tasktools.control import workers
 from tasktools.control.answers import Answers
 from tasktools.control.brief import look_over
+from tasktools.control.namesakes import queues_of_all
 from tasktools.exceptions import TasktoolsError
 from tasktools.health.minutes import minutes_of
 from tasktools.overview import redis_look
@@ -102,7 +103,7 @@ class Eye:
         if depth.is_redis(connection):
             answers = self._questions.answers(connection)
             look = None if answers is None else look_over(self.app, connection, answers)
-            readers = Readers() if look is None or answers is None else _readers(look, answers)
+            readers = _readers(answers)
             names = queue_names(self.app) | set(readers.taken)
             return Snapshot(at=_now(), **_of_workers(look), **self._of_redis(connection, names, readers))
         return self._look_at_others(connection, until)
@@ -165,7 +166,7 @@ class Eye:
         depths = Depths(connection, until)
         count = depths.consumers if depth.is_amqp(connection) else None
         look = None if answers is None else look_over(self.app, connection, answers, count)
-        readers = Readers() if look is None or answers is None else _readers(look, answers)
+        readers = _readers(answers)
         names = queue_names(self.app) | set(readers.taken)
         depths.read(names)
         if not depths.is_complete and self._connection is connection:
@@ -200,10 +201,8 @@ def _of_workers(look: workers.Look | None) -> dict[str, Any]:
     }
 
 
-def _readers(look: workers.Look, answers: Answers) -> Readers:
-    return Readers(
-        queues={each.name: each.queues for each in look.workers if each.state == workers.ONLINE}, silent=answers.silent
-    )
+def _readers(answers: Answers | None) -> Readers:
+    return Readers() if answers is None else Readers(queues=queues_of_all(answers), silent=answers.silent)
 
 
 def _unseen(paused: Collection[Pause]) -> list[Queue]:

@@ -47,12 +47,15 @@ class Shared(Generic[T]):
         name: str = "",
         cache: Any = None,
         now: Callable[[], float] = time.time,
+        is_past: Callable[[T], bool] = lambda value: False,
     ) -> None:
         """`make` is called when the value is older than `fresh` seconds; one that is older than `usable` is not returned.
 
+        `is_past` says of a value that it is to be made again although it is fresh: something has happened that it foretells.
+
         If `make` raises, it is not called again for `fresh` seconds. `cache` is Django's, and `name` the key there.
         """
-        self._make, self._fresh, self._usable = make, fresh, usable
+        self._make, self._fresh, self._usable, self._is_past = make, fresh, usable, is_past
         self._name, self._cache, self._now = name, cache, now
         self._kept: _Kept[T] | None = None
         #: Changed by `outdate` of any process: a value of another generation shows what was before.
@@ -100,7 +103,8 @@ class Shared(Generic[T]):
     def _is_due(self, kept: _Kept[T] | None) -> bool:
         """Whether it is to be made: it is not fresh, and making it has not just failed."""
         failed = self._failed_at
-        return self._age(kept) >= self._fresh and (failed is None or abs(self._now() - failed) >= self._fresh)
+        is_old = kept is None or self._age(kept) >= self._fresh or self._is_past(kept.value)
+        return is_old and (failed is None or abs(self._now() - failed) >= self._fresh)
 
     def _latest(self) -> _Kept[T] | None:
         """Return the newest value that this process or another one has made."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from tasktools.brokers.keys import Keys
 from tasktools.brokers.listeners import clients, waiting
@@ -14,14 +14,14 @@ class Readers:
     """The workers, as far as they have answered."""
 
     #: The queues of each one that has answered, None for one that has not said them.
-    queues: Mapping[str, Collection[str] | None] = field(default_factory=dict)
+    queues: Sequence[Collection[str] | None] = ()
     #: How many more listen and have not answered; None if nobody knows.
     silent: int | None = None
 
     @property
     def taken(self) -> list[str]:
         """The queue of each worker that takes from it, several times if several do."""
-        return [queue for each in self.queues.values() for queue in each or ()]
+        return [queue for each in self.queues for queue in each or ()]
 
 
 def listeners(keys: Keys) -> int | None:
@@ -39,5 +39,5 @@ def consumers(queues: Collection[str], readers: Readers, waiting: int | None) ->
     queue.
     """
     may_be_more = readers.silent != 0 or waiting is None or waiting > len(readers.queues)
-    is_unknown = may_be_more or any(each is None for each in readers.queues.values())
+    is_unknown = may_be_more or any(each is None for each in readers.queues)
     return {queue: readers.taken.count(queue) or (None if is_unknown else 0) for queue in queues}

@@ -20,7 +20,7 @@ from celery.worker.request import Request
 from celery.worker.state import active_requests, reserved_requests
 
 from tasktools.celery_compat import STATS
-from tasktools.control.names import ADDED, connection_name
+from tasktools.control.names import ADDED, LEAVES, connection_name
 from tasktools.environment.code import code_digest
 from tasktools.worker.requests import snapshot
 
@@ -30,8 +30,11 @@ if TYPE_CHECKING:
 _PROCESSES = Path("/proc")
 
 
-def install(app: Celery, root: Path) -> None:
-    """Add this to the worker that is about to start. The code of the project in `root` is read once it is ready."""
+def install(app: Celery, root: Path, leaves: Callable[[], bool] = lambda: False) -> None:
+    """Add this to the worker that is about to start. The code of the project in `root` is read once it is ready.
+
+    `leaves` says whether it takes no more tasks because another one replaces it.
+    """
     said: dict[str, Any] = {"celery": celery.__version__}
 
     def read() -> None:
@@ -43,17 +46,17 @@ def install(app: Celery, root: Path) -> None:
 
     signals.worker_ready.connect(begin, weak=False)
     app.steps["consumer"].add(Introduction)
-    control.inspect_command(name="stats")(_adding(STATS.here(), said))
+    control.inspect_command(name="stats")(_adding(STATS.here(), said, leaves))
 
 
-def _adding(stats: Callable[..., Any], said: dict[str, Any]) -> Callable[..., Any]:
+def _adding(stats: Callable[..., Any], said: dict[str, Any], leaves: Callable[[], bool]) -> Callable[..., Any]:
     def with_more(state: Any, **options: Any) -> Any:
         answer = stats(state, **options)
         with contextlib.suppress(Exception):  # whatever happens, Celery's own answer is sent
             pool = answer.get("pool") or {}
             children = pool.get("processes") or ()
             more = {"memory": memory({os.getpid(), *children}), **_start(state), **_counts(state)}
-            answer = {**answer, ADDED: {**said, **more}}
+            answer = {**answer, ADDED: {**said, **more, **({LEAVES: True} if leaves() else {})}}
         return answer
 
     with_more.__name__, with_more.__doc__ = "stats", stats.__doc__

@@ -99,9 +99,10 @@ def test_row__escapes_what_strangers_write() -> None:
 def test_row__has_its_times() -> None:
     upcoming = Time(at=NOON + timedelta(minutes=5))
     shown = row(next=(upcoming,), last_run=NOON - timedelta(seconds=30), last_id="abc", overdue_since=NOON)
-    assert "in 5 min" in shown
+    assert f'<time datetime="{upcoming.at.isoformat()}" data-clock="until">in 5 min</time>' in shown
     assert moment(upcoming.at) in shown
-    assert '<a href="/task?abc" data-key="le:&lt;b&gt;">30 s ago</a>' in shown
+    ran = '<time datetime="2026-05-04T11:59:30+00:00" data-clock="ago">30 s ago</time>'
+    assert f'<a href="/task?abc" data-key="le:&lt;b&gt;">{ran}</a>' in shown
     assert "overdue" in shown
     assert "switched off" in row(enabled=False)
 
@@ -111,3 +112,55 @@ def test_moment__is_in_the_readers_language() -> None:
         english = moment(NOON)
     with translation.override("de"):
         assert moment(NOON) != english
+
+
+def due(at: datetime, **fields: Any) -> EntryInfo:
+    return entry(next=(Time(at=at),), **fields)
+
+
+@pytest.mark.parametrize(
+    ("due_at", "looked_at", "is_past"),
+    [
+        (5, 5, False),
+        (5, 5.4, False),
+        (5, 5.5, True),  # beat has sent it by now
+        (5, 30, True),
+        (1, 1.9, False),  # it was read just before
+        (1, 2, True),
+        (-9, 2, True),  # it is not known yet that it has run
+        (-10, 2, False),  # beat has not sent it in time: there is no hurry
+        (60, 10, False),
+    ],
+)
+def test_entries__are_read_again_soon_after_one_is_due(due_at: float, looked_at: float, is_past: bool) -> None:
+    """It was shown only at the next reading, up to ten seconds later."""
+    read, looked = NOON, NOON + timedelta(seconds=looked_at)
+    known = [entry(), due(NOON + timedelta(hours=1)), due(NOON + timedelta(seconds=due_at))]
+    assert Entries(entries=known, at=read).is_past(looked) is is_past
+    assert Entries(entries=[due(NOON + timedelta(seconds=5), enabled=False)], at=read).is_past(looked) is False
+
+
+def test_live__is_not_fresh_as_long_as_an_entry_is_due(
+    client: Client, shows: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shows()
+    now = datetime.now(timezone.utc)
+    for seconds, is_fresh in ((-3, False), (3600, True)):
+        known = Entries(entries=[due(now + timedelta(seconds=seconds))], at=now - timedelta(seconds=5))
+        monkeypatch.setattr(source, "entries", lambda wait, known=known: known)
+        assert client.get(f"{PAGE}live/").json()["is_fresh"] is is_fresh
+
+
+def test_page__has_times_that_are_right_without_its_script(
+    client: Client, shows: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They were as old as what is known of the schedule."""
+    shows()
+    now = datetime.now(timezone.utc)
+    known = Entries(entries=[entry(last_run=now - timedelta(days=2))], at=now - timedelta(days=1))
+    monkeypatch.setattr(source, "entries", lambda wait: known)
+    page, live = client.get(PAGE).content.decode(), client.get(f"{PAGE}live/").json()
+    assert ">2 d ago</time>" in page
+    assert ">1 d ago</time>" in live["parts"]["schedule"]  # the script counts, and all readers share it
+    assert abs(live["now"] - now.timestamp()) < 120
+    assert f'data-now="{now:%Y-%m-%dT}' in page or f'data-now="{datetime.now(timezone.utc):%Y-%m-%dT}' in page

@@ -233,6 +233,7 @@ def test_page__shows_queues_workers_and_the_hour(staff: Staff, shows: Callable[.
             Worker(
                 name="one@h",
                 state=ONLINE,
+                same_name=2,
                 queues=["mail"],
                 running=1,
                 concurrency=4,
@@ -249,6 +250,7 @@ def test_page__shows_queues_workers_and_the_hour(staff: Staff, shows: Callable[.
     page = text(staff("view"))
     for part in (
         "1 h 2 min", "No worker reads a queue with messages: lost.", "2 workers listen and do not answer.", "ann",
+        "Several workers have one name, and are shown as one: one@h. Start each with a name of its own (-n).",
         "the bank is down", "90 MB", "1 / 4", "abc-1", "1 min 15 s", "42 tasks ended in the last hour: 40 succeeded, 2 failed",
         "5 messages are with workers", "does not answer", "paused task",
     ):  # fmt: skip

@@ -150,14 +150,26 @@ def test_terminal__a_state_that_was_asked_for_is_shown(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("width", [40, 80])
 def test_terminal__long_lines_of_one_go_on_as_far_in_as_they_began(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
-    row(task_id="219acb28", reason=WORDS, traceback=f"Traceback\n    {WORDS}\n{'y' * 200}", arguments="字" * 100)
+    row(task_id="219acb28", reason=WORDS, traceback="", arguments=f"{WORDS}\n{'y' * 200}\n{'字' * 100}")
     lines = drawn(monkeypatch, width, "219acb28")
     assert max(map(cells, lines)) <= width
     titles = ("Row", "Task", "Id", "State", "How", "Exception", "Reason", "Failed at", "Queue", "Worker")
-    titles = (*titles, "Arguments", "Traceback", "Message", "Body")
+    titles = (*titles, "Arguments", "Message", "Body")
     assert all(not line or line.startswith(("  ", *titles)) for line in lines)
     assert " ".join(" ".join(lines).split()).count("word") == 120
     assert sum(line.count("y") for line in lines if set(line.strip()) == {"y"}) == 200
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_terminal__a_traceback_is_printed_as_it_is(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    """`File` ended a line, and its path began the next one."""
+    place = f'  File "/srv/{"long/" * 20}shop/tasks.py", line 12, in add'
+    traceback = ["Traceback (most recent call last):", place, f"    return {WORDS}", f"ValueError: {WORDS.strip()}"]
+    row(task_id="219acb28", reason="short", traceback="\n".join(traceback), arguments="[]")
+    lines = drawn(monkeypatch, width, "219acb28")
+    begin = lines.index("Traceback") + 1
+    assert lines[begin : begin + 4] == [f"  {each}".rstrip() for each in traceback]
+    assert lines[begin + 4 : begin + 6] == ["", "Message"]
 
 
 @pytest.mark.parametrize("text", ["x" * 2_000_000, "字" * 500_000, "  " + "a字 " * 300_000, "e\u0301" * 500])

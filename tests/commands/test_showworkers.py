@@ -103,6 +103,28 @@ def test_table__of_a_fleet(fleet: Callable[..., str], typed: Run) -> None:
     assert "1 worker listened and did not answer: busy (a solo pool that runs a task) or stopped.\n" in ran.err
 
 
+def test_same_name__is_marked(fleet: Callable[..., str], typed: Run) -> None:
+    """They were one row, and nothing was said."""
+    fleet(a=handlers(), b=handlers())
+    name = fleet(a=handlers(active_queues=[{"name": "slow"}]))
+    ran = typed("showworkers", "--json", "-A", name, "--timeout", "60s")
+    found = seen(ran)
+    assert {each: what["same_name"] for each, what in found.items()} == {"a@h": 2, "b@h": 1}
+    assert sorted(found["a@h"]["queues"]) == ["mails", "slow"]
+    ran = typed("showworkers", "-A", name, "--timeout", "60s")
+    assert "\na@h     online: 2 workers have this name  threads 4" in ran.out
+    assert "\nb@h     online                            threads 4" in ran.out
+    sentence = '2 workers have the name "a@h": what is sent to one may reach the other, or both.'
+    assert f"{sentence}\nHint: give each worker a name of its own: manage.py runworker -n worker2@%h\n" in ran.err
+
+
+def test_same_name__of_one_that_is_replaced(fleet: Callable[..., str], typed: Run) -> None:
+    fleet(a=handlers())
+    name = fleet(a=handlers(stats={"pid": 8, "tasktools": {"leaves": True}}))
+    found = seen(typed("showworkers", "--json", "-A", name, "--timeout", "60s"))
+    assert (found["a@h"]["same_name"], found["a@h"]["pid"]) == (1, 7)
+
+
 def test_json__what_is_not_known_is_null(fleet: Callable[..., str], typed: Run) -> None:
     ran = typed("showworkers", "--json", "-A", fleet(a=handlers(stats={"error": "broken"}), b=None))
     found = seen(ran)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -19,6 +19,7 @@ from tasktools.admin.tasks_page import doing, source
 from tasktools.admin.tasks_page.doing import Deed
 from tasktools.admin.tasks_page.source import Entries
 from tasktools.beat.outlook import EntryInfo
+from tasktools.beat.times import Time
 from tasktools.control.workers import ONLINE, RunningTask, Worker
 from tasktools.overview.snapshot import Queue, Snapshot
 from tasktools.queues.pauses import Pause
@@ -55,12 +56,18 @@ class TestPage(StaticLiveServerTestCase):
         fields: dict[str, Any] = dict.fromkeys(EntryInfo.__dataclass_fields__) | {"next": (), "fault": "", "doubt": ""}
         entry = EntryInfo(**fields | {"name": "nightly", "task": "shop.report", "when": "every 60 s", "enabled": True})
         monkeypatch.setattr(source, "snapshot", lambda wait: self.seen())
-        monkeypatch.setattr(source, "entries", lambda wait: Entries(entries=[entry]))
+        self.entry = entry
+        self.read_at: datetime | None = None
+        self.since: datetime | None = None
+        monkeypatch.setattr(source, "entries", lambda wait: self.entries())
         self.deeds = lambda deeds: monkeypatch.setattr(doing, "DEEDS", deeds)
+
+    def entries(self) -> Entries:
+        return Entries(entries=[self.entry], **({"at": self.read_at} if self.read_at else {}))
 
     def seen(self) -> Snapshot:
         pause = Pause(what="queue", name="slow", since=datetime.now(timezone.utc))
-        task = RunningTask(id="abc", name="shop.pay", args="", kwargs="", seconds=3.0)
+        task = RunningTask(id="abc", name="shop.pay", args="", kwargs="", seconds=3.0, since=self.since)
         return Snapshot(
             at=datetime.now(timezone.utc),
             queues=[
@@ -104,6 +111,30 @@ class TestPage(StaticLiveServerTestCase):
             assert page.url.endswith("/do/pause/?name=mail")
         assert self.hosts == {self.live_server_url.split("/")[2]}
         assert [each for each in self.said if "favicon" not in each and "404" not in each] == []
+
+    def test_times__follow_the_clock(self) -> None:
+        """What the site has read of the schedule stays the same: the times stood still until it was read again."""
+        now = datetime.now(timezone.utc)
+        self.entry = dataclasses.replace(
+            self.entry, next=(Time(at=now + timedelta(hours=1)),), last_run=now - timedelta(hours=1), last_id="abc"
+        )
+        self.read_at = now - timedelta(days=1)  # its own words are a day old
+        self.since = now - timedelta(hours=2)
+        page = self.page()
+        page.wait_for_function("document.querySelector('[data-clock=until]').textContent.startsWith('in 59 min')")
+        for kind, text in (("ago", "1 h ago"), ("for", "2 h")):
+            assert page.locator(f"time[data-clock={kind}]").first.inner_text().startswith(text), kind
+        seen = "document.querySelector('[data-clock=until]').textContent"
+        first = page.evaluate(seen)
+        page.wait_for_function(f"{seen} !== {first!r}", timeout=60_000)
+        shown = ((-1, "^now$"), (58, r"^in \d+ s$"), (115, r"^in 1 min \d+ s$"), (176_500, "^in 2 d 1 h$"))
+        for seconds, pattern in shown:
+            at = (datetime.now(timezone.utc) + timedelta(seconds=seconds)).isoformat()
+            # It is set again and again: an answer of the site puts the first one back once.
+            page.wait_for_function(
+                f"document.querySelector('[data-clock=until]').dateTime = {at!r}, new RegExp({pattern!r}).test({seen})"
+            )
+        assert self.said == [] or all("favicon" in each or "404" in each for each in self.said)
 
     def test_buttons__each_asks_and_does_it(self) -> None:
         done: list[tuple[str, str, str]] = []

@@ -110,3 +110,28 @@ def test_frozen_broker__ends_with_69_in_time(site: Site, redis_server: Redis) ->
         assert time.monotonic() - began < 40
     finally:
         redis_server.resume()
+
+
+#: How long a worker has to answer at the start of another one: the machine may be busy with other things.
+PATIENT = "from tasktools.control import namesakes\nnamesakes.LIMITS = {'redis': 60.0}"
+
+ALREADY = 'A worker with the name "same@h" already runs: what is sent to one may reach the other, or both.\nHint: give'
+
+
+def test_workers__with_one_name(site: Site, redis_server: Redis) -> None:
+    """They were shown as one, and nobody said anything."""
+    broker = f"CELERY_BROKER_URL = CELERY_RESULT_BACKEND = {redis_server.url!r}"
+    site.minimal(settings=f"{broker}\n{PATIENT}")
+    first = site.start_worker("-P", "threads", "-n", "same@h")
+    wait_for(lambda: site.manage("showworkers").returncode == 0)  # " ready." comes before it listens
+    second = site.start_worker("-P", "threads", "-n", "same@h")
+    assert ALREADY in second.output
+    assert "already runs" not in first.output
+    wait_for(lambda: [each["same_name"] for each in document(site)["workers"]] == [2])
+    queues = json.loads(site.manage("showqueues", "--json").stdout)["queues"]
+    assert {"celery": 2}.items() <= {each["name"]: each["consumers"] for each in queues}.items(), queues
+    doctor = json.loads(site.manage("taskdoctor", "--live", "--json").stdout)
+    (line,) = [line for each in doctor["sections"] for line in each["lines"] if line["name"] == "same@h name"]
+    assert (line["status"], line["text"].partition(":")[0]) == ("warning", '2 workers have the name "same@h"')
+    assert [first.end(), second.end()] == [0, 0]
+    assert "already runs" not in site.start_worker("-P", "threads", "-n", "same@h").output

@@ -39,9 +39,14 @@ MOST_QUEUES, MOST_WORKERS, MOST_RUNNING, MOST_ENTRIES, MOST_GROUPS = 300, 200, 1
 
 
 class Content:
-    """All of it, as one request shows it. `wait` is how long to wait for the broker, in seconds."""
+    """All of it, as one request shows it. `wait` is how long to wait for the broker, in seconds.
 
-    def __init__(self, request: HttpRequest, site_name: str, wait: float) -> None:
+    Times such as "in 5 s" are right when they are made. `is_live` says that a script keeps them right: then they are not made
+    for each reader.
+    """
+
+    def __init__(self, request: HttpRequest, site_name: str, wait: float, *, is_live: bool = False) -> None:
+        self._is_live = is_live
         self.may = May(request)
         self._site = site_name
         self._bases: dict[tuple[str, tuple[str, ...]], str] = {}
@@ -65,7 +70,7 @@ class Content:
         is_seen = self.trouble or (
             self.seen is not None and (self.now - self.seen.at).total_seconds() < 2 * source.FRESH
         )
-        return bool(is_seen and self.entries is not None)
+        return bool(is_seen and self.entries is not None and not self.entries.is_past(self.now))
 
     @property
     def seen_at(self) -> str:
@@ -80,7 +85,7 @@ class Content:
             "hour": (self._hour, self.seen and self.seen.at),
             "queues": (self._queues, self.seen and self.seen.at),
             "workers": (self._workers, self.seen and self.seen.at),
-            "schedule": (self._schedule, self.entries and (self.entries.at, beat)),
+            "schedule": (self._schedule, self.entries and (self.entries.at, beat) if self._is_live else None),
             "failed": (self._failed, self.seen and self.seen.at),
         }
         return {name: self._part(name, make, made_of) for name, (make, made_of) in makers.items()}
@@ -168,7 +173,7 @@ class Content:
                     "name": words.name(each.name),
                     "queues": words.name(", ".join(each.queues), 200) if each.queues else "–",
                     "memory": words.size(each.memory),
-                    "up": "–" if each.up_since is None else words.duration((now - each.up_since).total_seconds()),
+                    "up": "–" if each.up_since is None else words.clock("for", each.up_since, now),
                 }
             )
             running += [(task, each) for task in each.tasks or ()]
@@ -179,7 +184,7 @@ class Content:
                 "id": words.plain(task.id or "?", 60),
                 "key": f"r:{(task.id or '')[:200]}",
                 "worker": words.name(worker.name),
-                "for": words.duration(task.seconds),
+                "for": words.duration(task.seconds) if task.since is None else words.clock("for", task.since, now),
                 "url": self._url("task", id=task.id) if task.id and len(task.id) <= MOST_NAME else "",
                 "revoke": self.do("revoke", name=task.id) if task.id else "",
             }
@@ -198,7 +203,7 @@ class Content:
             trouble = "" if known is None or known.trouble is None else error_text(known.trouble)
             return {"entries": None, "schedule_trouble": trouble}
         rows = EntryRows(
-            known.at,
+            known.at if self._is_live else self.now,
             may_run=self.may.run,
             run=lambda name: self.do("run", name=name),
             task=lambda task_id: self._url("task", id=task_id),
@@ -228,7 +233,7 @@ class Content:
                 "exception": words.name(each.exception.removeprefix("builtins.")),
                 "label": words.plain(each.task or "?"),
                 "last": each.last_at,
-                "ago": words.ago(each.last_at, self.now),
+                "ago": words.clock("ago", each.last_at, self.now),
                 "url": f"{url}?{urlencode(_named(each))}",
                 "retry": self.do("retry", task=each.task, exception=each.exception),
             }

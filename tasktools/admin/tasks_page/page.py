@@ -94,6 +94,7 @@ class TaskOverviewAdmin(Base):
             "parts": content.parts(),
             "is_fresh": content.is_fresh,
             "at": content.seen_at,
+            "now": content.now.isoformat(),
             "unused": UNUSED if conf.written("SESSION_SAVE_EVERY_REQUEST").get("SESSION_SAVE_EVERY_REQUEST") else 0,
             "live_url": reverse("admin:tasktools_taskoverview_live", current_app=self.admin_site.name),
             "task_url": reverse("admin:tasktools_taskoverview_task", current_app=self.admin_site.name),
@@ -102,7 +103,7 @@ class TaskOverviewAdmin(Base):
 
     def live(self, request: HttpRequest) -> HttpResponse:
         """Return the parts of the page as they are now, for its script, but for those that it has: it names their digests."""
-        content = self._content(request, LIVE)
+        content = self._content(request, LIVE, is_live=True)
         have = set(request.GET.get("have", "").split(","))
         changed = {name: part for name, part in content.parts().items() if part.digest not in have}
         answer = {
@@ -110,6 +111,7 @@ class TaskOverviewAdmin(Base):
             "digests": {name: part.digest for name, part in changed.items()},
             "is_fresh": content.is_fresh,
             "at": content.seen_at,
+            "now": content.now.timestamp(),
         }
         return JsonResponse(answer)
 
@@ -225,10 +227,10 @@ class TaskOverviewAdmin(Base):
 
     # --- helpers
 
-    def _content(self, request: HttpRequest, wait: float) -> Any:
+    def _content(self, request: HttpRequest, wait: float, *, is_live: bool = False) -> Any:
         from tasktools.admin.tasks_page.content import Content
 
-        return Content(request, self.admin_site.name, wait)
+        return Content(request, self.admin_site.name, wait, is_live=is_live)
 
     def _context(self, request: HttpRequest, title: Any) -> dict[str, Any]:
         return {**self.admin_site.each_context(request), "title": title, "opts": self.opts, "has_view_permission": True}

@@ -66,7 +66,7 @@ class EntryRows:
         return format_html(
             '<span class="tt-first">{}</span> <span class="tt-second">{}</span>',
             moment(upcoming.at),
-            words.until(upcoming.at, self._at),
+            words.clock("until", upcoming.at, self._at),
         )
 
     def _faults(self, entry: EntryInfo) -> SafeString:
@@ -77,7 +77,7 @@ class EntryRows:
     def _last(self, entry: EntryInfo) -> SafeString | str:
         if not entry.last_run:
             return "–"
-        ago = words.ago(entry.last_run, self._at)
+        ago = words.clock("ago", entry.last_run, self._at)
         if not entry.last_id:
             return ago
         return format_html('<a href="{}" data-key="le:{}">{}</a>', self._task(entry.last_id), entry.name[:200], ago)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from django.core.cache import cache, caches
@@ -34,6 +34,10 @@ FRESH, USABLE = 2.0, 20.0
 #: The same for the schedule, which changes with the code.
 FRESH_SCHEDULE, USABLE_SCHEDULE = 10.0, 60.0
 
+#: When the schedule is read again after an entry was due: so long after that, and then every FRESH seconds until it shows that
+#: the entry has run, but only for so long.
+SOON, SETTLING = timedelta(seconds=0.5), timedelta(seconds=10)
+
 #: How long the schedule waits for what beat has left in the broker, in seconds.
 _STATE = 0.5
 
@@ -52,6 +56,14 @@ class Entries:
     def has_run(self) -> bool:
         """Whether the last run of any entry is known."""
         return any(each.last_run for each in self.entries)
+
+    def is_past(self, now: datetime | None = None) -> bool:
+        """Whether an entry was due a moment ago, and this does not show yet that it has run."""
+        now = now or datetime.now(timezone.utc)
+        if (now - self.at).total_seconds() < FRESH:
+            return False
+        begin, end = self.at - SETTLING, now - SOON
+        return any(begin < each.next[0].at <= end for each in self.entries if each.enabled and each.next)
 
 
 def counts() -> bool:
@@ -146,7 +158,9 @@ def _schedules(found: Found) -> Shared[Entries]:
     from tasktools.overview.shared import Shared
 
     make = functools.partial(_entries, found)
-    return Shared(make, fresh=FRESH_SCHEDULE, usable=USABLE_SCHEDULE, name="tasktools schedule")
+    return Shared(
+        make, fresh=FRESH_SCHEDULE, usable=USABLE_SCHEDULE, name="tasktools schedule", is_past=Entries.is_past
+    )
 
 
 def _shared_cache() -> Any:

@@ -35,6 +35,16 @@ def warnings(seen: Snapshot | None, entries: Entries | None) -> Iterator[str]:
         yield (
             ngettext("%d worker listens and does not answer.", "%d workers listen and do not answer.", silent) % silent
         )
+    doubled = [words.plain(each.name, 60) for each in seen.workers if (each.same_name or 1) > 1]
+    if doubled:
+        yield (
+            ngettext(
+                "Several workers have one name, and are shown as one: %s. Start each with a name of its own (-n).",
+                "Several workers have the same names, and are shown as one each: %s. Start each with a name of its own (-n).",
+                len(doubled),
+            )
+            % ", ".join(doubled[:5])
+        )
     if seen.beat.is_foreign:
         yield _(
             "What is where beats keep their lease and last runs was not written by a beat: the next beat moves it aside."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from datetime import datetime
 
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 
@@ -65,6 +66,21 @@ def until(at: datetime, now: datetime) -> str:
 def ago(at: datetime, now: datetime) -> str:
     """Return how long ago something was: "5 min ago"."""
     return gettext("%s ago") % duration(max(0, int((now - at).total_seconds())))
+
+
+def lasting(since: datetime, now: datetime) -> str:
+    """Return for how long something has lasted: "5 min"."""
+    return duration(max(0, int((now - since).total_seconds())))
+
+
+_CLOCKED = {"until": until, "ago": ago, "for": lasting}
+
+_CLOCK = '<time datetime="{}" data-clock="{}">{}</time>'
+
+
+def clock(kind: str, at: datetime, now: datetime) -> SafeString:
+    """Return a time as HTML that the script of the page keeps right: `kind` is "until", "ago" or "for"."""
+    return format_html(_CLOCK, at.isoformat(), kind, _CLOCKED[kind](at, now))
 
 
 def workers(number: int) -> str:

@@ -63,7 +63,7 @@ class Command(RunCommand):
             self.intake.install(found.app)
         self.stop = Stop(self.note, every_second=sys.stderr.isatty() or bool(options["force_color"]), grace=self.grace)
         self.stop.install(found.app, reconnect.install(found.app))
-        introduction.install(found.app, conf.base_dir())
+        introduction.install(found.app, conf.base_dir(), lambda: self.intake.paused)
         if warning := signal_warning():
             self.note(warning, style=self.style.WARNING)
         task_lines.install(self, found.app, options)

@@ -12,6 +12,33 @@
   const away = page.querySelector(".tt-away"), toggle = page.querySelector(".tt-toggle"), at = page.querySelector(".tt-at");
   let timer = 0, pause = EVERY, stopped = false, asking = false, used = Date.now();
 
+  // Times such as "in 5 s" follow the clock of the server, as it was in the last answer.
+  let ahead = 0;
+  const setClock = (server) => { ahead = server - Date.now() || 0; };
+
+  const SIZES = [[86400, "d", 3600, "h"], [3600, "h", 60, "min"], [60, "min", 1, "s"]];
+  const duration = (seconds) => {
+    const found = SIZES.find(([size]) => seconds >= size);
+    if (!found) return `${seconds} s`;
+    const [size, unit, small, less] = found, rest = Math.floor(seconds % size / small);
+    return `${Math.floor(seconds / size)} ${unit}${rest ? ` ${rest} ${less}` : ""}`;
+  };
+
+  const clocked = (kind, seconds) => {
+    if (kind === "until" && seconds > 0) return page.dataset.due;
+    const text = duration(Math.floor(Math.abs(kind === "until" ? seconds : Math.max(0, seconds))));
+    return kind === "for" ? text : page.dataset[kind].replace("%s", text);
+  };
+
+  const tick = () => {
+    const now = Date.now() + ahead;
+    for (const each of page.querySelectorAll("time[data-clock]")) {
+      const at = Date.parse(each.dateTime);
+      const text = Number.isNaN(at) ? each.textContent : clocked(each.dataset.clock, (now - at) / 1000);
+      if (text !== each.textContent && !isBusy(each)) each.textContent = text;
+    }
+  };
+
   const later = (wait) => {
     clearTimeout(timer);
     if (UNUSED && Date.now() - used > UNUSED) stop(true);
@@ -41,10 +68,12 @@
   const show = (answer) => {
     at.textContent = answer.at;
     at.parentElement.hidden = !answer.at;
+    setClock(answer.now * 1000);
     for (const [name, html] of Object.entries(answer.parts)) {
       const part = page.querySelector(`[data-part="${name}"]`);
       if (part && replace(part, html)) part.dataset.digest = answer.digests[name];
     }
+    tick();
   };
 
   const remember = (value) => {
@@ -90,6 +119,10 @@
     toggle.textContent = stopped ? page.dataset.resume : page.dataset.pause;
     if (stopped) clearTimeout(timer);
   };
+
+  setClock(Date.parse(page.dataset.now));
+  setInterval(() => { if (!document.hidden && !stopped && away.hidden) tick(); }, 1000);  // else what is shown is old
+  tick();
 
   toggle.hidden = false;
   stop(false);

@@ -20,6 +20,8 @@ Reply = tuple[float, str, str, Any]
 
 PONG = {"ok": "pong"}
 
+LEAVING = {"pid": 2, "tasktools": {"leaves": True}}
+
 
 class Bench:
     """A broker with these replies, and a clock that only waiting moves on."""
@@ -56,8 +58,9 @@ class Bench:
         _, worker, command, answer = self.left.pop(0)
         return Message({"ticket": self.tickets.get(command, command)}, {worker: answer} if worker else answer)
 
-    def ask(self, *commands: str, limit: float = 1.0, destination: Any = None) -> Answers:
-        made = module._Round(self.mailbox, {each: {} for each in commands or ("ping",)}, destination)
+    def ask(self, *commands: str, limit: float = 1.0, destination: Any = None, only_bound: bool = False) -> Answers:
+        asked = {each: {} for each in commands or ("ping",)}
+        made = module._Round(self.mailbox, asked, destination, only_bound=only_bound)
         return made.run(limit)
 
     @property
@@ -118,6 +121,15 @@ def test_round__of_some_ends_with_the_last_of_them(
     assert bench.asked[0][1] == names
 
 
+@pytest.mark.parametrize(("listening", "took"), [(3, 0.0), (None, 1.0)])
+def test_round__waits_for_nobody_whose_name_the_broker_does_not_have(
+    monkeypatch: pytest.MonkeyPatch, listening: int | None, took: float
+) -> None:
+    bench = Bench(monkeypatch, listening=listening, bound=frozenset({"b@h"}))
+    assert bench.ask(destination=["a@h"], only_bound=True).workers == []
+    assert bench.took == took
+
+
 def test_round__each_has_to_answer_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     stats = (1 / 4, "a@h", "stats", {"pid": 1})
     bench = Bench(monkeypatch, A, stats, listening=1)
@@ -170,11 +182,15 @@ def test_replies__that_are_errors_or_none(monkeypatch: pytest.MonkeyPatch) -> No
         ([1], {"a": 1}, {"a": 1}),
         ({"a": 1}, [1], [1]),
         ("old", "new", "new"),
+        ({"pid": 1}, LEAVING, {"pid": 1}),
+        (LEAVING, {"pid": 1}, {"pid": 1}),
     ],
 )
 def test_replies__of_two_with_one_name(monkeypatch: pytest.MonkeyPatch, first: Any, second: Any, merged: Any) -> None:
     bench = Bench(monkeypatch, (1 / 8, "a@h", "ping", first), (1 / 4, "a@h", "ping", second), listening=2)
-    assert bench.ask().said == {"a@h": {"ping": merged}}
+    found = bench.ask()
+    assert found.said == {"a@h": {"ping": merged}}
+    assert found.each == {"a@h": {"ping": [first, second]}}
 
 
 def test_of__those_that_have_answered_in_this_form() -> None:

@@ -63,6 +63,7 @@ def test_look__all_that_a_worker_says(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found == Worker(
         name="w@h",
         state=ONLINE,
+        same_name=1,
         pid=7,
         pool="prefork",
         concurrency=4,
@@ -128,7 +129,7 @@ def test_look__arguments_that_are_no_text(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_look__a_worker_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert one(monkeypatch, here={"shop.add": "mails"}) == Worker(name="w@h", state=ONLINE)
+    assert one(monkeypatch, here={"shop.add": "mails"}) == Worker(name="w@h", state=ONLINE, same_name=1)
 
 
 @pytest.mark.parametrize("garbage", ["text", 5, None, [5], {"x": 1}, True])

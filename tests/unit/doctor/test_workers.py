@@ -29,6 +29,13 @@ def test_lines__of_a_worker_like_this_process() -> None:
     ]
 
 
+def test_lines__of_several_with_one_name() -> None:
+    text = '2 workers have the name "w@h": what is sent to one may reach the other, or both.'
+    (line,) = [line for line in lines([worker(same_name=2)], HERE) if line.status == "warning"]
+    assert (line.name, line.text) == ("w@h name", text)
+    assert line.remedy == "give each worker a name of its own: manage.py runworker -n worker2@%h"
+
+
 @pytest.mark.parametrize(
     ("queues", "text"), [([], "takes from no queue"), (None, "has answered a ping and nothing else")]
 )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from socket import gethostname
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,13 +12,15 @@ from celery.backends.base import DisabledBackend
 from django.core.cache import cache, caches
 from django.db import OperationalError
 
+from tasktools.control import namesakes
 from tasktools.exceptions import ConfigurationError
 from tasktools.failures import access, storage
 from tasktools.management import first_lines
-from tasktools.management.first_lines import doubts, doubts_of_backend, doubts_of_record
+from tasktools.management.first_lines import doubts, doubts_of_backend, doubts_of_name, doubts_of_record
 from tasktools.models import FailedTask
 from tasktools.overview import tables
 from tasktools.results.backend import SET_BACKEND, lost_results
+from tasktools.supervisor import reports
 
 UNSET = "CELERY_BROKER_URL is not set: Celery uses amqp://guest:**@localhost:5672//."
 
@@ -125,6 +128,36 @@ def test_backend__whose_database_does_not_answer(monkeypatch: pytest.MonkeyPatch
         assert said(broker_url="redis://h", result_backend=f"{__name__}:Kept") == []
     finally:
         released.set()
+
+
+@pytest.mark.parametrize(
+    ("typed", "name", "part", "remedy"),
+    [
+        (None, f"celery@{gethostname()}", False, "manage.py runworker -n worker2@%h"),
+        ("worker2@%h", f"worker2@{gethostname()}", False, "manage.py runworker -n worker3@%h"),
+        ("w@h", "w@h", True, 'manage.py rundev --worker "-n worker2@%h"'),
+        ("mails", "celery@mails", False, "manage.py runworker -n worker2@%h"),
+    ],
+)
+def test_name__that_another_worker_has(
+    monkeypatch: pytest.MonkeyPatch, typed: str | None, name: str, part: bool, remedy: str
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(namesakes, "already_runs", lambda app, name: not asked.append(name))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(reports, "is_part", lambda: part)
+    with Celery(set_as_current=False) as app:
+        (found,) = doubts_of_name(app, typed)
+        assert asked == [name]
+        assert (
+            found.sentence
+            == f'A worker with the name "{name}" already runs: what is sent to one may reach the other, or both.'
+        )
+        assert found.hint == f"give this one another name: {remedy}"
+        monkeypatch.setattr(namesakes, "already_runs", lambda app, name: False)
+        assert doubts_of_name(app, typed) == []
+        app.conf.task_always_eager = True
+        monkeypatch.setattr(namesakes, "already_runs", lambda app, name: pytest.fail("there is no worker"))
+        assert doubts_of_name(app, typed) == []
 
 
 def test_record__of_a_site_that_is_not_migrated(monkeypatch: pytest.MonkeyPatch, settings: Any, project: Any) -> None:

@@ -16,6 +16,7 @@ from celery.app.log import Logging
 from celery.signals import after_setup_task_logger, setup_logging
 from celery.utils.log import get_task_logger
 
+from tasktools.management.logged_once import OnceLogging
 from tasktools.management.site_logging import SiteLogging, keep_logging
 
 NAMES = ("", "celery", "celery.task", "celery.app.trace", "shop.tasks")
@@ -212,11 +213,11 @@ def test_class__is_that_of_child_processes(settings: Any) -> None:
             assert type(other.log) is SiteLogging
 
 
-def test_nothing__without_logging(settings: Any) -> None:
+def test_handlers__are_those_of_celery_without_logging(settings: Any) -> None:
     settings.LOGGING = {}
     with Celery("shop", set_as_current=False) as app:
         keep_logging(app, keep_levels=True)
-        assert type(app.log) is Logging
+        assert type(app.log) is OnceLogging
         assert app.conf.worker_hijack_root_logger is True
 
 

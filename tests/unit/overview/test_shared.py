@@ -53,6 +53,14 @@ def shared(maker: Maker, clock: Clock) -> Shared[int]:
     return Shared(maker, fresh=2, usable=20, now=clock)
 
 
+def test_value__that_is_past_is_made_again_while_it_is_fresh(maker: Maker, clock: Clock) -> None:
+    past: list[int] = []
+    shared = Shared(maker, fresh=10, usable=20, now=clock, is_past=lambda value: value in past)
+    assert [shared.get(5), shared.get(5)] == [1, 1]
+    past.append(1)
+    assert [shared.get(5), shared.get(5), maker.made] == [2, 2, 2]
+
+
 def test_value__is_made_once_while_it_is_fresh(shared: Shared[int], maker: Maker, clock: Clock) -> None:
     assert [shared.get(5), shared.get(5)] == [1, 1]
     clock.now += 1.9

@@ -31,7 +31,7 @@ BOTH = {"one": ["mails", "celery"], "two": ["celery"]}
 def test_consumers__nobody_is_counted_who_may_be_there(
     answers: Any, silent: int | None, waiting: int | None, expected: Any
 ) -> None:
-    readers = Readers(queues=answers, silent=silent)
+    readers = Readers(queues=list(answers.values()), silent=silent)
     assert consumers(["celery", "mails", "slow"], readers, waiting) == expected
 
 

@@ -14,6 +14,7 @@ from celery.worker.request import Request
 from kombu.asynchronous.timer import Timer
 from redis.exceptions import NoPermissionError
 
+from tasktools.control.names import leaves
 from tasktools.environment.code import code_digest
 from tasktools.worker import introduction
 from tasktools.worker.introduction import Introduction, install, memory
@@ -43,6 +44,15 @@ def test_stats__have_a_key_more(stats: dict[str, Any], tmp_path: Path) -> None:
     wait_for(lambda: "code" in said())
     assert said().items() >= {"celery": celery.__version__, "code": code_digest(tmp_path)}.items()
     assert control.Panel.data["stats"](None).items() >= stats.items()
+
+
+def test_stats__say_that_another_worker_takes_its_place(stats: dict[str, Any], tmp_path: Path) -> None:
+    is_paused = False
+    with Celery(set_as_current=False) as app:
+        install(app, tmp_path, lambda: is_paused)
+    assert not leaves(control.Panel.data["stats"](None))
+    is_paused = True
+    assert leaves(control.Panel.data["stats"](None))
 
 
 @pytest.mark.parametrize("answer", [None, {"pool": 5}, {"pool": {"processes": 5}}])

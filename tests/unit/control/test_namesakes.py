@@ -1,0 +1,86 @@
+"""Several workers with one node name."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from celery import Celery
+
+from tasktools.control import namesakes
+from tasktools.control.answers import Answers
+from tasktools.control.namesakes import already_runs, number_of, queues_of_all
+
+MAILS, SLOW = [{"name": "mails"}], [{"name": "slow"}]
+LEAVING = {"tasktools": {"leaves": True}}
+
+
+def answers(said: dict[str, Any], each: dict[str, Any] | None = None, failed: dict[str, Any] | None = None) -> Answers:
+    return Answers(said=said, failed=failed or {}, listening=None, silent=None, each=each or {})
+
+
+@pytest.mark.parametrize(
+    ("each", "number"),
+    [
+        ({}, 1),
+        ({"ping": [1]}, 1),
+        ({"ping": [1, 2], "stats": [{}]}, 2),
+        ({"ping": [1, 2, 3]}, 3),
+        ({"ping": [1, 2], "stats": [{}, LEAVING]}, 1),
+        ({"ping": [1, 2, 3], "stats": [LEAVING, {}, {}]}, 2),
+        ({"stats": [LEAVING]}, 1),
+        ({"stats": [LEAVING, LEAVING]}, 1),
+        ({"stats": ["garbage", {"tasktools": 5}, None]}, 3),
+    ],
+)
+def test_number__of_those_that_nobody_replaces(each: dict[str, Any], number: int) -> None:
+    assert number_of(answers({}, {"a@h": each}), "a@h") == number
+    assert number_of(answers({}, {"b@h": each}), "a@h") == 1
+
+
+def test_queues__of_each_worker_also_of_two_with_one_name() -> None:
+    said = {"a@h": {"active_queues": MAILS}, "b@h": {"active_queues": MAILS + SLOW}, "d@h": {"active_queues": "x"}}
+    each = {"b@h": {"active_queues": [MAILS, SLOW], "stats": [{}, {}]}, "c@h": {"stats": [{}, {}]}}
+    found = queues_of_all(answers(said, each, {"c@h": {"active_queues": "error"}}))
+    assert found == [["mails"], ["mails"], ["slow"], None, None, None]
+
+
+def test_queues__of_one_that_is_replaced() -> None:
+    each = {"a@h": {"active_queues": [MAILS, MAILS], "stats": [LEAVING, {}]}}
+    assert queues_of_all(answers({"a@h": {"active_queues": MAILS}}, each)) == [["mails"]]
+
+
+@pytest.mark.parametrize(
+    ("rounds", "found"),
+    [
+        ([{"a@h": {"stats": {}}}, {"a@h": {"stats": {}}}], True),
+        ([{"a@h": {"stats": {}}}, {}], False),  # it was about to end
+        ([{"a@h": {"stats": LEAVING}}], False),
+        ([{"b@h": {"stats": {}}}], False),
+        ([{}], False),
+        ([ConnectionError("gone")], False),
+    ],
+)
+def test_already_runs__who_answers_twice(monkeypatch: pytest.MonkeyPatch, rounds: list[Any], found: bool) -> None:
+    slept: list[float] = []
+
+    def ask(app: Any, commands: Any, limit: float, destination: Any, *, only_bound: bool) -> Answers:
+        assert (commands, limit, destination, only_bound) == ({"stats": {}}, 0.5, ["a@h"], True)
+        said = rounds.pop(0)
+        if isinstance(said, Exception):
+            raise said
+        return answers(said)
+
+    monkeypatch.setattr(namesakes, "ask", ask)
+    with Celery(broker="redis://nowhere", set_as_current=False) as app:
+        assert already_runs(app, "a@h", slept.append) is found
+    assert (rounds, slept) == ([], [namesakes.AGAIN] * (found or len(slept)))
+
+
+@pytest.mark.parametrize(("broker", "is_on"), [("memory://", True), ("redis://nowhere", False), ("nosuch://", True)])
+def test_already_runs__nobody_is_asked(monkeypatch: pytest.MonkeyPatch, broker: str, is_on: bool) -> None:
+    monkeypatch.setattr(namesakes, "ask", lambda *_, **__: pytest.fail("it takes time"))
+    with Celery(broker=broker, set_as_current=False) as app:
+        app.conf.worker_enable_remote_control = is_on
+        assert already_runs(app, "a@h", time.sleep) is False
