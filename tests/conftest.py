@@ -107,7 +107,7 @@ def fork_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer
 def site(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Site]:
     """A Django project on disk; what a test starts in it is ended, and its private Valkey has gone when the test is over."""
     measured, *fresh = (request.node.get_closest_marker(name) is not None for name in ("measured", "smoke", "fresh"))
-    server = None if measured or any(fresh) else request.getfixturevalue("fork_server")
+    server = None if any(fresh) else request.getfixturevalue("fork_server")
     with Site(tmp_path, measured=measured, fork_server=server, short_waits=not any(fresh)) as made:
         yield made
 

@@ -2,8 +2,9 @@
 
 What it forks is a process of its own: a session, an environment, a folder, files and words (sys.argv) of its own. It runs a
 script (mostly manage.py) or the code of -c to the end, its threads and exit handlers too; then it ends without freeing its
-objects. Only the modules in PRELOADED, none of them of the project or of tasktools, were imported before. A test of the start
-or of the very end of a process (coverage, the smoke tests, those marked `fresh`, another Python, another path) starts Python.
+objects. Only the modules in PRELOADED, none of them of the project or of tasktools, were imported before: coverage, which starts
+as it does in a process of its own, sees all of tasktools. A test of the start or of the very end of a process (the smoke tests,
+those marked `fresh`, another Python, another path) starts Python.
 Output goes to files, so a child that keeps it open holds nothing up: test_streams.py and all that runs a shell have pipes.
 
 As a script it serves the socket whose number it is given: each request is a line of JSON and three files, and is answered by
@@ -56,6 +57,7 @@ PRELOADED = (
     "celery.worker.consumer",
     "celery.worker.strategy",
     "click.shell_completion",
+    "coverage",
     "kombu.transport.redis",
     "redis",
     "rich.console",
@@ -151,7 +153,7 @@ class ForkServer:
 
 def python_reads(environment: Mapping[str, str]) -> dict[str, str]:
     """Return of an environment what Python itself reads when it starts."""
-    return {key: value for key, value in environment.items() if key.startswith(("PYTHON", "COVERAGE", "LC_", "LANG"))}
+    return {key: value for key, value in environment.items() if key.startswith(("PYTHON", "LC_", "LANG"))}
 
 
 def _serve(line: socket.socket) -> dict[str, Any] | None:
@@ -208,6 +210,9 @@ def _become(request: dict[str, Any]) -> Callable[[], object]:
         del sys.modules[name]  # a site may have a package of this name
     sys.argv[:] = request["args"][1:]
     sys.orig_argv[:] = request["args"]
+    import coverage  # which only some environments have; it is preloaded
+
+    coverage.process_startup()  # where the environment asks for it; a process of its own does so in a .pth file
     script, *words = sys.argv
     sys.path[0] = "" if script == "-c" else os.path.dirname(os.path.abspath(script))
     sys.path[:] = [each for each in sys.path if each != _START]

@@ -143,11 +143,12 @@ class Place:
         answer.unlink(missing_ok=True)
         path = os.pathsep.join([str(self.scratch), str(self.folder), str(REPOSITORY), os.environ.get("PYTHONPATH", "")])
         memory = {"CELERY_BROKER_URL": "memory://", "CELERY_RESULT_BACKEND": "cache+memory://"}
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("COVERAGE_PROCESS")}
         command = [self.python, "-c", script, *([first] if first else []), str(answer), *words]
         done = subprocess.run(
             command,
             cwd=self.folder,
-            env={**os.environ, **memory, "PYTHONPATH": path.rstrip(os.pathsep), "DJANGO_SETTINGS_MODULE": settings},
+            env={**kept, **memory, "PYTHONPATH": path.rstrip(os.pathsep), "DJANGO_SETTINGS_MODULE": settings},
             capture_output=True,
             text=True,
             timeout=LIMIT,

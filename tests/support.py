@@ -256,7 +256,7 @@ class Site:
 
     def _can_be_forked(self, command: Sequence[str], variables: dict[str, str]) -> bool:
         server = self.fork_server
-        if server is None or self.measured or command[0] != sys.executable:
+        if server is None or command[0] != sys.executable:
             return False
         if command[1] != "-c" and not command[1].endswith(".py"):
             return False

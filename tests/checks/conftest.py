@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from celery import Celery
 from django.apps import AppConfig, apps
+from django.conf import settings as django_settings
 from django.core.checks import run_checks
 
 from tasktools import checks
@@ -19,6 +20,12 @@ from tasktools.discovery import syntax
 from tasktools.discovery.celery_app import Found
 from tasktools.discovery.sources import File
 from tasktools.project import Project
+
+
+@pytest.fixture(autouse=True)
+def other_settings_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the settings out of the package `tests`: the checks read every file of their package, and here that is the suite."""
+    monkeypatch.setattr(django_settings, "SETTINGS_MODULE", "elsewhere.settings")
 
 
 @pytest.fixture
