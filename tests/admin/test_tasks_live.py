@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.utils import translation
 
@@ -52,7 +52,22 @@ def test_live__leaves_out_the_parts_that_the_page_has(client: Client, shows: Cal
     shows(queues=[Queue(name="mail", ready=8)])
     again = client.get(f"{PAGE}live/", {"have": ",".join(have.values())}).json()
     assert set(again["parts"]) == set(again["digests"]) == {"queues"}
-    assert again["digests"]["queues"] == Part(again["parts"]["queues"]).digest != have["queues"]
+    assert again["digests"]["queues"] == Part("queues", again["parts"]["queues"]).digest != have["queues"]
+
+
+def test_live__sends_a_part_that_has_become_empty_as_others_are(
+    log_in: Callable[..., Client], shows: Callable[..., None]
+) -> None:
+    # Without the permission the part "failed" is empty: its digest must not stand for that of a warning that is gone.
+    client = log_in()
+    User.objects.get().user_permissions.set(Permission.objects.filter(codename="view_taskoverview"))
+    shows(queues=[Queue(name="mail", ready=7, consumers=0)])
+    first = client.get(f"{PAGE}live/").json()
+    assert "No worker reads" in first["parts"]["status"]
+    assert not first["parts"]["failed"].strip()
+    shows(queues=[Queue(name="mail", ready=0, consumers=1)])
+    again = client.get(f"{PAGE}live/", {"have": ",".join(first["digests"].values())}).json()
+    assert again["parts"]["status"].strip() == ""
 
 
 @pytest.mark.parametrize("have", ["\0", "x" * 4_000, ",,,", "<script>"])

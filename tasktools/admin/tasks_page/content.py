@@ -90,7 +90,7 @@ class Content:
 
         def part() -> Part:
             common = {"may": self.may, "seen": self.seen, "is_there": self._is_there, "trouble": self.trouble}
-            return Part(render_to_string(f"{TEMPLATES}/{name}.html", {**common, **make()}, self.may.request))
+            return Part(name, render_to_string(f"{TEMPLATES}/{name}.html", {**common, **make()}, self.may.request))
 
         if made_of is None:
             return part()
