@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+import re
 import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+import django
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
@@ -76,6 +79,36 @@ def test_live__of_digests_that_nobody_has_made(client: Client, shows: Callable[.
     assert len(client.get(f"{PAGE}live/", {"have": have}).json()["parts"]) == 6
 
 
+CRUMBS = re.compile(r'<(\w+) class="breadcrumbs">')
+
+
+@pytest.mark.parametrize("path", [PAGE, f"{PAGE}task/", f"{PAGE}do/pause/?name=mail"])
+def test_page__has_the_breadcrumbs_of_this_django(client: Client, shows: Callable[..., None], path: str) -> None:
+    # Its styles know no others: Django 6.1 has a list of them.
+    shows()
+    own = CRUMBS.findall(client.get("/admin/auth/user/").content.decode())
+    assert len(own) == 1
+    page = client.get(path).content.decode()
+    assert CRUMBS.findall(page) == own
+    assert page.count("&rsaquo;") == (own == ["div"]) * (2 if path == PAGE else 3)
+
+
+@pytest.mark.skipif(django.VERSION < (6, 0), reason="Django 6.0 brought nonces")
+def test_page__has_the_nonce_of_a_strict_policy(client: Client, shows: Callable[..., None], settings: Any) -> None:
+    shows()
+    template = copy.deepcopy(settings.TEMPLATES)
+    template[0]["OPTIONS"]["context_processors"].append("django.template.context_processors.csp")
+    settings.TEMPLATES = template
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "django.middleware.csp.ContentSecurityPolicyMiddleware"]
+    settings.SECURE_CSP = {"default-src": ["<CSP_NONCE_SENTINEL>"]}
+    for path in (PAGE, f"{PAGE}task/"):
+        page = client.get(path)
+        nonce = re.findall(r"'nonce-([^']+)'", page["Content-Security-Policy"])[0]
+        own = re.findall(r"<(?:link|script)[^>]*tasktools/[^>]*>", page.content.decode())
+        assert own
+        assert all(f'nonce="{nonce}"' in each for each in own)
+
+
 def test_page__says_when_it_was_seen(client: Client, shows: Callable[..., None], settings: Any) -> None:
     settings.USE_TZ, settings.TIME_ZONE = True, "UTC"
     shows(at=NOON)
@@ -109,6 +142,11 @@ def test_row__escapes_what_strangers_write() -> None:
     assert "/run?" not in row(may_run=False)
     assert "/run?" not in row(fault="<i>no such task</i>")
     assert "&lt;i&gt;no such task&lt;/i&gt;" in row(fault="<i>no such task</i>")
+
+
+def test_row__names_its_task_unless_the_entry_is_called_like_it() -> None:
+    assert row().count("shop.<wbr>report") == 1
+    assert row(name="shop.report").count("shop.<wbr>report") == 1
 
 
 def test_row__has_its_times() -> None:

@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+import django
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
@@ -231,4 +232,10 @@ class TaskOverviewAdmin(Base):
         return Content(request, self.admin_site.name, wait)
 
     def _context(self, request: HttpRequest, title: Any) -> dict[str, Any]:
-        return {**self.admin_site.each_context(request), "title": title, "opts": self.opts, "has_view_permission": True}
+        return {
+            **self.admin_site.each_context(request),
+            "title": title,
+            "opts": self.opts,
+            "has_view_permission": True,
+            "has_listed_crumbs": django.VERSION >= (6, 1),  # the admin's styles know the breadcrumbs of its own version alone
+        }
