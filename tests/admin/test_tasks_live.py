@@ -15,7 +15,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.utils import translation
 
-from tasktools.admin.tasks_page import source
+from tasktools.admin.tasks_page import charts, source, words
 from tasktools.admin.tasks_page.kept import Part
 from tasktools.admin.tasks_page.rows import EntryRows, moment
 from tasktools.admin.tasks_page.source import Entries
@@ -157,6 +157,25 @@ def test_row__has_its_times() -> None:
     assert '<a href="/task?abc" data-key="le:&lt;b&gt;">30 s ago</a>' in shown
     assert "overdue" in shown
     assert "switched off" in row(enabled=False)
+
+
+@pytest.mark.parametrize(
+    ("most", "top"),
+    [
+        (0, "1 s"),
+        (0.4, "0.5 s"),
+        (8.0, "10 s"),
+        (55, "1 min"),
+        (60, "1 min"),
+        (61, "1 min 30 s"),
+        (1_800, "30 min"),
+        (3_300, "1 h"),
+        (3_700, "1 h 30 min"),
+        (4e5, "5 d"),
+    ],
+)
+def test_axis_of_times__ends_at_a_round_time(most: float, top: str) -> None:
+    assert words.duration(charts.nice_time(most)) == top
 
 
 def test_moment__is_in_the_readers_language() -> None:

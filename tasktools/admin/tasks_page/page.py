@@ -237,5 +237,6 @@ class TaskOverviewAdmin(Base):
             "title": title,
             "opts": self.opts,
             "has_view_permission": True,
-            "has_listed_crumbs": django.VERSION >= (6, 1),  # the admin's styles know the breadcrumbs of its own version alone
+            "has_listed_crumbs": django.VERSION
+            >= (6, 1),  # the admin's styles know the breadcrumbs of its own version alone
         }
