@@ -136,6 +136,7 @@ class Content:
                 "is_unread": bool(each.ready) and each.consumers == 0 and each.paused is None,
                 "by": words.name(each.paused.by) if each.paused else "",
                 "reason": words.name(each.paused.reason) if each.paused else "",
+                "until": words.local(each.paused.until) if each.paused else None,
                 "pause": self.do("pause", name=each.name),
                 "resume": self.do("resume", name=each.name),
             }
@@ -150,6 +151,7 @@ class Content:
                 "label": words.plain(each.name),
                 "by": words.name(each.by),
                 "reason": words.name(each.reason),
+                "until": words.local(each.until),
                 "resume": self.do("resume", name=each.name, what="task"),
             }
             for each in tasks[:MOST_QUEUES]

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from tasktools import render, terminal
 from tasktools.admin.confirming import error_text
-from tasktools.admin.tasks_page import source, words
+from tasktools.admin.tasks_page import recorded, source, words
 from tasktools.arguments.names import check_id
 from tasktools.brokers.timeouts import TimedOut, within_thread
 from tasktools.exceptions import TasktoolsError, Unreachable
@@ -41,6 +41,8 @@ class Known:
     outcome: Outcome
     #: Whether there are messages in long queues that were not read.
     is_partial: bool = False
+    #: What Django's Tasks framework has kept of it.
+    record: dict[str, Any]
     #: What could not be asked, and what to do about it.
     troubles: list[TasktoolsError]
 
@@ -50,14 +52,20 @@ def look(task_id: str) -> Known:
     check_id(task_id)
     app = source.remote().app
     troubles: list[TasktoolsError] = []
-    kept = _kept(app, lambda: backend.look(app, task_id), troubles)
+    record: dict[str, Any] = {}
+
+    def read() -> Outcome:
+        record.update(recorded.read(app, task_id))
+        return backend.look(app, task_id)
+
+    kept = _kept(app, read, troubles)
     if kept is not None and kept.finished:
-        return Known(outcome=kept, troubles=troubles)
+        return Known(outcome=kept, record=record, troubles=troubles)
     placed, is_partial = _placed(app, kept or Outcome(id=task_id, state=PENDING), troubles)
     latest = None
     if kept is not None and placed.place in locate.NOWHERE:  # it may have ended meanwhile
         latest = _kept(app, lambda: locate.again(app, placed), troubles)
-    return Known(outcome=latest or placed, is_partial=is_partial, troubles=troubles)
+    return Known(outcome=latest or placed, is_partial=is_partial, record=record, troubles=troubles)
 
 
 def _kept(app: Celery, look: Callable[[], Outcome], troubles: list[TasktoolsError]) -> Outcome | None:
@@ -191,7 +199,8 @@ def text(value: object) -> tuple[str, int]:
 def told(task_id: str, revoke: str) -> dict[str, Any]:
     """Look, and return what the template shows. `revoke` is the address of the question before it is revoked."""
     known = look(task_id)
-    outcome, error = known.outcome, known.outcome.error
+    outcome = recorded.named(known.outcome, known.record)
+    error = outcome.error
     # What a worker writes when it begins a task is its name and process, and no result.
     kept = None if outcome.state == STARTED else outcome.result
     texts = [
@@ -206,9 +215,11 @@ def told(task_id: str, revoke: str) -> dict[str, Any]:
     return {
         "outcome": outcome,
         "state": state_of(outcome, known.is_partial),
-        "task_name": words.name(outcome.task or "", 255),
+        "task_name": words.name(outcome.task, 255) if outcome.task else "",
         "worker": words.name(outcome.worker or "", 255),
         "queue": words.name(outcome.queue or "", 255),
+        "times": recorded.times(outcome, known.record),
+        "attempts": recorded.attempts(known.record),
         "celery_state": words.name(outcome.state, 60),
         "texts": texts,
         "revoke": revoke if is_revocable(known) else "",

@@ -6,6 +6,7 @@ import functools
 from datetime import datetime
 
 from django.utils.safestring import SafeString
+from django.utils.timezone import get_current_timezone
 from django.utils.translation import gettext, ngettext
 
 from tasktools.admin import texts
@@ -65,6 +66,11 @@ def until(at: datetime, now: datetime) -> str:
 def ago(at: datetime, now: datetime) -> str:
     """Return how long ago something was: "5 min ago"."""
     return gettext("%s ago") % duration(max(0, int((now - at).total_seconds())))
+
+
+def local(at: datetime | None) -> datetime | None:
+    """Return a time by the reader's clock. A template does that only with USE_TZ."""
+    return None if at is None else at.astimezone(get_current_timezone())
 
 
 def workers(number: int) -> str:

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from tasktools.health.minutes import BOUNDS, KEPT, Minute, Minutes, keys_of, minutes_of, writes
+from tasktools.health.minutes import KEPT, Minute, Minutes, keys_of, minutes_of, writes
 
 HASHES = "tasktools:hour:shop:celery:"
 
