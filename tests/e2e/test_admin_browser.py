@@ -55,7 +55,8 @@ class TestPage(StaticLiveServerTestCase):
         fields: dict[str, Any] = dict.fromkeys(EntryInfo.__dataclass_fields__) | {"next": (), "fault": "", "doubt": ""}
         entry = EntryInfo(**fields | {"name": "nightly", "task": "shop.report", "when": "every 60 s", "enabled": True})
         monkeypatch.setattr(source, "snapshot", lambda wait: self.seen())
-        monkeypatch.setattr(source, "entries", lambda wait: Entries(entries=[entry]))
+        self.entries = [entry]
+        monkeypatch.setattr(source, "entries", lambda wait: Entries(entries=self.entries))
         self.deeds = lambda deeds: monkeypatch.setattr(doing, "DEEDS", deeds)
 
     def seen(self) -> Snapshot:
@@ -137,6 +138,19 @@ class TestPage(StaticLiveServerTestCase):
         page.click(".tt-refresh")
         page.wait_for_selector('td[data-label="Waiting"]:has-text("42")')
         assert page.locator("#content-main").bounding_box()["width"] <= 390
+
+    def test_page__of_many_entries_is_as_high_as_what_it_shows(self) -> None:
+        self.entries = [dataclasses.replace(self.entries[0], name=f"entry-{number}") for number in range(200)]
+        for width in (390, 1280):
+            User.objects.all().delete()
+            page = self.page(viewport={"width": width, "height": 800})
+            height = page.evaluate("document.documentElement.scrollHeight")
+            below = page.locator("#tt-failed").bounding_box()
+            assert height < below["y"] + below["height"] + 200
+            last = page.locator('[data-key="e:entry-199"]')
+            last.focus()
+            page.wait_for_function("document.activeElement.getBoundingClientRect().bottom < innerHeight")
+            assert page.evaluate("document.documentElement.scrollHeight") == height
 
     def test_page__that_is_refused_is_loaded_again_once(self) -> None:
         page = self.page()
