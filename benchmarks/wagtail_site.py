@@ -18,6 +18,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 DATABASE, OURS = "django_tasks_db.DatabaseBackend", "tasktools.backend.CeleryBackend"
 
@@ -68,7 +69,9 @@ class Site:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        start = [Path(sys.executable).with_name("wagtail"), "start", "mysite", str(root)]
+        start: list[Any] = [Path(sys.executable).with_name("wagtail"), "start", "mysite", str(root)]
+        if not start[0].exists():
+            sys.exit(f"{start[0]} is not there: this runs in a virtual environment with Wagtail.\n\n{__doc__}")
         subprocess.run(start, check=True, capture_output=True)
         (root / "home/models.py").write_text(MODELS)
 

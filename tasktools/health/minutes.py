@@ -60,12 +60,15 @@ class Minute:
         return self.seconds / self.ended if self.ended else None
 
     def most(self, share: float = 0.95) -> float | None:
-        """Return within how many seconds this share of the tasks ended, as the bound of a range; None if none ended."""
+        """Return within how many seconds this share of the tasks ended; None if none ended.
+
+        It is the bound of a range, or the total if that is less: no task runs for longer than all of them.
+        """
         left = share * self.ended
-        for bound, count in zip((*BOUNDS, BOUNDS[-1]), self.ranges, strict=True):
+        for bound, count in zip((*BOUNDS, max(BOUNDS[-1], self.seconds)), self.ranges, strict=True):
             left -= count
             if self.ended and left <= 0:
-                return bound
+                return min(bound, self.seconds or bound)
         return None
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import copy
+import re
 import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+import django
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.utils import translation
 
-from tasktools.admin.tasks_page import source
+from tasktools.admin.tasks_page import charts, source, words
 from tasktools.admin.tasks_page.kept import Part
 from tasktools.admin.tasks_page.rows import EntryRows, moment
 from tasktools.admin.tasks_page.source import Entries
@@ -52,13 +55,58 @@ def test_live__leaves_out_the_parts_that_the_page_has(client: Client, shows: Cal
     shows(queues=[Queue(name="mail", ready=8)])
     again = client.get(f"{PAGE}live/", {"have": ",".join(have.values())}).json()
     assert set(again["parts"]) == set(again["digests"]) == {"queues"}
-    assert again["digests"]["queues"] == Part(again["parts"]["queues"]).digest != have["queues"]
+    assert again["digests"]["queues"] == Part("queues", again["parts"]["queues"]).digest != have["queues"]
+
+
+def test_live__sends_a_part_that_has_become_empty_as_others_are(
+    log_in: Callable[..., Client], shows: Callable[..., None]
+) -> None:
+    # Without the permission the part "failed" is empty: its digest must not stand for that of a warning that is gone.
+    client = log_in()
+    User.objects.get().user_permissions.set(Permission.objects.filter(codename="view_taskoverview"))
+    shows(queues=[Queue(name="mail", ready=7, consumers=0)])
+    first = client.get(f"{PAGE}live/").json()
+    assert "No worker reads" in first["parts"]["status"]
+    assert not first["parts"]["failed"].strip()
+    shows(queues=[Queue(name="mail", ready=0, consumers=1)])
+    again = client.get(f"{PAGE}live/", {"have": ",".join(first["digests"].values())}).json()
+    assert again["parts"]["status"].strip() == ""
 
 
 @pytest.mark.parametrize("have", ["\0", "x" * 4_000, ",,,", "<script>"])
 def test_live__of_digests_that_nobody_has_made(client: Client, shows: Callable[..., None], have: str) -> None:
     shows()
     assert len(client.get(f"{PAGE}live/", {"have": have}).json()["parts"]) == 6
+
+
+CRUMBS = re.compile(r'<(\w+) class="breadcrumbs">')
+
+
+@pytest.mark.parametrize("path", [PAGE, f"{PAGE}task/", f"{PAGE}do/pause/?name=mail"])
+def test_page__has_the_breadcrumbs_of_this_django(client: Client, shows: Callable[..., None], path: str) -> None:
+    # Its styles know no others: Django 6.1 has a list of them.
+    shows()
+    own = CRUMBS.findall(client.get("/admin/auth/user/").content.decode())
+    assert len(own) == 1
+    page = client.get(path).content.decode()
+    assert CRUMBS.findall(page) == own
+    assert page.count("&rsaquo;") == (own == ["div"]) * (2 if path == PAGE else 3)
+
+
+@pytest.mark.skipif(django.VERSION < (6, 0), reason="Django 6.0 brought nonces")
+def test_page__has_the_nonce_of_a_strict_policy(client: Client, shows: Callable[..., None], settings: Any) -> None:
+    shows()
+    template = copy.deepcopy(settings.TEMPLATES)
+    template[0]["OPTIONS"]["context_processors"].append("django.template.context_processors.csp")
+    settings.TEMPLATES = template
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "django.middleware.csp.ContentSecurityPolicyMiddleware"]
+    settings.SECURE_CSP = {"default-src": ["<CSP_NONCE_SENTINEL>"]}
+    for path in (PAGE, f"{PAGE}task/"):
+        page = client.get(path)
+        nonce = re.findall(r"'nonce-([^']+)'", page["Content-Security-Policy"])[0]
+        own = re.findall(r"<(?:link|script)[^>]*tasktools/[^>]*>", page.content.decode())
+        assert own
+        assert all(f'nonce="{nonce}"' in each for each in own)
 
 
 def test_page__says_when_it_was_seen(client: Client, shows: Callable[..., None], settings: Any) -> None:
@@ -96,6 +144,11 @@ def test_row__escapes_what_strangers_write() -> None:
     assert "&lt;i&gt;no such task&lt;/i&gt;" in row(fault="<i>no such task</i>")
 
 
+def test_row__names_its_task_unless_the_entry_is_called_like_it() -> None:
+    assert row().count("shop.<wbr>report") == 1
+    assert row(name="shop.report").count("shop.<wbr>report") == 1
+
+
 def test_row__has_its_times() -> None:
     upcoming = Time(at=NOON + timedelta(minutes=5))
     shown = row(next=(upcoming,), last_run=NOON - timedelta(seconds=30), last_id="abc", overdue_since=NOON)
@@ -105,6 +158,25 @@ def test_row__has_its_times() -> None:
     assert f'<a href="/task?abc" data-key="le:&lt;b&gt;">{ran}</a>' in shown
     assert "overdue" in shown
     assert "switched off" in row(enabled=False)
+
+
+@pytest.mark.parametrize(
+    ("most", "top"),
+    [
+        (0, "1 s"),
+        (0.4, "0.5 s"),
+        (8.0, "10 s"),
+        (55, "1 min"),
+        (60, "1 min"),
+        (61, "1 min 30 s"),
+        (1_800, "30 min"),
+        (3_300, "1 h"),
+        (3_700, "1 h 30 min"),
+        (4e5, "5 d"),
+    ],
+)
+def test_axis_of_times__ends_at_a_round_time(most: float, top: str) -> None:
+    assert words.duration(charts.nice_time(most)) == top
 
 
 def test_moment__is_in_the_readers_language() -> None:

@@ -56,14 +56,14 @@ class TestPage(StaticLiveServerTestCase):
         fields: dict[str, Any] = dict.fromkeys(EntryInfo.__dataclass_fields__) | {"next": (), "fault": "", "doubt": ""}
         entry = EntryInfo(**fields | {"name": "nightly", "task": "shop.report", "when": "every 60 s", "enabled": True})
         monkeypatch.setattr(source, "snapshot", lambda wait: self.seen())
-        self.entry = entry
+        self.read = [entry]
         self.read_at: datetime | None = None
         self.since: datetime | None = None
         monkeypatch.setattr(source, "entries", lambda wait: self.entries())
         self.deeds = lambda deeds: monkeypatch.setattr(doing, "DEEDS", deeds)
 
     def entries(self) -> Entries:
-        return Entries(entries=[self.entry], **({"at": self.read_at} if self.read_at else {}))
+        return Entries(entries=self.read, **({"at": self.read_at} if self.read_at else {}))
 
     def seen(self) -> Snapshot:
         pause = Pause(what="queue", name="slow", since=datetime.now(timezone.utc))
@@ -115,9 +115,12 @@ class TestPage(StaticLiveServerTestCase):
     def test_times__follow_the_clock(self) -> None:
         """What the site has read of the schedule stays the same: the times stood still until it was read again."""
         now = datetime.now(timezone.utc)
-        self.entry = dataclasses.replace(
-            self.entry, next=(Time(at=now + timedelta(hours=1)),), last_run=now - timedelta(hours=1), last_id="abc"
-        )
+        (entry,) = self.read
+        self.read = [
+            dataclasses.replace(
+                entry, next=(Time(at=now + timedelta(hours=1)),), last_run=now - timedelta(hours=1), last_id="abc"
+            )
+        ]
         self.read_at = now - timedelta(days=1)  # its own words are a day old
         self.since = now - timedelta(hours=2)
         page = self.page()
@@ -168,6 +171,19 @@ class TestPage(StaticLiveServerTestCase):
         page.click(".tt-refresh")
         page.wait_for_selector('td[data-label="Waiting"]:has-text("42")')
         assert page.locator("#content-main").bounding_box()["width"] <= 390
+
+    def test_page__of_many_entries_is_as_high_as_what_it_shows(self) -> None:
+        self.read = [dataclasses.replace(self.read[0], name=f"entry-{number}") for number in range(200)]
+        for width in (390, 1280):
+            User.objects.all().delete()
+            page = self.page(viewport={"width": width, "height": 800})
+            height = page.evaluate("document.documentElement.scrollHeight")
+            below = page.locator("#tt-failed").bounding_box()
+            assert height < below["y"] + below["height"] + 200
+            last = page.locator('[data-key="e:entry-199"]')
+            last.focus()
+            page.wait_for_function("document.activeElement.getBoundingClientRect().bottom < innerHeight")
+            assert page.evaluate("document.documentElement.scrollHeight") == height
 
     def test_page__that_is_refused_is_loaded_again_once(self) -> None:
         page = self.page()

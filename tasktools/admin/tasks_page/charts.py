@@ -62,7 +62,7 @@ def throughput(minutes: Sequence[Minute], zone: tzinfo) -> SafeString:
 def running_times(minutes: Sequence[Minute], zone: tzinfo) -> SafeString:
     """Return how long tasks ran in each minute: on average, and 95 of 100."""
     pairs = [(each.mean, each.most()) for each in minutes]
-    top = nice(max((value for pair in pairs for value in pair if value is not None), default=0))
+    top = nice_time(max((value for pair in pairs for value in pair if value is not None), default=0))
     bars = []
     for place, (each, pair) in enumerate(zip(minutes, pairs, strict=True)):
         tip = _tip(each, zone)
@@ -79,6 +79,12 @@ def nice(most: float) -> float:
         return 1.0
     power = 10.0 ** math.floor(math.log10(most))
     return next(step * power for step in (1, 1.5, 2, 3, 5, 7.5, 10) if step * power >= most)
+
+
+def nice_time(most: float) -> float:
+    """Return a number of seconds that is not less, and round in seconds, minutes or hours."""
+    tops = ((nice(most / unit), unit) for unit in (1, 60, 3_600, 86_400))
+    return next((top * unit for top, unit in tops if top <= 60), nice(most))
 
 
 def summary(minutes: Sequence[Minute]) -> str:
@@ -121,7 +127,7 @@ def top_of(minutes: Sequence[Minute]) -> tuple[str, str]:
     """Return what stands at the top of both axes."""
     most = nice(max((sum(each.counts.values()) for each in minutes), default=0))
     times = [value for each in minutes for value in (each.mean, each.most()) if value is not None]
-    return f"{most:,.0f}", words.duration(nice(max(times, default=0)))
+    return f"{most:,.0f}", words.duration(nice_time(max(times, default=0)))
 
 
 def _tip(minute: Minute, zone: tzinfo) -> str:

@@ -95,7 +95,7 @@ class Content:
 
         def part() -> Part:
             common = {"may": self.may, "seen": self.seen, "is_there": self._is_there, "trouble": self.trouble}
-            return Part(render_to_string(f"{TEMPLATES}/{name}.html", {**common, **make()}, self.may.request))
+            return Part(name, render_to_string(f"{TEMPLATES}/{name}.html", {**common, **make()}, self.may.request))
 
         if made_of is None:
             return part()
@@ -139,8 +139,7 @@ class Content:
                 "label": words.plain(each.name),
                 "oldest": words.duration(each.oldest) if each.ready else "",
                 "is_unread": bool(each.ready) and each.consumers == 0 and each.paused is None,
-                "by": words.name(each.paused.by) if each.paused else "",
-                "reason": words.name(each.paused.reason) if each.paused else "",
+                **words.pause(each.paused),
                 "pause": self.do("pause", name=each.name),
                 "resume": self.do("resume", name=each.name),
             }
@@ -153,8 +152,7 @@ class Content:
                 "key": f"p:{each.name[:200]}",
                 "name": words.name(each.name),
                 "label": words.plain(each.name),
-                "by": words.name(each.by),
-                "reason": words.name(each.reason),
+                **words.pause(each),
                 "resume": self.do("resume", name=each.name, what="task"),
             }
             for each in tasks[:MOST_QUEUES]

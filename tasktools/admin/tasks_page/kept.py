@@ -14,13 +14,14 @@ from functools import cached_property
 class Part:
     """A part of the page."""
 
+    name: str
     #: HTML.
     text: str
 
     @cached_property
     def digest(self) -> str:
-        """What tells it from another text: the script of the page says which parts it has."""
-        return hashlib.blake2b(self.text.encode(), digest_size=9).hexdigest()
+        """What tells it from another text, and from other parts that are empty too: the script says which parts it has."""
+        return hashlib.blake2b(f"{self.name}:{self.text}".encode(), digest_size=9).hexdigest()
 
 
 class Kept:

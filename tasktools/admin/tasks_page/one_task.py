@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from celery.states import PENDING, RETRY, STARTED
+from celery.states import PENDING, STARTED
 from django.db import connections
 from django.db.models import Q
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from tasktools import render, terminal
 from tasktools.admin.confirming import error_text
-from tasktools.admin.tasks_page import source, words
+from tasktools.admin.tasks_page import recorded, source, words
+from tasktools.admin.tasks_page.states import Known, is_revocable, state_of
 from tasktools.arguments.names import check_id
 from tasktools.brokers.timeouts import TimedOut, within_thread
 from tasktools.exceptions import TasktoolsError, Unreachable
 from tasktools.failures import access
-from tasktools.queues.pauses import QUEUE, TASK
 from tasktools.results import backend, locate, paused
 from tasktools.results.outcome import Outcome
 
@@ -39,30 +38,27 @@ MOST = 20_000
 MOST_FAILURES = 20
 
 
-@dataclass(frozen=True, kw_only=True)
-class Known:
-    outcome: Outcome
-    #: Whether there are messages in long queues that were not read.
-    is_partial: bool = False
-    #: Whether the result backend has been asked after all else: else nobody knows whether the task has ended.
-    is_asked: bool = True
-    #: What could not be asked, and what to do about it.
-    troubles: list[TasktoolsError]
-
-
 def look(task_id: str) -> Known:
     """Return what is known of a task. Raises UsageError if no task can have this id, and TasktoolsError if there is no app."""
     check_id(task_id)
     app = source.remote().app
     troubles: list[TasktoolsError] = []
-    kept = _kept(app, lambda: backend.look(app, task_id), troubles)
+    record: dict[str, Any] = {}
+
+    def read() -> Outcome:
+        record.update(recorded.read(app, task_id))
+        return backend.look(app, task_id)
+
+    kept = _kept(app, read, troubles)
     if kept is not None and kept.finished:
-        return Known(outcome=kept, troubles=troubles)
+        return Known(outcome=kept, record=record, troubles=troubles)
     placed, is_partial = _placed(app, kept or Outcome(id=task_id, state=PENDING), troubles)
     if kept is not None and placed.place in locate.NOWHERE:  # it may have ended meanwhile
-        kept = latest = _kept(app, lambda: locate.again(app, placed), troubles)
-        placed = latest or placed
-    return Known(outcome=_marked(app, placed), is_partial=is_partial, is_asked=kept is not None, troubles=troubles)
+        latest = _kept(app, lambda: locate.again(app, placed), troubles)
+        kept, placed = latest, latest or placed
+    return Known(
+        outcome=_marked(app, placed), is_partial=is_partial, is_asked=kept is not None, record=record, troubles=troubles
+    )
 
 
 def _kept(app: Celery, look: Callable[[], Outcome], troubles: list[TasktoolsError]) -> Outcome | None:
@@ -118,103 +114,6 @@ def failures(task_id: str) -> list[Any]:
         return list(rows.only("task", "task_id", "state", "failed_at", "exception", "kind", "new_id")[:MOST_FAILURES])
 
 
-def state_of(known: Known) -> str:
-    """Return the state as a sentence: Celery's PENDING says nothing."""
-    outcome = known.outcome
-    if outcome.state == "SUCCESS":
-        return _("It has succeeded.")
-    if outcome.state == "FAILURE":
-        return _("It has failed.")
-    if outcome.state == "REVOKED":
-        return _("It was revoked.")
-    if outcome.unreadable:
-        return _("It has ended, and its result cannot be read.")
-    found = _places(known).get(outcome.place or "", _("It is not known where it is."))
-    if outcome.place == "queued" and outcome.waits:
-        return str(_PAUSED.get(outcome.pause, found))
-    if outcome.place in locate.NOWHERE and not known.is_asked:
-        return f"{found} {_('Its result could not be looked up: it may have ended.')}"
-    return found
-
-
-def _places(known: Known) -> dict[str, str]:
-    """Return the sentences for the places of a task that has not ended, as far as that is known."""
-    places = _places_of_any()
-    if not known.outcome.waits:
-        places |= _places_of_begun()
-    elif known.is_partial:
-        places |= _places_of_partial()
-    elif not known.is_asked:
-        places |= {"none": _("Neither a queue nor a worker has it."), "unknown": _("No worker that answers has it.")}
-    elif known.outcome.state == RETRY:
-        places |= _places_of_retried()
-    return places
-
-
-#: What is said of a task that waits, by its `pause`.
-_PAUSED: dict[str, Any] = {
-    QUEUE: gettext_lazy("It waits in a queue that is paused."),
-    TASK: gettext_lazy("It waits in a queue, and the task is paused."),
-}
-
-
-def _places_of_any() -> dict[str, str]:
-    """Return the sentences for the places; some are only true for a task that is PENDING."""
-    return {
-        "queued": _("It waits in a queue."),
-        "reserved": _("A worker has taken it and not begun it."),
-        "ready": _("A worker has taken it and not begun it."),
-        "scheduled": _("A worker holds it until its time has come."),
-        "active": _("A worker runs it."),
-        "revoked": _("It is revoked: the worker that gets it discards it."),
-        "silent": _("No queue has it, and some workers do not answer: one of these may have it."),
-        "unasked": _("No queue has it, and the workers cannot be asked."),
-        "none": _("There is no trace of it: it has never been sent, or nobody has kept its result."),
-        "unknown": _(
-            "No worker that answers has it, and not all queues of this broker can be read: it waits, or nobody sent it."
-        ),
-    }
-
-
-def _places_of_retried() -> dict[str, str]:
-    return {
-        "none": _("It is to be tried again, and neither a queue nor a worker has it."),
-        "unknown": _(
-            "It is to be tried again. No worker that answers has it, and not all queues of this broker can be read."
-        ),
-    }
-
-
-def _places_of_partial() -> dict[str, str]:
-    """Return those of a task that waits, if long queues were not read to their end."""
-    unread = _("Of long queues, not all messages were read: manage.py taskresult --deep reads them.")
-    return {
-        "silent": f"{_('No worker that answers has it, and some do not answer.')} {unread}",
-        "unasked": f"{_('It is not known whether a worker has it: they cannot be asked.')} {unread}",
-        "none": f"{_('No worker has it.')} {unread}",
-    }
-
-
-def _places_of_begun() -> dict[str, str]:
-    # With acks_late, a message is kept while its task runs, and after its worker was killed.
-    kept = _("It began, and its message is kept: it runs again if its worker is gone.")
-    return {
-        "queued": _("It began, and its message waits in a queue to run again."),
-        "reserved": kept,
-        "ready": kept,
-        "silent": _("No worker that answers runs it, and some do not answer."),
-        "unasked": _("It is not known whether a worker runs it: they cannot be asked."),
-        "none": _("No worker runs it: it has ended in this state, or its worker was killed."),
-        "unknown": _("No worker that answers runs it."),
-    }
-
-
-def is_revocable(known: Known) -> bool:
-    """Whether to offer it: not for a task that has ended, nor for an id of which nobody has a trace."""
-    outcome = known.outcome
-    return not outcome.finished and (outcome.place != "none" or known.is_partial or outcome.state == RETRY)
-
-
 def text(value: object) -> tuple[str, int]:
     """Return a value as a text that is cut and safe to show, and how long all of it is."""
     whole = value if isinstance(value, str) else render.repr_of(value)
@@ -224,7 +123,8 @@ def text(value: object) -> tuple[str, int]:
 def told(task_id: str, revoke: str) -> dict[str, Any]:
     """Look, and return what the template shows. `revoke` is the address of the question before it is revoked."""
     known = look(task_id)
-    outcome, error = known.outcome, known.outcome.error
+    outcome = recorded.named(known.outcome, known.record)
+    error = outcome.error
     # What a worker writes when it begins a task is its name and process, and no result.
     kept = None if outcome.state == STARTED else outcome.result
     texts = [
@@ -239,9 +139,11 @@ def told(task_id: str, revoke: str) -> dict[str, Any]:
     return {
         "outcome": outcome,
         "state": state_of(known),
-        "task_name": words.name(outcome.task or "", 255),
+        "task_name": words.name(outcome.task, 255) if outcome.task else "",
         "worker": words.name(outcome.worker or "", 255),
         "queue": words.name(outcome.queue or "", 255),
+        "times": recorded.times(outcome, known.record),
+        "attempts": recorded.attempts(known.record),
         "celery_state": words.name(outcome.state, 60),
         "texts": texts,
         "revoke": revoke if is_revocable(known) else "",

@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+import django
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
@@ -129,6 +130,7 @@ class TaskOverviewAdmin(Base):
             revoke = reverse("admin:tasktools_taskoverview_do", args=("revoke",), current_app=self.admin_site.name)
             context |= one_task.told(task_id, f"{revoke}?{urlencode({'name': task_id})}")
             rows = one_task.failures(task_id) if may.see_failed else []
+            context["task_name"] = context["task_name"] or words.name(next((row.task for row in rows), ""), 255)
             context["failures"] = [(row, words.name(row.exception.removeprefix("builtins."))) for row in rows]
         except TasktoolsError as error:
             context["troubles"] = [*context.get("troubles", []), error_text(error)]
@@ -233,4 +235,11 @@ class TaskOverviewAdmin(Base):
         return Content(request, self.admin_site.name, wait, is_live=is_live)
 
     def _context(self, request: HttpRequest, title: Any) -> dict[str, Any]:
-        return {**self.admin_site.each_context(request), "title": title, "opts": self.opts, "has_view_permission": True}
+        return {
+            **self.admin_site.each_context(request),
+            "title": title,
+            "opts": self.opts,
+            "has_view_permission": True,
+            "has_listed_crumbs": django.VERSION
+            >= (6, 1),  # the admin's styles know the breadcrumbs of its own version alone
+        }

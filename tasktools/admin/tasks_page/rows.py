@@ -19,10 +19,10 @@ from tasktools.admin.tasks_page import words
 if TYPE_CHECKING:
     from tasktools.beat.outlook import EntryInfo
 
-_ROW = """<tr><th scope="row"><span class="tt-first">{}</span> <span class="tt-second">{}</span></th>
+_ROW = """<tr><th scope="row"><span class="tt-first">{}</span>{}</th>
 <td data-label="{}">{}</td>
 <td data-label="{}">{}{}</td>
-<td data-label="{}">{}</td>
+<td class="tt-time" data-label="{}">{}</td>
 {}</tr>
 """
 _RUN = """<td class="tt-do"><a class="button" href="{}" data-key="{}">{} \
@@ -46,7 +46,7 @@ class EntryRows:
         return format_html(
             _ROW,
             words.name(entry.name),
-            words.name(entry.task),
+            self._task_of(entry),
             when,
             words.name(entry.when),
             upcoming,
@@ -57,6 +57,15 @@ class EntryRows:
             self._button(entry),
         )
 
+    @staticmethod
+    def _task_of(entry: EntryInfo) -> SafeString | str:
+        """Return the task, which the entry of a job has as its own name."""
+        return (
+            ""
+            if entry.task == entry.name
+            else format_html(' <span class="tt-second">{}</span>', words.name(entry.task))
+        )
+
     def _next(self, entry: EntryInfo) -> SafeString | str:
         if not entry.enabled:
             return _("switched off")
@@ -64,7 +73,7 @@ class EntryRows:
         if upcoming is None:
             return "" if entry.fault else "–"
         return format_html(
-            '<span class="tt-first">{}</span> <span class="tt-second">{}</span>',
+            '<span class="tt-first tt-time">{}</span> <span class="tt-second tt-time">{}</span>',
             moment(upcoming.at),
             words.clock("until", upcoming.at, self._at),
         )

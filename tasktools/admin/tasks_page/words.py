@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import functools
 from datetime import datetime
+from typing import Any
 
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.timezone import get_current_timezone
 from django.utils.translation import gettext, ngettext
 
 from tasktools.admin import texts
+from tasktools.queues.pauses import Pause
 
 #: Characters of a name on the page.
 MOST = 120
@@ -81,6 +84,18 @@ _CLOCK = '<time datetime="{}" data-clock="{}">{}</time>'
 def clock(kind: str, at: datetime, now: datetime) -> SafeString:
     """Return a time as HTML that the script of the page keeps right: `kind` is "until", "ago" or "for"."""
     return format_html(_CLOCK, at.isoformat(), kind, _CLOCKED[kind](at, now))
+
+
+def local(at: datetime | None) -> datetime | None:
+    """Return a time by the reader's clock. A template does that only with USE_TZ."""
+    return None if at is None else at.astimezone(get_current_timezone())
+
+
+def pause(of: Pause | None) -> dict[str, Any]:
+    """Return what is said of a pause, by the names that the templates have for it."""
+    if of is None:
+        return {}
+    return {"by": name(of.by), "reason": name(of.reason), "since": local(of.since), "until": local(of.until)}
 
 
 def workers(number: int) -> str:

@@ -1,0 +1,107 @@
+"""The page of one task: its name, its times and its workers, from whatever has them."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from tasktools.admin.tasks_page import one_task, recorded
+from tasktools.framework import store
+from tasktools.models import FailedTask
+from tasktools.results.locate import Located
+from tasktools.results.outcome import Outcome
+
+pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated setex:DeprecationWarning")
+
+PAGE = "/admin/tasktools/taskoverview/task/"
+NOON = datetime(2026, 5, 4, 12, 0, tzinfo=timezone.utc)
+RECORD = {
+    "task": "shop.tasks.pay",
+    "run_after": None,
+    "enqueued_at": "2026-05-04T12:00:00+00:00",
+    "last_attempted_at": "2026-05-04T12:01:00+00:00",
+    "workers": ["<i>one@h", "two@h"],
+}
+
+
+@pytest.fixture
+def page(db: None) -> Callable[[str], str]:
+    client = Client()
+    client.force_login(User.objects.create_superuser(f"user-{uuid.uuid4()}", "a@example.com", "x"))
+
+    def page(task_id: str) -> str:
+        answer = client.get(PAGE, {"id": task_id})
+        assert answer.status_code == 200
+        return re.sub(r"<wbr>|</?bdi>", "", answer.content.decode())
+
+    return page
+
+
+def facts(page: str) -> dict[str, str]:
+    return dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", page))
+
+
+@pytest.mark.parametrize("use_tz", [True, False])
+def test_task_of_the_framework__has_its_name_and_times(
+    page: Callable[[str], str], app: Any, settings: Any, use_tz: bool
+) -> None:
+    settings.USE_TZ, settings.TIME_ZONE = use_tz, "Asia/Tokyo"
+    task_id = str(uuid.uuid4())
+    store.write(app.backend, task_id, RECORD)
+    app.backend.store_result(task_id, 7, "SUCCESS")
+    shown = page(task_id)
+    assert 'id="tt-h-task">shop.tasks.pay</h2>' in shown
+    found = facts(shown)
+    assert "9 p.m." in found["Sent"]
+    assert "9:01 p.m." in found["Began"]
+    assert found["Worker"] == "&lt;i&gt;one@h, two@h"
+    assert found["Attempts"] == "2"
+    assert "Ended" in found
+
+
+def test_failed_task__has_the_name_of_its_failure(
+    page: Callable[[str], str], app: Any, failed: Callable[..., FailedTask]
+) -> None:
+    row = failed()
+    app.backend.store_result(row.task_id, ValueError("no"), "FAILURE")
+    assert 'id="tt-h-task">tests.site.tasks.add</h2>' in page(row.task_id)
+
+
+@pytest.mark.parametrize("use_tz", [True, False])
+def test_task_of_celery__has_what_the_worker_says(
+    page: Callable[[str], str], monkeypatch: pytest.MonkeyPatch, settings: Any, use_tz: bool
+) -> None:
+    settings.USE_TZ, settings.TIME_ZONE = use_tz, "Asia/Tokyo"
+    outcome = Outcome(
+        id="abc", state="STARTED", task="shop.mail", worker="one@h", place="active", started=NOON, eta=NOON
+    )
+    monkeypatch.setattr(one_task.backend, "look", lambda app, task_id: outcome)
+    monkeypatch.setattr(one_task.locate, "places", lambda *_, **__: Located(outcomes=[outcome]))
+    shown = page("abc")
+    assert 'id="tt-h-task">shop.mail</h2>' in shown
+    found = facts(shown)
+    assert "9 p.m." in found["Began"]
+    assert "9 p.m." in found["Not before"]
+    assert not {"Sent", "Ended", "Attempts"} & found.keys()
+
+
+@pytest.mark.parametrize(
+    "record", [{"task": 7, "enqueued_at": "x", "workers": "y"}, {"enqueued_at": 5, "workers": None}]
+)
+def test_record__of_somebody_else_breaks_nothing(page: Callable[[str], str], app: Any, record: dict[str, Any]) -> None:
+    task_id = str(uuid.uuid4())
+    store.write(app.backend, task_id, {"run_after": None} | record)
+    app.backend.store_result(task_id, 7, "SUCCESS")
+    assert "It has succeeded." in page(task_id)
+
+
+def test_record__that_cannot_be_read_is_none(monkeypatch: pytest.MonkeyPatch, app: Any) -> None:
+    monkeypatch.setattr(store, "read", lambda backend, task_id: 1 / 0)
+    assert recorded.read(app, "abc") == {}
