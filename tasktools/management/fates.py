@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Container
 from datetime import datetime, timedelta, timezone
 
 from celery.states import RETRY
@@ -104,16 +105,27 @@ def waiting_hint(outcome: Outcome, timeout: float | None, located: Located | Non
     if timeout is not None and outcome.place in ("active", "reserved", "scheduled", "ready"):
         return f"ask again: {again}"
     if timeout is not None:
-        return f"is a worker running (manage.py runworker)? Ask again: {again}"
+        return f"is a worker running (manage.py {_worker(outcome, located)})? Ask again: {again}"
     if outcome.place == "unknown" and outcome.waits and outcome.state != RETRY:
         return "a task that waits and an unknown id look the same: check the id, or --wait for the result"
     if outcome.place == "queued":
-        return "--wait waits for the result; showqueues says who takes from the queue, runworker starts a worker"
+        starts = f"{_worker(outcome, located)} starts a worker"
+        return f"--wait waits for the result; showqueues says who takes from the queue, {starts}"
     if outcome.place == "reserved" and outcome.worker is None:
         return (
             "--wait waits for the result; what a killed worker had taken comes back after an hour (visibility timeout)"
         )
     return "--wait waits for the result"
+
+
+def _worker(outcome: Outcome, located: Located | None) -> str:
+    """Return the command that starts a worker which reads the queue of a task."""
+    return worker_command(outcome.queue, located.declared if located else ()) if outcome.queue else "runworker"
+
+
+def worker_command(queue: str, declared: Container[str]) -> str:
+    """Return the command that starts a worker which reads a queue; without names it reads those that are declared."""
+    return "runworker" if queue in declared else f"runworker -Q {shlex.quote(queue)}"
 
 
 def _forbidden_hint(located: Located) -> str:

@@ -25,6 +25,7 @@ from tasktools.management.awaiting import Awaiting
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.fates import no_trace_hint, place_of, waiting_hint
 from tasktools.publishing.single import Sent
+from tasktools.registry.candidates import declared_queues
 from tasktools.results.backend import SET_BACKEND, check_backend, lost_results
 from tasktools.results.locate import Located, locate
 from tasktools.results.outcome import Failure, Outcome, of_eager
@@ -80,7 +81,7 @@ def find(command: TasktoolsCommand, app: Celery, outcomes: Sequence[Outcome], op
     A queue of an outcome is where to look first. If nobody could look there, nobody knows that the task is in it.
     """
     try:
-        return locate(app, outcomes, deep=options.get("deep", False))
+        return replace(locate(app, outcomes, deep=options.get("deep", False)), declared=declared_queues(app))
     except Unreachable as error:
         if not options["wait"]:
             raise
