@@ -122,9 +122,10 @@ EPILOGS = {
         ),
         {
             0: "",
-            1: f"the answer was no, or {_UNIMPORTABLE}",
-            **dict.fromkeys((2, 69, 74), ""),
+            1: f"the answer was no, others changed a queue so much that messages may be left, or {_UNIMPORTABLE}",
+            2: "",
             4: "there is no such queue; nothing was removed",
+            **dict.fromkeys((69, 74), ""),
             130: "interrupted: Ctrl+C, SIGTERM or SIGHUP; what was removed until then is printed",
         },
     ),
@@ -167,7 +168,7 @@ EPILOGS = {
         ),
         {
             0: "",
-            1: f"the answer was no, or {_UNIMPORTABLE}",
+            1: f"the answer was no, a task that runs was not ended, or {_UNIMPORTABLE}",
             2: "",
             4: "no trace of a task; the workers have taken note all the same",
             69: "the broker does not answer, or no worker has confirmed",
