@@ -20,6 +20,7 @@ RUN_CODES: Mapping[int, str] = {
     74: "",
 }
 _RUN_OTHER = "as Celery's own command"
+_WATCHED = "interrupted: Ctrl+C; with --watch, SIGTERM and SIGHUP too"
 
 #: By the name of the command.
 EPILOGS = {
@@ -143,7 +144,8 @@ EPILOGS = {
         {
             0: "",
             1: f"a queue is above --max or --max-age, or nobody can know that; or {_UNIMPORTABLE}",
-            **dict.fromkeys((2, 4, 69, 74, 130), ""),
+            **dict.fromkeys((2, 4, 69, 74), ""),
+            130: _WATCHED,
         },
     ),
     "showworkers": _epilog(
@@ -157,7 +159,8 @@ EPILOGS = {
             1: _UNIMPORTABLE,
             2: "",
             69: "the broker does not answer, or there is no worker",
-            **dict.fromkeys((74, 130), ""),
+            74: "",
+            130: _WATCHED,
         },
     ),
     "revoketask": _epilog(
