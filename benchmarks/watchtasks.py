@@ -111,7 +111,12 @@ def printing(command: Sequence[str], root: Path, end: str) -> Iterator[Watching]
             command, cwd=root, env=environment(), stdin=subprocess.DEVNULL, stdout=output, stderr=output
         )
         with _ended(process):
-            yield Watching(pid=process.pid, seen=lambda: _found(output, end), listens=_after(3))
+            is_later = _after(3)
+            yield Watching(
+                pid=process.pid,
+                seen=lambda: _found(output, end),
+                listens=lambda: is_later() and ("manage.py" not in command or _found(output, "Watching") > 0),
+            )
 
 
 @contextlib.contextmanager
@@ -140,7 +145,10 @@ def drawing(command: Sequence[str], root: Path, columns: int, lines: int, counte
     reader = threading.Thread(target=read, daemon=True)
     reader.start()
     try:
-        yield Watching(pid=child.pid, seen=seen, listens=_after(3))
+        is_later = _after(3)
+        yield Watching(
+            pid=child.pid, seen=seen, listens=lambda: is_later() and not (counted and seen() is None)
+        )  # ours has drawn its table then
     finally:
         child.close(force=True)
         reader.join(5)

@@ -12,7 +12,8 @@ from tasktools.brokers import broker_of
 from tasktools.exceptions import TasktoolsError
 from tasktools.management.bars import meter_of
 from tasktools.management.base import TasktoolsCommand
-from tasktools.management.fates import place_of
+from tasktools.management.fates import place_of, worker_command
+from tasktools.registry.candidates import declared_queues
 from tasktools.results.locate import NOWHERE, listeners, locate
 from tasktools.results.outcome import Outcome
 
@@ -74,5 +75,6 @@ class Awaiting:
         place = f'the queue "{self.queue}" of {broker_of(self.app).uri()}'
         taking = listeners(self.app, self.queue)
         who = f"{', '.join(taking)} takes from it" if taking else "no worker answers that takes from it"
-        hint = "" if taking else " (manage.py runworker starts one; a busy one of the solo pool does not answer)"
+        starts = worker_command(self.queue, declared_queues(self.app))
+        hint = "" if taking else f" (manage.py {starts} starts one; a busy one of the solo pool does not answer)"
         return f"Waiting: the task {'is in' if found.place == 'queued' else 'was sent to'} {place}; {who}{hint}."

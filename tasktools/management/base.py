@@ -200,7 +200,7 @@ class TasktoolsCommand(PrintingCommand):
     def _end(self, error: TasktoolsError, options: dict[str, Any]) -> NoReturn:
         if isinstance(error, StdoutError) and self.done:
             error = StdoutError(f"{error.sentence} {self.done}", hint=error.hint)
-        text = "\n".join(map(self.cleaned, render.error_lines(error)))
+        text = "\n".join(map(self.shortened, render.error_lines(error)))
         if not self._called_from_command_line:
             raise CommandError(text, returncode=error.exit_code) from error
         if options.get("traceback") and not isinstance(error, TaskFailed):  # whose traceback is the worker's

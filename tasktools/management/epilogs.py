@@ -20,6 +20,7 @@ RUN_CODES: Mapping[int, str] = {
     74: "",
 }
 _RUN_OTHER = "as Celery's own command"
+_WATCHED = "interrupted: Ctrl+C; with --watch, SIGTERM and SIGHUP too"
 
 #: By the name of the command.
 EPILOGS = {
@@ -122,9 +123,10 @@ EPILOGS = {
         ),
         {
             0: "",
-            1: f"the answer was no, or {_UNIMPORTABLE}",
-            **dict.fromkeys((2, 69, 74), ""),
+            1: f"the answer was no, others changed a queue so much that messages may be left, or {_UNIMPORTABLE}",
+            2: "",
             4: "there is no such queue; nothing was removed",
+            **dict.fromkeys((69, 74), ""),
             130: "interrupted: Ctrl+C, SIGTERM or SIGHUP; what was removed until then is printed",
         },
     ),
@@ -142,7 +144,8 @@ EPILOGS = {
         {
             0: "",
             1: f"a queue is above --max or --max-age, or nobody can know that; or {_UNIMPORTABLE}",
-            **dict.fromkeys((2, 4, 69, 74, 130), ""),
+            **dict.fromkeys((2, 4, 69, 74), ""),
+            130: _WATCHED,
         },
     ),
     "showworkers": _epilog(
@@ -156,7 +159,8 @@ EPILOGS = {
             1: _UNIMPORTABLE,
             2: "",
             69: "the broker does not answer, or there is no worker",
-            **dict.fromkeys((74, 130), ""),
+            74: "",
+            130: _WATCHED,
         },
     ),
     "revoketask": _epilog(
@@ -167,7 +171,7 @@ EPILOGS = {
         ),
         {
             0: "",
-            1: f"the answer was no, or {_UNIMPORTABLE}",
+            1: f"the answer was no, a task that runs was not ended, or {_UNIMPORTABLE}",
             2: "",
             4: "no trace of a task; the workers have taken note all the same",
             69: "the broker does not answer, or no worker has confirmed",

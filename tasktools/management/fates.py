@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Collection, Container
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 from celery.states import RETRY
@@ -19,6 +21,14 @@ NO_TRACE = (
     "the id may be mistyped or of a group that is not saved; it was never sent, or to another broker; its result has expired "
     "(CELERY_RESULT_EXPIRES) or was not kept (ignore_result); an earlier task of its chain failed; or its worker was killed"
 )
+
+
+def told(located: Located, declared: Collection[str]) -> Located:
+    """Return the same, with the queues that are declared: a task that was not found may be in what was not read of a queue."""
+    outcomes = located.outcomes
+    if located.unread:
+        outcomes = [replace(each, place="unknown") if each.place in NOWHERE else each for each in outcomes]
+    return replace(located, outcomes=outcomes, declared=declared)
 
 
 def place_of(outcome: Outcome, now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)) -> str:
@@ -74,17 +84,19 @@ def _running(outcome: Outcome, now: Callable[[], datetime]) -> str:
     return f" for {span(timedelta(seconds=int(seconds) if seconds >= 10 else round(seconds, 1)))}"
 
 
-def no_trace_hint(located: Located | None) -> str:
-    """Return what may be the reason that there is no trace."""
-    if located is not None and located.unread:
-        listed = ", ".join(f'"{queue}" ({count:,})' for queue, count in sorted(located.unread.items()))
-        return f"not all messages were read: {listed}; --deep reads them"
-    return NO_TRACE
+def _unread_hint(located: Located | None) -> str:
+    """Return of which queues not all messages were read, and what reads them; "" if all were."""
+    if located is None or not located.unread:
+        return ""
+    listed = ", ".join(f'"{queue}" ({count:,})' for queue, count in sorted(located.unread.items()))
+    return f"not all messages were read: {listed}; --deep reads them"
 
 
 def waiting_hint(outcome: Outcome, timeout: float | None, located: Located | None) -> str:
     """Return what to do about a task that is not finished; `timeout` is how long the command has waited for it."""
     again = f"manage.py taskresult {outcome.id} --wait"
+    if outcome.place == "unknown" and (hint := _unread_hint(located)):
+        return hint
     if outcome.place == "silent":
         absent = sorted(located.absent) if located is not None else []
         who = (
@@ -100,16 +112,27 @@ def waiting_hint(outcome: Outcome, timeout: float | None, located: Located | Non
     if timeout is not None and outcome.place in ("active", "reserved", "scheduled", "ready"):
         return f"ask again: {again}"
     if timeout is not None:
-        return f"is a worker running (manage.py runworker)? Ask again: {again}"
+        return f"is a worker running (manage.py {_worker(outcome, located)})? Ask again: {again}"
     if outcome.place == "unknown" and outcome.waits and outcome.state != RETRY:
         return "a task that waits and an unknown id look the same: check the id, or --wait for the result"
     if outcome.place == "queued":
-        return "--wait waits for the result; showqueues says who takes from the queue, runworker starts a worker"
+        starts = f"{_worker(outcome, located)} starts a worker"
+        return f"--wait waits for the result; showqueues says who takes from the queue, {starts}"
     if outcome.place == "reserved" and outcome.worker is None:
         return (
             "--wait waits for the result; what a killed worker had taken comes back after an hour (visibility timeout)"
         )
     return "--wait waits for the result"
+
+
+def _worker(outcome: Outcome, located: Located | None) -> str:
+    """Return the command that starts a worker which reads the queue of a task."""
+    return worker_command(outcome.queue, located.declared if located else ()) if outcome.queue else "runworker"
+
+
+def worker_command(queue: str, declared: Container[str]) -> str:
+    """Return the command that starts a worker which reads a queue; without names it reads those that are declared."""
+    return "runworker" if queue in declared else f"runworker -Q {shlex.quote(queue)}"
 
 
 def _unread_hint(located: Located) -> str:

@@ -14,6 +14,9 @@ from tasktools.exceptions import TasktoolsError
 from tasktools.management.layout import Table, drawn
 from tasktools.management.streams import StreamCommand
 
+#: So many characters of a line are shown to a person: the message of an error may have megabytes.
+LONGEST = 5_000
+
 
 def console_of(*, no_color: bool) -> Any:
     """Return a console of rich for this terminal."""
@@ -46,13 +49,20 @@ class PrintingCommand(StreamCommand):
         """Return `text` as one line that is safe to show to a person. All text from elsewhere goes through here."""
         return terminal.line(self.hide(text))
 
+    def shortened(self, text: str) -> str:
+        """Return the same, without its end if it is very long."""
+        line = self.cleaned(text)
+        return line if len(line) <= LONGEST else f"{line[:LONGEST]}… and {len(line) - LONGEST:,} more characters"
+
     def note(self, *lines: str, style: Callable[[str], str] = str) -> None:
         """Write lines for a person to stderr. Each stays one line, whatever is in it. With --json, each is an object."""
         if not lines:  # Django would write an empty line
             return
         if self.as_json:
-            lines, style = tuple(render.as_json({"note": self.hide(each)}) for each in lines), str
-        self.stderr.write("".join(f"{style(self.cleaned(each))}\n" for each in lines), str)
+            written = [render.as_json({"note": self.hide(each)}) for each in lines]
+        else:
+            written = [style(self.shortened(each)) for each in lines]
+        self.stderr.write("".join(f"{each}\n" for each in written), str)
 
     def note_prose(self, text: str) -> None:
         """Write sentences for a person to stderr: a terminal does not break their words. There is nothing in them to copy."""

@@ -23,8 +23,9 @@ from tasktools.exceptions import (
 )
 from tasktools.management.awaiting import Awaiting
 from tasktools.management.base import TasktoolsCommand
-from tasktools.management.fates import no_trace_hint, place_of, waiting_hint
+from tasktools.management.fates import NO_TRACE, place_of, told, waiting_hint
 from tasktools.publishing.single import Sent
+from tasktools.registry.candidates import declared_queues
 from tasktools.results.backend import SET_BACKEND, check_backend, lost_results
 from tasktools.results.locate import Located, locate
 from tasktools.results.outcome import Failure, Outcome, of_eager
@@ -80,7 +81,7 @@ def find(command: TasktoolsCommand, app: Celery, outcomes: Sequence[Outcome], op
     A queue of an outcome is where to look first. If nobody could look there, nobody knows that the task is in it.
     """
     try:
-        return locate(app, outcomes, deep=options.get("deep", False))
+        return told(locate(app, outcomes, deep=options.get("deep", False)), declared_queues(app))
     except Unreachable as error:
         if not options["wait"]:
             raise
@@ -171,7 +172,7 @@ def _error(
         return TaskFailed(sentence)
     if outcome.place == "none" and outcome.state == PENDING:
         kind = NoTrace if timeout is None else NotFinished
-        return kind(sentence, hint=no_trace_hint(located))
+        return kind(sentence, hint=NO_TRACE)
     return NotFinished(sentence, hint=waiting_hint(outcome, timeout, located))
 
 

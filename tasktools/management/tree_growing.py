@@ -73,7 +73,7 @@ class Growing:
 
     def show(self, tree: Tree) -> None:
         """Show a tree that is not the last one."""
-        lines = [(node, self.command.cleaned(self.line(level, node))) for level, node in tree.lines()]
+        lines = [(node, self.command.shortened(self.line(level, node))) for level, node in tree.lines()]
         if self.is_drawn:
             with contextlib.suppress(OSError):
                 self._draw([text for _, text in lines])

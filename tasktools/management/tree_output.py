@@ -75,7 +75,7 @@ def _show(command: TasktoolsCommand, level: int, node: Node, options: dict[str, 
             error["message"] = command.hide(error["message"])
         command.print_json({**about, **(outcome or {}), "error": error}, indent=None)
         return
-    command.print_line(command.hide(_line(level, node)))
+    command.print_line(command.shortened(_line(level, node)))
 
 
 def _line(level: int, node: Node) -> str:

@@ -1,7 +1,7 @@
 """A purge on Redis and Valkey, while producers push at the head of a list and workers pop at its tail.
 
-Each step is one command or one transaction of the server: there is no moment at which a message is neither in the queue nor
-removed. So a process that is killed loses nothing, and the other messages keep their order.
+Each step is one command, one script or one transaction of the server: there is no moment at which a message is neither in the
+queue nor removed. So a process that is killed loses nothing, and the other messages keep their order.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from redis.retry import Retry
 
 from tasktools.brokers.keys import Keys, is_other_type
 from tasktools.brokers.transactions import broken
+from tasktools.queues import purge_script
 from tasktools.queues.found import holds_messages
 from tasktools.queues.messages import task_of
 from tasktools.queues.purge import Purger
@@ -28,7 +29,7 @@ from tasktools.queues.slices import Pace
 #: How many messages are read at once, at first and at most, and how many bytes of them are aimed at.
 _FIRST, _MOST, _BYTES = 4, 500, 1_000_000
 
-#: How often a step is tried again, with fewer messages, because others have changed the list meanwhile.
+#: How often a step is tried again because others have changed the list meanwhile: a transaction with fewer messages.
 _CONFLICTS = 15
 
 #: In a list of up to so many messages it is quicker to remove each for itself after a few conflicts.
@@ -41,6 +42,9 @@ PASSES = 10
 class RedisPurger(Purger):
     reads_tasks = True
     supports_remove = True
+
+    #: Whether steps are scripts: until the server refuses one.
+    runs_scripts = True
 
     def __init__(self, connection: Any) -> None:
         super().__init__(connection)
@@ -127,13 +131,13 @@ class RedisPurger(Purger):
             chosen = [raw for raw in messages if task_of(raw) == task]
             direction = 1 if one.start < length // 2 else -1
             is_last = conflicts >= (_CONFLICTS if length > _SHORT else _CONFLICTS_IF_SHORT)
-            removed = self._removed(key, one.start, len(messages), direction, chosen, is_last=is_last)
-            if removed is None:
-                conflicts += 1
-                pace.count = max(min(_FIRST, pace.count), pace.count // 2) if length > _SHORT else pace.count
-                yield 0
-                continue
+            removed, is_done = self._removed(key, one.start, messages, direction, chosen, is_last=is_last)
             yield removed
+            if not is_done:
+                conflicts += 1
+                is_smaller = length > _SHORT and not self.runs_scripts
+                pace.count = max(min(_FIRST, pace.count), pace.count // 2) if is_smaller else pace.count
+                continue
             one.advance(messages, frozenset(chosen))
             pace.saw_all(messages)
             conflicts = 0
@@ -153,16 +157,33 @@ class RedisPurger(Purger):
         return one.find(around, first, is_all=first == 0 and len(around) == length)[:most], length
 
     def _removed(
-        self, key: str, start: int, count: int, direction: int, chosen: Sequence[bytes], *, is_last: bool
-    ) -> int | None:
-        """Remove these messages, which were seen at these places; return how many, or None if it is to be tried again."""
+        self, key: str, start: int, seen: Sequence[bytes], direction: int, chosen: Sequence[bytes], *, is_last: bool
+    ) -> tuple[int, bool]:
+        """Remove some messages of those that were `seen` from `start` on.
+
+        Return how many, and whether all are gone; if not, it is to be tried again.
+        """
         if not chosen:
-            return 0
+            return 0, True
         try:
-            removed = self._marked(key, start, count, direction, frozenset(chosen))
+            removed, is_done = self._step(key, start, seen, direction, chosen)
         except redis.exceptions.OutOfMemoryError:  # a full server takes neither a transaction nor a mark
-            return self._one_by_one(key, direction, chosen)
-        return self._one_by_one(key, direction, chosen) if removed is None and is_last else removed
+            removed, is_done, is_last = 0, False, True
+        if is_done or not is_last:
+            return removed, is_done
+        return removed + self._one_by_one(key, direction, chosen), True
+
+    def _step(
+        self, key: str, start: int, seen: Sequence[bytes], direction: int, chosen: Sequence[bytes]
+    ) -> tuple[int, bool]:
+        """Remove them at once: by a script, which finds what others have moved; by a transaction if there are no scripts."""
+        if self.runs_scripts:
+            try:
+                return purge_script.remove(self.client, key, start, len(seen) + _near(seen), direction, chosen)
+            except purge_script.ScriptsRefused:
+                self.runs_scripts = False
+        removed = self._marked(key, start, len(seen), direction, frozenset(chosen))
+        return removed or 0, removed is not None
 
     def _slice(self, key: str, start: int, most: int) -> tuple[Sequence[bytes], int]:
         """Return messages of a list, and its length."""

@@ -32,6 +32,11 @@ def queue_names(app: Celery) -> set[str]:
     return {*app.amqp.queues, *(task.queue for task in registry.tasks(app) if task.queue)}
 
 
+def declared_queues(app: Celery) -> set[str]:
+    """Return the queues that a worker reads which is started without names: `amqp.queues` also has those that were sent to."""
+    return set(app.amqp.Queues(app.conf.task_queues))
+
+
 def keywords(app: Celery, typed: str, words: Collection[str], prefix: str) -> Iterator[str]:
     """Yield `key=` for each parameter of a task that `words` do not give. After `key=`, yield its values if they are few.
 

@@ -55,6 +55,8 @@ class Located:
     silent: int | None = None
     #: The names of those, as far as the broker has them.
     absent: Collection[str] = ()
+    #: The queues that a worker reads which is started without names.
+    declared: Collection[str] = ()
     #: Whether the user of the broker may list its queues.
     is_listed: bool = True
     #: Whether all its keys were looked at for queues.

@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from tasktools.brokers import broker_of
-from tasktools.queues import purge_redis
+from tasktools.queues import purge_redis, purge_script
 from tasktools.queues.purge import purger_of
 from tasktools.queues.purge_redis import RedisPurger
 
@@ -48,8 +48,8 @@ def waiting(purger: RedisPurger) -> list[int]:
 
 
 def fill(purger: RedisPurger, count: int, size: int = 0) -> None:
-    for n in range(count):
-        purger.client.lpush(QUEUE, message(n, size))
+    for start in range(0, count, 1000):
+        purger.client.lpush(QUEUE, *(message(n, size) for n in range(start, min(count, start + 1000))))
 
 
 def always_changed(self: Any, key: str, *_: Any) -> None:
@@ -57,10 +57,12 @@ def always_changed(self: Any, key: str, *_: Any) -> None:
 
 
 @pytest.mark.parametrize("is_busy", [False, True])
+@pytest.mark.parametrize("runs_scripts", [False, True])
 def test_remove__keeps_the_order_of_the_rest(
-    purger: RedisPurger, monkeypatch: pytest.MonkeyPatch, is_busy: bool
+    purger: RedisPurger, monkeypatch: pytest.MonkeyPatch, runs_scripts: bool, is_busy: bool
 ) -> None:
-    """On a list that others change all the time, each message is removed for itself."""
+    """Without scripts, on a list that others change all the time, each message is removed for itself."""
+    purger.runs_scripts = runs_scripts
     if is_busy:
         monkeypatch.setattr(RedisPurger, "_marked", always_changed)
     fill(purger, 2000)
@@ -76,10 +78,97 @@ def test_remove__one_that_is_popped_in_the_middle_is_not_counted(
             assert [number(purger.client.rpop(QUEUE)) for _ in range(2)] == [0, 1]
 
     fill(purger, 6)
-
+    purger.runs_scripts = False
     monkeypatch.setattr(RedisPurger, "_marked", pop_first)
     assert sum(purger.remove(QUEUE, DROP)) == 3
     assert waiting(purger) == [3]
+
+
+def meddled_with(purger: RedisPurger, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Have another client push a message to the queue, and pop one, before each command of the purge; list these."""
+    sent: list[str] = []
+    other = redis.Redis(connection_pool=purger.client.connection_pool)
+    call, run = redis.Redis.execute_command, redis.client.Pipeline.execute
+
+    def change(name: str) -> None:
+        sent.append(name)
+        with other.client() as single:
+            call(single, "LPUSH", QUEUE, message(3 * (100_000 + len(sent))))
+            call(single, "RPOP", QUEUE)
+
+    def execute_command(self: Any, *words: Any, **options: Any) -> Any:
+        change(words[0])
+        return call(self, *words, **options)
+
+    def execute(self: Any, *words: Any, **options: Any) -> Any:
+        change("pipeline")
+        return run(self, *words, **options)
+
+    monkeypatch.setattr(redis.Redis, "execute_command", execute_command)
+    monkeypatch.setattr(redis.client.Pipeline, "execute", execute)
+    return sent
+
+
+def test_remove__takes_few_steps_on_a_list_that_changes_between_any_two_of_its_commands(
+    purger: RedisPurger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a worker is nearer to the server than the purge, a transaction would never be without a change of others."""
+    fill(purger, 12_000)
+    with monkeypatch.context() as patch:
+        commands = meddled_with(purger, patch)
+        removed = sum(purger.remove(QUEUE, DROP))
+    rest = waiting(purger)
+    assert len(commands) < 200
+    assert removed > 7800
+    assert rest == sorted(set(rest))
+    assert all(n % 3 == 0 for n in rest)
+
+
+def test_script__finds_what_others_have_moved(purger: RedisPurger) -> None:
+    """A message that is not there any more is not counted, and nor is one beyond the places that are looked at."""
+    fill(purger, 9)
+    assert purge_script.remove(purger.client, QUEUE, 2, 3, 1, [message(4), message(5), message(99)]) == (2, False)
+    assert waiting(purger) == [0, 1, 2, 3, 6, 7, 8]
+    assert purge_script.remove(purger.client, QUEUE, 2, 2, -1, [message(2)]) == (0, False)
+    assert purge_script.remove(purger.client, QUEUE, 2, 3, -1, [message(2), message(2)]) == (1, True)
+    assert waiting(purger) == [0, 1, 3, 6, 7, 8]
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (redis.exceptions.NoPermissionError("this user has no permissions to run the 'eval' command"), None),
+        (redis.exceptions.ResponseError("unknown command 'EVAL', with args beginning with: "), None),
+        (redis.exceptions.ResponseError("Error running script: 9: -OOM command not allowed"), "OutOfMemoryError"),
+        (redis.exceptions.OutOfMemoryError("OOM command not allowed"), "OutOfMemoryError"),
+        (redis.exceptions.ResponseError("WRONGTYPE"), "ResponseError"),
+    ],
+)
+def test_script__that_the_server_refuses(
+    purger: RedisPurger, monkeypatch: pytest.MonkeyPatch, error: Exception, expected: str | None
+) -> None:
+    """A full server gets each message removed for itself; without scripts there are transactions."""
+
+    def refuse(*_: Any) -> None:
+        asked.append(1)
+        raise error
+
+    asked: list[int] = []
+    fill(purger, 200)
+    monkeypatch.setattr(type(purger.client), "eval", refuse)
+    if expected == "ResponseError":
+        with pytest.raises(redis.exceptions.ResponseError, match="WRONGTYPE"):
+            sum(purger.remove(QUEUE, DROP))
+        return
+    monkeypatch.setattr(RedisPurger, "_one_by_one" if expected is None else "_marked", never)
+    assert sum(purger.remove(QUEUE, DROP)) == 133
+    assert waiting(purger) == list(range(0, 200, 3))
+    assert purger.runs_scripts is (expected is not None)
+    assert len(asked) == 1 or expected
+
+
+def never(*_: Any) -> None:
+    raise AssertionError("not to be called")
 
 
 def test_transaction__fails_if_somebody_changes_the_list(purger: RedisPurger, monkeypatch: pytest.MonkeyPatch) -> None:

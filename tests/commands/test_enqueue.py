@@ -214,7 +214,7 @@ def test_wait__in_a_queue_that_nobody_reads(worker: Running, run_command: Run, q
     assert done.err.splitlines() == [
         "unread tests.site.tasks.echo",
         f'unread (tests.site.tasks.echo) is PENDING after 1 s: it waits at position 1 of the queue "{queue}".',
-        "Hint: is a worker running (manage.py runworker)? Ask again: manage.py taskresult unread --wait",
+        f"Hint: is a worker running (manage.py runworker -Q {queue})? Ask again: manage.py taskresult unread --wait",
     ]
 
 
@@ -252,7 +252,7 @@ def test_wait__says_after_a_moment_what_it_waits_for(
     [_, waiting, *_] = done.err.splitlines()
     assert waiting == (
         f'Waiting: the task is in the queue "{queue}" of {broker_of(app).uri()}; '
-        "no worker answers that takes from it (manage.py runworker starts one; "
+        f"no worker answers that takes from it (manage.py runworker -Q {queue} starts one; "
         "a busy one of the solo pool does not answer)."
     )
 

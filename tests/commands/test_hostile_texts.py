@@ -15,6 +15,7 @@ import pytest
 from celery.exceptions import Reject
 from django.core.checks import run_checks
 from django.core.management import CommandError, call_command, load_command_class
+from django.core.management.base import OutputWrapper
 
 from tasktools import startup
 from tasktools.exceptions import ProjectError
@@ -323,3 +324,37 @@ def test_style__stays(tasks: str, monkeypatch: pytest.MonkeyPatch) -> None:
     err = Terminal()
     call_command("runtask", "nothing", "-A", tasks, stdout=io.StringIO(), stderr=err, force_color=True)
     assert err.getvalue().startswith("\x1b[33;1m\\x1b[2J is broken.\x1b[0m\n")
+
+
+LONG = "x" * 10_000_000
+
+
+@pytest.mark.parametrize(
+    ("meta", "words", "code"),
+    [
+        ({"status": "FAILURE", "result": {"exc_type": "ValueError", "exc_message": LONG}}, (), 1),
+        ({"status": "FAILURE", "result": {"exc_type": "ValueError", "exc_message": LONG}}, ("--tree",), 1),
+        ({"status": "PROGRESS", "result": {"note": LONG}}, (), 3),
+        ({"status": "FAILURE", "name": LONG, "result": None}, ("--tree",), 1),
+    ],
+    ids=range(4),
+)
+def test_taskresult__megabytes_do_not_flood_the_terminal(
+    run: Run, app_name: str, meta: dict[str, Any], words: tuple[str, ...], code: int
+) -> None:
+    """--json has all of it."""
+    app = app_of(app_name)
+    app.backend.set(app.backend.get_key_for_task("one"), app.backend.encode({**META, **meta}))
+    done = run("taskresult", "-A", app_name, "one", *words)
+    assert done.code == code
+    assert "xxx… and 9,99" in done.out + done.err
+    assert len(done.out + done.err) < 20_000
+    assert LONG in run("taskresult", "-A", app_name, "one", *words, "--json").out
+
+
+def test_note__that_is_json_is_never_cut() -> None:
+    err = io.StringIO()
+    command: Any = load_command_class("tasktools", "taskresult")
+    command.stderr, command.as_json = OutputWrapper(err), True
+    command.note(LONG)
+    assert json.loads(err.getvalue()) == {"note": LONG}

@@ -261,7 +261,7 @@ def test_broker__that_is_lost_in_the_middle(
 ) -> None:
     """What was removed before is printed."""
     send(*[TOTAL] * 20)
-    real, calls = RedisPurger._marked, []
+    real, calls = RedisPurger._step, []
 
     def lost(*args: Any) -> Any:
         calls.append(1)
@@ -269,7 +269,7 @@ def test_broker__that_is_lost_in_the_middle(
             raise redis.exceptions.ConnectionError("gone")
         return real(*args)
 
-    monkeypatch.setattr(RedisPurger, "_marked", lost)
+    monkeypatch.setattr(RedisPurger, "_step", lost)
     done = typed("purgequeue", queue, "--task", TOTAL, "--noinput")
     assert (done.out, done.code, len(left(keys, queue))) == ("", 69, 16)
     assert "\nBefore that, 4 messages have been removed.\nWhat the last step has removed is not known.\n" in done.err
@@ -341,8 +341,8 @@ def test_server__that_refuses_has_removed_nothing(
         raise redis.exceptions.ReadOnlyError("You can't write against a read only replica.")
 
     send(TOTAL)
-    monkeypatch.setattr(redis.client.Pipeline, "multi", refuse)
     monkeypatch.setattr(redis.client.Pipeline, "unlink", refuse)
+    monkeypatch.setattr(type(keys.client), "eval", refuse)
     done = typed("purgequeue", queue, *words, "--noinput")
     assert (done.code, left(keys, queue)) == (69, ["0"])
     assert "a replica" in done.err

@@ -93,6 +93,17 @@ def test_revoketask__without_scripts(as_user: Any, run_command: Run) -> None:
     assert "eval" in done.err
 
 
+def test_purgequeue__without_scripts(
+    as_user: Callable[..., str], send: Callable[[str], str], run_command: Run, client: Any
+) -> None:
+    """It removes the messages by transactions."""
+    for _ in range(3):
+        send("mails")
+    done = run_command("purgequeue", "mails", "--task", "shop.add", "--noinput", "-A", as_user("-eval", "-evalsha"))
+    assert (done.out.splitlines()[1].split(), done.code) == (["mails", "3", "0"], 0), done.err
+    assert client.llen("mails") == 0
+
+
 @pytest.fixture
 def site(as_user: Callable[..., str]) -> str:
     return as_user()

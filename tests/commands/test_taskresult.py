@@ -224,7 +224,7 @@ def test_not_yet_run__it_waits_in_a_queue(unread: str, run_command: Run) -> None
     refused(
         run_command("taskresult", unread),
         queued(unread),
-        "--wait waits for the result; showqueues says who takes from the queue, runworker starts a worker",
+        f"--wait waits for the result; showqueues says who takes from the queue, runworker -Q unread-{unread} starts a worker",
         3,
     )
 
@@ -397,7 +397,7 @@ def test_wait__not_done_in_time(unread: str, run_command: Run) -> None:
     refused(
         run_command("taskresult", unread, "--wait", "--timeout", "100ms"),
         waiting(1, 0.1) + queued(unread, " after 0.1 s"),
-        f"is a worker running (manage.py runworker)? Ask again: manage.py taskresult {unread} --wait",
+        f"is a worker running (manage.py runworker -Q unread-{unread})? Ask again: manage.py taskresult {unread} --wait",
         3,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,23 @@ def test_watch__in_a_terminal(site: Site, size: tuple[int, int]) -> None:
     terminal.expect("mails")
     terminal.expect("READY")  # it is drawn again
     terminal.sendintr()
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 130
+
+
+@pytest.mark.parametrize("command", ["showqueues", "showworkers"])
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP])
+def test_watch__that_a_signal_ends_restores_the_terminal(site: Site, command: str, signum: int) -> None:
+    """It was left without its cursor, and showed the page instead of what was there before."""
+    site.minimal()
+    site.start_worker()
+    environment = {**site.variables(), "TERM": "xterm-256color"}
+    words = ["manage.py", command, "--watch"]
+    terminal = pexpect.spawn(sys.executable, words, cwd=site.root, env=environment, timeout=LIMIT)
+    terminal.expect("celery")
+    terminal.kill(signum)
+    terminal.expect_exact("\x1b[?1049l")
     terminal.expect(pexpect.EOF)
     terminal.close()
     assert terminal.exitstatus == 130

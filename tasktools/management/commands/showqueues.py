@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from tasktools.environment.interrupts import heed_signals
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.completion import completed_by, queue_names
 
@@ -25,6 +26,10 @@ class Command(TasktoolsCommand):
         add("--max-age", metavar="DURATION", help="exit code 1 if a message has waited longer, or if that is unknown")
         add("--watch", action="store_true", help="show it again and again, every 2 s or --interval, until Ctrl+C")
         add("--deep", action="store_true", help="read all, however much it is")
+
+    def prepare(self, options: dict[str, Any]) -> None:
+        if options["watch"] and self.is_own_process:
+            heed_signals()  # a terminal is restored then
 
     def run(self, **options: Any) -> None:
         from tasktools.management.queue_options import asked_of

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from tasktools.environment.interrupts import heed_signals
 from tasktools.management.base import TasktoolsCommand
 
 
@@ -21,6 +22,10 @@ class Command(TasktoolsCommand):
         parser.add_argument("--watch", action="store_true", help=again)
         answers = f"how long workers have to answer ({DEFAULT_LIMIT})"
         parser.add_argument("--timeout", metavar="DURATION", default=DEFAULT_LIMIT, help=answers)
+
+    def prepare(self, options: dict[str, Any]) -> None:
+        if options["watch"] and self.is_own_process:
+            heed_signals()  # a terminal is restored then
 
     def run(self, *, tasks: bool, **options: Any) -> None:
         from tasktools.control.pause import marked

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from celery import Celery
 
 from tasktools.exceptions import ConfigurationError, Unreachable
 from tasktools.management import awaiting
@@ -25,7 +26,7 @@ class Bench:
         self.unread: dict[str, int] = {}
         self.asked = 0
         command: Any = SimpleNamespace(note=self.said.append, stderr=io.StringIO(), as_json=False)
-        self.awaiting = Awaiting(command, "app", queue, 60.0)  # type: ignore[arg-type]
+        self.awaiting = Awaiting(command, Celery(set_as_current=False), queue, 60.0)
         monkeypatch.setattr(awaiting, "broker_of", lambda app: SimpleNamespace(uri=lambda: "redis://h/0"))
         monkeypatch.setattr(awaiting, "locate", self._locate)
         monkeypatch.setattr(awaiting, "listeners", lambda app, queue: self.taking)
@@ -43,6 +44,12 @@ class Bench:
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
     return Bench(monkeypatch)
+
+
+def test_waiting__names_the_queue_that_a_worker_does_not_read_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(monkeypatch, "slow mails")
+    bench.look(PATIENCE)
+    assert "(manage.py runworker -Q 'slow mails' starts one; " in bench.said[0]
 
 
 def test_waiting__nothing_is_said_at_first_and_then_once(bench: Bench) -> None:
