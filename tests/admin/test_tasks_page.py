@@ -274,8 +274,10 @@ def test_page__shows_failed_tasks_to_those_who_may_see_them(
     for _ in range(3):
         failed(task="shop.tasks.pay")
     failed(task="shop.tasks.old", state="mended")
+    failed(task="shop.tasks.ended", kind="terminated", exception="")
     page = text(staff("view", "view_failedtask"))
     assert "shop.<wbr>tasks.<wbr>pay" in page
+    assert '<td data-label="Exception"><bdi>–</bdi></td>' in page
     assert "do/retry/" not in page
     assert "old" not in re.findall(r'id="tt-failed".*', page, re.DOTALL)[0]
     assert "do/retry/" in text(staff("view", "view_failedtask", "retry_failedtask"))

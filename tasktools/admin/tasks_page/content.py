@@ -228,7 +228,7 @@ class Content:
                 "count": each.count,
                 "key": f"f:{each.task[:200]}:{each.exception[:200]}",
                 "task": words.name(each.task or "?"),
-                "exception": words.name(each.exception.removeprefix("builtins.")),
+                "exception": words.name(each.exception.removeprefix("builtins.") or "–"),
                 "label": words.plain(each.task or "?"),
                 "last": each.last_at,
                 "ago": words.clock("ago", each.last_at, self.now),
