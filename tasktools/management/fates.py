@@ -105,7 +105,7 @@ def waiting_hint(outcome: Outcome, timeout: float | None, located: Located | Non
             else f"{render.counted((located and located.silent) or 1, 'worker')} silent"
         )
         return f"{who}: a busy worker of the solo pool does not answer, nor does one that was killed; {again}"
-    if located is not None and outcome.place in NOWHERE and (hint := _unread_hint(located)):
+    if located is not None and outcome.place in NOWHERE and (hint := _unlisted_hint(located)):
         return hint
     if outcome.paused:
         return "manage.py pausequeue shows since when, by whom and why; manage.py resumequeue goes on with it"
@@ -135,7 +135,7 @@ def worker_command(queue: str, declared: Container[str]) -> str:
     return "runworker" if queue in declared else f"runworker -Q {shlex.quote(queue)}"
 
 
-def _unread_hint(located: Located) -> str:
+def _unlisted_hint(located: Located) -> str:
     """Return how more tasks would be found; "" if all was looked at that this broker shows."""
     if located.refusal:
         return f"allow the user of the broker to ask workers (ACL SETUSER): {located.refusal}"
