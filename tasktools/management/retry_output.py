@@ -61,11 +61,13 @@ def print_sent(command: TasktoolsCommand, some: Retried, retry: Retry, *, is_fir
 def _lines(rows: Sequence[Sequence[str]], ruler: Sequence[str], width: int | None) -> tuple[list[str], list[str]]:
     """Return the headings and the lines of a batch.
 
-    Where a terminal has no room for the three side by side, the new id is below the old one.
+    A terminal that has no room for the three side by side has the task below the two ids: the new one is what a person needs
+    next. If it has no room for two ids, the new id is below the old one.
     """
     room = sum(map(cells, ruler)) + 2 * len(ruler) if width is None else width
-    start = list(entries(Table(_COLUMNS, [ruler], ("NEW ID",)), room))
-    lines = list(entries(Table(_COLUMNS, [ruler, *rows], ("NEW ID",)), room))
+    below = "TASK" if sum(map(cells, ruler[:2])) + 2 <= room else "NEW ID"
+    start = list(entries(Table(_COLUMNS, [ruler], (below,)), room))
+    lines = list(entries(Table(_COLUMNS, [ruler, *rows], (below,)), room))
     return start[:1] if start[0].startswith(_COLUMNS[0]) else [], lines[len(start) :]
 
 

@@ -129,7 +129,7 @@ def test_dry_run__sends_nothing(app: Any, queue: str, failed: Any, run_command: 
     assert waiting(app, queue) == []
 
 
-@pytest.mark.parametrize(("width", "per_row"), [(120, 1), (80, 2), (30, 3)])
+@pytest.mark.parametrize(("width", "per_row"), [(120, 1), (80, 2), (60, 2), (30, 3)])
 def test_terminal__one_table_of_several_batches_that_fits(
     failed: Any, monkeypatch: pytest.MonkeyPatch, width: int, per_row: int
 ) -> None:
@@ -146,7 +146,7 @@ def test_terminal__one_table_of_several_batches_that_fits(
     call_command("retryfailed", "--all", "--noinput", stdout=screen, stderr=io.StringIO())
     lines = screen.getvalue().splitlines()
     heads = lines.pop(0).split() if width > 36 else []
-    assert heads == {120: ["ID", "NEW", "ID", "TASK"], 80: ["ID", "TASK"], 30: []}[width]
+    assert heads == {120: ["ID", "NEW", "ID", "TASK"], 80: ["ID", "NEW", "ID"], 60: ["ID", "TASK"], 30: []}[width]
     assert len(lines) == per_row * len(rows)
     for row, start in zip(rows, range(0, len(lines), per_row), strict=True):
         row.refresh_from_db()
