@@ -88,7 +88,7 @@ def show(command: TasktoolsCommand, retry: Retry, *, dry_run: bool, no_color: bo
     else:
         others = f" Another process has sent {len(done.elsewhere):,}." if done.elsewhere else ""
         command.note(f"Sent {counted(len(done.sent), 'failed task')}.{others}")
-    _report(command, done)
+    _report(command, done, retry.typed_ids)
     if retry.is_interrupted:
         if done.error:
             command.warn(done.error)
@@ -111,11 +111,11 @@ def _left(retry: Retry) -> str:
     return f"{counted(retry.left, 'failed task')} {'is' if retry.left == 1 else 'are'} left"
 
 
-def _report(command: TasktoolsCommand, done: Retried) -> None:
-    """Say what was not sent, and why."""
+def _report(command: TasktoolsCommand, done: Retried, typed: Mapping[int, str]) -> None:
+    """Say what was not sent, and why: by its id if a person has typed that, else by its row."""
     for word, some in (("was not sent", done.refused), ("is in doubt", done.doubtful)):
         for pk, why in some[:_MOST_REPORTED]:
-            command.warn(TaskFailed(f"#{pk} {word}: {ended(why)}"))
+            command.warn(TaskFailed(f"{typed.get(pk, f'#{pk}')} {word}: {ended(why)}"))
         if len(some) > _MOST_REPORTED:
             command.note(f"And {len(some) - _MOST_REPORTED:,} more.")
     if done.doubtful:

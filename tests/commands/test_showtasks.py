@@ -186,7 +186,7 @@ def test_terminal__a_long_description_is_shortened(monkeypatch: pytest.MonkeyPat
     screen, notes = Terminal(), io.StringIO()
     call_command("showtasks", stdout=screen, stderr=notes)
     _, heads, _, line, *_ = screen.getvalue().splitlines()
-    assert heads.split() == "ENQUEUE AS SIGNATURE QUEUE WHAT IT DOES".split()
+    assert heads.split() == ["ENQUEUE", "AS", "SIGNATURE", "QUEUE", "WHAT", "IT", "DOES"]
     assert line.rstrip().endswith("   celery   Return what so many of an it…")
     assert notes.getvalue() == "Not shown in 80 columns: DEFINED IN, FULL NAME. --json shows all.\n"
 
