@@ -277,3 +277,9 @@ def test_walk__sees_the_steps_of_a_page() -> None:
 )
 def test_walk__compares_what_is_printed_with_the_page(page: str, printed: str, same: bool) -> None:
     assert matches(page, printed) is same
+
+
+def test_first_page__leads_on_to_a_view_a_failure_and_production(collected: pages.Pages) -> None:
+    """These are the next questions of a reader, and their answers are on another page of the site."""
+    for anchor in ("call-a-task-from-a-view", "when-a-task-fails", "production-redis-and-systemd"):
+        assert f"](tour.md#{anchor})" in collected.texts["index"]
