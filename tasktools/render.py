@@ -24,6 +24,12 @@ MOST_LEVELS = 100
 #: A column of a table that is always shown is folded if it is longer, in characters.
 LONGEST_CELL = 40
 
+#: Of a column whose texts are shortened, so much is shown at the least, in cells of the terminal.
+SHORTEST_TEXT = 20
+
+#: How many cells rich puts between two columns.
+_BETWEEN = 3
+
 #: Whole numbers with more bits are shown in hexadecimal: Python refuses to write them (sys.get_int_max_str_digits).
 LONGEST_NUMBER = 14_000
 
@@ -162,20 +168,54 @@ def padded(text: str, width: int) -> str:
     return text + " " * (width - cells(text))
 
 
-def that_fit(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int, spare: Sequence[str]) -> list[int]:
+def that_fit(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], width: int, spare: Sequence[str], cut: str = ""
+) -> list[int]:
     """Return the places of the columns that a terminal of `width` characters shows without folding their cells.
 
-    Columns of `spare` are left out, the first one first, until the rest fits. The others stay in any case, and may be folded:
-    they count LONGEST_CELL at most.
+    Columns of `spare` are left out, the first one first, until the rest fits; those of them that have room beside the rest stay.
+    The others stay in any case, and may be folded: they count LONGEST_CELL at most. The texts of the column `cut` are to be
+    shortened: it counts SHORTEST_TEXT at most.
     """
     widths = [max(cells(terminal.line(line[place])) for line in [columns, *rows]) for place in range(len(columns))]
-    widths = [each if name in spare else min(each, LONGEST_CELL) for each, name in zip(widths, columns, strict=True)]
+    most = {name: LONGEST_CELL for name in columns if name not in spare} | {cut: max(SHORTEST_TEXT, cells(cut))}
+    widths = [min(each, most.get(name, each)) for each, name in zip(widths, columns, strict=True)]
+
+    def has_room(places: Iterable[int]) -> bool:
+        return sum(widths[place] + _BETWEEN for place in places) <= width
+
     kept = list(range(len(columns)))
+    left_out: list[int] = []
     for name in spare:
-        if sum(widths[place] + 3 for place in kept) <= width:  # rich puts three characters between two columns
+        if has_room(kept):
             break
-        kept.remove(columns.index(name))
-    return kept
+        left_out.append(columns.index(name))
+        kept.remove(left_out[-1])
+    for place in reversed(left_out):
+        kept += [place] * has_room([*kept, place])
+    return sorted(kept)
+
+
+def beginning(text: str, room: int) -> str:
+    """Return as much of a text as has room, in cells of a terminal."""
+    if cells(text) <= room:
+        return text
+    text = text[:room]
+    while cells(text) > room - 1:
+        text = text[:-1]
+    return f"{text}…"
+
+
+def shortened(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], width: int, kept: Sequence[int], cut: str
+) -> list[list[str]]:
+    """Return the rows for a terminal that shows the columns `kept`: the texts of the column `cut` have what the others leave."""
+    place = columns.index(cut)
+    others = [
+        max(cells(terminal.line(line[each])) for line in [columns, *rows]) + _BETWEEN for each in kept if each != place
+    ]
+    room = max(SHORTEST_TEXT, cells(cut), width - sum(others) - _BETWEEN)
+    return [[*row[:place], beginning(terminal.line(row[place]), room), *row[place + 1 :]] for row in rows]
 
 
 def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -46,7 +46,11 @@ def _charge(state: State, digest: str, now: datetime) -> Line:
     since = f", for {span(timedelta(seconds=round((now - beat.since).total_seconds())))}" if beat and beat.since else ""
     if beat is not None and beat.schedule and beat.schedule != digest:
         text = f"{beat}{since} is in charge, and its schedule is not that of this code."
-        return warning("in charge", text, "start beat again with this code")
+        return warning(
+            "in charge",
+            text,
+            "start beat again with this code; if you have just saved a file, it reloads by itself in a moment",
+        )
     return ok("in charge", f"{beat}{since}")
 
 

@@ -174,8 +174,10 @@ class WorkerWatch:
         running = self.pool.running() if self.pool else []
         if not running:
             return "waits for tasks"
-        count = "a task," if len(running) == 1 else f"{len(running)} tasks, the longest"
-        return f"runs {count} for {max(running):.0f} s"
+        since = f"{max(running):.0f} s"
+        if len(running) == 1:
+            return "has just begun a task" if since == "0 s" else f"has run a task for {since}"
+        return f"runs {len(running)} tasks, {'all just begun' if since == '0 s' else f'the longest for {since}'}"
 
     def _stuck(self) -> str:
         limit, pool = self.limits.stuck, self.pool

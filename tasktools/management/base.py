@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from django.core.management.base import CommandError, CommandParser, DjangoHelpFormatter
+from django.core.management.base import CommandError, CommandParser
 
 from tasktools import render, startup
 from tasktools.arguments.binding import Verbatim
@@ -20,6 +20,7 @@ from tasktools.discovery import celery_app, django_fixup
 from tasktools.environment.shadowing import explained
 from tasktools.exceptions import TaskFailed, TaskNameError, TasktoolsError, UsageError
 from tasktools.management.epilogs import EPILOGS
+from tasktools.management.help_format import HelpFormatter
 from tasktools.management.printing import PrintingCommand
 from tasktools.management.streams import ReaderGone, StdoutError
 from tasktools.project import current_project
@@ -28,10 +29,6 @@ from tasktools.registry import registry
 INTERRUPTED = 130
 
 _COMMANDS = "tasktools.management.commands"
-
-
-class _HelpFormatter(DjangoHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Django's order of options; the exit codes keep their line breaks."""
 
 
 class TasktoolsCommand(PrintingCommand):
@@ -56,7 +53,7 @@ class TasktoolsCommand(PrintingCommand):
         parser = super().create_parser(
             prog_name, subcommand, **kwargs
         )  # a project may replace it with one that takes no more than Django's
-        parser.epilog, parser.formatter_class, parser.allow_abbrev = self._epilog(), _HelpFormatter, False
+        parser.epilog, parser.formatter_class, parser.allow_abbrev = self._epilog(), HelpFormatter, False
         parser.parse_args = _words_apart(parser.parse_intermixed_args)  # type: ignore[method-assign, assignment]
         parser._negative_number_matcher = _NEGATIVE_NUMBER  # argparse's own takes -1e5 for an option
         parser.error = _usage_error(parser.prog)  # type: ignore[assignment, method-assign]

@@ -9,12 +9,18 @@ from typing import TYPE_CHECKING, Any
 from tasktools import terminal
 from tasktools.doctor.findings import ERROR, OK, WARNING, Line, Section, count
 from tasktools.management.printing import console_of
+from tasktools.render import cells
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from tasktools.management.base import TasktoolsCommand
 
 #: The colour of each status, as rich calls it.
 _STYLES = {OK: "green", WARNING: "yellow", ERROR: "bold red"}
+
+#: How wide the column of the status is, and what is between two columns, in cells of the terminal.
+_STATUS, _GAP = 7, 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,21 +93,35 @@ def _draw(command: TasktoolsCommand, found: Document, *, no_color: bool) -> None
     console = console_of(no_color=no_color)
     parts: list[Any] = []
     for section in found.sections:
-        parts += [Text(section.name.capitalize(), style="bold"), _table(section, console.width), Text()]
+        parts += [Text(section.name.capitalize(), style="bold"), *_rows(section, console.width), Text()]
     command.print_drawn(*parts, console=console)
 
 
-def _table(section: Section, width: int) -> Any:
+def _rows(section: Section, width: int) -> Iterable[Any]:
+    """Yield the lines of a section as a table; a text with a word that has no room in its column is below its name."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    names = min(max((cells(terminal.line(line.name)) for line in section.lines), default=0), max(12, width // 4))
+    for line in section.lines:
+        text = Text(terminal.line(text_of(line)), overflow="fold")
+        if line.remedy:
+            text.append(f"\nHint: {terminal.line(line.remedy)}", style="dim")
+        longest = max(map(cells, text.plain.split()), default=0)
+        if longest <= width - _STATUS - names - 2 * _GAP:
+            yield _row(line, names, text)
+        else:  # most likely a path or a URL, which is to be copied
+            yield _row(line, names, Text())
+            yield Padding(text, (0, 0, 0, _STATUS + _GAP if longest <= width - _STATUS - _GAP else 0))
+
+
+def _row(line: Line, names: int, text: Text) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(width=7, no_wrap=True)
-    table.add_column(max_width=max(12, width // 4), overflow="fold")
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, _GAP, 0, 0))
+    table.add_column(width=_STATUS, no_wrap=True)
+    table.add_column(width=names, overflow="fold")
     table.add_column(overflow="fold")
-    for line in section.lines:
-        text = Text(terminal.line(text_of(line)))
-        if line.remedy:
-            text.append(f"\nHint: {terminal.line(line.remedy)}", style="dim")
-        table.add_row(Text(line.status, style=_STYLES[line.status]), Text(terminal.line(line.name)), text)
+    table.add_row(Text(line.status, style=_STYLES[line.status]), Text(terminal.line(line.name)), text)
     return table

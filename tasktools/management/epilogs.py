@@ -34,8 +34,8 @@ EPILOGS = {
         ),
         {
             0: "",
-            1: "the task failed, was revoked or declined the call, its result cannot be read, --check found bad lines,\n"
-            f"{' ' * 7}or the project cannot be imported",
+            1: "the task failed, was revoked or declined the call, its result cannot be read, --check found bad lines, "
+            "or the project cannot be imported",
             **dict.fromkeys((2, 3, 69, 74), ""),
             130: "interrupted: Ctrl+C, SIGTERM or SIGHUP",
         },
@@ -94,7 +94,7 @@ EPILOGS = {
             ("runworker --drain -P solo", "does what waits, and stops"),
             ("runworker --health 8001", "answers http://127.0.0.1:8001/livez, /readyz and /metrics"),
         ),
-        {**RUN_CODES, 0: "SIGTERM has stopped it", 1: f"{RUN_CODES[1]},\n{' ' * 7}or Ctrl+C has stopped it"},
+        {**RUN_CODES, 0: "SIGTERM has stopped it", 1: f"{RUN_CODES[1]}, or Ctrl+C has stopped it"},
         other=_RUN_OTHER,
     ),
     "runbeat": _epilog(

@@ -119,17 +119,7 @@ def _cut(lines: Sequence[Sequence[str]], spare: Sequence[str], width: int) -> li
         each: cells if COLUMNS[each] in spare else min(cells, render.LONGEST_CELL) for each, cells in others.items()
     }
     room = max(_SHORTEST_WHY, width - sum(folded.values()) - _GAP * len(kept))
-    return [[*line[:why], _begin(terminal.line(line[why]), room), *line[why + 1 :]] for line in lines]
-
-
-def _begin(text: str, room: int) -> str:
-    """Return as much of a text as has room, in cells."""
-    if render.cells(text) <= room:
-        return text
-    text = text[:room]
-    while render.cells(text) > room - 1:
-        text = text[:-1]
-    return f"{text}…"
+    return [[*line[:why], render.beginning(terminal.line(line[why]), room), *line[why + 1 :]] for line in lines]
 
 
 def at_of(value: datetime | None, zone: tzinfo) -> datetime | None:

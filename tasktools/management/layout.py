@@ -18,6 +18,8 @@ class Table(NamedTuple):
     spare: Sequence[str] = ()
     #: Whether a narrow terminal has these columns below each entry: there is something to copy in them.
     is_whole: bool = False
+    #: The column whose texts a narrow terminal shortens, so that others have room beside it.
+    cut: str = ""
 
 
 class Drawn(NamedTuple):
@@ -32,12 +34,13 @@ class Drawn(NamedTuple):
 
 def drawn(table: Table, width: int) -> Drawn:
     """Return a table for a terminal of `width` characters."""
-    kept = render.that_fit(table.columns, table.rows, width, table.spare)
+    kept = render.that_fit(table.columns, table.rows, width, table.spare, table.cut)
     left_out = [name for place, name in enumerate(table.columns) if place not in kept]
     is_tiny = sum(len(table.columns[place]) + 3 for place in kept) > width
     if is_tiny or (table.is_whole and (left_out or _line_width(table, kept) > width)):
         return Drawn(lines=list(entries(table, width)), rich=None, left_out=[])
-    rows = [[row[place] for place in kept] for row in table.rows]
+    whole = render.shortened(table.columns, table.rows, width, kept, table.cut) if table.cut else table.rows
+    rows = [[row[place] for place in kept] for row in whole]
     return Drawn(lines=None, rich=render.rich_table([table.columns[place] for place in kept], rows), left_out=left_out)
 
 

@@ -66,7 +66,7 @@ def show_paused(command: TasktoolsCommand, pauses: Sequence[Pause], heard: Heard
 
 
 def show_resumed(
-    command: TasktoolsCommand, pauses: Sequence[Pause], heard: Heard | None, left: Collection[Pause] = ()
+    command: TasktoolsCommand, pauses: Sequence[Pause], heard: Heard | None, left: Collection[Pause], *, is_all: bool
 ) -> None:
     """Print what is no longer paused and what its pause was, and who has confirmed it.
 
@@ -76,7 +76,8 @@ def show_resumed(
         command.print_json(_document(heard or Heard(), resumed=[each for each in pauses if each not in left]))
         return
     if heard is None:
-        command.note("Nothing was resumed.")
+        if is_all:  # else `require_paused` says it of each name
+            command.note("Nothing is paused: nothing was resumed.")
         return
     zone = command.find_app(None).app.timezone
     for each in pauses:
@@ -104,7 +105,12 @@ def _instead(what: str, name: str, paused: Collection[Pause]) -> str:
         return f"the {kind} of this name is paused: manage.py resumequeue {option}{shlex.quote(shown(name))}"
     if close := close_matches(name, others):
         return f"did you mean {' or '.join(map(shown, close))}?"
-    return f"paused are: {', '.join(map(shown, others[:10]))}" if others else f"no {what} is paused"
+    if others:
+        return f"paused are: {', '.join(map(shown, others[:10]))}"
+    if rest:
+        return f"no {what} is paused, but a {kind} is: manage.py pausequeue shows what is paused"
+    look = "showqueues shows what waits and who reads it" if what == QUEUE else "showworkers --tasks shows what runs"
+    return f"nothing is paused; manage.py {look}"
 
 
 def require_confirmed(heard: Heard, paused: Collection[Pause]) -> None:

@@ -124,17 +124,18 @@ class PrintingCommand(StreamCommand):
         *,
         spare: Sequence[str] = (),
         is_whole: bool = False,
+        cut: str = "",
         no_color: bool = False,
     ) -> None:
         """Print a table. A narrow terminal does not get the columns of `spare`, which are named in a note.
 
-        With `is_whole` it gets them below each entry.
+        With `is_whole` it gets them below each entry. It shortens the texts of the column `cut`.
         """
         if not self.stdout.isatty():
             self.stdout.write(render.plain_table(columns, rows))
             return
         console = console_of(no_color=no_color)
-        made = drawn(Table(columns, rows, spare, is_whole), console.width)
+        made = drawn(Table(columns, rows, spare, is_whole, cut), console.width)
         if made.lines is None:
             self.print_drawn(made.rich, console=console)
         else:  # not by rich: it would break what is longer than a line, and is to be copied

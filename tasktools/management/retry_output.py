@@ -61,11 +61,13 @@ def print_sent(command: TasktoolsCommand, some: Retried, retry: Retry, *, is_fir
 def _lines(rows: Sequence[Sequence[str]], ruler: Sequence[str], width: int | None) -> tuple[list[str], list[str]]:
     """Return the headings and the lines of a batch.
 
-    Where a terminal has no room for the three side by side, the new id is below the old one.
+    A terminal that has no room for the three side by side has the task below the two ids: the new one is what a person needs
+    next. If it has no room for two ids, the new id is below the old one.
     """
     room = sum(map(cells, ruler)) + 2 * len(ruler) if width is None else width
-    start = list(entries(Table(_COLUMNS, [ruler], ("NEW ID",)), room))
-    lines = list(entries(Table(_COLUMNS, [ruler, *rows], ("NEW ID",)), room))
+    below = "TASK" if sum(map(cells, ruler[:2])) + 2 <= room else "NEW ID"
+    start = list(entries(Table(_COLUMNS, [ruler], (below,)), room))
+    lines = list(entries(Table(_COLUMNS, [ruler, *rows], (below,)), room))
     return start[:1] if start[0].startswith(_COLUMNS[0]) else [], lines[len(start) :]
 
 
@@ -86,7 +88,7 @@ def show(command: TasktoolsCommand, retry: Retry, *, dry_run: bool, no_color: bo
     else:
         others = f" Another process has sent {len(done.elsewhere):,}." if done.elsewhere else ""
         command.note(f"Sent {counted(len(done.sent), 'failed task')}.{others}")
-    _report(command, done)
+    _report(command, done, retry.typed_ids)
     if retry.is_interrupted:
         if done.error:
             command.warn(done.error)
@@ -109,11 +111,11 @@ def _left(retry: Retry) -> str:
     return f"{counted(retry.left, 'failed task')} {'is' if retry.left == 1 else 'are'} left"
 
 
-def _report(command: TasktoolsCommand, done: Retried) -> None:
-    """Say what was not sent, and why."""
+def _report(command: TasktoolsCommand, done: Retried, typed: Mapping[int, str]) -> None:
+    """Say what was not sent, and why: by its id if a person has typed that, else by its row."""
     for word, some in (("was not sent", done.refused), ("is in doubt", done.doubtful)):
         for pk, why in some[:_MOST_REPORTED]:
-            command.warn(TaskFailed(f"#{pk} {word}: {ended(why)}"))
+            command.warn(TaskFailed(f"{typed.get(pk, f'#{pk}')} {word}: {ended(why)}"))
         if len(some) > _MOST_REPORTED:
             command.note(f"And {len(some) - _MOST_REPORTED:,} more.")
     if done.doubtful:

@@ -51,8 +51,9 @@ class Retry:
         self.claimed: list[int] = []
         #: What has become of them.
         self.done = Retried()
-        #: Whether ids were typed.
+        #: Whether ids were typed, and the ids of those rows that were named by them, by primary key.
         self.is_typed = False
+        self.typed_ids: dict[int, str] = {}
         #: The name of the task and the id of each row that was chosen, by its primary key; and the widest line of the table.
         self.names: dict[int, tuple[str, str]] = {}
         self.ruler = ruler_of({})
@@ -63,7 +64,9 @@ class Retry:
         """Find the rows. Raises NoTrace if there is none, and what `found.find` and `found.select` raise."""
         self.is_typed = bool(typed)
         if typed:
-            chosen = {row.pk: row for row in map(found.find, dict.fromkeys(typed))}
+            meant = {word: found.find(word) for word in typed}
+            chosen = {row.pk: row for row in meant.values()}
+            self.typed_ids = {row.pk: row.task_id for word, row in meant.items() if row.task_id.startswith(word)}
             table = [(row.pk, row.state, row.task, row.task_id) for row in chosen.values()]
         else:
             wanted = in_states(wanted_of(options, self.app.timezone), *found.OPEN)

@@ -92,9 +92,13 @@ class RunCommand(TasktoolsCommand):
             raise found
 
     def _load_for_checks(self) -> None:
-        """Let the checks look at the tasks of an app of the project, which no other command needs. `run` reports errors."""
+        """Let the checks look at the tasks of an app of the project, which no other command needs. `run` reports errors.
+
+        Raises ConfigurationError if there is no broker.
+        """
         found = current_project().found
         if found is not None and not startup.load_tasks(found):
+            startup.require_broker(found)  # W001 would say the same before it
             with contextlib.suppress(ProjectError):
                 finalize(found.app)
 

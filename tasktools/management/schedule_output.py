@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
+
 from tasktools import render
 from tasktools.arguments.names import shown
 from tasktools.beat.outlook import EntryInfo, View
@@ -71,6 +73,8 @@ def introduce(command: TasktoolsCommand, reading: Reading, view: View) -> None:
         command.note(f"In charge: {_introduced(beat, view, zone)}.")
         if beat.schedule and beat.schedule != reading.digest():
             command.note("Its schedule is not that of this code: it is of another version, or has other settings.")
+            if settings.DEBUG:  # then it reloads, unless somebody has told it not to
+                command.note("If you have just saved a file, beat reloads in a moment: look again.")
     elif not state.is_foreign:
         command.note("No beat is in charge: nothing is sent.")
     for other in sorted(state.standing_by, key=lambda each: (each.since is None, each.since)):

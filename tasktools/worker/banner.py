@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tasktools.brokers import broker_of
+from tasktools.brokers import broker_of, private
 from tasktools.brokers.base import PRIVATE_SOCKET, STOCK_SOCKET, with_stock_urls
 from tasktools.brokers.masking import masked
 from tasktools.celery_compat import STARTUP_INFO
@@ -20,10 +20,13 @@ def summary(app: Celery, name: str, *, queues: str | None = None, excluded: str 
 
     `queues` and `excluded` are what was typed for -Q and -X.
     """
+    broker, results = broker_of(app).uri(), backend_uri(app)
+    is_private = (
+        private.is_private(app.conf) and broker == results
+    )  # its socket's path is long, and nobody has chosen it
     parts = [
         f"app {app.main or 'unnamed'} (-A {name or 'has no name'})",
-        f"broker {broker_of(app).uri()}",
-        f"results {backend_uri(app)}",
+        *(["broker and results: the private Valkey"] if is_private else [f"broker {broker}", f"results {results}"]),
         f"queues {', '.join(_taken(app, queues, excluded)) or 'none'}",
         counted(len(names(app)), "task"),
     ]

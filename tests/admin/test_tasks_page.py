@@ -629,6 +629,41 @@ def test_task__names_its_failures_to_those_who_may_see_them(staff: Staff, failed
     assert link not in text(staff("view"), "task/", id=row.task_id)
 
 
+@pytest.mark.parametrize(
+    ("task_id", "state", "place", "shown"),
+    [
+        ("b4f", "FAILURE", None, ["mail", "celery@web1"]),
+        ("b4f", "PENDING", "none", ["mail", "celery@web1"]),
+        ("b4f", "RETRY", "queued", ["slow"]),
+        ("c5a", "PENDING", "queued", ["slow"]),
+        ("c5a", "SUCCESS", None, []),
+    ],
+)
+def test_task__is_named_by_its_failures(
+    staff: Staff,
+    failed: Callable[..., FailedTask],
+    monkeypatch: pytest.MonkeyPatch,
+    task_id: str,
+    state: str,
+    place: str | None,
+    shown: list[str],
+) -> None:
+    """The result backend keeps no names unless it is told to. Of c5a, as which b4f was sent again, the row has only the task."""
+    failed(task="shop.tasks.mail", task_id="b4f", new_id="c5a", queue="mail", worker="celery@web1")
+    outcome = Outcome(id=task_id, state=state, place=place, queue="slow" if place == "queued" else None)
+    monkeypatch.setattr(one_task.backend, "look", lambda app, task_id: outcome)
+    monkeypatch.setattr(one_task.locate, "places", lambda *_, **__: Located(outcomes=[outcome]))
+
+    def facts(*permissions: str) -> tuple[str, list[str]]:
+        page = text(staff("view", *permissions), "task/", id=task_id)
+        page = re.sub("</?bdi>|<wbr>", "", page)
+        title = re.findall(r'id="tt-h-task">(.*?)</h2>', page)[0]
+        return title, re.findall(r"<dt>(?:Queue|Worker)</dt><dd>(.*?)</dd>", page)
+
+    assert facts("view_failedtask") == ("shop.tasks.mail", shown)
+    assert facts() == ("Task", ["slow"] if place == "queued" else [])
+
+
 # --- a broker that is away
 
 

@@ -238,7 +238,7 @@ def test_resume__brings_back_what_is_aside_although_the_pause_is_over(
     text = f"Resumed task {task}: its pause was over, and messages were still aside.\n"
     assert (ran.code, ran.out) == (0, text)
     assert client.lrange("bills", 0, -1) == [b"one"]
-    assert typed("resumequeue", "-A", app, "--all").err == "Nothing was resumed.\n"
+    assert typed("resumequeue", "-A", app, "--all").err == "Nothing is paused: nothing was resumed.\n"
 
 
 def test_table__a_pause_without_an_end_has_none(fleet: Fleet, typed: Run) -> None:
@@ -273,9 +273,14 @@ def test_resume__some_and_all(fleet: Fleet, typed: Run) -> None:
     document = json.loads(typed("resumequeue", "-A", app, "--all", "--json").out)
     assert [each["name"] for each in document["resumed"]] == ["b", "c"]
     assert (document["paused"], document["confirmed_by"]) == ([], ["one@h"])
-    assert typed("resumequeue", "-A", app, "--all") == Ran("", "Nothing was resumed.\n", 0)
+    assert typed("resumequeue", "-A", app, "--all") == Ran("", "Nothing is paused: nothing was resumed.\n", 0)
     assert len(worker.told) == 3
-    assert typed("resumequeue", "-A", app, "a").err.endswith("Hint: no queue is paused\n")
+    hint = "Hint: nothing is paused; manage.py showqueues shows what waits and who reads it\n"
+    assert typed("resumequeue", "-A", app, "a") == Ran("", f'The queue "a" is not paused.\n{hint}', 4)
+    typed("pausequeue", "-A", app, "--task", "chord_unlock")
+    hint = "Hint: no queue is paused, but a task is: manage.py pausequeue shows what is paused\n"
+    assert typed("resumequeue", "-A", app, "a").err == f'The queue "a" is not paused.\n{hint}'
+    typed("resumequeue", "-A", app, "--all")
 
 
 @pytest.mark.parametrize(

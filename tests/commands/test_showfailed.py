@@ -106,6 +106,45 @@ def test_nothing__has_failed(run_command: Run) -> None:
     assert run_command("showfailed", "--json") == Ran("[]\n", "", 0)
 
 
+@pytest.mark.parametrize(
+    ("words", "err", "code"),
+    [
+        ([], "No failed task is open (failed or sending): 2 are in another state.\nHint: --state all shows them\n", 0),
+        (
+            ["--group"],
+            "No failed task is open (failed or sending): 2 are in another state.\nHint: --state all shows them\n",
+            0,
+        ),
+        (
+            ["--state", "sent"],
+            'No failed task is in the state "sent": 2 are in another state.\nHint: --state all shows them\n',
+            0,
+        ),
+        (
+            ["add"],
+            "No failed task like that is open (failed or sending): 1 is in another state.\nHint: --state all shows it\n",
+            4,
+        ),
+        (
+            ["--task", "note", "--state", "failed"],
+            'No failed task like that is in the state "failed": 1 is in another state.\nHint: --state all shows it\n',
+            4,
+        ),
+        (
+            ["--since", "1m", "--until", "2100-01-01", "--task", "add"],
+            "No failed task is like that.\nHint: manage.py showfailed --state all --group counts all of them\n",
+            4,
+        ),
+    ],
+)
+def test_nothing__open_but_there_are_others(run_command: Run, words: list[str], err: str, code: int) -> None:
+    """It said that no failed task was recorded when all had been sent again."""
+    row(ADD, "id-add", state=State.MENDED, failed_at=NOW - timedelta(hours=2))
+    row(NOTE, "id-note", state=State.MENDED)
+    done = run_command("showfailed", *words)
+    assert (done.out, f"{done.err.rstrip()}\n", done.code) == ("", err, code)
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True

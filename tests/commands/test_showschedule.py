@@ -361,14 +361,20 @@ def test_showschedule__at_a_time_says_which_and_shows_the_day(schedule: Any, run
     assert "2031-01-31 1" in done.out
 
 
-def test_showschedule__of_a_beat_of_another_version(app: Any, schedule: Any, keys: Keys, run_command: Run) -> None:
+def test_showschedule__of_a_beat_of_another_version(
+    app: Any, schedule: Any, keys: Keys, run_command: Run, settings: Any
+) -> None:
     schedule(often=60)
     lease = RedisLease(keys, lease_of(app), "one")
     assert lease.hold(Beat(host="old", pid=12, since=None, schedule="another").text(), 30) is None
-    assert run_command("showschedule").err == (
+    said = (
         "In charge: old (pid 12).\n"
         "Its schedule is not that of this code: it is of another version, or has other settings.\n"
     )
+    assert run_command("showschedule").err == said
+    settings.DEBUG = True  # beat reloads: right after a save, this is not for long
+    again = "If you have just saved a file, beat reloads in a moment: look again.\n"
+    assert run_command("showschedule").err == said + again
 
 
 @pytest.mark.parametrize("what", ["lease", "hash", "type of the lease", "an entry"])

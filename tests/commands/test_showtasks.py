@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -148,7 +149,8 @@ class Terminal(io.StringIO):
     [
         (200, "ENQUEUE AS SIGNATURE QUEUE DEFINED IN WHAT IT DOES FULL NAME", ""),
         (80, "ENQUEUE AS SIGNATURE QUEUE WHAT IT DOES", "DEFINED IN, FULL NAME"),
-        (60, "ENQUEUE AS SIGNATURE WHAT IT DOES", "QUEUE, DEFINED IN, FULL NAME"),
+        (60, "ENQUEUE AS SIGNATURE QUEUE WHAT IT DOES", "DEFINED IN, FULL NAME"),
+        (50, "ENQUEUE AS SIGNATURE WHAT IT DOES", "QUEUE, DEFINED IN, FULL NAME"),
         (30, "ENQUEUE AS SIGNATURE", "QUEUE, DEFINED IN, WHAT IT DOES, FULL NAME"),
     ],
 )
@@ -166,6 +168,27 @@ def test_terminal__shows_the_columns_that_fit(
     assert " ".join(lines[1].split()) == heads
     assert lines[3].split()[0] == "bound"
     assert notes.getvalue() == (f"Not shown in {width} columns: {left_out}. --json shows all.\n" if left_out else "")
+
+
+def test_terminal__a_long_description_is_shortened(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of 53 characters made four columns go, and left a table that was 30 wide in a terminal of 80."""
+    task = SimpleNamespace(
+        short_name="total",
+        signature="(item: str, count: int)",
+        queue="celery",
+        defined_in="shop/tasks.py:6",
+        doc="Return what so many of an item cost, with the tax in.",
+        name="shop.tasks.total",
+    )
+    monkeypatch.setattr(registry, "tasks", lambda *_, **__: [task])
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NO_COLOR", "1")
+    screen, notes = Terminal(), io.StringIO()
+    call_command("showtasks", stdout=screen, stderr=notes)
+    _, heads, _, line, *_ = screen.getvalue().splitlines()
+    assert heads.split() == ["ENQUEUE", "AS", "SIGNATURE", "QUEUE", "WHAT", "IT", "DOES"]
+    assert line.rstrip().endswith("   celery   Return what so many of an it…")
+    assert notes.getvalue() == "Not shown in 80 columns: DEFINED IN, FULL NAME. --json shows all.\n"
 
 
 def test_broken_module__the_others_are_shown_and_it_is_told_once(site: Site) -> None:

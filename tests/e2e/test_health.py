@@ -150,7 +150,7 @@ def test_busy_worker__is_alive_although_its_queue_is_not_empty(site: Site, rabbi
     metric = re.compile('^tasktools_queue_messages{queue="busy-rabbitmq"} [1-9]', re.MULTILINE)
     wait_for(lambda: metric.search(ask(begun[-1][1], "/metrics")[1]))
     assert stays(lambda: all(ask(port)[0] == 200 for _, port in begun) and probe(site, "worker")[0] == 0, 4)
-    assert all("runs a task, for" in ask(port)[1] for _, port in begun)
+    assert all("has run a task for" in ask(port)[1] for _, port in begun)
     for worker, _ in begun:
         kill(worker)
 

@@ -203,17 +203,12 @@ def test_debug_off__is_an_error_that_names_the_setting(site: Site) -> None:
     )
     for words in (["enqueue", "add", "2", "2"], ["runworker", "--noreload"], ["runbeat", "--noreload"]):
         done = site.manage(*words)
-        assert (done.stderr.removeprefix(_warned(done.stderr)), done.returncode) == (expected, 2)
+        assert (done.stderr, done.returncode) == (expected, 2)  # W001 does not say it too
     assert "tasktools.W001" in site.manage("check").stderr
     script = "import django; django.setup(); from shop.tasks import add; add.delay(1, 1)"
     direct = site.run(sys.executable, "-c", script, env={"DJANGO_SETTINGS_MODULE": "mysite.settings"})
     assert "tasktools.exceptions.ConfigurationError: No broker is configured" in direct.stderr
     assert not site.data.exists()
-
-
-def _warned(text: str) -> str:
-    """The system checks' own lines ahead of the error."""
-    return text[: text.index("No broker is configured, and with DEBUG off there is no private one.\nHint")]
 
 
 @pytest.mark.measured

@@ -108,7 +108,7 @@ def test_change__next_task_runs_on_the_new_code(site: Site) -> None:
     worker.wait_for_output("new code runs after")
     assert "reload: shop/tasks.py changed, reloading\n" in worker.output
     assert re.search(r"^reload: new code runs after \d+\.\d\d s$", worker.output, re.M)
-    assert worker.output.count(" broker redis+socket") == 1  # the first line is not said again
+    assert worker.output.count(" | broker and results: ") == 1  # the first line is not said again
     assert worker.end() == 0
 
 

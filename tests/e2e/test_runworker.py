@@ -56,8 +56,8 @@ def recorded(site: Site) -> list[str]:
 def test_first_line__names_app_broker_backend_queues_and_tasks(site: Site) -> None:
     site.minimal()
     worker = site.start_worker("-Q", "celery,letters")
-    url = f"redis+socket://{site.data}/valkey.sock"
-    expected = f"app mysite (-A tasktools.celery:app) | broker {url} | results {url} | queues celery, letters | 2 tasks"
+    server = "broker and results: the private Valkey"
+    expected = f"app mysite (-A tasktools.celery:app) | {server} | queues celery, letters | 2 tasks"
     assert worker.output.splitlines()[0] == expected
 
 

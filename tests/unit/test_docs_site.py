@@ -312,3 +312,9 @@ def test_main__a_folder_that_cannot_be_written_is_a_sentence(
     monkeypatch.setenv("COLUMNS", "80")
     assert main() == 1
     assert capsys.readouterr().err == ("The site is not built: [Errno 30] Read-only file system: 'build/docs-source'\n")
+
+
+def test_first_page__leads_on_to_a_view_a_failure_and_production(collected: pages.Pages) -> None:
+    """These are the next questions of a reader, and their answers are on another page of the site."""
+    for anchor in ("call-a-task-from-a-view", "when-a-task-fails", "production-redis-and-systemd"):
+        assert f"](tour.md#{anchor})" in collected.texts["index"]

@@ -241,3 +241,28 @@ def test_that_fit__columns_go_by_their_worth_and_the_others_are_folded(width: in
     columns = ("NAME", "SIGNATURE", "QUEUE", "DOC")
     places = render.that_fit(columns, ROWS, width, ("QUEUE", "DOC"))
     assert " ".join(columns[place] for place in places) == kept
+
+
+def test_that_fit__what_has_room_stays_beside_what_has_none() -> None:
+    """A long text made all columns before it in the order go, too."""
+    columns, rows = ("NAME", "QUEUE", "DOC", "FULL"), [("add", "celery", "x" * 70, "shop.tasks.add")]
+    spare = ("FULL", "QUEUE", "DOC")
+    assert render.that_fit(columns, rows, 60, spare) == [0, 1, 3]
+    assert render.that_fit(columns, rows, 30, spare) == [0, 1]
+    assert render.that_fit(columns, rows, 60, spare, cut="DOC") == [0, 1, 2, 3]
+    assert render.that_fit(columns, rows, 39, spare, cut="DOC") == [0, 1, 2]
+    assert render.that_fit(columns, rows, 38, spare, cut="DOC") == [0, 2]
+
+
+@pytest.mark.parametrize("text", ["x" * 70, "任" * 35, "short"])
+@pytest.mark.parametrize("width", [39, 60, 100, 120])
+def test_shortened__texts_have_the_room_that_others_leave(text: str, width: int) -> None:
+    columns, rows = ("NAME", "QUEUE", "DOC"), [("add", "celery", text)]
+    kept = render.that_fit(columns, rows, width, ("QUEUE", "DOC"), cut="DOC")
+    assert kept == [0, 1, 2]
+    (row,) = render.shortened(columns, rows, width, kept, "DOC")
+    line = drawn(columns, [tuple(row)], width)[3]
+    room = width - len("add ") - len("celery") - 3 * 3
+    assert row[2] == text if render.cells(text) <= room else row[2].endswith("…")
+    assert render.cells(row[2]) in (room, room - 1, render.cells(text))
+    assert line.split() == ["add", "celery", row[2]]

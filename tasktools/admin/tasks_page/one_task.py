@@ -34,8 +34,9 @@ LIMIT, ANSWERING = 1.5, 0.5
 #: Characters of a text that are shown.
 MOST = 20_000
 
-#: How many failures of a task are shown.
+#: How many failures of a task are shown, and what is read of them.
 MOST_FAILURES = 20
+_OF_FAILURES = ("task", "task_id", "state", "failed_at", "exception", "kind", "new_id", "queue", "worker")
 
 
 def look(task_id: str) -> Known:
@@ -111,7 +112,7 @@ def failures(task_id: str) -> list[Any]:
     """Return the failures of a task, and what it was sent again as. Raises TasktoolsError."""
     with access.reading():
         rows = access.rows().filter(Q(task_id=task_id) | Q(new_id=task_id))
-        return list(rows.only("task", "task_id", "state", "failed_at", "exception", "kind", "new_id")[:MOST_FAILURES])
+        return list(rows.only(*_OF_FAILURES)[:MOST_FAILURES])
 
 
 def text(value: object) -> tuple[str, int]:
@@ -150,3 +151,17 @@ def told(task_id: str, revoke: str) -> dict[str, Any]:
         "is_unknown": outcome.state == PENDING and not is_revocable(known),
         "troubles": [error_text(each) for each in known.troubles],
     }
+
+
+def named(outcome: Outcome, rows: list[Any]) -> dict[str, str]:
+    """Return what the template shows of a task's names: those that its outcome lacks are in the rows of its failures.
+
+    A result backend keeps no names unless CELERY_RESULT_EXTENDED is on. The row of a task that was sent again as this one has the
+    same name, and nothing else of this one.
+    """
+    own = next((each for each in rows if each.task_id == outcome.id), None)
+    found = {"task_name": outcome.task or next((each.task for each in (own, *rows) if each), "")}
+    is_over = outcome.finished or outcome.place == "none"  # else it is in another queue by now, or at another worker
+    if own and is_over:
+        found |= {"queue": outcome.queue or own.queue, "worker": outcome.worker or own.worker}
+    return {key: words.name(value, 255) for key, value in found.items()}

@@ -130,7 +130,7 @@ class TaskOverviewAdmin(Base):
             revoke = reverse("admin:tasktools_taskoverview_do", args=("revoke",), current_app=self.admin_site.name)
             context |= one_task.told(task_id, f"{revoke}?{urlencode({'name': task_id})}")
             rows = one_task.failures(task_id) if may.see_failed else []
-            context["task_name"] = context["task_name"] or words.name(next((row.task for row in rows), ""), 255)
+            context |= one_task.named(context["outcome"], rows)
             context["failures"] = [(row, words.name(row.exception.removeprefix("builtins."))) for row in rows]
         except TasktoolsError as error:
             context["troubles"] = [*context.get("troubles", []), error_text(error)]

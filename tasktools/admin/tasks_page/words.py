@@ -25,7 +25,7 @@ def name(value: object, longest: int = MOST) -> SafeString:
 
 @functools.lru_cache(4_096)  # the same names come with each look
 def _word(text: str, longest: int) -> SafeString:
-    return texts.word(text, longest)
+    return texts.word(text, longest) if text else SafeString("")  # a template can ask whether there is one
 
 
 def plain(value: object, longest: int = MOST) -> str:

@@ -40,7 +40,7 @@ class Command(TasktoolsCommand):
         names = pause_options.to_resume(self, found, queues, tasks, known)
         chosen = [each for each in known if every or each.key in names]
         heard = pause.resume(found.app, chosen) if chosen else None
-        pause_output.show_resumed(self, chosen, heard, left)
+        pause_output.show_resumed(self, chosen, heard, left, is_all=every)
         pause_output.require_paused(names, known)
         if heard is not None:
             self.warn(*pause_options.unheard(heard))

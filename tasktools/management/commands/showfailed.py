@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from tasktools.exceptions import NoTrace, UsageError
+from tasktools.exceptions import UsageError
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.completion import completed_by, task_names
 
@@ -38,7 +38,7 @@ class Command(TasktoolsCommand):
 
         from tasktools.failures import found
         from tasktools.failures.access import reading
-        from tasktools.management import failed_options, failed_output
+        from tasktools.management import failed_nothing, failed_options, failed_output
         from tasktools.startup import require_timezone
 
         app = self.find_app(options["app"]).app
@@ -57,7 +57,7 @@ class Command(TasktoolsCommand):
             failed_output.show_groups(self, found.groups(rows, zone), zone, no_color=options["no_color"])
         else:
             failed_output.show_rows(self, shown, count - len(shown), zone, options)
-        self.require_some(pattern, count, options)
+        failed_nothing.say(self, wanted, count, options)
 
     def show_one(self, typed: str, zone: Any, *, whole: bool) -> bool:
         """Show the failed task with this id or row; return whether there is one, and it is no pattern that is meant."""
@@ -75,15 +75,3 @@ class Command(TasktoolsCommand):
             return False
         show_one(self, row, found.history(row), zone, whole=whole)
         return True
-
-    def require_some(self, pattern: str, count: int, options: dict[str, Any]) -> None:
-        """Raise NoTrace if something was asked for and there is none."""
-        asked = pattern or any(options[name] for name in ("task", "exception", "since", "until"))
-        if count:
-            return
-        if asked:
-            raise NoTrace(
-                "No failed task is like that.", hint="manage.py showfailed --state all --group counts all of them"
-            )
-        if not self.as_json:
-            self.note("No failed task is recorded." if options["state"] is None else "No failed task is in that state.")

@@ -41,7 +41,7 @@ class Command(TasktoolsCommand):
         elif tasks:
             rows = [(t.short_name, t.signature, t.queue, t.defined_in, t.doc, t.name) for t in tasks]
             columns = ("ENQUEUE AS", "SIGNATURE", "QUEUE", "DEFINED IN", "WHAT IT DOES", "FULL NAME")
-            self.print_table(columns, rows, spare=_SPARE, no_color=options["no_color"])
+            self.print_table(columns, rows, spare=_SPARE, cut="WHAT IT DOES", no_color=options["no_color"])
         elif not (pattern or problems):
             self.note(f"No task is registered. {_how_to_register()}.")
         faults = routes.faults(found.app, {task.name for task in tasks if not task.queue})

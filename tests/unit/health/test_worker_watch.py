@@ -277,7 +277,13 @@ def test_stuck__only_if_every_process_is(limited: Worker) -> None:
 def test_stuck__the_one_task_of_a_pool_of_one(limited: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limited.tasks, "size", lambda: 1)
     limited.tasks.runs = [14.0]
-    assert limited.why == "runs a task, for 14 s"
+    assert limited.why == "has run a task for 14 s"
+    limited.tasks.runs = [0.4]
+    assert limited.why == "has just begun a task"
+    limited.tasks.runs = [0.6]
+    assert limited.why == "has run a task for 1 s"
+    limited.tasks.runs = [0.4, 0.1]
+    assert limited.why == "runs 2 tasks, all just begun"
     limited.tasks.runs = [61.0]
     assert limited.why == "the one task that may run at a time has run for more than 60 s (--stuck-after)"
 

@@ -95,3 +95,27 @@ def test_document__hides_in_every_part_of_a_line() -> None:
     found = document([Section(name="a", lines=[error("secret", "secret", "secret")])], live=False, hide=masked)
     (line,) = found.sections[0].lines
     assert (line.name, line.text, line.remedy) == ("**", "**", "**")
+
+
+@pytest.mark.parametrize(
+    ("width", "indent"), [(120, "ok       broker_url  "), (80, " " * 9), (76, " " * 9), (75, ""), (67, "")]
+)
+def test_terminal__a_path_is_not_broken_where_a_line_has_room_for_it(
+    monkeypatch: pytest.MonkeyPatch, width: int, indent: str
+) -> None:
+    """It was broken inside its last word at 80 columns, and could not be copied."""
+    url = "redis+socket:///home/somebody/projects/mysite/.tasktools/valkey.sock"[:67]
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("NO_COLOR", "1")
+    lines = [ok("broker_url", url, source="tasktools: the private Valkey"), ok("timezone", "UTC")]
+    screen = Terminal()
+    found = document([Section(name="settings", lines=lines)], live=True, hide=masked)
+    show(Command(stdout=screen), found, no_color=False)  # type: ignore[arg-type]
+    _, first, *more, last = screen.getvalue().splitlines()
+    if width == 120:
+        assert f"{first}\n".startswith(f"{indent}{url}  [")
+    else:
+        assert first == "ok       broker_url"
+        assert more[0].startswith(f"{indent}{url}")
+    assert last == "ok       timezone    UTC"
+    assert max(map(len, [first, *more])) <= width

@@ -75,12 +75,13 @@ def test_summary__the_queues_that_it_takes_from(
     assert f" | queues {taken} | " in summary(app, "", queues=queues, excluded=excluded)
 
 
-def test_summary__the_private_server_as_a_stock_celery_writes_it(app: Any) -> None:
+def test_summary__the_private_server_once_and_without_its_path(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line had the path of its socket twice, and more than 200 characters."""
     line = summary(app, "tasktools.celery:app")
+    assert line.startswith("app tests (-A tasktools.celery:app) | broker and results: the private Valkey | queues ")
+    monkeypatch.setattr(app, "backend_cls", "redis://elsewhere/1")
     socket = app.conf.broker_url.partition("://")[2]
-    assert line.startswith(
-        f"app tests (-A tasktools.celery:app) | broker redis+socket://{socket} | results redis+socket://{socket} | "
-    )
+    assert f" | broker redis+socket://{socket} | results redis://elsewhere/1 | " in summary(app, "")
 
 
 @pytest.mark.parametrize(
