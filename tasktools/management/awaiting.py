@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from celery.states import PENDING, RECEIVED, RETRY, STARTED
 
 from tasktools.brokers import broker_of
+from tasktools.control.readers import listeners
 from tasktools.exceptions import TasktoolsError
 from tasktools.management.bars import meter_of
 from tasktools.management.base import TasktoolsCommand
 from tasktools.management.fates import place_of, worker_command
 from tasktools.registry.candidates import declared_queues
-from tasktools.results.locate import NOWHERE, listeners, locate
+from tasktools.results.locate import NOWHERE, locate
 from tasktools.results.outcome import Outcome
 
 if TYPE_CHECKING:

@@ -128,19 +128,6 @@ def _held(
     return _claims(said, more), _revoked(more)
 
 
-def listeners(app: Celery, queue: str) -> list[str]:
-    """Return the names of the workers that take from a queue and answer within ANSWER_LIMIT.
-
-    Raises Unreachable when the broker does not answer.
-    """
-    said = answers.ask(app, {"active_queues": {}}, limit=ANSWER_LIMIT).of("active_queues", list)
-    return sorted(name for name, queues in said.items() if any(_is_named(each, queue) for each in queues))
-
-
-def _is_named(taken: object, queue: str) -> bool:
-    return isinstance(taken, Mapping) and taken.get("name") == queue
-
-
 def _asked(app: Celery, task_ids: Sequence[str], limit: float, *, needs_workers: bool) -> tuple[answers.Answers, str]:
     """Return what the workers answer, and why they could not be asked if that is not needed: kombu's queue of replies is made
     by a script, which not every user of the broker may run."""

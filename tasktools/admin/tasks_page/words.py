@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -12,7 +12,9 @@ from django.utils.timezone import get_current_timezone
 from django.utils.translation import gettext, ngettext
 
 from tasktools.admin import texts
-from tasktools.queues.pauses import Pause
+
+if TYPE_CHECKING:
+    from tasktools.queues.pauses import Pause
 
 #: Characters of a name on the page.
 MOST = 120
