@@ -221,6 +221,42 @@ def test_put__one_that_never_fits_is_kept_without_its_message(
     ]
 
 
+def long_one(traceback: int = 0, reason: int = 0, **parts: Any) -> Failure:
+    message = Kept(
+        **{**vars(MESSAGE), "headers": {"id": "1", "tasktools_retry_of": "0"}, "body": b"x" * 90_000, **parts}
+    )
+    return Failure(kind=Kind.RAISED, message=message, traceback="t" * traceback, reason="r" * reason)
+
+
+@pytest.mark.parametrize(("traceback", "reason"), [(40_000, 0), (64_000, 10_000), (17_000, 10_000), (0, 10_000)])
+def test_lighter__keeps_what_is_small_and_cuts_what_is_big(traceback: int, reason: int) -> None:
+    whole = long_one(traceback, reason, properties={"priority": 3})
+    light = whole.lighter(10_000, "the database has refused it")
+    assert light.size <= 10_000
+    assert (light.message.headers, light.message.properties) == (whole.message.headers, {"priority": 3})
+    assert light.message.body is None
+    assert light.reason.endswith("Its message is not kept: the database has refused it.")
+    assert len(light.traceback) >= min(traceback, 1_000)
+    assert len(light.reason) >= min(reason, 1_000)
+    assert light.key == whole.key
+
+
+def test_lighter__cuts_no_more_than_it_must() -> None:
+    light = long_one(40_000, 500).lighter(20_000)
+    assert 19_900 < light.size <= 20_000
+    assert light.reason.startswith("r" * 500)
+    assert long_one(10_000, 500).lighter(20_000).traceback == "t" * 10_000
+
+
+@pytest.mark.parametrize("place", ["headers", "properties", "delivery_info"])
+def test_lighter__leaves_out_headers_that_are_big(place: str) -> None:
+    big = {**({"tasktools_retry_of": "0"} if place == "headers" else {}), "much": "x" * 30_000}
+    light = long_one(5_000, **{place: big}).lighter(20_000)
+    assert light.message.headers == {"tasktools_retry_of": "0"}
+    assert (light.message.properties, light.message.delivery_info) == ({}, {})
+    assert len(light.traceback) == 5_000
+
+
 def test_refused__the_first_one_holds_up_no_other(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BATCH", 1)
     written: list[str] = []
@@ -313,6 +349,7 @@ def test_refused__by_a_disk_with_little_room_waits_with_its_message(
     writer = make()
     writer._write = write
     writer.put(failure("big", b"x" * 1_000))
+
     def is_refused_beside_others() -> bool:
         writer.put(failure("small"))
         return sum(refused) >= 4
