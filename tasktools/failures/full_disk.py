@@ -23,7 +23,9 @@ def lacks_room(error: BaseException) -> bool:
     """Whether an error of a database, as Django raises it, is that of a full disk."""
     if sqlstate(error) == _SQLSTATE:
         return True
-    code: Any = getattr(error.__cause__, "sqlite_errorcode", None)  # since Python 3.11; the low byte of an extended code
+    code: Any = getattr(
+        error.__cause__, "sqlite_errorcode", None
+    )  # since Python 3.11; the low byte of an extended code
     if isinstance(code, int) and code & 0xFF == _SQLITE:
         return True
     number, text = error.args[0] if error.args else None, " ".join(map(str, error.args[1:]))

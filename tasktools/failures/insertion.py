@@ -26,7 +26,6 @@ logger = logging.getLogger("tasktools.failures")
 _FORBIDDEN = "42501"
 
 
-
 class Away(Exception):
     """The database cannot be used now."""
 

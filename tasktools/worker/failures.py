@@ -21,6 +21,7 @@ from celery.worker import state, strategy
 from tasktools import celery_compat
 from tasktools.failures.failure import Failure, Mended
 from tasktools.failures.message import kept
+from tasktools.failures.notes import NOT_RECORDED
 from tasktools.models import Kind
 from tasktools.worker import failure_words as words
 from tasktools.worker import request_outcome
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from tasktools.worker.protocols import Consumer
 
 logger = logging.getLogger("tasktools.failures")
-
-NOT_RECORDED = "A failed task could not be recorded."
 
 
 class Writer(Protocol):

@@ -286,7 +286,11 @@ def test_refused__in_the_middle_names_what_was_written(monkeypatch: pytest.Monke
         OperationalError(1114, "The table 'tasktools_failedtask' is full"),
         OperationalError(1021, "Disk full (/tmp/#sql); waiting for someone to free some space..."),
         # In the language of the server:
-        coded(OperationalError("konnte Datei \"base/1/2\" nicht erweitern: Auf dem Gerät ist kein Speicher"), "sqlstate", "53100"),
+        coded(
+            OperationalError('konnte Datei "base/1/2" nicht erweitern: Auf dem Gerät ist kein Speicher'),
+            "sqlstate",
+            "53100",
+        ),
         coded(OperationalError("konnte Datei nicht erweitern"), "pgcode", "53100"),
         coded(OperationalError("?"), "sqlite_errorcode", 13),
         OperationalError(1114, "Tabelle 'tasktools_failedtask' ist voll"),
