@@ -1,19 +1,20 @@
-"""Whether a database has refused something because its disk is full: by its codes, as texts come in the language of the server."""
+"""Whether a database's disk is full: by its codes, as its texts may be in another language than English."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
+from django.db import InterfaceError, InternalError, OperationalError
+
 #: PostgreSQL's code (disk_full), and SQLite's (SQLITE_FULL).
 _SQLSTATE = "53100"
 _SQLITE = 13
 
-#: MySQL's codes (ER_DISK_FULL, ER_RECORD_FILE_FULL), and those that have the code of the system within the text (ER_GET_ERRNO,
-#: ER_ERROR_ON_WRITE, EE_WRITE), which is the same on Linux and macOS for "no space left" (ENOSPC).
+#: MySQL's codes (ER_DISK_FULL, ER_RECORD_FILE_FULL), and those with the system's code in the text, which is 28 (ENOSPC) on
+#: Linux and macOS (ER_GET_ERRNO, ER_ERROR_ON_WRITE, EE_WRITE).
 _MYSQL = (1021, 1114)
-_MYSQL_WITH_CODE = (1030, 1026, 3)
-_ENOSPC = re.compile(r"\b28\b")
+_MYSQL_WITH_CODE = {1030: re.compile(r"^\D*28\b"), 1026: re.compile(r": *28\b"), 3: re.compile(r": *28\b")}
 
 #: What SQLite, PostgreSQL and MySQL say in English: where a driver has no code.
 _TEXT = re.compile(r"disk (?:is )?full|no space left|table '.*' is full", re.IGNORECASE)
@@ -28,10 +29,15 @@ def lacks_room(error: BaseException) -> bool:
     )  # since Python 3.11; the low byte of an extended code
     if isinstance(code, int) and code & 0xFF == _SQLITE:
         return True
-    number, text = error.args[0] if error.args else None, " ".join(map(str, error.args[1:]))
-    if number in _MYSQL or (number in _MYSQL_WITH_CODE and _ENOSPC.search(text)):
-        return True
-    return _TEXT.search(str(error)) is not None
+    if isinstance(error, OperationalError | InternalError) and len(error.args) > 1:
+        number, text = error.args[:2]
+        found = _MYSQL_WITH_CODE.get(number)
+        if number in _MYSQL or (found is not None and found.search(str(text))):
+            return True
+    # Another error may have the text of a row.
+    return isinstance(error, OperationalError | InterfaceError | InternalError | OSError) and bool(
+        _TEXT.search(str(error))
+    )
 
 
 def sqlstate(error: BaseException) -> str | None:

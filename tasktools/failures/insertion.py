@@ -14,8 +14,8 @@ from typing import Any
 from django.db import InterfaceError, InternalError, OperationalError, connections, transaction
 
 from tasktools import terminal
-from tasktools.failures.message import NOTHING
 from tasktools.failures.full_disk import lacks_room, sqlstate
+from tasktools.failures.message import NOTHING
 from tasktools.failures.text import clean
 from tasktools.models import FailedTask
 from tasktools.render import text_of

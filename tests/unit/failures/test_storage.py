@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -251,13 +252,15 @@ def forbidden() -> ProgrammingError:
     [
         OperationalError("the disk is full"),
         InternalError("cannot execute INSERT in a read-only transaction"),  # of PostgreSQL
+        OperationalError(1030, "Got error 168 from storage engine"),
+        OperationalError(1026, "Error writing file '/tmp/28' (errno: 30 - x)"),
         forbidden(),
     ],
 )
 def test_away__nothing_is_written_and_all_may_come_again(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     with monkeypatch.context() as patch:
         refusing(patch, lambda row: error)
-        with pytest.raises(Refused, match=f"{type(error).__name__}: {error}") as caught:
+        with pytest.raises(Refused, match=re.escape(f"{type(error).__name__}: {error}")) as caught:
             Table().write([failure("1"), failure("2")])
     assert caught.value.lacks_room == ("full" in str(error))
     assert FailedTask.objects.count() == 0
@@ -296,6 +299,7 @@ def test_refused__in_the_middle_names_what_was_written(monkeypatch: pytest.Monke
         OperationalError(1114, "Tabelle 'tasktools_failedtask' ist voll"),
         OperationalError(1021, "Festplatte voll (/tmp/#sql)"),
         OperationalError(1030, "Fehler 28 (Speicher-Engine)"),
+        OperationalError(1026, "Fehler beim Speichern der Datei '/tmp/ML30' (Fehler: 28 - x)"),
     ],
 )
 def test_refused__by_a_full_disk_that_has_room_for_less_loses_no_message(
