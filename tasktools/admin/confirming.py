@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import django
 from django.contrib import admin, messages
 from django.contrib.admin.templatetags.admin_urls import add_preserved_filters
 from django.core.exceptions import PermissionDenied
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     Base = admin.ModelAdmin[FailedTask]
 else:
     Base = object
+
+#: Whether breadcrumbs are a list: the admin's styles know those of its own version alone.
+HAS_LISTED_CRUMBS = django.VERSION >= (6, 1)
 
 #: So many at once: each message is one round trip for the brokers that have no batches, and a web server waits 30 seconds.
 MOST = 1000
@@ -103,6 +107,7 @@ class ConfirmingMixin(Base):
             "opts": self.opts,
             "media": self.media,
             "has_view_permission": True,
+            "has_listed_crumbs": HAS_LISTED_CRUMBS,
             "verb": verb,
             "explanation": verb.explanation(len(rows)),
             "before": sum(row.state in (State.SENT, State.MENDED) for row in rows) if verb is SEND else 0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tasktools.brokers import broker_of
 from tasktools.brokers.portable import PortableBroker
 from tasktools.brokers.reach import connect, reach
-from tasktools.control.answers import CONNECTING, Answers, ask, leaving
+from tasktools.control.answers import BEYOND, CONNECTING, Answers, ask, leaving
 from tasktools.control.names import LOOK_AT_PAUSES
 from tasktools.control.presence import Presence, presence
 from tasktools.control.workers import Look
@@ -28,8 +29,9 @@ T = TypeVar("T")
 #: How long the place where the pauses are kept may take to answer, and how long workers have to confirm, in seconds.
 LIMIT, CONFIRM = 4.5, 2.0
 
-#: How long lies between two counts of the consumers of paused queues, in seconds.
-_AGAIN = 0.1
+#: How long lies between two counts of the consumers of paused queues, and how long they go on if the workers' answers have
+#: taken the time to confirm, in seconds.
+_AGAIN, _LEAVING = 0.1, 0.5
 
 #: How far the clock of a worker may be off before it is said, in seconds.
 _NEARLY = 5.0
@@ -156,12 +158,17 @@ def _others(app: Celery, answers: Answers, left: Sequence[str], paused: Abstract
     """Return who else is there. `left` has the queues of the workers that answer, but not those that these have left.
 
     A worker leaves a paused queue a moment after it has confirmed the pause. So consumers that are too many are counted again,
-    up to the time `until`.
+    up to the time `until`. Raises Unreachable if they cannot be counted at all.
     """
     other = presence(app, answers, left, paused)
-    while not paused.isdisjoint(other.consumers or ()) and time.monotonic() < until:
-        time.sleep(_AGAIN)
-        other = presence(app, answers, left, paused)
+    if paused.isdisjoint(other.consumers or ()):
+        return other
+    until = max(until, time.monotonic() + _LEAVING)
+    broker = broker_of(app)
+    with contextlib.suppress(TasktoolsError), leaving(opened := connect(broker, CONNECTING)):  # the last count holds
+        while not paused.isdisjoint(other.consumers or ()) and time.monotonic() < until:
+            time.sleep(_AGAIN)
+            other = reach(broker.name, BEYOND, presence, app, answers, left, paused, opened)
     return other
 
 

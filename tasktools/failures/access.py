@@ -12,6 +12,7 @@ from django.db import DatabaseError, InterfaceError, connections, router
 from tasktools.brokers.reach import lacks_table, reason_at_end
 from tasktools.environment import tables
 from tasktools.exceptions import ConfigurationError, Unreachable
+from tasktools.failures.full_disk import lacks_room
 from tasktools.models import FailedTask
 
 
@@ -67,6 +68,8 @@ def reading() -> Iterator[None]:
 
 def remedy(error: Exception) -> str:
     """Return what helps against an error of the database."""
+    if lacks_room(error):
+        return "make room on its disk"
     text = str(error)
     return next(
         (words for pattern, words in _REMEDIES if pattern.search(text)), "start it, or fix DATABASES in the settings"
@@ -75,7 +78,6 @@ def remedy(error: Exception) -> str:
 
 _REMEDIES = (
     (re.compile("read-?only", re.IGNORECASE), "name the server or the file in DATABASES that may be written"),
-    (re.compile("disk (?:is )?full|no space left", re.IGNORECASE), "make room on its disk"),
     (
         re.compile(r"permission denied for (?:table|relation|sequence|schema)|command denied", re.IGNORECASE),
         "allow its account to use the table",

@@ -21,6 +21,10 @@ _OVERHEAD = 2_000
 #: What each part of a header takes beside its text, about; and where measuring ends, in bytes: more is too much anyway.
 _PART = 50
 _END = 2**27
+
+#: What is left of a traceback or a reason at least, in characters.
+_LEAST = 1_000
+
 _FLAT = (type(None), bool, int, float)
 
 
@@ -61,19 +65,25 @@ class Failure:
             object.__setattr__(self, each, value)
 
     def lighter(self, most: int, why: str = "") -> Failure:
-        """Return it without the body of its message; if it is still bigger than `most`, without all but what links it.
+        """Return it without the body of its message, and cut what is big of the rest until it takes at most `most` bytes.
 
+        The traceback and the reason keep a part each. Of headers and properties that are big, all but what links it is left out.
         `why` is the end of a sentence; by default it is too big.
         """
         why = why or f"it is too big, with about {self.size:,} bytes"
-        reason = f"{self.reason}\nIts message is not kept: {why}.".lstrip()
-        found = replace(self, reason=reason, message=replace(self.message, body=None))
-        if found.size <= most:
-            return found
-        links = {each: value for each, value in self.message.headers.items() if each in (RETRY_OF, FAILURES)}
-        headers = links if _measure(links) < 4 * NAME else {}
-        message = replace(self.message, headers=headers, properties={}, delivery_info={}, body=None)
-        return replace(self, reason=reason, message=message)
+        message = replace(self.message, body=None)
+        if _measure((message.headers, message.properties, message.delivery_info)) > most // 2:
+            links = {each: value for each, value in message.headers.items() if each in (RETRY_OF, FAILURES)}
+            headers = links if _measure(links) < 4 * NAME else {}
+            message = replace(message, headers=headers, properties={}, delivery_info={})
+        note = f"\nIts message is not kept: {why}."
+        reason = cut(self.reason, REASON - len(note))
+        found = replace(self, reason=f"{reason}{note}".lstrip(), message=message)
+        if found.size > most:
+            found = replace(found, traceback=_shorter(self.traceback, found.size - most))
+        if found.size > most:
+            found = replace(found, reason=f"{_shorter(reason, found.size - most)}{note}".lstrip())
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +97,11 @@ class Mended:
     def size(self) -> int:
         """How much memory it takes, in bytes, about."""
         return _OVERHEAD
+
+
+def _shorter(text: str, by: int) -> str:
+    """Return a text that is shorter by so many characters, if enough of it is left."""
+    return cut(text, max(_LEAST, len(text) - by))
 
 
 def _measure(value: Any) -> int:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import re
 from collections.abc import Sequence
 from typing import Any
 
 from django.db import InterfaceError, InternalError, OperationalError, connections, transaction
 
 from tasktools import terminal
+from tasktools.failures.full_disk import lacks_room, sqlstate
 from tasktools.failures.message import NOTHING
 from tasktools.failures.text import clean
 from tasktools.models import FailedTask
@@ -25,9 +25,6 @@ logger = logging.getLogger("tasktools.failures")
 #: PostgreSQL's code for what an account has no right to (insufficient_privilege), by the SQL standard's numbers.
 _FORBIDDEN = "42501"
 
-#: What SQLite, PostgreSQL and MySQL say of a disk that is full. It may have room again, and then the whole row is written.
-_FULL = re.compile(r"disk (?:is )?full|no space left|table '.*' is full", re.IGNORECASE)
-
 
 class Away(Exception):
     """The database cannot be used now."""
@@ -36,12 +33,16 @@ class Away(Exception):
 class Refused(Away):
     """The database answers, but takes nothing of a row."""
 
-    def __init__(self, why: str, *, key: Any = None, done: Sequence[Any] = (), works: bool = False) -> None:
+    def __init__(
+        self, why: str, *, key: Any = None, done: Sequence[Any] = (), works: bool = False, lacks_room: bool = False
+    ) -> None:
         super().__init__(why)
         #: The key of that row, and those of the rows that are done with.
         self.key, self.done = key, done
         #: Whether some of those were written just before it.
         self.works = works
+        #: Whether the disk has no room for it: it may have room again, and then the whole row is written.
+        self.lacks_room = lacks_room
 
 
 class Missing(Exception):
@@ -63,9 +64,9 @@ def insert_each(rows: Sequence[FailedTask], alias: str) -> None:
         except Exception as error:
             if not answers(alias):
                 raise Away(told(error)) from error
-            if lacks_room(error) or not _insert_part(each, error, alias):
+            if (full := lacks_room(error)) or not _insert_part(each, error, alias):
                 if is_of_database(error):
-                    raise Refused(told(error), key=each.key, done=done, works=works) from error
+                    raise Refused(told(error), key=each.key, done=done, works=works, lacks_room=full) from error
                 logger.error("A failed task is not recorded: %s: %s", called(each), told(error))
                 done.append(each.key)
                 continue
@@ -99,12 +100,7 @@ def is_of_database(error: Exception) -> bool:
     """Whether an error may be the database's, and not the row's: it takes no writes now, or none of this account."""
     if isinstance(error, (OperationalError, InterfaceError, InternalError, OSError)):
         return True  # PostgreSQL's is an InternalError while it is a standby, or read-only
-    return getattr(error.__cause__, "sqlstate", getattr(error.__cause__, "pgcode", None)) == _FORBIDDEN
-
-
-def lacks_room(error: Exception) -> bool:
-    """Whether an error is that of a full disk."""
-    return is_of_database(error) and _FULL.search(str(error)) is not None
+    return lacks_room(error) or sqlstate(error) == _FORBIDDEN
 
 
 def told(error: Exception) -> str:

@@ -15,6 +15,8 @@ from tasktools.failures.insertion import called
 
 logger = logging.getLogger("tasktools.failures")
 
+NOT_RECORDED = "A failed task could not be recorded."
+
 #: How many notes wait at most, and about how many bytes of them: a note keeps the message, and texts that are not cut.
 MOST = 100
 MOST_BYTES = 2**20
@@ -47,7 +49,7 @@ class Notes:
         try:
             return make()
         except Exception:
-            logger.exception("A failed task could not be recorded.")
+            logger.exception(NOT_RECORDED)
             return None
 
 

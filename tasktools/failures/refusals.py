@@ -35,12 +35,16 @@ class Refusals:
     def sort_out(self, batch: Sequence[Failure | Mended], error: Refused) -> tuple[Items, Items]:
         """Return what of a batch stays at the front of the queue, and what goes to its end. The rest is done with.
 
-        After some attempts the others go first. What is refused twice while others go in is tried without its message: a disk
-        has little room left. It is not recorded if it is refused twice again.
+        After some attempts the others go first. What is refused twice while others go in is tried without its message. It is
+        not recorded if it is refused twice again. What a disk has no room for waits as it is, and the others go first at once
+        if some of them go in.
         """
         kept = [each for each in batch if _key(each) is None or _key(each) not in error.done]
         refused = [each for each in kept if _key(each) is not None and _key(each) == error.key] or kept[:1]
         others = [each for each in kept if each not in refused]
+        if error.works and error.lacks_room:
+            self.forget()
+            return others, refused
         if error.works and error.key == self._suspect:
             self.forget()
             item = refused[0]

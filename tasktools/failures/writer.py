@@ -69,8 +69,7 @@ class Writer:
         self._ending = threading.Event()
         self._dropped = 0
         self._absence = Absence(self._changed, self._ending, told=told_missing)
-        self._is_away = False
-        self._told_lost = False
+        self._is_away = self._told_lost = False
         self._refusals = Refusals()
 
     def note(self, make: Make, size: int) -> None:
@@ -78,9 +77,10 @@ class Writer:
         if os.getpid() != self._process:
             return
         with self._changed:
-            if self._notes.add(make, size):
-                self._make_noted()
+            is_much = self._notes.add(make, size)
             self._stir()
+        if is_much:
+            self._make_noted()
 
     def put(self, item: Failure | Mended) -> None:
         """Have an item written soon. What does not fit is dropped and counted; one that never would is kept in part."""
@@ -100,7 +100,7 @@ class Writer:
         self._bytes += item.size
 
     def _make_noted(self) -> None:
-        """Make failures of the notes. The lock is held for one at a time, so that the worker's loop does not wait for all."""
+        """Make failures of the notes. A caller without the lock has it for one at a time: the worker's loop waits for no more."""
         while self._notes:
             with self._changed:
                 if self._notes and (item := self._notes.made()):

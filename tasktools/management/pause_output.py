@@ -145,8 +145,9 @@ def _unconfirmed(heard: Heard, queues: Collection[str]) -> Iterator[str]:
         yield f"{shown(worker)} cannot pause and goes on: tasktools is not in use there ({shown(why, 100)})."
     for queue, number in (heard.more_consumers or {}).items():
         if queue in queues:
-            takes = "takes" if number == 1 else "take"
-            yield f'{counted(number, "more consumer")} {takes} from "{shown(queue)}", of workers that do not answer.'
+            takes, whose, have = ("takes", "its worker", "has") if number == 1 else ("take", "their workers", "have")
+            more = f'{counted(number, "more consumer")} still {takes} from "{shown(queue)}"'
+            yield f"{more}: {whose} {have} not confirmed, or not left the queue yet."
 
 
 def _has(number: int) -> str:

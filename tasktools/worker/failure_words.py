@@ -128,6 +128,8 @@ def queue_of(message: Any, queues: Iterable[Any]) -> str:
     """Return the queue of those of a worker that a message came from: the message names an exchange and a routing key."""
     told = message.delivery_info or {}
     exchange, key = str(told.get("exchange") or ""), str(told.get("routing_key") or "")
+    if key and not exchange:  # the default exchange: the key is the queue's name, also of one that was cancelled
+        return key
     queues = list(queues)
     named = {each.name for each in queues}
     bound = {each.name for each in queues if each.exchange.name == exchange and each.routing_key == key}

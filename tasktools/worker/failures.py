@@ -21,6 +21,7 @@ from celery.worker import state, strategy
 from tasktools import celery_compat
 from tasktools.failures.failure import Failure, Mended
 from tasktools.failures.message import kept
+from tasktools.failures.notes import NOT_RECORDED
 from tasktools.models import Kind
 from tasktools.worker import failure_words as words
 from tasktools.worker import request_outcome
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from tasktools.worker.protocols import Consumer
 
 logger = logging.getLogger("tasktools.failures")
-
-NOT_RECORDED = "A failed task could not be recorded."
 
 
 class Writer(Protocol):
@@ -128,7 +127,7 @@ class Recorder:
             make = partial(
                 _failure,
                 message,
-                getattr(self._consumer, "task_consumer", None),
+                self._queues(),
                 kind=kind or words.kind_of(exc, einfo, headers, request.task),
                 task_id=str(request.id),
                 task=str(request.type),
@@ -169,6 +168,10 @@ class Recorder:
             if begun and not getattr(request, "is_over", True):
                 self.failed(request, Kind.LOST, None, None, reason=words.CUT_OFF)
 
+    def _queues(self) -> tuple[Any, ...]:
+        """Return the queues of the worker now. When the failure is made of its note, some may have been cancelled."""
+        return tuple(getattr(getattr(self._consumer, "task_consumer", None), "queues", ()))
+
     def _unregistered(self, message: Any) -> None:
         task_id, task = words.identity(message)
         reason = f'The task "{task}" is not registered in this worker.'
@@ -182,7 +185,7 @@ class Recorder:
         self._writer.put(
             _failure(
                 message,
-                getattr(self._consumer, "task_consumer", None),
+                self._queues(),
                 kind=kind,
                 task_id=whose[0],
                 task=whose[1],
@@ -194,9 +197,9 @@ class Recorder:
         )
 
 
-def _failure(message: Any, consumer: Any, **known: Any) -> Failure:
-    """Return the failure of a message that this consumer of kombu's has got."""
-    return Failure(message=kept(message), queue=words.queue_of(message, getattr(consumer, "queues", ())), **known)
+def _failure(message: Any, queues: tuple[Any, ...], **known: Any) -> Failure:
+    """Return the failure of a message that came from one of these queues."""
+    return Failure(message=kept(message), queue=words.queue_of(message, queues), **known)
 
 
 @contextlib.contextmanager

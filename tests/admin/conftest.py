@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -75,3 +77,13 @@ def log_in(db: None) -> Callable[..., Client]:
         return client
 
     return log
+
+
+@pytest.fixture
+def bare_theme(settings: Any, tmp_path: Path) -> None:
+    """A theme whose base has the block that Django's own questions fill, and not the one around it."""
+    (tmp_path / "admin").mkdir()
+    (tmp_path / "admin/base.html").write_text("<b>theme</b>{% block breadcrumbs %}{% endblock %}")
+    template = copy.deepcopy(settings.TEMPLATES)
+    template[0]["DIRS"] = [tmp_path, *template[0].get("DIRS", ())]
+    settings.TEMPLATES = template

@@ -328,6 +328,23 @@ def test_question__is_no_form_of_an_object(failed: Make, log_in: LogIn, slug: st
     assert f'<a href="{LIST}">Failed tasks</a>' in page
 
 
+@pytest.mark.parametrize("slug", SLUGS)
+def test_question__has_the_breadcrumbs_of_this_django(failed: Make, log_in: LogIn, slug: str) -> None:
+    row, client = failed(), log_in(*ALL)
+    own, question = (client.get(path).content.decode() for path in (LIST, f"{LIST}{row.pk}/{slug}/"))
+    crumbs = re.findall(r'<(\w+) class="breadcrumbs">', own)
+    assert len(crumbs) == 1
+    assert re.findall(r'<(\w+) class="breadcrumbs">', question) == crumbs
+    assert question.count('<nav aria-label="Breadcrumbs">') == own.count('<nav aria-label="Breadcrumbs">')
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_question__has_its_breadcrumbs_in_a_theme_too(failed: Make, log_in: LogIn, bare_theme: None, slug: str) -> None:
+    page = log_in(*ALL).get(f"{LIST}{failed().pk}/{slug}/").content.decode()
+    assert page.startswith("<b>theme</b>")
+    assert f'<a href="{LIST}">Failed tasks</a>' in page
+
+
 @pytest.mark.parametrize("ids", ["", "x", "-1", "1e3", "٧", "9" * 30, ",,,", "1;2", "\0"])
 @pytest.mark.parametrize("slug", SLUGS)
 def test_forged_ids__do_nothing(failed: Make, log_in: LogIn, slug: str, ids: str) -> None:

@@ -93,6 +93,16 @@ def test_page__has_the_breadcrumbs_of_this_django(client: Client, shows: Callabl
     assert page.count("&rsaquo;") == (own == ["div"]) * (2 if path == PAGE else 3)
 
 
+@pytest.mark.parametrize("path", [PAGE, f"{PAGE}task/", f"{PAGE}do/pause/?name=mail"])
+def test_page__has_its_breadcrumbs_in_a_theme_too(
+    client: Client, shows: Callable[..., None], bare_theme: None, path: str
+) -> None:
+    shows()
+    page = client.get(path).content.decode()
+    assert page.startswith("<b>theme</b>")
+    assert len(CRUMBS.findall(page)) == 1
+
+
 @pytest.mark.skipif(django.VERSION < (6, 0), reason="Django 6.0 brought nonces")
 def test_page__has_the_nonce_of_a_strict_policy(client: Client, shows: Callable[..., None], settings: Any) -> None:
     shows()

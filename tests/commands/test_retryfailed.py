@@ -280,7 +280,7 @@ def test_retry__goes_on_with_what_another_process_has_left(
     long_ago = timezone.now() - timedelta(seconds=61)
     monkeypatch.setattr(retry_steps, "pause", lambda _: rows.update(sent_again_at=long_ago))
     done = run_command("retryfailed", "--all", "--noinput")
-    assert "Another process has begun to send 1 failed task: waiting for it, 61 s at the most." in done.err
+    assert re.search(r"Another process has begun to send 1 failed task: waiting for it, \d\d s at the most\.", done.err)
     fresh.refresh_from_db()
     assert {each["headers"]["id"] for each in waiting(app, queue)} == {queue, fresh.new_id}
     assert FailedTask.objects.get(pk=left.pk).state == State.SENT

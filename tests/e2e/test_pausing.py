@@ -167,6 +167,9 @@ def assert_none_begins(site: Site, since: float, *queues: str) -> None:
     assert late == []
 
 
+NAMES = {"one", "two", "three", "four"}
+
+
 @pytest.mark.parametrize("broker", ["private", "rabbitmq"])
 def test_pause__of_a_queue_of_four_workers_under_load(site: Site, broker: str, request: pytest.FixtureRequest) -> None:
     """No task begins after the command has returned, nor after all workers have ended; resumed, each runs once."""
@@ -174,13 +177,14 @@ def test_pause__of_a_queue_of_four_workers_under_load(site: Site, broker: str, r
     prepare_for(site, broker, request)
     hold(site, 160)
     site.write("sender.py", SENDER.format(number=number))
-    running = workers(site, "one", "two", "three", "four")
+    running = workers(site, *sorted(NAMES))
     sender = site.start(sys.executable, "sender.py")
     wait_for(lambda: len(begun(site, "work")) > 30, what="the load")
     done = command(site, "pausequeue", "busy", "--reason", "a test")
     returned = time.time()
     # On RabbitMQ a reply that comes late is not waited for: the command sees that the worker has left the queue.
-    assert len(done["confirmed_by"]) == 4 or broker == "rabbitmq"
+    names = {each.partition("@")[0] for each in done["confirmed_by"]}
+    assert names == NAMES or (broker == "rabbitmq" and names and names < NAMES)
     let_go(site)
     assert_none_begins(site, returned, "quiet")
     assert sender.wait() == 0
@@ -206,7 +210,7 @@ def test_pause__on_rabbitmq_is_not_confirmed_for_a_worker_that_is_stopped(
         for _ in range(2):  # of a queue that is paused, too
             done = site.manage("pausequeue", "busy")
             assert done.returncode == UNCONFIRMED, done.stderr
-            assert '1 more consumer takes from "busy", of workers that do not answer.' in done.stderr
+            assert '1 more consumer still takes from "busy": its worker has not confirmed' in done.stderr
     finally:
         stopped.process.send_signal(signal.SIGCONT)
     assert command(site, "pausequeue", "busy")["paused"]

@@ -6,7 +6,6 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-import django
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
@@ -17,7 +16,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 
 from tasktools import conf
-from tasktools.admin.confirming import error_text
+from tasktools.admin.confirming import HAS_LISTED_CRUMBS, error_text
 from tasktools.admin.tasks_page import words
 from tasktools.exceptions import TasktoolsError
 from tasktools.models import FailedTask, TaskOverview
@@ -240,6 +239,5 @@ class TaskOverviewAdmin(Base):
             "title": title,
             "opts": self.opts,
             "has_view_permission": True,
-            "has_listed_crumbs": django.VERSION
-            >= (6, 1),  # the admin's styles know the breadcrumbs of its own version alone
+            "has_listed_crumbs": HAS_LISTED_CRUMBS,
         }

@@ -71,9 +71,11 @@ def test_note__is_made_and_written_by_the_thread(writer: Writer, database: Datab
     assert database.gate
     database.gate.set()
     wait_for(lambda: len(database.written) == 4)
+    wait_for(lambda: writer.waiting() == 0)  # the thread takes from the queue what it has written
     assert database.batches == [["first"], ["1", "2", "3"]]
     assert maker.threads == ["failed tasks"] * 3
-    assert (writer.waiting(), writer._bytes) == (0, 0)
+    writer.finish()
+    assert writer._bytes == 0
 
 
 def test_note__the_first_is_written_at_once(

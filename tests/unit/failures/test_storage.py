@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -233,6 +234,13 @@ class Forbidden(Exception):
     sqlstate = "42501"
 
 
+def coded(error: Exception, name: str, code: object) -> Exception:
+    """Return an error of Django that has this code from its driver."""
+    error.__cause__ = Exception()
+    setattr(error.__cause__, name, code)
+    return error
+
+
 def forbidden() -> ProgrammingError:
     error = ProgrammingError("permission denied for table tasktools_failedtask")
     error.__cause__ = Forbidden()
@@ -244,14 +252,17 @@ def forbidden() -> ProgrammingError:
     [
         OperationalError("the disk is full"),
         InternalError("cannot execute INSERT in a read-only transaction"),  # of PostgreSQL
+        OperationalError(1030, "Got error 168 from storage engine"),
+        OperationalError(1026, "Error writing file '/tmp/28' (errno: 30 - x)"),
         forbidden(),
     ],
 )
 def test_away__nothing_is_written_and_all_may_come_again(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     with monkeypatch.context() as patch:
         refusing(patch, lambda row: error)
-        with pytest.raises(Refused, match=f"{type(error).__name__}: {error}"):
+        with pytest.raises(Refused, match=re.escape(f"{type(error).__name__}: {error}")) as caught:
             Table().write([failure("1"), failure("2")])
+    assert caught.value.lacks_room == ("full" in str(error))
     assert FailedTask.objects.count() == 0
     Table().write([failure("1"), failure("2")])
     assert FailedTask.objects.count() == 2
@@ -265,6 +276,7 @@ def test_refused__in_the_middle_names_what_was_written(monkeypatch: pytest.Monke
         with pytest.raises(Refused) as caught:
             Table().write(items)
     assert (caught.value.key, caught.value.done, caught.value.works) == (items[1].key, [items[0].key], True)
+    assert caught.value.lacks_room
     Table().write(items)
     assert sorted(FailedTask.objects.values_list("task_id", flat=True)) == ["1", "2", "3"]
 
@@ -276,6 +288,18 @@ def test_refused__in_the_middle_names_what_was_written(monkeypatch: pytest.Monke
         OperationalError('could not extend file "base/1/2": No space left on device'),
         OperationalError(1114, "The table 'tasktools_failedtask' is full"),
         OperationalError(1021, "Disk full (/tmp/#sql); waiting for someone to free some space..."),
+        # In the language of the server:
+        coded(
+            OperationalError('konnte Datei "base/1/2" nicht erweitern: Auf dem Gerät ist kein Speicher'),
+            "sqlstate",
+            "53100",
+        ),
+        coded(OperationalError("konnte Datei nicht erweitern"), "pgcode", "53100"),
+        coded(OperationalError("?"), "sqlite_errorcode", 13),
+        OperationalError(1114, "Tabelle 'tasktools_failedtask' ist voll"),
+        OperationalError(1021, "Festplatte voll (/tmp/#sql)"),
+        OperationalError(1030, "Fehler 28 (Speicher-Engine)"),
+        OperationalError(1026, "Fehler beim Speichern der Datei '/tmp/ML30' (Fehler: 28 - x)"),
     ],
 )
 def test_refused__by_a_full_disk_that_has_room_for_less_loses_no_message(
@@ -286,7 +310,7 @@ def test_refused__by_a_full_disk_that_has_room_for_less_loses_no_message(
         refusing(patch, lambda row: error if row.body else None)
         with pytest.raises(Refused) as caught:
             Table().write(items)
-    assert (caught.value.key, caught.value.done) == (items[0].key, [])
+    assert (caught.value.key, caught.value.done, caught.value.lacks_room) == (items[0].key, [], True)
     Table().write(items)
     assert [bytes(each or b"") for each in FailedTask.objects.values_list("body", flat=True)] == [
         items[0].message.body

@@ -221,6 +221,42 @@ def test_put__one_that_never_fits_is_kept_without_its_message(
     ]
 
 
+def long_one(traceback: int = 0, reason: int = 0, **parts: Any) -> Failure:
+    message = Kept(
+        **{**vars(MESSAGE), "headers": {"id": "1", "tasktools_retry_of": "0"}, "body": b"x" * 90_000, **parts}
+    )
+    return Failure(kind=Kind.RAISED, message=message, traceback="t" * traceback, reason="r" * reason)
+
+
+@pytest.mark.parametrize(("traceback", "reason"), [(40_000, 0), (64_000, 10_000), (17_000, 10_000), (0, 10_000)])
+def test_lighter__keeps_what_is_small_and_cuts_what_is_big(traceback: int, reason: int) -> None:
+    whole = long_one(traceback, reason, properties={"priority": 3})
+    light = whole.lighter(10_000, "the database has refused it")
+    assert light.size <= 10_000
+    assert (light.message.headers, light.message.properties) == (whole.message.headers, {"priority": 3})
+    assert light.message.body is None
+    assert light.reason.endswith("Its message is not kept: the database has refused it.")
+    assert len(light.traceback) >= min(traceback, 1_000)
+    assert len(light.reason) >= min(reason, 1_000)
+    assert light.key == whole.key
+
+
+def test_lighter__cuts_no_more_than_it_must() -> None:
+    light = long_one(40_000, 500).lighter(20_000)
+    assert 19_900 < light.size <= 20_000
+    assert light.reason.startswith("r" * 500)
+    assert long_one(10_000, 500).lighter(20_000).traceback == "t" * 10_000
+
+
+@pytest.mark.parametrize("place", ["headers", "properties", "delivery_info"])
+def test_lighter__leaves_out_headers_that_are_big(place: str) -> None:
+    big = {**({"tasktools_retry_of": "0"} if place == "headers" else {}), "much": "x" * 30_000}
+    light = long_one(5_000, **{place: big}).lighter(20_000)
+    assert light.message.headers == {"tasktools_retry_of": "0"}
+    assert (light.message.properties, light.message.delivery_info) == ({}, {})
+    assert len(light.traceback) == 5_000
+
+
 def test_refused__the_first_one_holds_up_no_other(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BATCH", 1)
     written: list[str] = []
@@ -263,6 +299,7 @@ def test_refused__what_went_in_leaves_the_queue_and_the_rest_waits(make: Any, ca
     is_full.clear()
     wait_for(lambda: writer.waiting() == 0)
     assert sorted(written) == ["1", "2", "3"]
+    writer.finish()  # the thread has the lock until it has counted
     assert writer._bytes == 0
     assert "is not recorded" not in caplog.text
 
@@ -287,6 +324,53 @@ def test_refused__twice_while_others_go_in_is_a_line_in_the_log(caplog: pytest.L
     assert refusals.sort_out([light, mended], again) == ([mended], [])
     told = ["A failed task is recorded without its message", "A failed task is not recorded"]
     assert lines(caplog) == [f"{each}: [bad]: a trigger" for each in told]
+
+
+def test_refused__by_a_disk_with_little_room_waits_with_its_message(
+    make: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often others go in."""
+    monkeypatch.setattr(module, "GATHER", 0.001)
+    monkeypatch.setattr(module, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(module, "LONGEST_PAUSE", 0.001)
+    written: list[Failure] = []
+    refused: list[bool] = []
+    has_room = threading.Event()
+
+    def write(batch: Sequence[Any]) -> None:
+        done: list[Any] = []
+        for each in batch:
+            if len(each.message.body or b"") > 100 and not has_room.is_set():
+                refused.append(bool(done))
+                raise Refused("disk full", key=each.key, done=done, works=bool(done), lacks_room=True)
+            written.append(each)
+            done.append(each.key)
+
+    writer = make()
+    writer._write = write
+    writer.put(failure("big", b"x" * 1_000))
+
+    def is_refused_beside_others() -> bool:
+        writer.put(failure("small"))
+        return sum(refused) >= 4
+
+    wait_for(is_refused_beside_others)
+    has_room.set()
+    wait_for(lambda: writer.waiting() == 0)
+    big = [each for each in written if each.task_id == "big"]
+    assert [each.message.body for each in big] == [b"x" * 1_000]
+    assert "without its message" not in caplog.text
+
+
+def test_refused__for_want_of_room_lets_the_others_go_first() -> None:
+    refusals, (small, big, last) = Refusals(), [failure(each) for each in ("1", "big", "3")]
+    for _ in range(3):
+        full = Refused("disk full", key=big.key, done=[small.key], works=True, lacks_room=True)
+        assert refusals.sort_out([small, big, last], full) == ([last], [big])
+    full = Refused("disk full", key=big.key, lacks_room=True)
+    for _ in range(REFUSALS - 1):
+        assert refusals.sort_out([big, last], full) == ([big, last], [])
+    assert refusals.sort_out([big, last], full) == ([last], [big])
 
 
 def test_away__changes_no_order(database: Database, make: Any) -> None:

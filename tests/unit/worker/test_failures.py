@@ -275,6 +275,19 @@ def test_note__keeps_the_message_and_not_the_exception(records: Records, monkeyp
     assert size == len(noted.reason) + len(noted.traceback) + len(noted.message.body)
 
 
+def test_note__keeps_the_queues_that_the_worker_has_then(records: Records, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is cancelled before the failure is made of the note (`celery control cancel_consumer`) is still its queue."""
+    made: list[Any] = []
+    monkeypatch.setattr(records, "note", lambda make, size: made.append(make))
+    queues = [queue("films", "media", "video"), queue("mails", "mails", "mails")]
+    records.recorder._consumer = SimpleNamespace(task_consumer=SimpleNamespace(queues=queues))
+    request = records.kind()
+    request.message.delivery_info = {"exchange": "media", "routing_key": "video"}
+    request.on_failure(raised(ValueError("no")), return_ok=True)
+    del queues[0]
+    assert made[0]().queue == "films"
+
+
 def test_note__that_fails_harms_nothing(
     records: Records, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -346,6 +359,11 @@ def test_queue_of__by_name_or_by_binding(delivery: Any, expected: str) -> None:
 def test_queue_of__a_worker_of_one_queue_has_no_other() -> None:
     told = SimpleNamespace(delivery_info={"exchange": "topics", "routing_key": "a.b"})
     assert words.queue_of(told, [queue("all", "topics", "#")]) == "all"
+
+
+def test_queue_of__the_default_exchange_names_a_queue_that_was_cancelled() -> None:
+    told = SimpleNamespace(delivery_info={"exchange": "", "routing_key": "mails"})
+    assert words.queue_of(told, [queue("bills", "bills", "bills")]) == "mails"
 
 
 def test_identity__of_both_protocols_and_of_none() -> None:
