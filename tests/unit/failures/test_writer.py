@@ -451,8 +451,8 @@ def test_missing__what_waits_has_limits_of_its_own(
     assert writer.waiting() == 2
     assert lines(caplog)[1:] == [f"Too many failed tasks wait to be recorded: further ones are not recorded. {CAUSE}"]
     assert levels(caplog) == [logging.WARNING] * 2
-    database.trouble = None
     writer.put(failure("5"))
+    database.trouble = None  # before, the thread may look at any moment, and there is room again
     wait_for(lambda: len(lines(caplog)) == 4)
     assert database.written == ["1", "2"]
     assert lines(caplog)[2:] == [THERE, "3 failed tasks could not be recorded: too many waited."]

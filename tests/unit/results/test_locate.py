@@ -196,23 +196,6 @@ def test_lists__are_asked_for_only_for_what_does_not_run(monkeypatch: pytest.Mon
     assert bench.asked[-1] == ("ask", ["2"], "query_task", "revoked", "scheduled")
 
 
-def test_listeners__are_those_that_take_from_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = {
-        "b@h": [{"name": "q"}],
-        "a@h": [{"name": "p"}, {"name": "q"}],
-        "c@h": [{"name": "p"}],
-        "d@h": ["q", 5],
-        "e@h": 5,
-    }
-    answers = Answers(
-        said={name: {"active_queues": each} for name, each in said.items()}, failed={}, listening=5, silent=0
-    )
-    monkeypatch.setattr(
-        module.answers, "ask", lambda app, commands, limit: answers if "active_queues" in commands else None
-    )
-    assert module.listeners("app", "q") == ["a@h", "b@h"]  # type: ignore[arg-type]
-
-
 @pytest.mark.parametrize(("traces", "silent", "place"), [({}, 0, "none"), ({}, 2, "silent"), (None, None, "unknown")])
 def test_nowhere__is_known_only_of_queues_and_workers_that_say_it(
     monkeypatch: pytest.MonkeyPatch, traces: Any, silent: int | None, place: str
