@@ -7,9 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from celery import Celery
 from celery.beat import ScheduleEntry, Scheduler
 
 from tasktools.brokers import result_backend
+from tasktools.brokers.portable import PortableBroker
+from tasktools.exceptions import ConfigurationError
 from tasktools.management.beat_setup import BeatSetup
 from tests.conftest import Ran
 from tests.support import refusing_port, silent_port
@@ -92,6 +95,28 @@ def test_broker_to_read_from__of_no_known_kind(
         'The broker "nosuch://u:**@h" is of no kind that kombu knows: No such transport: nosuch.',
         "Hint: set CELERY_BROKER_READ_URL to a URL such as redis://localhost:6379/0 or amqp://localhost",
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "reads"),
+    [
+        ("CELERY_BROKER_URL", False),
+        ("CELERY_BROKER_URL", True),
+        ("CELERY_BROKER_WRITE_URL", False),
+        ("CELERY_BROKER_READ_URL", True),
+    ],
+)
+def test_broker_of_no_known_kind__that_a_variable_has_chosen(
+    monkeypatch: pytest.MonkeyPatch, name: str, reads: bool
+) -> None:
+    """The error named the broker of the settings, which nobody had used."""
+    app = Celery("elsewhere", broker="redis://good", set_as_current=False)
+    monkeypatch.setenv(name, "nosuch://u:hidden99@h")
+    with pytest.raises(ConfigurationError) as caught:
+        PortableBroker.connection(app, reads=reads)
+    app.close()
+    assert caught.value.sentence.startswith('The broker "nosuch://u:**@h" is of no kind that kombu knows')
+    assert caught.value.hint.startswith(f"set {name} to a URL such as")
 
 
 HINT = "Hint: start it, or fix its address in the settings (CELERY_BROKER_URL, CELERY_RESULT_BACKEND)"
