@@ -74,11 +74,11 @@ def _running(outcome: Outcome, now: Callable[[], datetime]) -> str:
     return f" for {span(timedelta(seconds=int(seconds) if seconds >= 10 else round(seconds, 1)))}"
 
 
-def no_trace_hint(located: Located | None) -> str:
+def no_trace_hint(outcome: Outcome, located: Located | None) -> str:
     """Return what may be the reason that there is no trace."""
     if located is not None and located.unread:
         listed = ", ".join(f'"{queue}" ({count:,})' for queue, count in sorted(located.unread.items()))
-        return f"not all messages were read: {listed}; --deep reads them"
+        return f"not all messages were read: {listed}; {_deep(outcome)} reads them"
     return NO_TRACE
 
 
@@ -93,7 +93,7 @@ def waiting_hint(outcome: Outcome, timeout: float | None, located: Located | Non
             else f"{render.counted((located and located.silent) or 1, 'worker')} silent"
         )
         return f"{who}: a busy worker of the solo pool does not answer, nor does one that was killed; {again}"
-    if located is not None and outcome.place in NOWHERE and (hint := _unread_hint(located)):
+    if located is not None and outcome.place in NOWHERE and (hint := _unread_hint(outcome, located)):
         return hint
     if outcome.paused:
         return "manage.py pausequeue shows since when, by whom and why; manage.py resumequeue goes on with it"
@@ -112,10 +112,17 @@ def waiting_hint(outcome: Outcome, timeout: float | None, located: Located | Non
     return "--wait waits for the result"
 
 
-def _unread_hint(located: Located) -> str:
+def _unread_hint(outcome: Outcome, located: Located) -> str:
     """Return how more tasks would be found; "" if all was looked at that this broker shows."""
     if located.refusal:
         return f"allow the user of the broker to ask workers (ACL SETUSER): {located.refusal}"
     if not located.is_listed:
         return "its user may not list the queues: allow it SCAN (ACL SETUSER), or check the id"
-    return "" if located.is_complete else "not all keys of the database were looked at for queues: --deep looks at all"
+    if located.is_complete:
+        return ""
+    return f"not all keys of the database were looked at for queues: {_deep(outcome)} looks at all"
+
+
+def _deep(outcome: Outcome) -> str:
+    """Return the command that looks for a task everywhere: `enqueue --wait`, which gives the hint too, has no such option."""
+    return f"manage.py taskresult {outcome.id} --deep"

@@ -171,7 +171,7 @@ def _error(
         return TaskFailed(sentence)
     if outcome.place == "none" and outcome.state == PENDING:
         kind = NoTrace if timeout is None else NotFinished
-        return kind(sentence, hint=no_trace_hint(located))
+        return kind(sentence, hint=no_trace_hint(outcome, located))
     return NotFinished(sentence, hint=waiting_hint(outcome, timeout, located))
 
 
