@@ -49,7 +49,7 @@ def unmade(app: Celery, error: BaseException, *, consequence: str = "") -> Taskt
 
 def came_from_making(error: BaseException) -> bool:
     """Whether an exception, or one that led to it, was raised while a result backend was made."""
-    code = Celery.backend.fget.__code__  # public, unlike what it calls
+    code = vars(Celery)["backend"].fget.__code__  # public, unlike what it calls
     return any(frame.f_code is code for each in chain(error) for frame, _ in traceback.walk_tb(each.__traceback__))
 
 
