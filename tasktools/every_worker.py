@@ -56,9 +56,10 @@ def drop_stale_questions(instance: Any, **_: Any) -> None:
 def know_framework(**_: Any) -> None:
     """Register the tasks of Django's Tasks framework that may be sent to it. A receiver of celeryd_init: modules are imported.
 
-    A task registers itself if our backend is its own. Another one may be sent by `using(backend=...)`.
+    A task registers itself if our backend is its own. Another one may be sent by `using(backend=...)`. Without the framework
+    there are none: the check E090 says what is missing.
     """
-    tasks = conf.written("TASKS").get("TASKS")
+    tasks = conf.written("TASKS").get("TASKS") if library.name() else None
     if len(library.backends(tasks)) > 1 and (library.ours(tasks) or library.OURS in sys.modules):
         from tasktools.framework import registration
 

@@ -24,7 +24,7 @@ def parse_duration(word: str | float | timedelta) -> timedelta:
     if isinstance(word, timedelta):
         if word >= timedelta():
             return word
-        raise ArgumentError(f'"{word}" is negative.', hint="write seconds, or 90s, 5m, 1h30m, 2d")
+        raise ArgumentError(f'"-{abs(word)}" is negative.', hint="write seconds, or 90s, 5m, 1h30m, 2d")
     word = str(word)
     try:
         if _NUMBER.fullmatch(word):

@@ -6,7 +6,7 @@ from importlib.metadata import entry_points
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from celery.beat import PersistentScheduler
+from celery.beat import PersistentScheduler, Scheduler
 from celery.utils.imports import symbol_by_name
 from django.apps import apps
 
@@ -86,6 +86,15 @@ def keeps_file(scheduler: str) -> bool:
     """Whether the scheduler (a class, by its dotted name) writes the schedule to a file."""
     found = class_of(scheduler)
     return found is not None and issubclass(found, PersistentScheduler)
+
+
+def reads_backend(app: Celery, scheduler: str) -> bool:
+    """Whether the scheduler looks at the result backend when it begins, as Celery's own and RedBeat do if results expire.
+
+    That of django-celery-beat has an `install_default_entries` of its own, which does not.
+    """
+    installs = getattr(class_of(scheduler), "install_default_entries", None)
+    return bool(app.conf.result_expires) and installs is Scheduler.install_default_entries
 
 
 def require_scheduler(scheduler: str, *, typed: bool) -> None:

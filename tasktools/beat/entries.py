@@ -12,11 +12,11 @@ import celery.beat
 from tasktools.arguments.call import Call
 from tasktools.arguments.names import resolve, shown
 from tasktools.beat.calls import call_of
-from tasktools.beat.choice import class_of, is_redbeat, load
+from tasktools.beat.choice import class_of, is_redbeat, load, reads_backend
 from tasktools.beat.records import titles
 from tasktools.beat.schedule import faults
 from tasktools.brokers.reach import chain, reason_at_end
-from tasktools.brokers.result_backend import require_for
+from tasktools.brokers.result_backend import backend_of
 from tasktools.exceptions import ConfigurationError, ProjectError, TasktoolsError, Unreachable, project_code, tried
 from tasktools.project import current_project
 from tasktools.registry.registry import finalize
@@ -78,7 +78,6 @@ def find(entries: Collection[Planned], typed: str) -> Planned:
 
 
 def _read(app: Celery, scheduler: str, in_settings: Collection[Any]) -> Iterator[Planned]:
-    require_for(app, "beat")
     kind: Any = class_of(scheduler) or load(scheduler)
     if is_redbeat(scheduler):
         yield from _of_redbeat(app)
@@ -87,6 +86,8 @@ def _read(app: Celery, scheduler: str, in_settings: Collection[Any]) -> Iterator
         for model in kind.Model.objects.enabled():
             yield Planned(name=model.name, key=model.name, entry=made.Entry(model, app=app), source="database")
     elif getattr(kind, "Entry", None) is celery.beat.ScheduleEntry:
+        if reads_backend(app, "celery.beat:Scheduler"):
+            backend_of(app)
         made = celery.beat.Scheduler(app, lazy=True)
         made.install_default_entries({})
         for key, name, entry in _titled({**made.schedule, **_of_settings(app)}):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from tasktools.brokers.base import Broker, with_stock_urls
@@ -26,8 +27,9 @@ class PortableBroker(Broker):
         Raises ConfigurationError when the transport is unknown, its library is missing, or the URL cannot be used.
         """
         special = "broker_read_url" if reads else "broker_write_url"
-        setting = special if app.conf[special] else "broker_url"
-        url = app.conf[setting]
+        is_own = os.environ.get(f"CELERY_{special.upper()}") or app.conf[special]
+        setting = special if is_own else "broker_url"
+        url = app.conf.broker_read_url if reads else app.conf.broker_write_url  # with the variables that Celery reads
         try:
             connection = (app.connection_for_read if reads else app.connection_for_write)(**options)
             connection.transport  # noqa: B018 - looks the transport up

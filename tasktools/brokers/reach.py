@@ -57,13 +57,13 @@ def _reach(run: Callable[..., Any], subject: str, limit: float, *call: Any, cons
     try:
         return run(limit, *call)
     except TimedOut:
-        raise _silence(subject, consequence) from None
+        raise silence(subject, consequence=consequence) from None
     except Exception as error:
         cause = next((each for each in chain(error) if isinstance(each, TasktoolsError)), None)
         if cause is not None:
             raise cause from error
         if "TimeoutError" in _redis_classes(error):  # redis-py has the same limit, and may be the first to notice
-            raise _silence(subject, consequence) from error
+            raise silence(subject, consequence=consequence) from error
         if isinstance(error, ImportError):
             sentence = f"{subject} needs a library that is not installed: {reason_at_end(error)}{consequence}"
             hint = _DRIVER if came_through(error, "sqlalchemy") else "install it"
@@ -88,7 +88,7 @@ def _what(error: BaseException) -> str:
     return "answers, but not as Redis or Valkey" if "InvalidResponse" in _redis_classes(error) else "cannot be reached"
 
 
-def _silence(subject: str, consequence: str) -> Unreachable:
+def silence(subject: str, *, consequence: str = "") -> Unreachable:
     """Return the error for a server that says nothing, such as a plain Redis that is addressed with TLS."""
     hint = f"{HINT}; rediss:// is for a port that speaks TLS" if '"rediss://' in subject else HINT
     return Unreachable(f"{subject} does not answer.{consequence}", hint=hint)

@@ -11,7 +11,18 @@ QUOTE = (
 )
 
 #: What helps against a port that is none, in a URL without a password in which a character is not quoted.
-PORT = "write the port as a number up to 65535, as in redis://localhost:6379/0"
+PORT = "write the port as a number up to 65535"
+
+#: What is wrong with it, in a sentence.
+NO_PORT = "its port is not a number from 0 to 65535"
+
+#: URLs with a port, by what their schemes begin with.
+_EXAMPLES = {
+    "redis": "redis://localhost:6379/0",
+    "amqp": "amqp://localhost:5672//",
+    "pyamqp": "amqp://localhost:5672//",
+    "sentinel": "sentinel://localhost:26379",
+}
 
 _PARAMETER = re.compile(r"(unexpected|multiple values for) keyword argument '(\w+)'")
 
@@ -31,7 +42,7 @@ def flaw(url: Any, error: Exception, setting: str = "CELERY_BROKER_URL") -> tupl
         return f"is of no kind that kombu knows: {said}", hint
     hint = port_hint(url, error)
     if hint:
-        return "cannot be used: what stands where its port should be is none", hint
+        return f"cannot be used: {NO_PORT}", hint
     named = _PARAMETER.search(str(error))
     if named and _is_parameter(url, named[2]):
         where = "CELERY_BROKER_TRANSPORT_OPTIONS"
@@ -50,7 +61,8 @@ def port_hint(url: Any, error: BaseException) -> str:
     text = str(error) if isinstance(error, ValueError) else ""
     if not text.startswith(("Port could not be cast", "Port out of range")):
         return ""
-    return QUOTE if any("@" in _after_the_place(each) for each in _urls(url)) else PORT
+    urls = _urls(url)
+    return QUOTE if any("@" in _after_the_place(each) for each in urls) else _port_remedy(urls)
 
 
 def port_flaw(url: str) -> str:
@@ -64,7 +76,18 @@ def port_flaw(url: str) -> str:
 
 def _after_the_place(url: str) -> str:
     """Return what follows the host and the port: with an `@` in it, the host was the beginning of a user and a password."""
-    return "".join(re.split("([/?#])", url.partition("://")[2], maxsplit=1)[1:])
+    return without_parameters("".join(re.split("([/?#])", url.partition("://")[2], maxsplit=1)[1:]))
+
+
+def without_parameters(tail: str) -> str:
+    """Return what follows host and port without `NAME=VALUE` after a database: an `@` in a value is not the end of a password."""
+    return re.sub(r"\A(/\w*)\?\w+=.*", r"\1", tail)
+
+
+def _port_remedy(urls: list[str]) -> str:
+    scheme = next((each.partition("://")[0].lower() for each in urls if "://" in each), "")
+    example = next((url for start, url in _EXAMPLES.items() if scheme.startswith(start)), "")
+    return f"{PORT}, as in {example}" if example else PORT
 
 
 def _urls(url: Any) -> list[str]:

@@ -1,4 +1,4 @@
-"""W078, W079: the broker's URL is a URL, its port is one, and Celery knows the kind of the result backend."""
+"""W078, W079: the broker's URL is a URL, its port is a number, and Celery knows the kind of the result backend."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django.core.checks import Warning as CheckWarning
 from tasktools.arguments.names import close_matches, shown
 from tasktools.brokers.addresses import servers
 from tasktools.brokers.masking import masked
-from tasktools.brokers.urls import port_flaw
+from tasktools.brokers.urls import NO_PORT, port_flaw
 from tasktools.checks.urls import TAKEN_APART, unquoted
 from tasktools.discovery.celery_app import Found
 
@@ -57,9 +57,7 @@ def _port(found: Found) -> Iterator[CheckMessage]:
     for server in servers(found.app):
         hint = port_flaw(server.url) if server.url.partition("://")[0] in TAKEN_APART else ""
         if hint and not unquoted(server.url):  # of a password, W071 says more
-            sentence = (
-                f'{server.setting} is "{shown(masked(server.url))}", and what stands where its port should be is none.'
-            )
+            sentence = f'{server.setting} is "{shown(masked(server.url))}", and {NO_PORT}.'
             yield CheckWarning(sentence, hint=hint, id="tasktools.W078")
 
 

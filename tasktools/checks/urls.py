@@ -15,6 +15,7 @@ from django.core.checks import Warning as CheckWarning
 from tasktools.arguments.names import close_matches, shown
 from tasktools.brokers.addresses import address, servers, urls
 from tasktools.brokers.masking import masked
+from tasktools.brokers.urls import without_parameters
 from tasktools.celery_compat import TRANSPORT_ALIASES
 from tasktools.checks import extras
 from tasktools.discovery.celery_app import Found
@@ -98,7 +99,7 @@ def unquoted(url: str) -> str:
     netloc = re.split("[/?#]", rest)[0]
     tail = rest[len(netloc) :]
     if "@" not in netloc:
-        return tail[0] if "@" in tail and _is_cut_off(netloc) else ""
+        return tail[0] if "@" in without_parameters(tail) and _is_cut_off(netloc) else ""
     if scheme in ("redis", "rediss") and "@" in re.split("[?#]", tail)[0]:  # a database is a number
         return tail[0]
     if ("[" in netloc) != ("]" in netloc):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tasktools import conf
 from tasktools.arguments.names import shown, shown_path
 from tasktools.brokers import broker_of, private
+from tasktools.brokers.result_backend import backend_of
 from tasktools.exceptions import ConfigurationError, PrivateServerError, UsageError, tried
 from tasktools.overview.tables import require_tables
 from tasktools.project import BeatPlan, current_project
@@ -53,12 +54,17 @@ class BeatSetup:
             raise kind(f"{name} is {value}, and a pause cannot be negative.", hint="give seconds, or leave it out")
 
     def require_schedule(self) -> None:
-        """Raise ConfigurationError or UsageError if beat could not work with the scheduler or with the schedule."""
-        from tasktools.beat.choice import class_of, require_scheduler
+        """Raise ConfigurationError or UsageError if beat could not work with the scheduler or with the schedule.
+
+        Raises Unreachable if the scheduler needs the result backend, and it cannot be reached.
+        """
+        from tasktools.beat.choice import class_of, reads_backend, require_scheduler
         from tasktools.checks.schedule import unsilenced
 
         require_scheduler(self.scheduler, typed=self._is_typed)
         require_tables("The scheduler", class_of(self.scheduler))
+        if reads_backend(self.app, self.scheduler):
+            backend_of(self.app)
         refused = unsilenced(self.app, self.scheduler)
         if refused:
             more = "".join(f" {message.msg}" for message in refused[1:])

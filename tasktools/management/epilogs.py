@@ -16,7 +16,7 @@ RUN_CODES: Mapping[int, str] = {
     0: "it was asked to stop and has",
     1: "a system check found something, the project cannot be imported, or Celery ended with an error",
     2: "what was typed or configured is wrong; nothing was started",
-    69: "the private Valkey cannot be started",
+    69: "the private Valkey cannot be started, or the result backend cannot be reached",
     74: "",
 }
 _RUN_OTHER = "as Celery's own command"

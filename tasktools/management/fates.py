@@ -84,18 +84,18 @@ def _running(outcome: Outcome, now: Callable[[], datetime]) -> str:
     return f" for {span(timedelta(seconds=int(seconds) if seconds >= 10 else round(seconds, 1)))}"
 
 
-def _unread_hint(located: Located | None) -> str:
+def _unread_hint(outcome: Outcome, located: Located | None) -> str:
     """Return of which queues not all messages were read, and what reads them; "" if all were."""
     if located is None or not located.unread:
         return ""
     listed = ", ".join(f'"{queue}" ({count:,})' for queue, count in sorted(located.unread.items()))
-    return f"not all messages were read: {listed}; --deep reads them"
+    return f"not all messages were read: {listed}; {_deep(outcome)} reads them"
 
 
 def waiting_hint(outcome: Outcome, timeout: float | None, located: Located | None) -> str:
     """Return what to do about a task that is not finished; `timeout` is how long the command has waited for it."""
     again = f"manage.py taskresult {outcome.id} --wait"
-    if outcome.place == "unknown" and (hint := _unread_hint(located)):
+    if outcome.place == "unknown" and (hint := _unread_hint(outcome, located)):
         return hint
     if outcome.place == "silent":
         absent = sorted(located.absent) if located is not None else []
@@ -105,7 +105,7 @@ def waiting_hint(outcome: Outcome, timeout: float | None, located: Located | Non
             else f"{render.counted((located and located.silent) or 1, 'worker')} silent"
         )
         return f"{who}: a busy worker of the solo pool does not answer, nor does one that was killed; {again}"
-    if located is not None and outcome.place in NOWHERE and (hint := _unlisted_hint(located)):
+    if located is not None and outcome.place in NOWHERE and (hint := _unlisted_hint(outcome, located)):
         return hint
     if outcome.paused:
         return "manage.py pausequeue shows since when, by whom and why; manage.py resumequeue goes on with it"
@@ -135,10 +135,17 @@ def worker_command(queue: str, declared: Container[str]) -> str:
     return "runworker" if queue in declared else f"runworker -Q {shlex.quote(queue)}"
 
 
-def _unlisted_hint(located: Located) -> str:
+def _unlisted_hint(outcome: Outcome, located: Located) -> str:
     """Return how more tasks would be found; "" if all was looked at that this broker shows."""
     if located.refusal:
         return f"allow the user of the broker to ask workers (ACL SETUSER): {located.refusal}"
     if not located.is_listed:
         return "its user may not list the queues: allow it SCAN (ACL SETUSER), or check the id"
-    return "" if located.is_complete else "not all keys of the database were looked at for queues: --deep looks at all"
+    if located.is_complete:
+        return ""
+    return f"not all keys of the database were looked at for queues: {_deep(outcome)} looks at all"
+
+
+def _deep(outcome: Outcome) -> str:
+    """Return the command that looks for a task everywhere: `enqueue --wait`, which gives the hint too, has no such option."""
+    return f"manage.py taskresult {outcome.id} --deep"

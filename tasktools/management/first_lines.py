@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from tasktools import conf, startup
 from tasktools.arguments.names import shown
-from tasktools.brokers import broker_of, private, result_backend
+from tasktools.brokers import broker_of, private
 from tasktools.brokers.portable import PortableBroker
+from tasktools.brokers.result_backend import backend_of
 from tasktools.brokers.timeouts import TimedOut, within_thread
 from tasktools.checks.broker import unset
 from tasktools.checks.eager import EAGER
@@ -47,11 +48,10 @@ def require_broker(command: TasktoolsCommand, found: Found) -> None:
         command.warn(*_lonely_broker(found.app))
 
 
-def require_servers(app: Celery, command: str) -> None:
-    """Raise ConfigurationError if Celery's "worker" or "beat" would end with a traceback: of a broker, or of a result backend."""
-    if command == "worker":
-        PortableBroker.connection(app, reads=True)
-    result_backend.require_for(app, command)
+def require_servers(app: Celery) -> None:
+    """Raise an error if Celery's worker would end with a traceback, of a broker or of a result backend: see `backend_of`."""
+    PortableBroker.connection(app, reads=True)
+    backend_of(app)
 
 
 def doubts(app: Celery, command: str) -> list[ConfigurationError]:

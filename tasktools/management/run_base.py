@@ -123,7 +123,8 @@ class RunCommand(TasktoolsCommand):
         if options["skip_checks"]:
             self.warn(*django_fixup.load_rest(found))
         startup.require_timezone(found.app)
-        require_servers(found.app, self.celery_command)
+        if self.celery_command == "worker":
+            require_servers(found.app)
         self.begin(found, options)
         words = words_of(options_of(self.celery_command, found.app), _with_level(options))
         if not again:
@@ -197,6 +198,8 @@ def _may_be_mended(error: TasktoolsError, options: dict[str, Any]) -> bool:
     """Whether a change of a file may fix what prevents Celery from starting."""
     if isinstance(error, AppError):
         return options.get("app") is None
+    if isinstance(error, Unreachable):  # its address may be wrong
+        return not isinstance(error, PrivateServerError)
     return isinstance(error, (ProjectError, ConfigurationError))
 
 

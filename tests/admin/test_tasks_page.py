@@ -96,8 +96,9 @@ def shows(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 @pytest.fixture
-def real() -> Iterator[None]:
-    """Have the page look at the broker of the suite, anew."""
+def real(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have the page look at the broker of the suite again, for as long as that takes on a slow machine."""
+    monkeypatch.setattr(one_task, "LIMIT", 60.0)
     source.outdate()
     yield
     source.outdate()

@@ -84,6 +84,7 @@ def test_W071__finds_the_character(url: str, character: str) -> None:
         "redis://[::1]:6379/0?client_name=a@b",
         "redis://localhost:6379/0?client_name=a@b",
         "redis://localhost:/0?client_name=a@b",
+        "redis://localhost:port/0?client_name=a@b",
         "redis://:pw@host/0?client_name=a@b",
         "redis://host/0",
         "redis://host:port/0",

@@ -42,14 +42,16 @@ def test_W078__fires_for_such_a_database_behind_a_socket(shop: Any) -> None:
         ("broker_url", "redis://u:pw12345@localhost:port/0"),
         ("broker_url", "amqp://u:pw12345@localhost:-5//"),
         ("broker_read_url", "redis://localhost:99999"),
+        ("broker_url", "redis://localhost:pw12345/0?client_name=a@b"),
         ("result_backend", "redis://u:pw12345@localhost:nope/1"),
     ],
 )
 def test_W078__fires_for_a_port_that_is_none(shop: Any, setting: str, url: str) -> None:
     shop.conf[setting] = url
-    shown = url.replace("pw12345", "**")
-    sentence = f'CELERY_{setting.upper()} is "{shown}", and what stands where its port should be is none.'
-    hint = "write the port as a number up to 65535, as in redis://localhost:6379/0"
+    shown = url.replace("pw12345/0?client_name=a", "**").replace("pw12345", "**")  # what may be a password is hidden
+    sentence = f'CELERY_{setting.upper()} is "{shown}", and its port is not a number from 0 to 65535.'
+    example = "amqp://localhost:5672//" if url.startswith("amqp") else "redis://localhost:6379/0"
+    hint = f"write the port as a number up to 65535, as in {example}"
     assert found() == [("tasktools.W078", sentence, hint)]
 
 

@@ -520,6 +520,6 @@ def test_place__a_queue_that_was_not_seen_in_a_large_database(
     assert (ran.code, ran.err) == (
         3,
         f"{unread} is PENDING: no worker that answers has it, and not all queues of this broker can be read.\n"
-        "Hint: not all keys of the database were looked at for queues: --deep looks at all",
+        f"Hint: not all keys of the database were looked at for queues: manage.py taskresult {unread} --deep looks at all",
     )
     assert run_command("taskresult", unread, "--deep").err.startswith(queued(unread))

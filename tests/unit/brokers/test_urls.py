@@ -20,18 +20,33 @@ TAKEN = "write the URL as redis://USER:PASSWORD@HOST:PORT/DATABASE, without that
         ),
         (
             "redis://:verysecretlong/xyz@127.0.0.1:17010/0",
-            'The broker "redis://:**@127.0.0.1:17010/0" cannot be used: what stands where its port should be is none.',
+            'The broker "redis://:**@127.0.0.1:17010/0" cannot be used: its port is not a number from 0 to 65535.',
             QUOTE,
         ),
         (
             "redis://user:pw12345@host:port/0",
-            'The broker "redis://user:**@host:port/0" cannot be used: what stands where its port should be is none.',
-            PORT,
+            'The broker "redis://user:**@host:port/0" cannot be used: its port is not a number from 0 to 65535.',
+            f"{PORT}, as in redis://localhost:6379/0",
+        ),
+        (
+            "redis://host:port/0?client_name=a@b",
+            'The broker "redis://host:**@b" cannot be used: its port is not a number from 0 to 65535.',
+            f"{PORT}, as in redis://localhost:6379/0",
+        ),
+        (
+            "redis://:pw12345?x@127.0.0.1:1/0",
+            'The broker "redis://:**@127.0.0.1:1/0" cannot be used: its port is not a number from 0 to 65535.',
+            QUOTE,
+        ),
+        (
+            "amqp://user:pw12345@host:99999//",
+            'The broker "amqp://user:**@host:99999//" cannot be used: its port is not a number from 0 to 65535.',
+            f"{PORT}, as in amqp://localhost:5672//",
         ),
         (
             "redis://127.0.0.1:99999/0",
-            'The broker "redis://127.0.0.1:99999/0" cannot be used: what stands where its port should be is none.',
-            PORT,
+            'The broker "redis://127.0.0.1:99999/0" cannot be used: its port is not a number from 0 to 65535.',
+            f"{PORT}, as in redis://localhost:6379/0",
         ),
         (
             "redis://127.0.0.1:1/0?password=x",

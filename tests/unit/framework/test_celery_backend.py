@@ -395,6 +395,25 @@ def test_worker__knows_the_tasks_of_other_backends(tasks: ModuleType, settings: 
     assert f"{tasks.__name__}.later" in registration._registered
 
 
+def test_worker__knows_no_task_of_a_framework_that_is_not_there(settings: Any, monkeypatch: Any) -> None:
+    """`showworkers` and `taskdoctor --live` ended with a traceback; the check E090 says what is missing."""
+    from tasktools import every_worker
+    from tasktools.framework import library, registration
+
+    def missing() -> Any:
+        raise AssertionError(library.MISSING)
+
+    settings.TASKS = {
+        "default": {"BACKEND": "tasktools.backend.CeleryBackend"},
+        "other": {"BACKEND": "shop.Backend"},
+    }
+    monkeypatch.setattr(library, "name", lambda: "")
+    monkeypatch.setattr(library, "load", missing)
+    registration._registered.clear()
+    every_worker.know_framework()
+    assert registration._registered == set()
+
+
 @pytest.mark.parametrize("command", ["showworkers", "taskdoctor"])
 def test_comparison__with_a_worker_knows_the_tasks_of_other_backends_too(
     app: Any, tasks: ModuleType, settings: Any, monkeypatch: Any, command: str

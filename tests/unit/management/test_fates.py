@@ -48,5 +48,13 @@ def test_told__a_task_may_be_in_what_was_not_read(place: str, timeout: float | N
     assert [each.place for each in found.outcomes] == ["unknown", "queued", None]
     assert found.declared == {"celery"}
     hint = waiting_hint(found.outcomes[0], timeout, found)
-    assert hint == 'not all messages were read: "q" (200,000); --deep reads them'
+    assert hint == 'not all messages were read: "q" (200,000); manage.py taskresult 1 --deep reads them'
     assert told(Located(outcomes=outcomes), ()).outcomes == outcomes
+
+
+def test_hints__of_an_option_name_its_command() -> None:
+    """`enqueue --wait` gives them too, and has no --deep."""
+    deep = "manage.py taskresult 1 --deep"
+    outcome = Outcome(id="1", state="PENDING", place="unknown")
+    hint = waiting_hint(outcome, 60.0, Located(outcomes=[outcome], is_complete=False))
+    assert hint == f"not all keys of the database were looked at for queues: {deep} looks at all"
