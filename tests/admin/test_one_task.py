@@ -102,6 +102,36 @@ def test_record__of_somebody_else_breaks_nothing(page: Callable[[str], str], app
     assert "It has succeeded." in page(task_id)
 
 
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/New_York"])
+@pytest.mark.parametrize(
+    ("at", "shown"),
+    [
+        ("9999-12-31T23:59:59+00:00", "Dec. 31, 9999"),
+        ("0001-01-01T00:00:00+00:00", "Jan. 1, 0001"),
+        ("9999-12-31T23:59:59-05:00", "Dec. 31, 9999"),
+    ],
+)
+@pytest.mark.parametrize("use_tz", [True, False])
+def test_time__at_the_ends_of_the_calendar_is_shown(
+    page: Callable[[str], str],
+    monkeypatch: pytest.MonkeyPatch,
+    settings: Any,
+    zone: str,
+    at: str,
+    shown: str,
+    use_tz: bool,
+) -> None:
+    """Anybody can send a task with such an eta, and the reader's clock may be ahead of it."""
+    settings.USE_TZ, settings.TIME_ZONE = use_tz, zone
+    outcome = Outcome(id="abc", state="STARTED", task="shop.mail", place="scheduled", eta=datetime.fromisoformat(at))
+    monkeypatch.setattr(one_task.backend, "look", lambda app, task_id: outcome)
+    monkeypatch.setattr(one_task.locate, "places", lambda *_, **__: Located(outcomes=[outcome]))
+    monkeypatch.setattr(store, "read", lambda backend, task_id: RECORD | {"enqueued_at": at})
+    found = facts(page("abc"))
+    assert shown in found["Not before"]
+    assert shown in found["Sent"]
+
+
 def test_record__that_cannot_be_read_is_none(monkeypatch: pytest.MonkeyPatch, app: Any) -> None:
     monkeypatch.setattr(store, "read", lambda backend, task_id: 1 / 0)
     assert recorded.read(app, "abc") == {}

@@ -14,6 +14,7 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.utils import translation
+from django.utils.timezone import override
 
 from tasktools.admin.tasks_page import charts, source, words
 from tasktools.admin.tasks_page.kept import Part
@@ -202,6 +203,15 @@ def due(at: datetime, **fields: Any) -> EntryInfo:
         (-9, 2, True),  # it is not known yet that it has run
         (-10, 2, False),  # beat has not sent it in time: there is no hurry
         (60, 10, False),
+@pytest.mark.parametrize(
+    ("zone", "end"), [("Asia/Tokyo", datetime.max), ("America/New_York", datetime.min), ("UTC", datetime.max)]
+)
+def test_moment__at_the_ends_of_the_calendar(zone: str, end: datetime) -> None:
+    with override(zone):
+        assert words.local(end.replace(tzinfo=timezone.utc)).replace(tzinfo=None) == end
+        assert str(end.year) in moment(end.replace(tzinfo=timezone.utc))
+
+
     ],
 )
 def test_entries__are_read_again_soon_after_one_is_due(due_at: float, looked_at: float, is_past: bool) -> None:

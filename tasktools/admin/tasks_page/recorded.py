@@ -42,7 +42,7 @@ def times(outcome: Outcome, record: Mapping[str, Any]) -> dict[str, datetime | N
         "ended": outcome.date_done if outcome.finished else None,
         "eta": outcome.eta,
     }
-    return {name: words.local(_time(value)) for name, value in found.items()}
+    return {name: words.local_or_none(_time(value)) for name, value in found.items()}
 
 
 def attempts(record: Mapping[str, Any]) -> int:

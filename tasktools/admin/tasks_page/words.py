@@ -86,16 +86,32 @@ def clock(kind: str, at: datetime, now: datetime) -> SafeString:
     return format_html(_CLOCK, at.isoformat(), kind, _CLOCKED[kind](at, now))
 
 
-def local(at: datetime | None) -> datetime | None:
-    """Return a time by the reader's clock. A template does that only with USE_TZ."""
-    return None if at is None else at.astimezone(get_current_timezone())
+def local(at: datetime) -> datetime:
+    """Return a time by the reader's clock. A template does that only with USE_TZ.
+
+    One at the ends of the calendar, which anybody can send, may have no time there: it stays as it is. It is naive then, because
+    a template converts every other one again.
+    """
+    try:
+        return at.astimezone(get_current_timezone())
+    except OverflowError:
+        return at.replace(tzinfo=None)
+
+
+def local_or_none(at: datetime | None) -> datetime | None:
+    return None if at is None else local(at)
 
 
 def pause(of: Pause | None) -> dict[str, Any]:
     """Return what is said of a pause, by the names that the templates have for it."""
     if of is None:
         return {}
-    return {"by": name(of.by), "reason": name(of.reason), "since": local(of.since), "until": local(of.until)}
+    return {
+        "by": name(of.by),
+        "reason": name(of.reason),
+        "since": local_or_none(of.since),
+        "until": local_or_none(of.until),
+    }
 
 
 def workers(number: int) -> str:
