@@ -165,6 +165,10 @@ def test_row__has_its_times() -> None:
     ("most", "top"),
     [
         (0, "1 s"),
+        (0.003, "3 ms"),
+        (0.0061, "7.5 ms"),
+        (0.014, "15 ms"),
+        (0.07, "75 ms"),
         (0.4, "0.5 s"),
         (8.0, "10 s"),
         (55, "1 min"),
@@ -173,6 +177,10 @@ def test_row__has_its_times() -> None:
         (1_800, "30 min"),
         (3_300, "1 h"),
         (3_700, "1 h 30 min"),
+        (20 * 3_600, "20 h"),
+        (24 * 3_600, "1 d"),
+        (25 * 3_600, "1 d 12 h"),
+        (61 * 3_600, "3 d"),
         (4e5, "5 d"),
     ],
 )
@@ -180,11 +188,28 @@ def test_axis_of_times__ends_at_a_round_time(most: float, top: str) -> None:
     assert words.duration(charts.nice_time(most)) == top
 
 
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (0.003, "3 ms"), (0.00033, "0.33 ms"), (0.0999, "99.9 ms"), (0.1, "0.1 s"), (0.12, "0.12 s")],
+)
+def test_duration__of_less_than_a_tenth_is_in_milliseconds(seconds: float, text: str) -> None:
+    assert words.duration(seconds) == text
+
+
 def test_moment__is_in_the_readers_language() -> None:
     with translation.override("en"):
         english = moment(NOON)
     with translation.override("de"):
         assert moment(NOON) != english
+
+
+@pytest.mark.parametrize(
+    ("zone", "end"), [("Asia/Tokyo", datetime.max), ("America/New_York", datetime.min), ("UTC", datetime.max)]
+)
+def test_moment__at_the_ends_of_the_calendar(zone: str, end: datetime) -> None:
+    with override(zone):
+        assert words.local(end.replace(tzinfo=timezone.utc)).replace(tzinfo=None) == end
+        assert str(end.year) in moment(end.replace(tzinfo=timezone.utc))
 
 
 def due(at: datetime, **fields: Any) -> EntryInfo:
@@ -203,15 +228,6 @@ def due(at: datetime, **fields: Any) -> EntryInfo:
         (-9, 2, True),  # it is not known yet that it has run
         (-10, 2, False),  # beat has not sent it in time: there is no hurry
         (60, 10, False),
-@pytest.mark.parametrize(
-    ("zone", "end"), [("Asia/Tokyo", datetime.max), ("America/New_York", datetime.min), ("UTC", datetime.max)]
-)
-def test_moment__at_the_ends_of_the_calendar(zone: str, end: datetime) -> None:
-    with override(zone):
-        assert words.local(end.replace(tzinfo=timezone.utc)).replace(tzinfo=None) == end
-        assert str(end.year) in moment(end.replace(tzinfo=timezone.utc))
-
-
     ],
 )
 def test_entries__are_read_again_soon_after_one_is_due(due_at: float, looked_at: float, is_past: bool) -> None:

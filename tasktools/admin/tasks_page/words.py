@@ -38,11 +38,13 @@ def plain(value: object, longest: int = MOST) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Return a time as a person says it: "0.12 s", "12 s", "3 min 5 s", "2 h 10 min", "5 d 3 h"."""
+    """Return a time as a person says it: "3 ms", "0.12 s", "12 s", "3 min 5 s", "2 h 10 min", "5 d 3 h"."""
     if seconds is None:
         return "–"
+    if 0 < seconds < 0.1:
+        return _short(seconds * 1000) + " ms"
     if seconds < 10:
-        return f"{seconds:.2f}".rstrip("0").rstrip(".") + " s"
+        return _short(seconds) + " s"
     whole = int(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -51,6 +53,10 @@ def duration(seconds: float | None) -> str:
             rest = whole % size // small
             return f"{whole // size} {unit}" + (f" {rest} {less}" if rest else "")
     return f"{whole} s"
+
+
+def _short(number: float) -> str:
+    return f"{number:.2f}".rstrip("0").rstrip(".")
 
 
 def size(number: int | None) -> str:
