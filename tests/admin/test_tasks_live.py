@@ -110,6 +110,16 @@ def test_page__has_the_nonce_of_a_strict_policy(client: Client, shows: Callable[
         assert all(f'nonce="{nonce}"' in each for each in own)
 
 
+def test_page__has_the_texts_of_its_clock_as_the_site_translates_them(
+    client: Client, shows: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shows()
+    texts = {"in %s": 'dans "%s"', "%s ago": "il y a %s", "now": "maintenant"}
+    monkeypatch.setattr(translation._trans, "gettext", lambda message: texts.get(str(message), str(message)))
+    page = client.get(PAGE).content.decode()
+    assert 'data-until="dans &quot;%s&quot;" data-ago="il y a %s" data-due="maintenant"' in page
+
+
 def test_page__says_when_it_was_seen(client: Client, shows: Callable[..., None], settings: Any) -> None:
     settings.USE_TZ, settings.TIME_ZONE = True, "UTC"
     shows(at=NOON)

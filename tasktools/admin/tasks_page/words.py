@@ -92,6 +92,11 @@ def clock(kind: str, at: datetime, now: datetime) -> SafeString:
     return format_html(_CLOCK, at.isoformat(), kind, _CLOCKED[kind](at, now))
 
 
+def clock_texts() -> dict[str, str]:
+    """Return what the script of the page needs for that. A template would look for translations of "in %%s"."""
+    return {"until": gettext("in %s"), "ago": gettext("%s ago"), "due": gettext("now")}
+
+
 def local(at: datetime) -> datetime:
     """Return a time by the reader's clock. A template does that only with USE_TZ.
 
