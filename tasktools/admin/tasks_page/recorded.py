@@ -21,6 +21,8 @@ MOST_WORKERS = 5
 def read(app: Celery, task_id: str) -> dict[str, Any]:
     """Return the record of the framework; empty if there is none, or if it cannot be read: it only adds to the result."""
     try:
+        if not store.can_keep(app.backend):  # nothing has written one, and rpc:// would give away other results
+            return {}
         return store.read(app.backend, task_id) or {}
     except Exception:  # noqa: BLE001 - each backend has errors of its own
         return {}
