@@ -65,7 +65,7 @@ class Minute:
         """Return within how many seconds this share of the tasks ended; None if none ended.
 
         It is the bound of a range, or less if the total does not allow that much: each task ran for at least the lower bound of
-        its range, and those of the same range that are not quicker share what is left of the total.
+        its range, and those of the same range that are not quicker share what is left of the total. It may be a bit too high.
         """
         rank = math.ceil(round(share * self.ended, 6))  # of the task whose time is returned; the quickest has 1
         left = max(0.0, self.seconds - sum(map(operator.mul, (0.0, *BOUNDS), self.ranges)))
