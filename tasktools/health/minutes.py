@@ -6,6 +6,8 @@ minute of that hour and what is counted, as in `07:succeeded`. Running times are
 
 from __future__ import annotations
 
+import math
+import operator
 import threading
 import time
 from bisect import bisect_left
@@ -62,13 +64,18 @@ class Minute:
     def most(self, share: float = 0.95) -> float | None:
         """Return within how many seconds this share of the tasks ended; None if none ended.
 
-        It is the bound of a range, or the total if that is less: no task runs for longer than all of them.
+        It is the bound of a range, or less if the total does not allow that much: each task ran for at least the lower bound of
+        its range, and those of the same range that are not quicker share what is left of the total. It may be a bit too high.
         """
-        left = share * self.ended
-        for bound, count in zip((*BOUNDS, max(BOUNDS[-1], self.seconds)), self.ranges, strict=True):
-            left -= count
-            if self.ended and left <= 0:
-                return min(bound, self.seconds or bound)
+        rank = math.ceil(round(share * self.ended, 6))  # of the task whose time is returned; the quickest has 1
+        left = max(0.0, self.seconds - sum(map(operator.mul, (0.0, *BOUNDS), self.ranges)))
+        passed = 0
+        highest = max(BOUNDS[-1], self.seconds)
+        for least, bound, count in zip((0.0, *BOUNDS), (*BOUNDS, highest), self.ranges, strict=True):
+            passed += count
+            if count and passed >= rank:
+                longest = least + left / (passed - rank + 1) if self.seconds else bound
+                return min(bound, longest or bound)
         return None
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from typing import Any
 
 import pytest
+from celery import Celery
 from django.contrib.auth.models import User
 from django.test import Client
 
@@ -42,6 +44,21 @@ def page(db: None) -> Callable[[str], str]:
         return re.sub(r"<wbr>|</?bdi>", "", answer.content.decode())
 
     return page
+
+
+@pytest.fixture
+def hang() -> Iterator[Callable[..., None]]:
+    """Hang until the test ends, and end before the next one."""
+    ended, threads = threading.Event(), []
+
+    def hang(*_: Any) -> None:
+        threads.append(threading.current_thread())
+        ended.wait(120)
+
+    yield hang
+    ended.set()
+    for each in threads:
+        each.join(120)
 
 
 def facts(page: str) -> dict[str, str]:
@@ -100,6 +117,59 @@ def test_record__of_somebody_else_breaks_nothing(page: Callable[[str], str], app
     store.write(app.backend, task_id, {"run_after": None} | record)
     app.backend.store_result(task_id, 7, "SUCCESS")
     assert "It has succeeded." in page(task_id)
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/New_York"])
+@pytest.mark.parametrize(
+    ("at", "shown"),
+    [
+        ("9999-12-31T23:59:59+00:00", "Dec. 31, 9999"),
+        ("0001-01-01T00:00:00+00:00", "Jan. 1, 0001"),
+        ("9999-12-31T23:59:59-05:00", "Dec. 31, 9999"),
+    ],
+)
+@pytest.mark.parametrize("use_tz", [True, False])
+def test_time__at_the_ends_of_the_calendar_is_shown(
+    page: Callable[[str], str],
+    monkeypatch: pytest.MonkeyPatch,
+    settings: Any,
+    zone: str,
+    at: str,
+    shown: str,
+    use_tz: bool,
+) -> None:
+    """Anybody can send a task with such an eta, and the reader's clock may be ahead of it."""
+    settings.USE_TZ, settings.TIME_ZONE = use_tz, zone
+    outcome = Outcome(id="abc", state="STARTED", task="shop.mail", place="scheduled", eta=datetime.fromisoformat(at))
+    monkeypatch.setattr(one_task.backend, "look", lambda app, task_id: outcome)
+    monkeypatch.setattr(one_task.locate, "places", lambda *_, **__: Located(outcomes=[outcome]))
+    monkeypatch.setattr(store, "read", lambda backend, task_id: RECORD | {"enqueued_at": at})
+    found = facts(page("abc"))
+    assert shown in found["Not before"]
+    assert shown in found["Sent"]
+
+
+def test_record__that_takes_too_long_does_not_hide_the_result(
+    page: Callable[[str], str], app: Any, monkeypatch: pytest.MonkeyPatch, hang: Callable[..., None]
+) -> None:
+    task_id = str(uuid.uuid4())
+    app.backend.store_result(task_id, 7, "SUCCESS")
+    monkeypatch.setattr(one_task, "LIMIT", 60.0)
+    monkeypatch.setattr(one_task, "RECORDED", 0.1)
+    monkeypatch.setattr(store, "read", hang)
+    shown = page(task_id)
+    assert "It has succeeded." in shown
+    assert "does not answer" not in shown
+
+
+@pytest.mark.parametrize("url", ["rpc://", "disabled://"])
+def test_record__is_not_read_where_there_is_none(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """The backend of rpc:// takes results from a queue, also those of other tasks."""
+    read: list[str] = []
+    monkeypatch.setattr(store, "read", lambda backend, task_id: read.append(task_id))
+    made = Celery("made", broker="memory://", backend=url, set_as_current=False)
+    assert recorded.read(made, "abc") == {}
+    assert read == []
 
 
 def test_record__that_cannot_be_read_is_none(monkeypatch: pytest.MonkeyPatch, app: Any) -> None:

@@ -14,6 +14,7 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.utils import translation
+from django.utils.timezone import override
 
 from tasktools.admin.tasks_page import charts, source, words
 from tasktools.admin.tasks_page.kept import Part
@@ -119,6 +120,16 @@ def test_page__has_the_nonce_of_a_strict_policy(client: Client, shows: Callable[
         assert all(f'nonce="{nonce}"' in each for each in own)
 
 
+def test_page__has_the_texts_of_its_clock_as_the_site_translates_them(
+    client: Client, shows: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shows()
+    texts = {"in %s": 'dans "%s"', "%s ago": "il y a %s", "now": "maintenant"}
+    monkeypatch.setattr(translation._trans, "gettext", lambda message: texts.get(str(message), str(message)))
+    page = client.get(PAGE).content.decode()
+    assert 'data-until="dans &quot;%s&quot;" data-ago="il y a %s" data-due="maintenant"' in page
+
+
 def test_page__says_when_it_was_seen(client: Client, shows: Callable[..., None], settings: Any) -> None:
     settings.USE_TZ, settings.TIME_ZONE = True, "UTC"
     shows(at=NOON)
@@ -174,6 +185,10 @@ def test_row__has_its_times() -> None:
     ("most", "top"),
     [
         (0, "1 s"),
+        (0.003, "3 ms"),
+        (0.0061, "7.5 ms"),
+        (0.014, "15 ms"),
+        (0.07, "75 ms"),
         (0.4, "0.5 s"),
         (8.0, "10 s"),
         (55, "1 min"),
@@ -182,6 +197,10 @@ def test_row__has_its_times() -> None:
         (1_800, "30 min"),
         (3_300, "1 h"),
         (3_700, "1 h 30 min"),
+        (20 * 3_600, "20 h"),
+        (24 * 3_600, "1 d"),
+        (25 * 3_600, "1 d 12 h"),
+        (61 * 3_600, "3 d"),
         (4e5, "5 d"),
     ],
 )
@@ -189,11 +208,32 @@ def test_axis_of_times__ends_at_a_round_time(most: float, top: str) -> None:
     assert words.duration(charts.nice_time(most)) == top
 
 
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (0.003, "3 ms"), (0.00033, "0.33 ms"), (0.0999, "99.9 ms"), (0.1, "0.1 s"), (0.12, "0.12 s")],
+)
+def test_duration__of_less_than_a_tenth_is_in_milliseconds(seconds: float, text: str) -> None:
+    assert words.duration(seconds) == text
+
+
 def test_moment__is_in_the_readers_language() -> None:
     with translation.override("en"):
         english = moment(NOON)
     with translation.override("de"):
         assert moment(NOON) != english
+
+
+@pytest.mark.parametrize(
+    ("zone", "end"),
+    [
+        ("Asia/Tokyo", datetime(9999, 12, 31, 23, 59, 59, tzinfo=timezone.utc)),
+        ("America/New_York", datetime(1, 1, 1, tzinfo=timezone.utc)),
+    ],
+)
+def test_moment__at_the_ends_of_the_calendar(zone: str, end: datetime) -> None:
+    with override(zone):
+        assert words.local(end) == end.replace(tzinfo=None)
+        assert f"{end:%m/%d}/{end.year:04}" in moment(end)
 
 
 def due(at: datetime, **fields: Any) -> EntryInfo:

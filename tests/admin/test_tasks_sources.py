@@ -117,7 +117,7 @@ def test_task__its_threads_close_the_database(monkeypatch: pytest.MonkeyPatch, a
     monkeypatch.setattr(one_task, "LIMIT", 60.0)
     monkeypatch.setattr(connections, "close_all", lambda: (threads.append(threading.current_thread().name), close()))
     one_task.look(str(uuid.uuid4()))
-    assert len(threads) == 3  # the result, its place, and the result once more
+    assert len(threads) == 4  # the result, its record, its place, and the result once more
     assert threading.current_thread().name not in threads
 
 

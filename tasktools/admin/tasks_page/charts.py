@@ -82,9 +82,11 @@ def nice(most: float) -> float:
 
 
 def nice_time(most: float) -> float:
-    """Return a number of seconds that is not less, and round in seconds, minutes or hours."""
-    tops = ((nice(most / unit), unit) for unit in (1, 60, 3_600, 86_400))
-    return next((top * unit for top, unit in tops if top <= 60), nice(most))
+    """Return a number of seconds that is not less, and round in seconds, minutes, hours or days."""
+    tops = (
+        (nice(most / unit), unit, longest) for unit, longest in ((1, 60), (60, 60), (3_600, 24), (86_400, math.inf))
+    )
+    return next(top * unit for top, unit, longest in tops if top <= longest)
 
 
 def summary(minutes: Sequence[Minute]) -> str:

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: How long the result backend, and then the queues and the workers, may take, in seconds.
-LIMIT, ANSWERING = 1.5, 0.5
+#: How long the result backend, and then the queues and the workers, may take, in seconds; and what the framework has recorded.
+LIMIT, ANSWERING, RECORDED = 1.5, 0.5, 1.0
 
 #: Characters of a text that are shown.
 MOST = 20_000
@@ -44,13 +44,8 @@ def look(task_id: str) -> Known:
     check_id(task_id)
     app = source.remote().app
     troubles: list[TasktoolsError] = []
-    record: dict[str, Any] = {}
-
-    def read() -> Outcome:
-        record.update(recorded.read(app, task_id))
-        return backend.look(app, task_id)
-
-    kept = _kept(app, read, troubles)
+    kept = _kept(app, lambda: backend.look(app, task_id), troubles)
+    record = {} if kept is None else _record(app, task_id)
     if kept is not None and kept.finished:
         return Known(outcome=kept, record=record, troubles=troubles)
     placed, is_partial = _placed(app, kept or Outcome(id=task_id, state=PENDING), troubles)
@@ -74,6 +69,15 @@ def _kept(app: Celery, look: Callable[[], Outcome], troubles: list[TasktoolsErro
     except TasktoolsError as error:
         troubles.append(error)
     return None
+
+
+def _record(app: Celery, task_id: str) -> dict[str, Any]:
+    """Return what the framework has recorded; empty if that takes too long. The result is read by then."""
+    try:
+        found: dict[str, Any] = within_thread(RECORDED, _closing, lambda: recorded.read(app, task_id))
+        return found
+    except TimedOut:
+        return {}
 
 
 def _closing(call: Callable[[], T]) -> T:

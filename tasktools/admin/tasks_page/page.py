@@ -95,6 +95,7 @@ class TaskOverviewAdmin(Base):
             "is_fresh": content.is_fresh,
             "at": content.seen_at,
             "now": content.now.isoformat(),
+            "clock_texts": words.clock_texts(),
             "unused": UNUSED if conf.written("SESSION_SAVE_EVERY_REQUEST").get("SESSION_SAVE_EVERY_REQUEST") else 0,
             "live_url": reverse("admin:tasktools_taskoverview_live", current_app=self.admin_site.name),
             "task_url": reverse("admin:tasktools_taskoverview_task", current_app=self.admin_site.name),

@@ -21,6 +21,8 @@ MOST_WORKERS = 5
 def read(app: Celery, task_id: str) -> dict[str, Any]:
     """Return the record of the framework; empty if there is none, or if it cannot be read: it only adds to the result."""
     try:
+        if not store.can_keep(app.backend):  # nothing has written one, and rpc:// would give away other results
+            return {}
         return store.read(app.backend, task_id) or {}
     except Exception:  # noqa: BLE001 - each backend has errors of its own
         return {}
@@ -42,7 +44,7 @@ def times(outcome: Outcome, record: Mapping[str, Any]) -> dict[str, datetime | N
         "ended": outcome.date_done if outcome.finished else None,
         "eta": outcome.eta,
     }
-    return {name: words.local(_time(value)) for name, value in found.items()}
+    return {name: words.local_or_none(_time(value)) for name, value in found.items()}
 
 
 def attempts(record: Mapping[str, Any]) -> int:

@@ -107,4 +107,4 @@ def moment(at: datetime) -> str:
 
 @functools.lru_cache(4_096)  # most entries have the same next time at many looks
 def _moment(at: datetime, language: str | None, zone: str) -> str:
-    return str(date_format(at.astimezone(get_current_timezone()), "SHORT_DATETIME_FORMAT"))
+    return str(date_format(words.local(at), "SHORT_DATETIME_FORMAT"))

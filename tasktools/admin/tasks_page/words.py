@@ -40,11 +40,13 @@ def plain(value: object, longest: int = MOST) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Return a time as a person says it: "0.12 s", "12 s", "3 min 5 s", "2 h 10 min", "5 d 3 h"."""
+    """Return a time as a person says it: "3 ms", "0.12 s", "12 s", "3 min 5 s", "2 h 10 min", "5 d 3 h"."""
     if seconds is None:
         return "–"
+    if 0 < seconds < 0.1:
+        return _short(seconds * 1000) + " ms"
     if seconds < 10:
-        return f"{seconds:.2f}".rstrip("0").rstrip(".") + " s"
+        return _short(seconds) + " s"
     whole = int(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -53,6 +55,10 @@ def duration(seconds: float | None) -> str:
             rest = whole % size // small
             return f"{whole // size} {unit}" + (f" {rest} {less}" if rest else "")
     return f"{whole} s"
+
+
+def _short(number: float) -> str:
+    return f"{number:.2f}".rstrip("0").rstrip(".")
 
 
 def size(number: int | None) -> str:
@@ -88,16 +94,37 @@ def clock(kind: str, at: datetime, now: datetime) -> SafeString:
     return format_html(_CLOCK, at.isoformat(), kind, _CLOCKED[kind](at, now))
 
 
-def local(at: datetime | None) -> datetime | None:
-    """Return a time by the reader's clock. A template does that only with USE_TZ."""
-    return None if at is None else at.astimezone(get_current_timezone())
+def clock_texts() -> dict[str, str]:
+    """Return what the script of the page needs for that. A template would look for translations of "in %%s"."""
+    return {"until": gettext("in %s"), "ago": gettext("%s ago"), "due": gettext("now")}
+
+
+def local(at: datetime) -> datetime:
+    """Return a time by the reader's clock. A template does that only with USE_TZ.
+
+    One at the ends of the calendar, which anybody can send, may have no time there: it stays as it is. It is naive then, because
+    a template converts every other one again.
+    """
+    try:
+        return at.astimezone(get_current_timezone())
+    except OverflowError:
+        return at.replace(tzinfo=None)
+
+
+def local_or_none(at: datetime | None) -> datetime | None:
+    return None if at is None else local(at)
 
 
 def pause(of: Pause | None) -> dict[str, Any]:
     """Return what is said of a pause, by the names that the templates have for it."""
     if of is None:
         return {}
-    return {"by": name(of.by), "reason": name(of.reason), "since": local(of.since), "until": local(of.until)}
+    return {
+        "by": name(of.by),
+        "reason": name(of.reason),
+        "since": local_or_none(of.since),
+        "until": local_or_none(of.until),
+    }
 
 
 def workers(number: int) -> str:
