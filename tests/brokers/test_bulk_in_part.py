@@ -372,15 +372,19 @@ def test_header_that_cannot_be_sent__is_the_project_s_fault(
 
 
 @pytest.mark.parametrize(
-    ("setting", "value"), [("task_routes", ("nosuch.module.route",)), ("result_backend", "nosuch://")]
+    ("setting", "value", "sentence"),
+    [
+        ("task_routes", ("nosuch.module.route",), "partly.add could not be sent: "),
+        ("result_backend", "nosuch://", 'The result backend "nosuch://" cannot be used: '),
+    ],
 )
 def test_setting_that_cannot_be_read__is_the_project_s_fault(
-    run_command: Run, stock: Any, tmp_path: Path, setting: str, value: Any
+    run_command: Run, stock: Any, tmp_path: Path, setting: str, value: Any, sentence: str
 ) -> None:
     stock.conf[setting] = value
     done = run_command("enqueue", from_file=mixed(tmp_path, "celery"))
     assert done.code == 2
-    assert "partly.add could not be sent: " in done.err
+    assert sentence in done.err
 
 
 @pytest.mark.parametrize("error", [redis.exceptions.ConnectionError("gone"), redis.exceptions.TimeoutError("slow")])

@@ -189,7 +189,9 @@ def test_pause__of_a_queue_of_four_workers_under_load(site: Site, broker: str, r
     assert_none_begins(site, returned, "quiet")
     assert sender.wait() == 0
     assert end(running) == [0, 0, 0, 0]
-    assert ready(site, "busy")["busy"] == number - len(begun(site, "work")) > 50
+    left = number - len(begun(site, "work"))
+    assert left > 50
+    wait_for(lambda: ready(site, "busy")["busy"] == left, what="RabbitMQ, which takes back what workers had at once")
     workers(site, "two", "three")
     assert_none_begins(site, returned, "quiet")
     command(site, "resumequeue", "busy")
