@@ -45,10 +45,12 @@ def _answers(app: Celery, name: str, limit: float) -> bool:
 
 
 def number_of(answers: Answers, name: str) -> int:
-    """Return how many workers have this name, as far as they have answered; without those that another one just replaces."""
-    each = answers.each.get(name, {})
-    most = max(map(len, each.values()), default=1)
-    return max(1, most - sum(map(leaves, each.get("stats", ()))))
+    """Return how many workers are sure to have this name: those whose `stats` have come, without those that another one replaces.
+
+    What one that leaves answers to other commands may come before its `stats`, which alone say that it leaves.
+    """
+    stats = answers.each.get(name, {}).get("stats", ())
+    return max(1, sum(not leaves(each) for each in stats))
 
 
 def queues_of(answer: Any) -> list[str] | None:
@@ -61,10 +63,19 @@ def queues_of(answer: Any) -> list[str] | None:
 
 def queues_of_all(answers: Answers) -> list[list[str] | None]:
     """Return the queues of each worker that has answered, in the order of their names; None for one that has not said them."""
-    found: list[list[str] | None] = []
-    for name in answers.workers:
-        said = answers.said.get(name, {}).get("active_queues")
-        each = [*answers.each.get(name, {}).get("active_queues", ())] or [said]
-        number = number_of(answers, name)
-        found += [queues_of(answer) for answer in [*each, *[None] * number][:number]]
-    return found
+    return [queues for name in answers.workers for queues in _queues_of(answers, name)]
+
+
+def _queues_of(answers: Answers, name: str) -> list[list[str] | None]:
+    """Return the queues of each worker with this name, as far as any answer shows that it is there.
+
+    Nobody knows which answer is of the one that leaves: where there is one, the first has the queues of all.
+    """
+    each = answers.each.get(name, {})
+    most = max(map(len, each.values()), default=1)
+    number = max(1, most - sum(map(leaves, each.get("stats", ()))))
+    said = queues_of(answers.said.get(name, {}).get("active_queues"))
+    found = [queues_of(answer) for answer in each.get("active_queues", ())] or [said]
+    if len(found) > number:
+        found = [said, *sorted(found, key=lambda queues: -len(queues or ()))]
+    return [*found, *[None] * number][:number]
