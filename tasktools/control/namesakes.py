@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from tasktools.brokers.timeouts import within_thread
 from tasktools.control.answers import Answers, ask
 from tasktools.control.names import leaves
 
@@ -20,6 +21,9 @@ LIMITS = {"redis": 0.5, "amqp": 0.3}
 #: When one that has answered is asked again, in seconds: perhaps it was just about to end.
 AGAIN = 1.0
 
+#: How long all of this may take at a start, in seconds, with the connections: a slow broker would delay it by about ten.
+OVERALL = 2.5
+
 #: What to do about it, for a sentence.
 REMEDY = "give each worker a name of its own: manage.py runworker -n worker2@%h"
 
@@ -30,12 +34,20 @@ def sentence(number: int, name: str) -> str:
 
 
 def already_runs(app: Celery, name: str, sleep: Callable[[float], object] = time.sleep) -> bool:
-    """Whether a worker with this node name answers, and does so again after a moment. One that is replaced does not count."""
+    """Whether a worker with this node name answers, and does so again after a moment. One that is replaced does not count.
+
+    After OVERALL seconds it is False: a start does not wait longer for a warning.
+    """
     with contextlib.suppress(Exception):  # whoever needs the broker reports what is wrong with it
-        limit = LIMITS.get(app.connection_for_write().transport.driver_type)
-        if limit and app.conf.worker_enable_remote_control and _answers(app, name, limit):
-            sleep(AGAIN)
-            return _answers(app, name, limit)
+        return within_thread(OVERALL, _runs, app, name, sleep)
+    return False
+
+
+def _runs(app: Celery, name: str, sleep: Callable[[float], object]) -> bool:
+    limit = LIMITS.get(app.connection_for_write().transport.driver_type)
+    if limit and app.conf.worker_enable_remote_control and _answers(app, name, limit):
+        sleep(AGAIN)
+        return _answers(app, name, limit)
     return False
 
 

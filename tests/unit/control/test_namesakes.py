@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
@@ -76,30 +77,55 @@ def test_queues__of_one_whose_stats_have_not_come() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rounds", "found"),
+    ("rounds", "sleeps", "found"),
     [
-        ([{"a@h": {"stats": {}}}, {"a@h": {"stats": {}}}], True),
-        ([{"a@h": {"stats": {}}}, {}], False),  # it was about to end
-        ([{"a@h": {"stats": LEAVING}}], False),
-        ([{"b@h": {"stats": {}}}], False),
-        ([{}], False),
-        ([ConnectionError("gone")], False),
+        ([{"a@h": {"stats": {}}}, {"a@h": {"stats": {}}}], 1, True),
+        ([{"a@h": {"stats": {}}}, {}], 1, False),  # it was about to end
+        ([{"a@h": {"stats": {}}}, {"a@h": {"stats": LEAVING}}], 1, False),
+        ([{"a@h": {"stats": LEAVING}}], 0, False),
+        ([{"b@h": {"stats": {}}}], 0, False),
+        ([{}], 0, False),  # a usual start
+        ([ConnectionError("gone")], 0, False),
     ],
 )
-def test_already_runs__who_answers_twice(monkeypatch: pytest.MonkeyPatch, rounds: list[Any], found: bool) -> None:
+def test_already_runs__who_answers_twice(
+    monkeypatch: pytest.MonkeyPatch, rounds: list[Any], sleeps: int, found: bool
+) -> None:
     slept: list[float] = []
+    asked: list[str] = []
+    said_in = iter(rounds)
 
     def ask(app: Any, commands: Any, limit: float, destination: Any, *, only_bound: bool) -> Answers:
         assert (commands, limit, destination, only_bound) == ({"stats": {}}, 0.5, ["a@h"], True)
-        said = rounds.pop(0)
+        asked.append("again" if asked else "first")
+        said = next(said_in, {})
         if isinstance(said, Exception):
             raise said
         return answers(said)
 
     monkeypatch.setattr(namesakes, "ask", ask)
+    monkeypatch.setattr(namesakes, "OVERALL", 120.0)
     with Celery(broker="redis://nowhere", set_as_current=False) as app:
         assert already_runs(app, "a@h", slept.append) is found
-    assert (rounds, slept) == ([], [namesakes.AGAIN] * (found or len(slept)))
+    assert len(asked) == len(rounds)
+    assert slept == [namesakes.AGAIN] * sleeps
+
+
+def test_already_runs__a_slow_broker_does_not_delay_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may take seconds to connect, to answer, and to do both again."""
+    released = threading.Event()
+
+    def ask(*_: Any, **__: Any) -> Answers:
+        assert released.wait(120)
+        return answers({"a@h": {"stats": {}}})
+
+    monkeypatch.setattr(namesakes, "ask", ask)
+    monkeypatch.setattr(namesakes, "OVERALL", 0.05)
+    try:
+        with Celery(broker="redis://nowhere", set_as_current=False) as app:
+            assert already_runs(app, "a@h", lambda _: None) is False
+    finally:
+        released.set()
 
 
 @pytest.mark.parametrize(("broker", "is_on"), [("memory://", True), ("redis://nowhere", False), ("nosuch://", True)])
