@@ -24,13 +24,16 @@ AGAIN = 1.0
 #: How long all of this may take at a start, in seconds, with the connections: a slow broker would delay it by about ten.
 OVERALL = 2.5
 
+#: Why it is a mistake, for a sentence.
+CONSEQUENCE = "what is sent to one may reach the other, or both"
+
 #: What to do about it, for a sentence.
 REMEDY = "give each worker a name of its own: manage.py runworker -n worker2@%h"
 
 
 def sentence(number: int, name: str) -> str:
     """Return what is wrong with several workers of one name, which must be fit to be printed."""
-    return f'{number} workers have the name "{name}": what is sent to one may reach the other, or both.'
+    return f'{number} workers have the name "{name}": {CONSEQUENCE}.'
 
 
 def already_runs(app: Celery, name: str, sleep: Callable[[float], object] = time.sleep) -> bool:
