@@ -11,7 +11,7 @@ MARK = "tasktools-worker:"
 #: The key under which it adds to its `stats`.
 ADDED = "tasktools"
 
-#: What it adds there if it takes no more tasks, because another one replaces it.
+#: What it adds there while it takes no tasks: another one replaces it, or code has changed and another one is to start.
 LEAVES = "leaves"
 
 #: The remote-control command by which workers learn of paused queues.
@@ -24,7 +24,7 @@ def connection_name(worker: str) -> str:
 
 
 def leaves(stats: object) -> bool:
-    """Whether these are the `stats` of a worker that another one replaces. Anybody may answer anything."""
+    """Whether these are the `stats` of a worker that another one replaces, or is about to. Anybody may answer anything."""
     added = stats.get(ADDED) if isinstance(stats, Mapping) else None
     return isinstance(added, Mapping) and added.get(LEAVES) is True
 

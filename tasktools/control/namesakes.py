@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from tasktools.brokers.timeouts import within_thread
 from tasktools.control.answers import Answers, ask
 from tasktools.control.names import leaves
 
@@ -20,22 +21,36 @@ LIMITS = {"redis": 0.5, "amqp": 0.3}
 #: When one that has answered is asked again, in seconds: perhaps it was just about to end.
 AGAIN = 1.0
 
+#: How long all of this may take at a start, in seconds, with the connections: a slow broker would delay it by about ten.
+OVERALL = 2.5
+
+#: Why it is a mistake, for a sentence.
+CONSEQUENCE = "what is sent to one may reach the other, or both"
+
 #: What to do about it, for a sentence.
 REMEDY = "give each worker a name of its own: manage.py runworker -n worker2@%h"
 
 
 def sentence(number: int, name: str) -> str:
     """Return what is wrong with several workers of one name, which must be fit to be printed."""
-    return f'{number} workers have the name "{name}": what is sent to one may reach the other, or both.'
+    return f'{number} workers have the name "{name}": {CONSEQUENCE}.'
 
 
 def already_runs(app: Celery, name: str, sleep: Callable[[float], object] = time.sleep) -> bool:
-    """Whether a worker with this node name answers, and does so again after a moment. One that is replaced does not count."""
+    """Whether a worker with this node name answers, and does so again after a moment. One that is replaced does not count.
+
+    After OVERALL seconds it is False: a start does not wait longer for a warning.
+    """
     with contextlib.suppress(Exception):  # whoever needs the broker reports what is wrong with it
-        limit = LIMITS.get(app.connection_for_write().transport.driver_type)
-        if limit and app.conf.worker_enable_remote_control and _answers(app, name, limit):
-            sleep(AGAIN)
-            return _answers(app, name, limit)
+        return within_thread(OVERALL, _runs, app, name, sleep)
+    return False
+
+
+def _runs(app: Celery, name: str, sleep: Callable[[float], object]) -> bool:
+    limit = LIMITS.get(app.connection_for_write().transport.driver_type)
+    if limit and app.conf.worker_enable_remote_control and _answers(app, name, limit):
+        sleep(AGAIN)
+        return _answers(app, name, limit)
     return False
 
 
@@ -45,10 +60,12 @@ def _answers(app: Celery, name: str, limit: float) -> bool:
 
 
 def number_of(answers: Answers, name: str) -> int:
-    """Return how many workers have this name, as far as they have answered; without those that another one just replaces."""
-    each = answers.each.get(name, {})
-    most = max(map(len, each.values()), default=1)
-    return max(1, most - sum(map(leaves, each.get("stats", ()))))
+    """Return how many workers are sure to have this name: those whose `stats` have come, without those that another one replaces.
+
+    What one that leaves answers to other commands may come before its `stats`, which alone say that it leaves.
+    """
+    stats = answers.each.get(name, {}).get("stats", ())
+    return max(1, sum(not leaves(each) for each in stats))
 
 
 def queues_of(answer: Any) -> list[str] | None:
@@ -61,10 +78,19 @@ def queues_of(answer: Any) -> list[str] | None:
 
 def queues_of_all(answers: Answers) -> list[list[str] | None]:
     """Return the queues of each worker that has answered, in the order of their names; None for one that has not said them."""
-    found: list[list[str] | None] = []
-    for name in answers.workers:
-        said = answers.said.get(name, {}).get("active_queues")
-        each = [*answers.each.get(name, {}).get("active_queues", ())] or [said]
-        number = number_of(answers, name)
-        found += [queues_of(answer) for answer in [*each, *[None] * number][:number]]
-    return found
+    return [queues for name in answers.workers for queues in _queues_of(answers, name)]
+
+
+def _queues_of(answers: Answers, name: str) -> list[list[str] | None]:
+    """Return the queues of each worker with this name, as far as any answer shows that it is there.
+
+    Nobody knows which answer is of the one that leaves: where there is one, the first has the queues of all.
+    """
+    each = answers.each.get(name, {})
+    most = max(map(len, each.values()), default=1)
+    number = max(1, most - sum(map(leaves, each.get("stats", ()))))
+    said = queues_of(answers.said.get(name, {}).get("active_queues"))
+    found = [queues_of(answer) for answer in each.get("active_queues", ())] or [said]
+    if len(found) > number:
+        found = [said, *sorted(found, key=lambda queues: -len(queues or ()))]
+    return [*found, *[None] * number][:number]

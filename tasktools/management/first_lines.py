@@ -97,14 +97,14 @@ def doubts_of_name(app: Celery, typed: str | None) -> list[ConfigurationError]:
     """Return the warning of a worker whose node name, `typed` or Celery's own, another one has that runs."""
     from celery.utils.nodenames import default_nodename, host_format
 
-    from tasktools.control.namesakes import already_runs
+    from tasktools.control.namesakes import CONSEQUENCE, already_runs
 
     name = host_format(default_nodename(typed or ""))
     if app.conf.task_always_eager or not already_runs(app, name):
         return []
     other = "worker3@%h" if name.startswith("worker2@") else "worker2@%h"
     hint = f'manage.py rundev --worker "-n {other}"' if reports.is_part() else f"manage.py runworker -n {other}"
-    sentence = f'A worker with the name "{shown(name)}" already runs: what is sent to one may reach the other, or both.'
+    sentence = f'A worker with the name "{shown(name)}" already runs: {CONSEQUENCE}.'
     return [ConfigurationError(sentence, hint=f"give this one another name: {hint}")]
 
 
