@@ -1,6 +1,6 @@
 """The first paint of the page "Tasks" in a real browser, on the site of `admin_page` with its 10,000 failed tasks.
 
-    .venv/bin/pip install playwright
+    make browser    # installs playwright
     .venv/bin/python -m benchmarks.admin_paint [--times N]
 
 Debian's chromium opens the page by Django's development server, which is in this process, with its static files in the browser's
