@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -23,8 +24,8 @@ _STANDARD = (1, 2)
 class OnceLogging(Logging):
     """Celery's logging. What a handler of the site has written to stdout or stderr is not written there again.
 
-    Only a record that such a handler has let pass counts: its level and its filters may not, and mail is no terminal. A log
-    file (-f) gets every record.
+    Only a record that such a handler has let pass counts: its level and its filters may not, and mail is no terminal. Nor
+    does a handler with an `emit` of its own count: it may drop records. A log file (-f) gets every record.
     """
 
     def __init__(self, app: Celery) -> None:
@@ -54,9 +55,16 @@ class OnceLogging(Logging):
 
     def _follow(self, handler: logging.Handler) -> None:
         """Note what this handler writes to a terminal: the last of its filters gets what all others let pass."""
-        if handler not in self._followed:
+        if handler not in self._followed and _writes_all(handler):
             self._followed.add(handler)
             handler.addFilter(_noting(handler, self._written))
+
+
+def _writes_all(handler: logging.Handler) -> bool:
+    """Whether it writes each record that it lets pass. An `emit` of its own may drop some, and a lost one is worse than two."""
+    rich = getattr(sys.modules.get("rich.logging"), "RichHandler", logging.StreamHandler)
+    emit = getattr(handler.emit, "__func__", None)
+    return emit in (logging.StreamHandler.emit, logging.FileHandler.emit, rich.emit)
 
 
 def _noting(handler: logging.Handler, written: WeakSet[logging.LogRecord]) -> Callable[[logging.LogRecord], bool]:

@@ -124,6 +124,16 @@ def test_record__that_rich_has_printed(printed: Printed, settings: Any) -> None:
     assert printed(RichHandler(console=Console(file=sys.__stderr__, width=120))).count("of a task") == 1
 
 
+class Sampling(logging.StreamHandler):  # type: ignore[type-arg]
+    def emit(self, record: logging.LogRecord) -> None:
+        """It drops each record, as one that limits their rate may."""
+
+
+def test_record__that_the_handler_has_dropped(printed: Printed, settings: Any) -> None:
+    settings.DEBUG = False
+    assert "INFO/MainProcess] of a task\n" in printed(Sampling(sys.__stderr__))
+
+
 @pytest.mark.parametrize("stream", [io.StringIO(), None])
 def test_record__that_nobody_has_seen(printed: Printed, settings: Any, stream: Any) -> None:
     settings.DEBUG = False
