@@ -1,4 +1,4 @@
-"""What runworker settles before it starts: options that exclude each other, and a pool that needs another Python."""
+"""What runworker settles before it starts: options that cannot be, or not together, and a pool that needs another Python."""
 
 from __future__ import annotations
 
@@ -14,8 +14,13 @@ if TYPE_CHECKING:
     from tasktools.management.run_base import RunCommand
 
 
+#: Options in which %h and others stand for something; in those that are True, %p stands for the name of the node too.
+_FORMATS = {"hostname": False, "logfile": True, "pidfile": True, "statedb": True}
+
+
 def settle(command: RunCommand, options: dict[str, Any]) -> None:
-    """Raise UsageError for options that exclude each other. For a green pool, start again if Python is not patched."""
+    """Raise UsageError for options that cannot be, or not together. For a green pool, start again if Python is not patched."""
+    _require_formats(options)
     alone = next((word for word in ("pidfile", "beat") if options["reload"] and options.get(word)), None)
     if alone:
         raise UsageError(
@@ -29,3 +34,18 @@ def settle(command: RunCommand, options: dict[str, Any]) -> None:
         if reloads(options) and not Line.is_there():
             become_supervisor.become_supervisor(command.celery_command, options, pool=pool)
         become_green.start_again(pool)
+
+
+def _require_formats(options: dict[str, Any]) -> None:
+    """Raise UsageError for what Celery would put into a name or a path and does not know: it would end with a traceback."""
+    from celery.utils.nodenames import host_format
+
+    for option, takes_name in _FORMATS.items():
+        more: dict[str, Any] = {"p": "celery@host"} if takes_name else {}
+        try:
+            host_format(options.get(option) or "", **more)
+        except ValueError as error:
+            raise UsageError(
+                f"--{option}: {str(error).splitlines()[0]}",
+                hint="%h is the name of the host, %n its first part, %d its domain; %% is a percent sign",
+            ) from None

@@ -338,6 +338,8 @@ BAD = [
     (("--reload-grace", "soon"), '"soon"'),
     (("--reload", "--pidfile", "x"), "--reload and --pidfile exclude each other"),
     (("--reload", "-B"), "--reload and --beat exclude each other"),
+    (("-n", "w%z"), "--hostname: Unknown format %z in string 'w%z'."),
+    (("-f", "%p-%z.log"), "--logfile: Unknown format %z in string '%p-%z.log'."),
 ]
 
 
