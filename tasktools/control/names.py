@@ -18,6 +18,13 @@ LEAVES = "leaves"
 LOOK_AT_PAUSES = "tasktools_look_at_pauses"
 
 
+def node_name(typed: str | None) -> str:
+    """Return the name of a worker for what was typed for -n; Celery's own if nothing was."""
+    from celery.utils.nodenames import default_nodename, host_format
+
+    return str(host_format(default_nodename(typed or "")))
+
+
 def connection_name(worker: str) -> str:
     """Return the name that a worker gives to its connection: Redis takes no spaces there."""
     return f"{MARK}{quote(worker, safe='@')}"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tasktools.control import answers
+from tasktools.control.namesakes import queues_of
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -20,8 +20,4 @@ def listeners(app: Celery, queue: str) -> list[str]:
     Raises Unreachable when the broker does not answer.
     """
     said = answers.ask(app, {"active_queues": {}}, limit=LIMIT).of("active_queues", list)
-    return sorted(name for name, queues in said.items() if any(_is_named(each, queue) for each in queues))
-
-
-def _is_named(taken: object, queue: str) -> bool:
-    return isinstance(taken, Mapping) and taken.get("name") == queue
+    return sorted(name for name, queues in said.items() if queue in (queues_of(queues) or ()))

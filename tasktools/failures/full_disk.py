@@ -24,10 +24,8 @@ def lacks_room(error: BaseException) -> bool:
     """Whether an error of a database, as Django raises it, is that of a full disk."""
     if sqlstate(error) == _SQLSTATE:
         return True
-    code: Any = getattr(
-        error.__cause__, "sqlite_errorcode", None
-    )  # since Python 3.11; the low byte of an extended code
-    if isinstance(code, int) and code & 0xFF == _SQLITE:
+    code: Any = getattr(error.__cause__, "sqlite_errorcode", None)  # since Python 3.11
+    if isinstance(code, int) and code & 0xFF == _SQLITE:  # without what extends it
         return True
     if isinstance(error, OperationalError | InternalError) and len(error.args) > 1:
         number, text = error.args[:2]

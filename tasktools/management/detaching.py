@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.utils.autoreload import get_child_arguments
 
 from tasktools.celery_compat import DETACH
+from tasktools.control.names import node_name
 from tasktools.exceptions import UsageError
 
 if TYPE_CHECKING:
@@ -20,13 +21,11 @@ def detach(command: TasktoolsCommand, found: Found, options: Mapping[str, Any]) 
 
     Raises UsageError if there is none, as in a call_command.
     """
-    from celery.utils.nodenames import default_nodename, host_format
-
     if not command._called_from_command_line:
         raise UsageError("--detach starts the command line again, and there is none.", hint="call manage.py runworker")
     python, *argv = [word for word in get_child_arguments() if word not in ("--detach", "-D")]
     argv.append("--noreload")
-    hostname = host_format(default_nodename(options.get("hostname") or ""))
+    hostname = node_name(options.get("hostname"))
     daemon = {
         name: options.get(name) or found.app.conf.get(f"worker_{name}")
         for name in ("logfile", "pidfile", "uid", "gid", "umask")

@@ -95,11 +95,10 @@ def doubts_of_record() -> list[ConfigurationError]:
 
 def doubts_of_name(app: Celery, typed: str | None) -> list[ConfigurationError]:
     """Return the warning of a worker whose node name, `typed` or Celery's own, another one has that runs."""
-    from celery.utils.nodenames import default_nodename, host_format
-
+    from tasktools.control.names import node_name
     from tasktools.control.namesakes import CONSEQUENCE, already_runs
 
-    name = host_format(default_nodename(typed or ""))
+    name = node_name(typed)
     if app.conf.task_always_eager or not already_runs(app, name):
         return []
     other = "worker3@%h" if name.startswith("worker2@") else "worker2@%h"

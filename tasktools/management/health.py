@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandParser
 
+from tasktools.control.names import node_name
 from tasktools.exceptions import UsageError
 from tasktools.health.address import Address
 from tasktools.health.answer import Answer, Limits, Watch
@@ -67,7 +68,6 @@ class Health:
 def begin_worker(command: RunCommand, found: Found, options: dict[str, Any]) -> Health:
     """Follow the worker that is about to start in this process. Raises UsageError if the address cannot be had."""
     from celery.signals import worker_shutting_down
-    from celery.utils.nodenames import default_nodename, host_format
 
     from tasktools.health.looker import Looker
     from tasktools.health.tally import Tally
@@ -82,9 +82,8 @@ def begin_worker(command: RunCommand, found: Found, options: dict[str, Any]) -> 
     tally = Tally(found.app.tasks) if address else None
     worker = watched.install(found.app, watch, tally)
     looker = Looker(found.app, watch, worker.queues, paused=worker.paused, always=address is not None)
-    name = host_format(default_nodename(options.get("hostname") or ""))
     server = _server(command, address, lambda: _routes(watch, lambda: numbers.gauges(worker), tally))
-    health = _begin(command, Heartbeat("worker", name, watch), server, [looker.stop])
+    health = _begin(command, Heartbeat("worker", node_name(options.get("hostname")), watch), server, [looker.stop])
     looker.start()
     if command.line is not None:  # another worker takes over
         # In a thread: this is called in a signal handler, which another signal may interrupt.

@@ -14,6 +14,7 @@ from tasktools.brokers.base import Trace
 from tasktools.brokers.reach import is_forbidden
 from tasktools.control import answers
 from tasktools.control.numbers import moment, number
+from tasktools.control.readers import LIMIT
 from tasktools.exceptions import Unreachable
 from tasktools.queues import position
 from tasktools.results import backend
@@ -22,9 +23,6 @@ from tasktools.results.paused import marked
 
 if TYPE_CHECKING:
     from celery import Celery
-
-#: How long workers have to answer whether they have a task, in seconds.
-ANSWER_LIMIT = 0.7
 
 #: The places of a task that was not found.
 NOWHERE = ("none", "silent", "unasked", "unknown")
@@ -79,7 +77,7 @@ def places(
     outcomes: Sequence[Outcome],
     *,
     deep: bool = False,
-    limit: float = ANSWER_LIMIT,
+    limit: float = LIMIT,
     needs_workers: bool = True,
 ) -> Located:
     """Do the same without a look at the results; workers have `limit` seconds to answer. A queue of an outcome is read first.

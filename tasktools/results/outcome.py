@@ -54,9 +54,9 @@ class Outcome:
     #: For a task that waits in a queue: the queue, and its position there; 1 is taken next.
     queue: str | None = None
     position: int | None = None
-    #: Whether that queue is paused, or the task itself.
-    paused: bool = False
-    #: Which of the two: QUEUE or TASK of queues.pauses, "" for none. JSON leaves it out.
+    #: Whether that queue is paused, or the task itself; and which of the two: QUEUE or TASK of queues.pauses, "" for none, which
+    #: JSON leaves out.
+    paused: bool = field(default=False, init=False)
     pause: str = field(default="", metadata={"json": False})
     #: Since when a worker runs it, by the clock of the worker.
     started: datetime | None = None
@@ -66,6 +66,9 @@ class Outcome:
     parent: str | None = None
     #: What it has called, as Celery writes it (see results.tree). JSON leaves it out: there may be thousands.
     children: Any = field(default=None, repr=False, compare=False, metadata={"json": False})
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "paused", bool(self.pause))
 
     @property
     def finished(self) -> bool:

@@ -32,7 +32,7 @@ def marked(app: Celery, outcomes: Sequence[Outcome]) -> list[Outcome]:
     except Exception:  # noqa: BLE001 - where they wait is known all the same
         return list(outcomes)
     paused = {each.key for each in pauses}
-    return [replace(each, pause=pause, paused=bool(pause)) for each in outcomes for pause in [_pause_of(each, paused)]]
+    return [replace(each, pause=_pause_of(each, paused)) for each in outcomes]
 
 
 def _pause_of(outcome: Outcome, paused: set[tuple[str, str]]) -> str:

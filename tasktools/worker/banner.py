@@ -21,9 +21,8 @@ def summary(app: Celery, name: str, *, queues: str | None = None, excluded: str 
     `queues` and `excluded` are what was typed for -Q and -X.
     """
     broker, results = broker_of(app).uri(), backend_uri(app)
-    is_private = (
-        private.is_private(app.conf) and broker == results
-    )  # its socket's path is long, and nobody has chosen it
+    # The path of its socket is long, and nobody has chosen it.
+    is_private = private.is_private(app.conf) and broker == results
     parts = [
         f"app {app.main or 'unnamed'} (-A {name or 'has no name'})",
         *(["broker and results: the private Valkey"] if is_private else [f"broker {broker}", f"results {results}"]),

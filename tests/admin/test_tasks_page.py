@@ -566,6 +566,13 @@ def test_task__that_waits_because_of_a_pause(staff: Staff, app: Any, what: str, 
         pause.resume(app, [Pause(what=what, name=name, since=datetime.now(timezone.utc))])
 
 
+def page_of_placed(staff: Staff, monkeypatch: pytest.MonkeyPatch, place: str) -> str:
+    """Return the page of a task that is found at this place after its result was looked for."""
+    placed = Outcome(id="b4f", state="PENDING", place=place)
+    monkeypatch.setattr(one_task.locate, "places", lambda *_, **__: Located(outcomes=[placed]))
+    return text(staff("view", "revoke"), "task/", id="b4f")
+
+
 @pytest.mark.parametrize("place", NOWHERE)
 def test_task__whose_result_nobody_can_look_up(staff: Staff, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     """Beside the error it said that there is no trace of the task."""
@@ -574,9 +581,7 @@ def test_task__whose_result_nobody_can_look_up(staff: Staff, monkeypatch: pytest
         raise Unreachable('The result backend "redis://h" does not answer.')
 
     monkeypatch.setattr(one_task.backend, "look", look)
-    placed = Outcome(id="b4f", state="PENDING", place=place)
-    monkeypatch.setattr(one_task.locate, "places", lambda *_, **__: Located(outcomes=[placed]))
-    page = text(staff("view", "revoke"), "task/", id="b4f")
+    page = page_of_placed(staff, monkeypatch, place)
     assert "The result backend &quot;redis://h&quot; does not answer." in page
     assert "Its result could not be looked up: it may have ended." in page
     assert "no trace" not in page
@@ -589,9 +594,7 @@ def test_task__that_ends_during_the_look(staff: Staff, monkeypatch: pytest.Monke
     ended = Outcome(id="b4f", state="SUCCESS", result=3)
     looks = iter([Outcome(id="b4f", state="PENDING"), ended])
     monkeypatch.setattr(one_task.backend, "look", lambda app, task_id: next(looks))
-    placed = Outcome(id="b4f", state="PENDING", place=place)
-    monkeypatch.setattr(one_task.locate, "places", lambda *_, **__: Located(outcomes=[placed]))
-    page = text(staff("view", "revoke"), "task/", id="b4f")
+    page = page_of_placed(staff, monkeypatch, place)
     assert "It has succeeded." in page
     assert 'id="tt-h-result">Result</h2>' in page
     assert "do/revoke/" not in page

@@ -60,11 +60,9 @@ class EntryRows:
     @staticmethod
     def _task_of(entry: EntryInfo) -> SafeString | str:
         """Return the task, which the entry of a job has as its own name."""
-        return (
-            ""
-            if entry.task == entry.name
-            else format_html(' <span class="tt-second">{}</span>', words.name(entry.task))
-        )
+        if entry.task == entry.name:
+            return ""
+        return format_html(' <span class="tt-second">{}</span>', words.name(entry.task))
 
     def _next(self, entry: EntryInfo) -> SafeString | str:
         if not entry.enabled:

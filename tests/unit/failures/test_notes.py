@@ -130,13 +130,8 @@ def test_finish__writes_what_is_only_noted(writer: Writer, database: Database, m
     assert database.written == ["1", "2", "3"]
 
 
-def test_finish__makes_and_writes_notes_where_python_begins_no_thread(
-    writer: Writer, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(thread: threading.Thread) -> None:
-        raise RuntimeError("can't create new thread at interpreter shutdown")
-
-    monkeypatch.setattr(threading.Thread, "start", fail)
+@pytest.mark.usefixtures("no_threads")
+def test_finish__makes_and_writes_notes_where_python_begins_no_thread(writer: Writer, database: Database) -> None:
     for make in (broken, Maker()("1")):
         writer.note(make, 10)
     writer.finish()

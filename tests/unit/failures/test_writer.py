@@ -562,13 +562,8 @@ def test_finish__waits_no_longer_than_its_limit_and_counts_the_rest(
     assert levels(caplog) == [logging.WARNING, logging.ERROR]
 
 
-def test_finish__writes_itself_where_python_begins_no_thread(
-    database: Database, make: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(thread: threading.Thread) -> None:
-        raise RuntimeError("can't create new thread at interpreter shutdown")
-
-    monkeypatch.setattr(threading.Thread, "start", fail)
+@pytest.mark.usefixtures("no_threads")
+def test_finish__writes_itself_where_python_begins_no_thread(database: Database, make: Any) -> None:
     writer = make()
     writer.put(failure("1"))
     writer.put(failure("2"))
